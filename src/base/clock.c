@@ -1,0 +1,281 @@
+/* Clocks and time texts. */
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/banned.h"
+
+uint64_t clock_monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+int64_t clock_wall_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static int64_t split(int64_t wall_ns, struct tm *out)
+{
+    int64_t seconds = wall_ns / NS_PER_S, rest = wall_ns % NS_PER_S;
+
+    if (rest < 0) {
+        rest += NS_PER_S;
+        seconds--;
+    }
+    time_t whole = (time_t)seconds;
+    gmtime_r(&whole, out);
+    return rest;
+}
+
+void time_format_fixed(int64_t wall_ns, char out[TIME_TEXT_SIZE])
+{
+    struct tm tm;
+    int64_t rest = split(wall_ns, &tm);
+
+    snprintf(out, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ",
+             (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100,
+             tm.tm_min % 100, tm.tm_sec % 100, (int)(rest % NS_PER_S));
+}
+
+void time_format(int64_t wall_ns, char out[TIME_TEXT_SIZE])
+{
+    if (wall_ns == 0) {
+        snprintf(out, TIME_TEXT_SIZE, "0001-01-01T00:00:00Z");
+        return;
+    }
+    time_format_fixed(wall_ns, out);
+    size_t end = strlen(out) - 1;
+    while (out[end - 1] == '0')
+        end--;
+    if (out[end - 1] == '.')
+        end--;
+    out[end] = 'Z';
+    out[end + 1] = 0;
+}
+
+/* Reads ".123" into nanoseconds; digits behind the ninth are dropped. */
+static const char *parse_fraction(const char *at, int64_t *out_ns)
+{
+    int64_t value = 0, scale = NS_PER_S / 10;
+
+    *out_ns = 0;
+    if (*at != '.' || !isdigit((unsigned char)at[1]))
+        return at;
+    for (at++; isdigit((unsigned char)*at); at++) {
+        value += (*at - '0') * scale;
+        scale /= 10;
+    }
+    *out_ns = value;
+    return at;
+}
+
+static const char *parse_digits(const char *at, int count, int *out)
+{
+    *out = 0;
+    for (int i = 0; i < count; i++, at++) {
+        if (!isdigit((unsigned char)*at))
+            return NULL;
+        *out = *out * 10 + (*at - '0');
+    }
+    return at;
+}
+
+/* Zone: "Z", "+hh:mm", "-hh:mm". Gives seconds east of UTC. */
+static const char *parse_zone(const char *at, int *out_offset_s)
+{
+    int hours, minutes, sign;
+
+    if (*at == 'Z' || *at == 'z') {
+        *out_offset_s = 0;
+        return at + 1;
+    }
+    if (*at != '+' && *at != '-')
+        return NULL;
+    sign = *at == '-' ? -1 : 1;
+    if (!(at = parse_digits(at + 1, 2, &hours)) || *at != ':' ||
+        !(at = parse_digits(at + 1, 2, &minutes)))
+        return NULL;
+    *out_offset_s = sign * (hours * 3600 + minutes * 60);
+    return at;
+}
+
+/* Date, optionally "T" and 1 to 3 fields of time, fraction and zone; without a zone the time is
+ * local (or refused). */
+static int parse_rfc3339(const char *text, int whole_only, int64_t *out)
+{
+    struct tm tm = { .tm_isdst = -1 };
+    int offset_s, fields = 0, *const parts[] = { &tm.tm_hour, &tm.tm_min, &tm.tm_sec };
+    int64_t fraction_ns = 0;
+    const char *at = text;
+
+    if (!(at = parse_digits(at, 4, &tm.tm_year)) || *at != '-' ||
+        !(at = parse_digits(at + 1, 2, &tm.tm_mon)) || *at != '-' ||
+        !(at = parse_digits(at + 1, 2, &tm.tm_mday)))
+        return -1;
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31)
+        return -1;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    if (*at == 'T' || *at == 't' || *at == ' ')
+        for (; fields < 3 && (fields == 0 || *at == ':'); fields++)
+            if (!(at = parse_digits(at + 1, 2, parts[fields])))
+                return -1;
+    if (tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+        return -1;
+    if (fields == 3)
+        at = parse_fraction(at, &fraction_ns);
+    if (whole_only && (fields != 3 || !*at))
+        return -1;
+
+    int64_t seconds;
+    if (*at) {
+        if (!(at = parse_zone(at, &offset_s)) || *at)
+            return -1;
+        seconds = (int64_t)timegm(&tm) - offset_s;
+    } else {
+        seconds = (int64_t)mktime(&tm);
+    }
+    if (seconds > INT64_MAX / NS_PER_S - 1 || seconds < INT64_MIN / NS_PER_S + 1)
+        *out = 0; /* year 1, Go's zero time, lies outside what nanoseconds can hold */
+    else
+        *out = seconds * NS_PER_S + fraction_ns;
+    return 0;
+}
+
+int time_parse(const char *text, int64_t *out_wall_ns, struct error *err)
+{
+    if (parse_rfc3339(text, 1, out_wall_ns) < 0)
+        return error_set(err, ERROR_INVALID, "\"%s\" is not an RFC 3339 time", text);
+    return 0;
+}
+
+int duration_parse(const char *text, int64_t *out_ns, struct error *err)
+{
+    static const struct {
+        const char *name;
+        double ns;
+    } units[] = { { "ns", 1 },   { "us", 1e3 }, { "\xC2\xB5s", 1e3 }, { "\xCE\xBCs", 1e3 },
+                  { "ms", 1e6 }, { "s", 1e9 },  { "m", 60e9 },        { "h", 3600e9 } };
+    const char *at = text;
+    double total = 0;
+    int sign = 1;
+
+    if (*at == '-' || *at == '+')
+        sign = *at++ == '-' ? -1 : 1;
+    if (strcmp(at, "0") == 0) {
+        *out_ns = 0;
+        return 0;
+    }
+    if (!*at)
+        return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
+    while (*at) {
+        double whole = 0, scale = 1;
+        int digits = 0;
+        size_t i;
+
+        for (; isdigit((unsigned char)*at); at++, digits++)
+            whole = whole * 10 + (*at - '0');
+        if (*at == '.')
+            for (at++; isdigit((unsigned char)*at); at++, digits++)
+                whole += (*at - '0') * (scale /= 10);
+        if (!digits)
+            return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
+        for (i = 0; i < COUNT(units); i++) {
+            size_t length = strlen(units[i].name);
+
+            /* "m" is also the first letter of "ms". */
+            if (strncmp(at, units[i].name, length) == 0 &&
+                !(length == 1 && *at == 'm' && at[1] == 's')) {
+                total += whole * units[i].ns;
+                at += length;
+                break;
+            }
+        }
+        if (i == COUNT(units))
+            return error_set(err, ERROR_INVALID, "time: %s unit in duration \"%s\"",
+                             *at ? "unknown" : "missing", text);
+    }
+    if (total > 9.2e18)
+        return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
+    *out_ns = sign * (int64_t)total;
+    return 0;
+}
+
+int time_parse_unix(const char *text, int64_t *out_wall_ns, struct error *err)
+{
+    int64_t seconds = 0, fraction_ns;
+    const char *at = text;
+    int sign = 1;
+
+    if (*at == '-') {
+        sign = -1;
+        at++;
+    }
+    if (!isdigit((unsigned char)*at))
+        return error_set(err, ERROR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
+                         text);
+    for (; isdigit((unsigned char)*at); at++)
+        if (seconds < INT64_MAX / NS_PER_S / 10)
+            seconds = seconds * 10 + (*at - '0');
+    at = parse_fraction(at, &fraction_ns);
+    if (*at)
+        return error_set(err, ERROR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
+                         text);
+    *out_wall_ns = sign * (seconds * NS_PER_S + fraction_ns);
+    return 0;
+}
+
+int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, struct error *err)
+{
+    struct error ignored;
+    int64_t ns;
+
+    if (time_parse_unix(text, out_wall_ns, &ignored) == 0 && strcmp(text, "0") != 0)
+        return 0;
+    if (duration_parse(text, &ns, &ignored) == 0) {
+        *out_wall_ns = now_ns - ns;
+        return 0;
+    }
+    if (parse_rfc3339(text, 0, out_wall_ns) == 0)
+        return 0;
+    return error_set(err, ERROR_INVALID, "failed to parse value \"%s\" as time or duration", text);
+}
+
+void duration_human(int64_t ns, char *out, size_t size)
+{
+    int64_t seconds = ns / NS_PER_S, minutes = seconds / 60, hours = (seconds + 1800) / 3600;
+
+    if (seconds < 1)
+        snprintf(out, size, "Less than a second");
+    else if (seconds == 1)
+        snprintf(out, size, "1 second");
+    else if (seconds < 60)
+        snprintf(out, size, "%" PRId64 " seconds", seconds);
+    else if (minutes == 1)
+        snprintf(out, size, "About a minute");
+    else if (minutes < 60)
+        snprintf(out, size, "%" PRId64 " minutes", minutes);
+    else if (hours == 1)
+        snprintf(out, size, "About an hour");
+    else if (hours < 48)
+        snprintf(out, size, "%" PRId64 " hours", hours);
+    else if (hours < 24 * 7 * 2)
+        snprintf(out, size, "%" PRId64 " days", hours / 24);
+    else if (hours < 24 * 30 * 2)
+        snprintf(out, size, "%" PRId64 " weeks", hours / 24 / 7);
+    else if (hours < 24 * 365 * 2)
+        snprintf(out, size, "%" PRId64 " months", hours / 24 / 30);
+    else
+        snprintf(out, size, "%" PRId64 " years", seconds / 3600 / 24 / 365);
+}

@@ -1,0 +1,315 @@
+/* Files of the engine's own. Whatever walks a tree does so by descriptors and never follows a link.
+ */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/memory.h"
+#include "base/strv.h"
+
+#include "base/banned.h"
+
+char *path_join(const char *a, const char *b)
+{
+    size_t length = strlen(a);
+
+    while (length > 1 && a[length - 1] == '/')
+        length--;
+    while (*b == '/')
+        b++;
+    if (length == 1 && a[0] == '/')
+        length = 0;
+    return xasprintf("%.*s/%s", (int)length, a, b);
+}
+
+char *path_clean(const char *path)
+{
+    CLEANUP(strv_done) struct strv parts = {}, kept = {};
+
+    strv_split(&parts, path, '/');
+    for (size_t i = 0; i < parts.count; i++) {
+        const char *part = parts.items[i];
+
+        if (!*part || strcmp(part, ".") == 0)
+            continue;
+        bool can_go_up = kept.count && strcmp(kept.items[kept.count - 1], "..") != 0;
+        if (strcmp(part, "..") != 0 || (!can_go_up && path[0] != '/'))
+            strv_add(&kept, part);
+        else if (can_go_up)
+            strv_remove(&kept, kept.count - 1);
+    }
+    CLEANUP(free) char *joined = strv_join(&kept, "/");
+    if (path[0] == '/')
+        return xasprintf("/%s", joined);
+    return xstrdup(*joined ? joined : ".");
+}
+
+char *path_absolute(const char *path)
+{
+    if (path[0] == '/')
+        return path_clean(path);
+    CLEANUP(free) char *here = getcwd(NULL, 0);
+    CLEANUP(free) char *whole = path_join(here ? here : "/", path);
+    return path_clean(whole);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+int file_read_fd(int fd, size_t limit, struct str *out, struct error *err)
+{
+    for (;;) {
+        str_reserve(out, 4096);
+        ssize_t count = read(fd, out->data + out->length, out->capacity - out->length - 1);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_sys(err, "read");
+        if (count == 0)
+            return 0;
+        out->length += (size_t)count;
+        out->data[out->length] = 0;
+        if (out->length > limit)
+            return error_set(err, ERROR_INVALID, "larger than %zu bytes", limit);
+    }
+}
+
+int file_read(const char *path, size_t limit, struct str *out, struct error *err)
+{
+    CLEANUP(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        error_sys(err, "open %s", path);
+        if (err && (errno == ENOENT || errno == ENOTDIR))
+            err->kind = ERROR_NOT_FOUND;
+        return -1;
+    }
+    if (file_read_fd(fd, limit, out, err) < 0)
+        return error_context(err, "%s", path);
+    return 0;
+}
+
+int fd_write_all(int fd, const void *data, size_t size, struct error *err)
+{
+    const char *at = data;
+
+    while (size) {
+        ssize_t count = write(fd, at, size);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_sys(err, "write");
+        at += count;
+        size -= (size_t)count;
+    }
+    return 0;
+}
+
+ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err)
+{
+    size_t filled = 0;
+
+    while (filled < size) {
+        ssize_t count = read(fd, (char *)data + filled, size - filled);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_sys(err, "read");
+        if (count == 0)
+            break;
+        filled += (size_t)count;
+    }
+    return (ssize_t)filled;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, bool sync,
+                      struct error *err)
+{
+    CLEANUP(free) char *temporary = xasprintf("%s.new", path);
+    CLEANUP(close)
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+    if (fd < 0)
+        return error_sys(err, "create %s", temporary);
+    if (fchmod(fd, mode) < 0 || fd_write_all(fd, data, size, err) < 0 || (sync && fsync(fd) < 0) ||
+        rename(temporary, path) < 0) {
+        error_sys(err, "write %s", path);
+        unlink(temporary);
+        return -1;
+    }
+    return 0;
+}
+
+int file_write_existing(const char *path, const char *text, struct error *err)
+{
+    CLEANUP(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, "open %s", path);
+    if (write(fd, text, strlen(text)) < 0)
+        return error_sys(err, "write \"%s\" to %s", text, path);
+    return 0;
+}
+
+bool file_exists(const char *path)
+{
+    return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int dir_make(const char *path, mode_t mode, struct error *err)
+{
+    CLEANUP(free) char *partial = xstrdup(path);
+
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return 0;
+    for (char *slash = strchr(partial + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(partial, mode) < 0 && errno != EEXIST)
+            return error_sys(err, "make directory %s", partial);
+        *slash = '/';
+    }
+    if (mkdir(path, mode) < 0 && errno != EEXIST)
+        return error_sys(err, "make directory %s", path);
+    return 0;
+}
+
+/* Removes what is in 'fd' (taken). Deep trees cost stack: one frame a level, each some hundred
+ * bytes. */
+static int empty_directory(int fd, dev_t device, struct error *err)
+{
+    DIR *dir = fdopendir(fd);
+    struct dirent *entry;
+    int result = 0;
+
+    if (!dir) {
+        close(fd);
+        return error_sys(err, "read directory");
+    }
+    while (result == 0 && (entry = readdir(dir))) {
+        struct stat status;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(fd, entry->d_name, 0) == 0 || errno == ENOENT)
+            continue;
+        if (errno != EISDIR && errno != EPERM && errno != EBUSY) {
+            result = error_sys(err, "remove %s", entry->d_name);
+            break;
+        }
+        int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child < 0) {
+            result = error_sys(err, "remove %s", entry->d_name);
+            break;
+        }
+        if (fstat(child, &status) < 0 || status.st_dev != device) {
+            close(child);
+            result = error_set(err, ERROR_CONFLICT, "remove %s: something is mounted there",
+                               entry->d_name);
+            break;
+        }
+        result = empty_directory(child, device, err);
+        if (result == 0 && unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            result = error_sys(err, "remove directory %s", entry->d_name);
+    }
+    closedir(dir);
+    return result;
+}
+
+int tree_remove_at(int dir_fd, const char *name, struct error *err)
+{
+    struct stat status;
+
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT || errno == ENOTDIR)
+        return 0;
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, "remove %s", name);
+    if (fstat(fd, &status) < 0) {
+        close(fd);
+        return error_sys(err, "remove %s", name);
+    }
+    if (empty_directory(fd, status.st_dev, err) < 0)
+        return error_context(err, "%s", name);
+    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return error_sys(err, "remove %s", name);
+    return 0;
+}
+
+int tree_remove(const char *path, struct error *err)
+{
+    return tree_remove_at(AT_FDCWD, path, err);
+}
+
+/* Inodes with several names, so that each is counted once. */
+struct seen {
+    ino_t *inodes;
+    size_t count, capacity;
+};
+
+static bool seen_before(struct seen *seen, ino_t inode)
+{
+    for (size_t i = 0; i < seen->count; i++)
+        if (seen->inodes[i] == inode)
+            return true;
+    if (seen->count == seen->capacity) {
+        seen->capacity = seen->capacity ? seen->capacity * 2 : 64;
+        seen->inodes = xrealloc(seen->inodes, seen->capacity, sizeof(ino_t));
+    }
+    seen->inodes[seen->count++] = inode;
+    return false;
+}
+
+static int add_sizes(int fd, struct seen *seen, int64_t *bytes, struct error *err)
+{
+    DIR *dir = fdopendir(fd);
+    struct dirent *entry;
+    int result = 0;
+
+    if (!dir) {
+        close(fd);
+        return error_sys(err, "read directory");
+    }
+    while (result == 0 && (entry = readdir(dir))) {
+        struct stat status;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (S_ISREG(status.st_mode) && (status.st_nlink == 1 || !seen_before(seen, status.st_ino)))
+            *bytes += status.st_size;
+        if (!S_ISDIR(status.st_mode))
+            continue;
+        int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child >= 0)
+            result = add_sizes(child, seen, bytes, err);
+    }
+    closedir(dir);
+    return result;
+}
+
+int tree_size(const char *path, int64_t *out_bytes, struct error *err)
+{
+    struct seen seen = {};
+    int64_t bytes = 0;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, "open %s", path);
+    int result = add_sizes(fd, &seen, &bytes, err);
+    free(seen.inodes);
+    if (result == 0)
+        *out_bytes = bytes;
+    return result;
+}

@@ -1,0 +1,71 @@
+/* posix_spawn with a descriptor table. */
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "base/banned.h"
+
+extern char **environ;
+
+enum {
+    PARKING = 64
+}; /* descriptors are first copied above this number, so that none overwrites another */
+
+static void add_descriptors(posix_spawn_file_actions_t *actions,
+                            const struct process_options *options)
+{
+    size_t count = MAX(options->fd_count, 3);
+
+    for (size_t i = 0; i < count; i++)
+        if (i < options->fd_count && options->fds[i] >= 0)
+            posix_spawn_file_actions_adddup2(actions, options->fds[i], PARKING + (int)i);
+        else
+            posix_spawn_file_actions_addopen(actions, PARKING + (int)i, "/dev/null", O_RDWR, 0);
+    for (size_t i = 0; i < count; i++) {
+        posix_spawn_file_actions_adddup2(actions, PARKING + (int)i, (int)i);
+        posix_spawn_file_actions_addclose(actions, PARKING + (int)i);
+    }
+}
+
+int process_spawn(const struct process_options *options, pid_t *out, struct error *err)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+
+    posix_spawn_file_actions_init(&actions);
+    add_descriptors(&actions, options);
+    posix_spawnattr_init(&attributes);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                  (options->new_session ? POSIX_SPAWN_SETSID : 0)));
+    int result = posix_spawn(out, options->path, &actions, &attributes, options->arguments,
+                             options->environment ? options->environment : environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (result == 0)
+        return 0;
+    errno = result;
+    error_sys(err, "start %s", options->path);
+    if (err && result == ENOENT)
+        err->kind = ERROR_NOT_FOUND;
+    return -1;
+}
+
+int process_wait(pid_t pid, int *out_code, struct error *err)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return error_sys(err, "wait for process %d", (int)pid);
+    *out_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return 0;
+}

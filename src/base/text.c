@@ -1,0 +1,162 @@
+/* Numbers and units, read strictly. */
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/memory.h"
+
+#include "base/banned.h"
+
+int parse_int64(const char *text, int64_t low, int64_t high, int64_t *out, struct error *err)
+{
+    char *end;
+
+    if (!text || !(isdigit((unsigned char)text[0]) ||
+                   ((text[0] == '-' || text[0] == '+') && isdigit((unsigned char)text[1]))))
+        return error_set(err, ERROR_INVALID, "\"%s\" is not a number", text ? text : "");
+    errno = 0;
+    intmax_t value = strtoimax(text, &end, 10);
+    if (*end)
+        return error_set(err, ERROR_INVALID, "\"%s\" is not a number", text);
+    if (errno == ERANGE || value < low || value > high)
+        return error_set(err, ERROR_INVALID, "%s is out of range (%" PRId64 " to %" PRId64 ")",
+                         text, low, high);
+    *out = value;
+    return 0;
+}
+
+int parse_size(const char *text, int64_t *out_bytes, struct error *err)
+{
+    static const char units[] = "bkmgtp";
+    char *end;
+
+    if (!text || !isdigit((unsigned char)text[0]))
+        return error_set(err, ERROR_INVALID, "invalid size: '%s'", text ? text : "");
+    double value = strtod(text, &end);
+    while (*end == ' ')
+        end++;
+    int power = 0;
+    if (*end) {
+        const char *unit = strchr(units, tolower((unsigned char)*end));
+
+        if (!unit || !*unit)
+            return error_set(err, ERROR_INVALID, "invalid suffix: '%s'", end);
+        power = (int)(unit - units);
+        end++;
+        if (power && tolower((unsigned char)*end) == 'i')
+            end++;
+        if (power && tolower((unsigned char)*end) == 'b')
+            end++;
+        if (*end)
+            return error_set(err, ERROR_INVALID, "invalid size: '%s'", text);
+    }
+    for (int i = 0; i < power; i++)
+        value *= 1024;
+    if (!(value >= 0 && value < 9.2e18))
+        return error_set(err, ERROR_INVALID, "size out of range: '%s'", text);
+    *out_bytes = (int64_t)value;
+    return 0;
+}
+
+bool text_is_empty(const char *text)
+{
+    return !text || !*text;
+}
+
+bool text_equal(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool text_starts(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool text_ends(const char *text, const char *suffix)
+{
+    size_t length = strlen(text), wanted = strlen(suffix);
+
+    return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
+}
+
+bool text_is_hex(const char *text, size_t length)
+{
+    return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
+}
+
+bool text_is_true(const char *text)
+{
+    static const char *const off[] = { "", "0", "no", "false", "none" };
+
+    if (!text)
+        return false;
+    while (isspace((unsigned char)*text))
+        text++;
+    size_t length = strlen(text);
+    while (length && isspace((unsigned char)text[length - 1]))
+        length--;
+    for (size_t i = 0; i < COUNT(off); i++)
+        if (strlen(off[i]) == length && strncasecmp(text, off[i], length) == 0)
+            return false;
+    return true;
+}
+
+static char *human(int64_t bytes, double base, const char *const *units, size_t unit_count,
+                   int digits)
+{
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= base && unit + 1 < unit_count) {
+        value /= base;
+        unit++;
+    }
+    return xasprintf("%.*g%s", digits, value, units[unit]);
+}
+
+char *text_human_size(int64_t bytes)
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+
+    return human(bytes, 1000, units, COUNT(units), bytes < 1000 ? 4 : 3);
+}
+
+char *text_human_size_binary(int64_t bytes)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+
+    return human(bytes, 1024, units, COUNT(units), 4);
+}
+
+void hex_encode(const void *bytes, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *byte = bytes;
+
+    for (size_t i = 0; i < size; i++) {
+        out[2 * i] = digits[byte[i] >> 4];
+        out[2 * i + 1] = digits[byte[i] & 15];
+    }
+    out[2 * size] = 0;
+}
+
+void id_generate(char out[ID_LENGTH + 1])
+{
+    unsigned char bytes[ID_LENGTH / 2];
+
+    do {
+        for (size_t filled = 0; filled < sizeof(bytes);) {
+            ssize_t count = getrandom(bytes + filled, sizeof(bytes) - filled, 0);
+
+            if (count > 0)
+                filled += (size_t)count;
+        }
+        hex_encode(bytes, sizeof(bytes), out);
+    } while (strspn(out, "0123456789") >= SHORT_ID_LENGTH);
+}

@@ -1,0 +1,41 @@
+/* Reading numbers, sizes and switches from text, and asking simple things of text. */
+#ifndef BERTH_BASE_TEXT_H
+#define BERTH_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Decimal, the whole text, within [low, high]; INVALID otherwise. */
+int parse_int64(const char *text, int64_t low, int64_t high, int64_t *out, struct error *err);
+
+/* "1k" "64m" "1.5g" "10GiB" "512b" "7": units are powers of 1024 as Docker's command line reads
+ * them; not negative. */
+int parse_size(const char *text, int64_t *out_bytes, struct error *err);
+
+bool text_is_empty(const char *text);          /* NULL or "" */
+bool text_equal(const char *a, const char *b); /* NULL equals NULL only */
+bool text_starts(const char *text, const char *prefix);
+bool text_ends(const char *text, const char *suffix);
+bool text_is_hex(const char *text, size_t length); /* exactly 'length' lower-case hex digits */
+
+/* Docker's way of saying "on" in a query: "", "0", "no", "false", "none" (any case, trimmed) are
+ * off, all else is on. */
+bool text_is_true(const char *text);
+
+/* 1.23MB style: decimal units, three significant digits, as `docker images` prints ("0B", "532B",
+ * "1.98MB"). */
+char *text_human_size(int64_t bytes);
+/* 12.5MiB style: binary units, as `docker stats` prints. */
+char *text_human_size_binary(int64_t bytes);
+
+/* Writes a 64-digit random lower-case hex id whose first twelve digits are not all decimal. */
+#define ID_LENGTH       64
+#define SHORT_ID_LENGTH 12
+void id_generate(char out[ID_LENGTH + 1]);
+
+/* Lower-case hex of bytes; 'out' has 2 * size + 1 bytes. */
+void hex_encode(const void *bytes, size_t size, char *out);
+
+#endif

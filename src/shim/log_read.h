@@ -1,0 +1,49 @@
+/* Reading a container's log (json-file form, rotated and possibly gzipped files), for `logs` and
+ * for replay on attach. The writer is the supervisor (another process); a torn last line is waited
+ * for or skipped, never an error. */
+#ifndef BERTH_SHIM_LOG_READ_H
+#define BERTH_SHIM_LOG_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct log_entry {
+    const char *text; /* borrowed until the next call; with the final newline, absent from partial
+                         entries */
+    size_t size;
+    bool is_stderr;
+    int64_t wall_ns;
+    const char *attributes; /* JSON object or NULL */
+};
+
+struct log_reader_options {
+    const char *path;           /* of the current file */
+    int64_t since_ns, until_ns; /* both inclusive; 0: no bound */
+    int64_t tail; /* last n lines only (found from the end, without reading all); -1: all */
+    bool stdout_wanted, stderr_wanted;
+};
+
+struct log_reader;
+/* Works also when there is no file yet (empty log). */
+int log_reader_open(const struct log_reader_options *options, struct log_reader **out,
+                    struct error *err);
+
+/* 1: an entry. 0: nothing further at present (all files read). For following: wait with
+ * log_reader_wait, then call again; rotation is noticed and followed without losing or repeating an
+ * entry. */
+int log_reader_next(struct log_reader *reader, struct log_entry *out, struct error *err);
+
+/* Waits until the log grew (1), 'cancel_fd' became readable (0), or 'timeout_ms' passed (0).
+ * inotify. */
+int log_reader_wait(struct log_reader *reader, int timeout_ms, int cancel_fd, struct error *err);
+
+void log_reader_close(struct log_reader *reader);
+CLEANUP_POINTER(log_reader_close, struct log_reader)
+
+/* Removes the current and all rotated files. */
+void log_files_remove(const char *path);
+
+#endif

@@ -1,0 +1,175 @@
+/* What images are made of, on disk: blobs, layers, images and their names; and writable directories
+ * of containers.
+ *
+ *   blobs/sha256/<hex>     content-addressed files (an OCI image layout together with oci-layout
+ * and index.json) layers/<hex>/diff      one directory of changes per chain id, overlayfs form
+ * (whiteouts are 0:0 character devices) tmp/                   everything unfinished; emptied on
+ * open
+ *
+ * The record (tables blob, layer, image, tag) is committed before files get their final name, so
+ * that a crash leaves either nothing or something that is known; store_open repairs the rest. All
+ * functions may be called from any thread. */
+#ifndef BERTH_STORE_STORE_H
+#define BERTH_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/stream.h"
+#include "base/strv.h"
+#include "record/database.h"
+#include "spec/image.h"
+#include "spec/reference.h"
+
+#define DIGEST_TEXT_SIZE 72 /* "sha256:<64 hex>" and NUL */
+
+struct store;
+
+struct store_options {
+    const char *data_path;      /* the data root */
+    const char *driver;         /* "overlay2", "vfs" or NULL: the best that works */
+    uint64_t layer_size_limit;  /* of one unpacked layer; 0: 64 GiB */
+    uint64_t entry_count_limit; /* of one archive; 0: 4 million */
+    uint64_t ratio_limit;       /* plain to compressed; 0: 1000 */
+};
+int store_open(const struct store_options *options, struct database *database, struct store **out,
+               struct error *err);
+void store_close(struct store *store);
+CLEANUP_POINTER(store_close, struct store)
+const char *store_driver(const struct store *store); /* "overlay2" or "vfs" */
+
+/* ---- blobs ---- */
+
+/* Writes a blob: collect with blob_writer_add, then finish; 'expected_digest' may be NULL. INVALID
+ * if size (-1: unknown) or digest differ; then nothing is kept. */
+struct blob_writer;
+int blob_writer_new(struct store *store, struct blob_writer **out, struct error *err);
+int blob_writer_add(struct blob_writer *writer, const void *data, size_t size, struct error *err);
+int blob_writer_finish(struct blob_writer *writer, const char *expected_digest,
+                       int64_t expected_size, char out_digest[DIGEST_TEXT_SIZE], struct error *err);
+void blob_writer_free(struct blob_writer *writer); /* unfinished: removes it */
+CLEANUP_POINTER(blob_writer_free, struct blob_writer)
+int blob_put(struct store *store, const void *data, size_t size, char out_digest[DIGEST_TEXT_SIZE],
+             struct error *err);
+int blob_open(struct store *store, const char *digest, int *out_fd, int64_t *out_size,
+              struct error *err);
+int blob_read(struct store *store, const char *digest, size_t limit, struct str *out,
+              struct error *err);
+bool blob_exists(struct store *store, const char *digest);
+
+/* ---- layers ---- */
+
+struct layer {
+    char chain_id[DIGEST_TEXT_SIZE];    /* names the directory */
+    char parent_id[DIGEST_TEXT_SIZE];   /* chain id below, "" for a base */
+    char diff_id[DIGEST_TEXT_SIZE];     /* digest of the layer as a plain tar */
+    char blob_digest[DIGEST_TEXT_SIZE]; /* compressed form that is kept, "" if none */
+    int64_t size_bytes;                 /* of its files */
+};
+
+/* Unpacks an archive (plain or compressed) over 'parent_id' ("" for a base). Its diff id is that of
+ * the archive's plain bytes, unless 'canonical' is set: then the directory is serialised anew
+ * (store_layer_write) and that is what counts, so the archive need not be kept. Hostile archives
+ * are contained: names are resolved inside the layer, "..", absolute names, links and devices
+ * cannot reach outside; limits are named in the error. If the layer exists already, it is reused.
+ */
+int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
+                       bool canonical, struct layer *out, struct error *err);
+
+/* A directory to change things in: overlay upper and work directories under tmp/ (build steps) or a
+ * given place (containers). */
+struct writable {
+    char *diff_path, *work_path; /* work_path NULL with vfs */
+    char *top_path;              /* holds both */
+};
+int store_writable_new(struct store *store, struct writable *out, struct error *err); /* in tmp/ */
+int store_writable_at(
+    struct store *store, const char *path, const char *chain_id, struct writable *out,
+    struct error *err); /* made if missing; with vfs filled with a copy of the layers */
+int store_writable_remove(struct store *store, struct writable *writable, struct error *err);
+void writable_done(struct writable *writable);
+CLEANUP_VALUE(writable_done, struct writable)
+
+/* Makes what was changed in 'writable' (from store_writable_new, mounted or not; consumed) a layer
+ * over 'parent_id'. An empty change gives a layer with no entries. */
+int store_layer_commit(struct store *store, const char *parent_id, struct writable *writable,
+                       struct layer *out, struct error *err);
+/* The same from a container's live directory, which stays as it is (docker commit): copies. */
+int store_layer_copy(struct store *store, const char *parent_id, const struct writable *writable,
+                     struct layer *out, struct error *err);
+
+/* Mounts the layers below 'chain_id' ("" is an empty directory), changes going to 'writable' (NULL:
+ * read-only), as a DETACHED mount: it is seen in no namespace, and ends with its descriptor or with
+ * the namespace it is moved into. */
+int store_mount(struct store *store, const char *chain_id, const struct writable *writable,
+                int *out_mount_fd, struct error *err);
+/* Lower directories for GraphDriver.Data, top first, joined by ':'. */
+char *store_lower_paths(struct store *store, const char *chain_id);
+
+int store_layer_get(struct store *store, const char *chain_id, struct layer *out,
+                    struct error *err);
+/* The layer as a plain tar: its kept blob inflated, or the canonical form (sorted, whiteouts as
+ * .wh. files). The digest of what comes out is diff_id. */
+int store_layer_write(struct store *store, const char *chain_id, struct stream *out,
+                      struct error *err);
+
+/* ---- images ---- */
+
+struct image {
+    char id[DIGEST_TEXT_SIZE];        /* digest of the configuration */
+    char chain_id[DIGEST_TEXT_SIZE];  /* top layer, "" if there are no layers */
+    char parent_id[DIGEST_TEXT_SIZE]; /* image that a build step made this one of, "" if none */
+    int64_t created_ns, size_bytes, tagged_ns;
+    struct image_config config;
+    struct strv tags;    /* familiar "name:tag", sorted */
+    struct strv digests; /* familiar "name@sha256:…" */
+};
+void image_unref(struct image *image);
+struct image *image_ref(struct image *image); /* immutable and shared */
+CLEANUP_POINTER(image_unref, struct image)
+
+/* Records an image whose layers are all there. 'config' is encoded here, its digest is the id.
+ * 'parent_id' "" or an image. Creating the same again gives the same. */
+int store_image_create(struct store *store, const struct image_config *config,
+                       const char *parent_id, struct image **out, struct error *err);
+/* From configuration bytes that must be kept as they are (pull, load). */
+int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
+                           struct error *err);
+
+/* Finds by full or partial id ("sha256:" optional), reference with default tag, or digest
+ * (spec/api.md 1.9). NOT_FOUND "No such image: x:latest" (default tag added). INVALID for text that
+ * is no reference. Ambiguous prefix: INVALID. */
+int store_image_find(struct store *store, const char *text, struct image **out, struct error *err);
+/* All images, newest first; 'out' is an array of references, freed with store_images_free. */
+int store_image_list(struct store *store, struct image ***out, size_t *out_count,
+                     struct error *err);
+void store_images_free(struct image **images, size_t count);
+
+/* Names an image; a name that another image had moves (that one may become dangling). */
+int store_image_tag(struct store *store, const char *image_id, const struct reference *reference,
+                    struct error *err);
+int store_image_untag(struct store *store, const char *familiar_name, struct error *err);
+
+/* Removes the record of an image, its names, and all layers and blobs that nothing uses any more.
+ * 'in_use' (may be NULL) is asked for chain ids that must stay (containers). The chain ids that
+ * went are added to 'out_removed_layers' (may be NULL). */
+int store_image_remove(struct store *store, const char *image_id,
+                       bool (*in_use)(void *data, const char *chain_id), void *data,
+                       struct strv *out_removed_layers, struct error *err);
+bool store_image_has_children(struct store *store, const char *image_id);
+
+/* A layer that is in use though no image names it (a build in progress) is held against removal. */
+void store_layer_hold(struct store *store, const char *chain_id);
+void store_layer_release(struct store *store, const char *chain_id);
+/* Removes layers and blobs that nothing uses. */
+int store_collect(struct store *store, bool (*in_use)(void *data, const char *chain_id), void *data,
+                  struct error *err);
+
+/* Bytes of all layers together, each once. */
+int64_t store_layers_size(struct store *store);
+
+/* Compares record and disk: one line of text per difference is added to 'out'. */
+int store_verify(struct store *store, struct strv *out, struct error *err);
+
+#endif

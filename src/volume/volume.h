@@ -1,0 +1,54 @@
+/* Named volumes: <data root>/volumes/<name>/_data, with their record. */
+#ifndef BERTH_VOLUME_VOLUME_H
+#define BERTH_VOLUME_VOLUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/strv.h"
+#include "record/database.h"
+
+struct volumes; /* all of them */
+
+struct volume {
+    char *name, *driver, *mountpoint, *scope;
+    struct map labels, options; /* none: null in JSON */
+    int64_t created_ns;
+    bool is_anonymous; /* label com.docker.volume.anonymous */
+};
+struct volume *volume_ref(struct volume *volume); /* immutable and shared */
+void volume_unref(struct volume *volume);
+CLEANUP_POINTER(volume_unref, struct volume)
+
+int volumes_open(const char *data_path, struct database *database, struct volumes **out,
+                 struct error *err);
+void volumes_close(struct volumes *volumes);
+CLEANUP_POINTER(volumes_close, struct volumes)
+
+/* Makes a volume, or gives the one that has the name already. 'name' NULL: an anonymous one with a
+ * generated name and label. Driver other than "local": NOT_FOUND. Options of the local driver other
+ * than none are UNSUPPORTED for now, unknown ones INVALID ("create v: invalid option: \"foo\"").
+ * Bad names: INVALID with Docker's text. *out_created tells which it was. */
+int volume_create(struct volumes *volumes, const char *name, const char *driver,
+                  const struct map *options, const struct map *labels, struct volume **out,
+                  bool *out_created, struct error *err);
+int volume_get(struct volumes *volumes, const char *name, struct volume **out,
+               struct error *err); /* "get x: no such volume" */
+int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count,
+                struct error *err); /* by name */
+void volume_list_free(struct volume **list, size_t count);
+/* Record first, then the directory. The caller has checked that nobody uses it. */
+int volume_remove(struct volumes *volumes, const char *name, struct error *err);
+
+/* Fills an EMPTY volume with what the image has at 'path' below the root mount 'root_fd' (a
+ * directory descriptor; the lookup stays inside it): content with owners, modes, xattrs and links,
+ * then owner and mode of the directory itself. A volume with content is left alone; no such path
+ * leaves it as it is; a path that is no directory: INVALID "source … is not directory". */
+int volume_copy_up(struct volume *volume, int root_fd, const char *path, struct error *err);
+
+int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err);
+int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err);
+
+#endif

@@ -1,0 +1,147 @@
+/* Networks of one host: which there are, who is attached where, and the kernel objects behind it
+ * (bridges, veth pairs, one nftables table with maps and sets). The record (tables network,
+ * endpoint, port) is written first; addresses and ports in use are derived from it. Calls may come
+ * from any thread.
+ *
+ * Names in the kernel carry the engine id, so that several engines share a host: the default bridge
+ * is "berth0" for the default engine (id "") and "berth0-<id>" otherwise (cut to 15 characters);
+ * table "berth" or "berth_<id>"; veth ends "v<id><hex>". Network "bridge" is the default bridge,
+ * "host" and "none" are predefined. */
+#ifndef BERTH_NETWORK_NETWORK_H
+#define BERTH_NETWORK_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/strv.h"
+#include "codec/json.h"
+#include "record/database.h"
+
+struct networks;
+
+struct networks_options {
+    const char *engine_id;      /* "" for the default engine, else up to 8 of [0-9a-f] */
+    const char *bridge_address; /* --bip "172.17.0.1/16"; NULL: first free pool */
+    const struct strv
+        *address_pools;          /* "base=10.200.0.0/16,size=24"; NULL or none: Docker's defaults */
+    const char *default_binding; /* --ip, NULL: 0.0.0.0 */
+    int mtu;                     /* 0: 1500 */
+    bool icc, ip_forward, ip_masquerade;
+};
+
+struct network_pool {
+    char *subnet, *gateway, *ip_range;
+    struct map auxiliary;
+};
+extern const struct json_field network_pool_fields[]; /* IPAM.Config element */
+
+struct network {
+    char *id, *name, *driver, *scope;
+    int64_t created_ns;
+    bool internal, attachable, enable_ipv4, enable_ipv6;
+    struct json_list pools; /* struct network_pool */
+    struct map options, labels;
+    char *bridge_name;
+};
+struct network *network_ref(struct network *network); /* immutable and shared */
+void network_unref(struct network *network);
+CLEANUP_POINTER(network_unref, struct network)
+
+/* Makes sure that the table, the predefined networks and the default bridge are there (record and
+ * kernel). */
+int networks_open(const struct networks_options *options, struct database *database,
+                  struct networks **out, struct error *err);
+/* Leaves everything in the kernel as it is: containers go on. */
+void networks_close(struct networks *networks);
+CLEANUP_POINTER(networks_close, struct networks)
+/* Removes all that is in the kernel (uninstalling, end of a test engine). CONFLICT while endpoints
+ * exist. */
+int networks_destroy(struct networks *networks, struct error *err);
+
+/* By id, name or id prefix (spec/api.md 1.9). NOT_FOUND "network x not found". */
+int network_find(struct networks *networks, const char *text, struct network **out,
+                 struct error *err);
+int network_list(struct networks *networks, struct network ***out, size_t *out_count,
+                 struct error *err);
+void network_list_free(struct network **list, size_t count);
+
+/* User-defined networks: bridge driver only; texts and kinds as in spec/api.md section 6. */
+struct network_create {
+    const char *name, *driver;
+    bool internal, attachable, enable_ipv6;
+    const struct json_list *pools; /* struct network_pool */
+    const struct map *options, *labels;
+};
+int network_create(struct networks *networks, const struct network_create *wish,
+                   struct network **out, struct error *err);
+int network_remove(struct networks *networks, const char *id, struct error *err);
+
+/* ---- one container's attachment ---- */
+
+struct port_mapping {
+    char protocol[8];       /* tcp udp sctp */
+    char host_ip[46];       /* "" wished: the default binding; got: "0.0.0.0", "::" or as wished */
+    uint16_t host_port;     /* wished 0: an ephemeral one is chosen */
+    uint16_t host_port_end; /* wished range: first free of host_port…host_port_end; 0: no range */
+    uint16_t container_port;
+};
+
+struct endpoint_wish {
+    const char *container_id, *container_name;
+    const char *network_id;
+    const char *address;     /* NULL: next free one */
+    const char *mac_address; /* NULL: generated */
+    const struct strv *aliases;
+    const struct port_mapping *ports;
+    size_t port_count;
+};
+
+struct endpoint {
+    char *id, *network_id, *network_name, *container_id;
+    char *address; /* "172.17.0.2" */
+    int prefix_length;
+    char *gateway, *mac_address;
+    char *interface_name;   /* inside: eth0 */
+    struct json_list ports; /* struct port_mapping, as got */
+};
+void endpoint_done(struct endpoint *endpoint);
+CLEANUP_VALUE(endpoint_done, struct endpoint)
+
+/* A fresh network namespace with loopback up and Docker's default sysctls (ping_group_range,
+ * ip_unprivileged_port_start), taken from a small pool that is refilled in the background. Only the
+ * descriptor keeps it alive. */
+int network_namespace_new(struct networks *networks, int *out_fd, struct error *err);
+
+/* Records an endpoint, then connects 'namespace_fd' (veth, address, route, neighbours announced)
+ * and publishes the ports, in one netlink conversation and one nft transaction. 'out_port_fds' gets
+ * one bound socket per published port (count = endpoint->ports.count), which keeps the port from
+ * others as long as it is open: the supervisor holds them. Errors: CONFLICT "Bind for 0.0.0.0:80
+ * failed: port is already allocated" (and who holds it, if it can be told), FORBIDDEN "Address
+ * already in use", INVALID for addresses outside, INTERNAL. Nothing remains on failure. */
+int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish, int namespace_fd,
+                    struct endpoint *out, int *out_port_fds, struct error *err);
+
+/* Unpublishes the ports, forgets the endpoint: its address is free when this returns. The link goes
+ * with its namespace, or in the background. All endpoints of the container if 'network_id' is NULL.
+ * Absent is fine. */
+int endpoint_detach(struct networks *networks, const char *container_id, const char *network_id,
+                    struct error *err);
+
+/* Endpoints of a network (for inspect) or of a container (for reconciliation); either may be NULL.
+ */
+int endpoint_list(struct networks *networks, const char *network_id, const char *container_id,
+                  struct endpoint **out, size_t *out_count, struct error *err);
+void endpoint_list_free(struct endpoint *list, size_t count);
+
+/* After a daemon restart: drops endpoints of containers for which 'is_alive' says no, re-asserts
+ * the table, chains and elements of the rest. */
+int networks_reconcile(struct networks *networks,
+                       bool (*is_alive)(void *data, const char *container_id), void *data,
+                       struct error *err);
+
+/* Compares record and kernel (links, table, elements); a line per difference. */
+int networks_verify(struct networks *networks, struct strv *out, struct error *err);
+
+#endif

@@ -1,0 +1,88 @@
+/* Building an image from a Dockerfile: parse, expand, plan, solve with a cache. How a RUN is
+ * carried out is the worker's business (engine); files, layers and images go to the store. */
+#ifndef BERTH_BUILD_BUILD_H
+#define BERTH_BUILD_BUILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/strv.h"
+#include "record/database.h"
+#include "spec/image.h"
+#include "store/store.h"
+
+/* One RUN: a process on a root made of 'chain_id' with changes going to 'writable'. */
+struct build_run {
+    const char *chain_id;
+    const struct writable *writable;
+    const struct strv *arguments, *environment;
+    const char *working_dir, *user;
+    const char *network_mode; /* "default", "none", "host" */
+    const struct strv *extra_hosts;
+    int64_t memory_bytes, memory_swap_bytes, cpu_shares, cpu_period_us, cpu_quota_us,
+        shm_size_bytes;
+    const char *cpuset_cpus, *cpuset_mems, *cgroup_parent;
+    const struct json_list *ulimits; /* struct ulimit */
+};
+
+struct build_worker {
+    /* Runs it to its end. Output goes to 'output' as it comes (is_stderr tells which). The changes
+     * of files that the engine mounts (/etc/hosts, resolv.conf, hostname) must not be in 'writable'
+     * afterwards. CANCELLED when cancel_fd fires. 'out_id' is what "Running in" shows (64 hex,
+     * known before the start through 'began'). */
+    int (*run)(void *data, const struct build_run *run,
+               void (*began)(void *output_data, const char *id),
+               void (*output)(void *output_data, bool is_stderr, const char *text, size_t size),
+               void *output_data, int cancel_fd, int *out_exit_code, struct error *err);
+    void *data;
+};
+
+struct build_options {
+    int context_fd; /* directory with the unpacked context (hostile: looked up in root only) */
+    const char *dockerfile; /* path in the context; NULL: "Dockerfile" */
+    const struct strv *tags;
+    const struct map *arguments; /* build args; a NULL value: declared without value */
+    const struct map *labels;
+    const char *target, *platform, *network_mode;
+    bool no_cache, quiet, remove_intermediate, force_remove, pull;
+    const struct strv *extra_hosts, *cache_from;
+    struct build_run limits; /* resource fields only */
+    int cancel_fd;
+    /* Output in the form of the classic builder (spec/dockerfile.md section 13), piece by piece. */
+    void (*stream)(void *data, const char *text, size_t size);
+    void (*aux_id)(void *data, const char *image_id);
+    void *data;
+};
+
+struct builder;
+int builder_open(struct store *store, struct database *database, const char *data_path,
+                 const struct build_worker *worker, struct builder **out, struct error *err);
+void builder_close(struct builder *builder);
+CLEANUP_POINTER(builder_close, struct builder)
+
+/* Builds. 'out_exit_code' is that of a failed RUN (0 otherwise), for errorDetail.code. Errors
+ * before the first step (parse error, unknown target…) come with *out_began false: the API then
+ * answers with a status instead of a stream. */
+int builder_build(struct builder *builder, const struct build_options *options,
+                  char out_image_id[72], bool *out_began, int *out_exit_code, struct error *err);
+
+/* Applies Dockerfile lines (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR, ONBUILD,
+ * STOPSIGNAL, HEALTHCHECK) to a configuration: for import and commit. */
+int build_apply_changes(const struct strv *changes, struct container_config *config,
+                        struct error *err);
+
+/* Layers that the cache keeps alive: asked by store_collect and image removal. */
+bool builder_uses_layer(struct builder *builder, const char *chain_id);
+/* Removes cache entries (all: also those in use by images). Gives what was removed and the bytes.
+ */
+int builder_prune(struct builder *builder, bool all, struct strv *out_ids, int64_t *out_bytes,
+                  struct error *err);
+
+/* Unpacks a context archive (any compression; hostile) into an empty directory, honouring nothing
+ * but paths: the client applied .dockerignore; BuildKit-style clients did not, so files excluded by
+ * the context's .dockerignore are left out here too. */
+int build_context_unpack(struct stream *archive, int directory_fd, struct error *err);
+
+#endif

@@ -1,0 +1,61 @@
+/* The engine: containers, execs, images, events, builds. The only place where store, volume,
+ * network, shim and build meet. Knows no HTTP. All functions may be called from any thread; what
+ * takes long holds only the lock of the one object it works on. */
+#ifndef BERTH_ENGINE_ENGINE_H
+#define BERTH_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/strv.h"
+#include "codec/json.h"
+
+struct engine;
+
+struct engine_options {
+    const char *data_path; /* --data-root */
+    const char *run_path;  /* --exec-root */
+    const char *shim_path; /* berth-shim program */
+    const char *init_path; /* program for --init, NULL: none installed */
+    const char
+        *engine_id; /* "" for the default engine; others: part of kernel names (see network.h) */
+    const char *storage_driver; /* NULL: best */
+    const char *bridge_address, *default_binding, *log_driver, *cgroup_parent;
+    const struct strv *address_pools, *labels, *insecure_registries, *registry_mirrors;
+    const struct strv *dns, *dns_options, *dns_search;
+    const struct map *log_options;           /* texts */
+    const struct json_list *default_ulimits; /* struct ulimit */
+    int mtu;
+    bool icc, ip_forward, ip_masquerade, init, no_new_privileges, debug;
+    int64_t shm_size_bytes; /* 0: 64 MiB */
+};
+
+/* Opens record and store, finds the containers that run, repairs what a crash left. */
+int engine_open(const struct engine_options *options, struct engine **out, struct error *err);
+/* Ends the engine's threads. Containers go on. */
+void engine_close(struct engine *engine);
+
+/* What SIGHUP may change. */
+int engine_reload(struct engine *engine, const struct engine_options *options, struct error *err);
+
+/* ---- system ---- */
+struct engine_info {
+    char id[40]; /* UUID of this installation */
+    int64_t containers, running, paused, stopped, images;
+    const char *driver; /* storage driver */
+    const char *data_path, *log_driver;
+    int event_listeners;
+    const struct engine_options *options;
+};
+void engine_info(struct engine *engine, struct engine_info *out);
+
+/* Compares record, kernel and disk; a line per difference is added to 'out'. Repairs nothing. */
+int engine_verify(struct engine *engine, struct strv *out, struct error *err);
+
+/* Removes everything the engine has in the kernel (bridge, table, cgroups). CONFLICT while
+ * containers run. For test engines and uninstalling. */
+int engine_destroy_kernel_objects(struct engine *engine, struct error *err);
+
+#endif

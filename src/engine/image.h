@@ -1,0 +1,35 @@
+/* Images as clients see them: look-up, removal with Docker's rules, import. */
+#ifndef BERTH_ENGINE_IMAGE_H
+#define BERTH_ENGINE_IMAGE_H
+
+#include "base/error.h"
+#include "base/stream.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+int engine_image_get(struct engine *engine, const char *text, struct image **out,
+                     struct error *err);
+int engine_image_list(struct engine *engine, struct image ***out, size_t *out_count,
+                      struct error *err);
+/* Containers that were made from it. */
+int engine_image_container_count(struct engine *engine, const char *image_id);
+int engine_image_tag(struct engine *engine, const char *text, const char *repository,
+                     const char *tag, struct error *err);
+
+/* One line of the answer of a removal. */
+struct image_removal {
+    bool is_untagged; /* otherwise deleted */
+    char *name;
+};
+/* Rules and texts: spec/api.md section 4 "Delete". 'out' is a list of struct image_removal (free
+ * names and items). */
+int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
+                        struct json_list *out, struct error *err);
+
+/* docker import: an archive becomes a one-layer image. 'changes' are Dockerfile lines
+ * (build_apply_changes). */
+int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,
+                        const char *tag, const char *message, const struct strv *changes,
+                        const char *platform, char out_id[72], struct error *err);
+
+#endif

@@ -49,8 +49,8 @@ const struct json *json_at(const struct json *list_or_dict, size_t index);
 const char *json_key_at(const struct json *dict, size_t index); /* in the order of the text */
 size_t json_count(const struct json *list_or_dict);
 const char *json_text(const struct json *value); /* NULL unless JSON_TEXT */
-int64_t json_integer(const struct json *value);
-double json_real(const struct json *value); /* integers too */
+int64_t json_to_int64(const struct json *value);
+double json_to_double(const struct json *value); /* integers too */
 bool json_is_true(const struct json *value);
 
 void json_write(const struct json *value, struct str *out); /* compact */

@@ -6,7 +6,8 @@
  * Wire: shim/wire.h (framed messages over a unix seqpacket socket with descriptor passing,
  * versioned). All functions may be called from any thread; calls on one handle are answered in
  * order; a shim that does not answer within SHIM_REPLY_LIMIT_MS is UNAVAILABLE (a stop or wait is
- * not a call: it is an event). */
+ * not a call: it is an event). An event may be told before the call that led to it has returned:
+ * 'exited' of a short exec before shim_exec. */
 #ifndef BERTH_SHIM_SHIM_H
 #define BERTH_SHIM_SHIM_H
 
@@ -87,6 +88,9 @@ struct shim_status {
 int shim_connect(struct shim_monitor *monitor, const char *container_id, struct shim **out,
                  struct shim_status *out_status, struct error *err);
 int shim_get_status(struct shim *shim, struct shim_status *out, struct error *err);
+/* Execs that still run, for a restarted daemon: of those that ended while there was none, 'exited'
+ * is told after shim_connect (the container's own exit is not: it is in the status). */
+int shim_list_execs(struct shim *shim, struct strv *out_ids, struct error *err);
 /* Container ids of all sockets in the run directory. */
 int shim_list(const char *run_path, struct strv *out_ids, struct error *err);
 

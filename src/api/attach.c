@@ -1,0 +1,77 @@
+/* Attaching to a container: checks first, then the client's connection is handed to the container's
+ * supervisor. */
+#include "api/detach_keys.h"
+#include "api/frame.h"
+#include "api/hijack.h"
+#include "api/routes.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/container.h"
+
+#include "base/banned.h"
+
+/* Detach keys are read from terminals only. */
+static int read_keys(struct request *req, const struct container_info *info,
+                     struct attach_options *options, char keys[DETACH_KEYS_LIMIT],
+                     struct error *err)
+{
+    const char *text = request_query(req, "detachKeys");
+    size_t size;
+
+    if (detach_keys_parse(text, keys, &size, NULL) < 0)
+        return error_set(err, ERROR_INVALID, "Invalid detach keys (%s) provided", text);
+    if (info->config.tty && options->streams.stdin_wanted) {
+        options->streams.detach_keys = keys;
+        options->streams.detach_keys_size = size;
+    }
+    return 0;
+}
+
+static void read_streams(struct request *req, const struct container_info *info,
+                         struct attach_options *out)
+{
+    out->logs = request_query_bool(req, "logs");
+    out->stream = request_query_bool(req, "stream");
+    out->streams.stdin_wanted = request_query_bool(req, "stdin") && info->config.open_stdin;
+    out->streams.stdout_wanted = request_query_bool(req, "stdout");
+    out->streams.stderr_wanted = request_query_bool(req, "stderr");
+    out->streams.framed = !info->config.tty;
+}
+
+static int attach(struct request *req, const struct container_info *info,
+                  struct attach_options *options, struct error *err)
+{
+    CLEANUP(hijack_done) struct hijack hijack = { .fd = -1, .near_fd = -1 };
+    bool multiplexed = hijack_is_upgrade(req) && options->streams.framed &&
+                       req->version >= API_VERSION(42);
+
+    if (hijack_begin(req, multiplexed ? MEDIA_TYPE_MULTIPLEXED_STREAM : MEDIA_TYPE_RAW_STREAM, "",
+                     &hijack, err) < 0)
+        return -1;
+    options->streams.pending = hijack.pending;
+    options->streams.pending_size = hijack.pending_size;
+    if (engine_container_attach(req->engine, info->id, hijack_take_fd(&hijack), options, err) < 0)
+        return -1;
+    hijack_relay(&hijack);
+    return 0;
+}
+
+int api_container_attach(struct request *req, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = NULL;
+    struct attach_options options = {};
+    char keys[DETACH_KEYS_LIMIT];
+
+    if (engine_container_get(req->engine, request_parameter(req, 0), &info, err) < 0)
+        goto refuse;
+    read_streams(req, info, &options);
+    if (read_keys(req, info, &options, keys, err) < 0 ||
+        engine_container_attach_check(req->engine, request_parameter(req, 0), err) < 0)
+        goto refuse;
+    if (attach(req, info, &options, err) < 0) /* After the upgrade there is nobody to tell. */
+        log_warn("cannot attach", "container", info->id, "error", err->text);
+    return 0;
+refuse:
+    hijack_refuse(req, err);
+    return 0;
+}

@@ -1,0 +1,253 @@
+/* Building from a context that the client sends along. */
+#include "engine/build.h"
+
+#include <string.h>
+
+#include "api/progress.h"
+#include "api/routes.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include "base/banned.h"
+
+/* What the query says; build_options borrows from it. */
+struct build_query {
+    struct strv tags, extra_hosts, cache_from;
+    struct map arguments, labels;
+    struct json_list ulimits;
+};
+
+/* One build on its way. */
+struct build {
+    struct request *req;
+    bool quiet;
+};
+
+/* clang-format off */
+struct ulimit_list {
+    struct json_list items;
+};
+static const struct json_field ulimit_fields[] = {
+    JSON_STRING(struct ulimit, name, "Name"),
+    JSON_INT64 (struct ulimit, hard, "Hard"),
+    JSON_INT64 (struct ulimit, soft, "Soft"),
+    JSON_END,
+};
+static const struct json_field ulimit_list_fields[] = {
+    JSON_OBJECTS(struct ulimit_list, items, "items", struct ulimit, ulimit_fields),
+    JSON_END,
+};
+/* clang-format on */
+
+static void build_query_done(struct build_query *query)
+{
+    struct ulimit_list ulimits = { .items = query->ulimits };
+
+    strv_done(&query->tags);
+    strv_done(&query->extra_hosts);
+    strv_done(&query->cache_from);
+    map_done(&query->arguments);
+    map_done(&query->labels);
+    json_fields_done(ulimit_list_fields, &ulimits);
+}
+CLEANUP_VALUE(build_query_done, struct build_query)
+
+/* ---- reading ---- */
+
+static void read_repeated(struct request *req, const char *name, struct strv *out)
+{
+    for (size_t i = 0; i < http_query_count(req->exchange, name); i++)
+        if (!text_is_empty(http_query_at(req->exchange, name, i)))
+            strv_add(out, http_query_at(req->exchange, name, i));
+}
+
+static int parse(const char *text, const char *what, struct json **out, struct error *err)
+{
+    if (json_parse(text, strlen(text), out, err) == 0)
+        return 0;
+    err->kind = ERROR_INVALID;
+    return error_context(err, "error reading %s", what);
+}
+
+/* A JSON object of texts; null stands for a value that is not given. */
+static int read_texts(struct request *req, const char *name, const char *what, struct map *out,
+                      struct error *err)
+{
+    const char *text = request_query(req, name);
+    CLEANUP(json_free) struct json *given = NULL;
+
+    map_init_empty(out, free);
+    if (text_is_empty(text))
+        return 0;
+    if (parse(text, what, &given, err) < 0)
+        return -1;
+    for (size_t i = 0; i < json_count(given); i++)
+        map_set(out, json_key_at(given, i), xstrdup(json_text(json_at(given, i))));
+    return 0;
+}
+
+static int read_list(struct request *req, const char *name, const char *what, struct strv *out,
+                     struct error *err)
+{
+    const char *text = request_query(req, name);
+    CLEANUP(json_free) struct json *given = NULL;
+
+    if (text_is_empty(text))
+        return 0;
+    if (parse(text, what, &given, err) < 0)
+        return -1;
+    for (size_t i = 0; i < json_count(given); i++)
+        if (json_text(json_at(given, i)))
+            strv_add(out, json_text(json_at(given, i)));
+    return 0;
+}
+
+static int read_ulimits(struct request *req, struct json_list *out, struct error *err)
+{
+    const char *text = request_query(req, "ulimits");
+    CLEANUP(free) char *wrapped = NULL;
+    struct ulimit_list list = {};
+
+    if (text_is_empty(text))
+        return 0;
+    wrapped = xasprintf("{\"items\":%s}", text);
+    if (json_decode(ulimit_list_fields, wrapped, strlen(wrapped), &list, err) < 0)
+        return error_context(err, "error reading ulimits");
+    *out = list.items;
+    return 0;
+}
+
+/* What is no number counts as 0 here. */
+static int64_t read_number(struct request *req, const char *name)
+{
+    int64_t value = 0;
+
+    parse_int64(request_query(req, name) ?: "", INT64_MIN, INT64_MAX, &value, NULL);
+    return value;
+}
+
+static const char *text_or_null(struct request *req, const char *name)
+{
+    const char *text = request_query(req, name);
+
+    return text_is_empty(text) ? NULL : text;
+}
+
+static void read_limits(struct request *req, struct build_run *out)
+{
+    out->memory_bytes = read_number(req, "memory");
+    out->memory_swap_bytes = read_number(req, "memswap");
+    out->cpu_shares = read_number(req, "cpushares");
+    out->cpu_period_us = read_number(req, "cpuperiod");
+    out->cpu_quota_us = read_number(req, "cpuquota");
+    out->shm_size_bytes = read_number(req, "shmsize");
+    out->cpuset_cpus = text_or_null(req, "cpusetcpus");
+    out->cpuset_mems = text_or_null(req, "cpusetmems");
+    out->cgroup_parent = text_or_null(req, "cgroupparent");
+}
+
+/* What this builder is asked for but is not. */
+static int check_supported(struct request *req, struct error *err)
+{
+    const char *version = request_query(req, "version") ?: "";
+
+    if (text_equal(version, "2"))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "BuildKit is not supported by berth yet: build with DOCKER_BUILDKIT=0");
+    if (*version && !text_equal(version, "1"))
+        return error_set(err, ERROR_INVALID, "invalid version \"%s\"", version);
+    if (request_query_bool(req, "squash"))
+        return error_set(err, ERROR_INVALID, "squash is only supported with experimental mode");
+    if (text_or_null(req, "remote"))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "building from a remote context is not supported by berth yet: %s",
+                         request_query(req, "remote"));
+    if (text_or_null(req, "outputs") && !text_equal(request_query(req, "outputs"), "[]"))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "build outputs other than an image are not supported by berth yet");
+    return 0;
+}
+
+static int read_query(struct request *req, struct build_query *query, struct build_options *options,
+                      struct error *err)
+{
+    read_repeated(req, "t", &query->tags);
+    read_repeated(req, "extrahosts", &query->extra_hosts);
+    if (read_texts(req, "buildargs", "build args", &query->arguments, err) < 0 ||
+        read_texts(req, "labels", "labels", &query->labels, err) < 0 ||
+        read_list(req, "cachefrom", "cachefrom", &query->cache_from, err) < 0 ||
+        read_ulimits(req, &query->ulimits, err) < 0)
+        return -1;
+    options->dockerfile = text_or_null(req, "dockerfile");
+    options->tags = &query->tags;
+    options->arguments = &query->arguments;
+    options->labels = &query->labels;
+    options->target = text_or_null(req, "target");
+    options->platform = text_or_null(req, "platform");
+    options->network_mode = text_or_null(req, "networkmode");
+    options->no_cache = request_query_bool(req, "nocache");
+    options->quiet = request_query_bool(req, "q");
+    options->remove_intermediate = request_query_bool(req, "rm");
+    options->force_remove = request_query_bool(req, "forcerm");
+    options->pull = request_query_bool(req, "pull");
+    options->extra_hosts = &query->extra_hosts;
+    options->cache_from = &query->cache_from;
+    read_limits(req, &options->limits);
+    options->limits.ulimits = &query->ulimits;
+    return 0;
+}
+
+/* ---- building ---- */
+
+static void send_text(void *data, const char *text, size_t size)
+{
+    struct build *build = data;
+
+    if (!build->quiet)
+        progress_stream(build->req, text, size);
+}
+
+static void send_id(void *data, const char *image_id)
+{
+    struct build *build = data;
+
+    if (!build->quiet)
+        progress_aux_id(build->req, image_id);
+}
+
+int api_build(struct request *req, struct error *err)
+{
+    CLEANUP(build_query_done) struct build_query query = {};
+    struct build build = { .req = req };
+    struct build_options options = { .context_fd = -1,
+                                     .cancel_fd = http_cancel_fd(req->exchange),
+                                     .stream = send_text,
+                                     .aux_id = send_id,
+                                     .data = &build };
+    char image_id[DIGEST_TEXT_SIZE];
+    bool began = false;
+    int exit_code = 0;
+
+    if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0)
+        return -1;
+    build.quiet = options.quiet;
+    if (engine_build(req->engine, http_body_stream(req->exchange), &options, image_id, &began,
+                     &exit_code, err) < 0) {
+        if (!began && !http_reply_has_begun(req->exchange))
+            return -1;
+        progress_error(req, exit_code, err->text);
+        return 0;
+    }
+    if (build.quiet) {
+        CLEANUP(free) char *line = xasprintf("%s\n", image_id);
+        progress_stream(req, line, strlen(line));
+    }
+    return 0;
+}
+
+int api_build_cancel(struct request *req, struct error *err)
+{
+    if (text_is_empty(request_query(req, "id")))
+        return error_set(err, ERROR_INVALID, "build ID not provided");
+    return api_not_supported(req, err);
+}

@@ -1,0 +1,291 @@
+/* Removing what nobody uses. One prune of a kind runs at a time. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "api/filters.h"
+#include "api/image_write.h"
+#include "api/network_write.h"
+#include "api/routes.h"
+#include "api/usage.h"
+#include "base/text.h"
+#include "engine/container.h"
+#include "engine/events.h"
+#include "engine/network.h"
+#include "engine/usage.h"
+#include "engine/volume.h"
+
+#include "base/banned.h"
+
+/* What a prune found out, and its answer in the making. */
+struct prune {
+    struct request *req;
+    struct filters filters;
+    int64_t until_ns;
+    int64_t reclaimed;
+    size_t count; /* of things removed */
+    struct str removed;
+    struct json_writer writer; /* into 'removed', inside a list */
+};
+
+static int prune_begin(struct prune *prune, struct request *req, const char *const *accepted,
+                       struct error *err)
+{
+    *prune = (struct prune){ .req = req };
+    prune->writer.out = &prune->removed;
+    if (filters_parse(request_query(req, "filters"), accepted, &prune->filters, err) < 0)
+        return -1;
+    return filters_until(&prune->filters, &prune->until_ns, err);
+}
+
+static void prune_done(struct prune *prune)
+{
+    filters_done(&prune->filters);
+    str_done(&prune->removed);
+}
+CLEANUP_VALUE(prune_done, struct prune)
+
+static bool is_old_enough(const struct prune *prune, int64_t created_ns)
+{
+    return prune->until_ns == 0 || created_ns < prune->until_ns;
+}
+
+static void note_removed(struct prune *prune, const char *name)
+{
+    json_add_text(&prune->writer, NULL, name);
+    prune->count++;
+}
+
+/* {"<key>":[…] or null,"SpaceReclaimed":n}, and the event. */
+static int prune_reply(struct prune *prune, const char *type, const char *key, bool with_space,
+                       bool empty_is_null, struct error *err)
+{
+    CLEANUP(str_done) struct str body = {};
+    CLEANUP(str_done) struct str list = {};
+    CLEANUP(map_done) struct map attributes = {};
+    struct json_writer w = { .out = &body };
+    char reclaimed[24];
+
+    snprintf(reclaimed, sizeof(reclaimed), "%lld", (long long)prune->reclaimed);
+    map_set_text(&attributes, "reclaimed", reclaimed);
+    engine_event(prune->req->engine, type, "prune", "", &attributes);
+
+    str_add_format(&list, "[%s]", str_text(&prune->removed));
+    json_begin_dict(&w, NULL);
+    if (prune->count == 0 && empty_is_null)
+        json_add_null(&w, key);
+    else
+        json_add_raw(&w, key, str_text(&list));
+    if (with_space)
+        json_add_int64(&w, "SpaceReclaimed", prune->reclaimed);
+    json_end_dict(&w);
+    return reply_json(prune->req, 200, &body, err);
+}
+
+/* Takes the turn of one kind. */
+static int turn_take(atomic_flag *turn, struct error *err)
+{
+    if (atomic_flag_test_and_set(turn))
+        return error_set(err, ERROR_CONFLICT, "a prune operation is already running");
+    return 0;
+}
+
+static void turn_give_back(atomic_flag **turn)
+{
+    atomic_flag_clear(*turn);
+}
+CLEANUP_VALUE(turn_give_back, atomic_flag *)
+
+/* ---- containers ---- */
+
+static void prune_container(struct prune *prune, const struct container_info *info)
+{
+    bool is_stopped = info->state == CONTAINER_CREATED || info->state == CONTAINER_EXITED ||
+                      info->state == CONTAINER_DEAD;
+    int64_t changed, all;
+    struct error ignored;
+
+    if (!is_stopped || !is_old_enough(prune, info->created_ns) ||
+        !filters_match_labels(&prune->filters, &info->config.labels))
+        return;
+    usage_container_size(prune->req->engine, info, &changed, &all);
+    if (engine_container_remove(prune->req->engine, info->id, false, false, &ignored) < 0)
+        return; /* Somebody started it meanwhile. */
+    prune->reclaimed += changed;
+    note_removed(prune, info->id);
+}
+
+int api_container_prune(struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "label", "label!", "until", NULL };
+    static atomic_flag turn = ATOMIC_FLAG_INIT;
+    CLEANUP(prune_done) struct prune prune;
+    struct container_info **list;
+    size_t count;
+
+    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&turn, err) < 0)
+        return -1;
+    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
+    if (engine_container_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
+        prune_container(&prune, list[i]);
+    engine_container_list_free(list, count);
+    return prune_reply(&prune, "container", "ContainersDeleted", true, true, err);
+}
+
+/* ---- images ---- */
+
+/* Removes by the given name or id; what is in use stays. */
+static void remove_image(struct prune *prune, const char *name)
+{
+    struct json_list removals = {};
+    struct error ignored;
+
+    if (engine_image_remove(prune->req->engine, name, false, false, &removals, &ignored) < 0)
+        return;
+    image_removals_write(&prune->writer, &removals);
+    prune->count += removals.count;
+    image_removals_free(&removals);
+}
+
+static void prune_image(struct prune *prune, const struct image *image, bool dangling_only)
+{
+    bool is_nameless = image->tags.count == 0 && image->digests.count == 0;
+
+    if ((dangling_only && !is_nameless) || !is_old_enough(prune, image->created_ns) ||
+        !filters_match_labels(&prune->filters, &image->config.config.labels) ||
+        engine_image_container_count(prune->req->engine, image->id) > 0)
+        return;
+    if (is_nameless)
+        remove_image(prune, image->id);
+    for (size_t i = 0; i < image->tags.count; i++)
+        remove_image(prune, image->tags.items[i]);
+    if (image->tags.count == 0)
+        for (size_t i = 0; i < image->digests.count; i++)
+            remove_image(prune, image->digests.items[i]);
+}
+
+int api_image_prune(struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "dangling", "label", "label!", "until", NULL };
+    static atomic_flag turn = ATOMIC_FLAG_INIT;
+    CLEANUP(prune_done) struct prune prune;
+    struct image **list;
+    size_t count;
+    bool dangling_only;
+
+    if (prune_begin(&prune, req, accepted, err) < 0 ||
+        filters_bool(&prune.filters, "dangling", true, &dangling_only, err) < 0 ||
+        turn_take(&turn, err) < 0)
+        return -1;
+    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
+
+    int64_t before = engine_layers_size(req->engine);
+    if (engine_image_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
+        prune_image(&prune, list[i], dangling_only);
+    store_images_free(list, count);
+    prune.reclaimed = MAX(before - engine_layers_size(req->engine), 0);
+    return prune_reply(&prune, "image", "ImagesDeleted", true, true, err);
+}
+
+/* ---- volumes ---- */
+
+/* strconv.ParseBool */
+static int read_all(const struct prune *prune, bool *out, struct error *err)
+{
+    static const char *const on[] = { "1", "t", "T", "true", "TRUE", "True" };
+    static const char *const off[] = { "0", "f", "F", "false", "FALSE", "False" };
+    const struct strv *given = filters_values(&prune->filters, "all");
+
+    *out = prune->req->version < API_VERSION(42);
+    for (size_t i = 0; i < given->count; i++) {
+        bool is_known = false;
+
+        for (size_t j = 0; j < COUNT(on); j++)
+            if (text_equal(given->items[i], on[j]) || text_equal(given->items[i], off[j])) {
+                *out = text_equal(given->items[i], on[j]);
+                is_known = true;
+            }
+        if (!is_known)
+            return error_set(err, ERROR_INVALID,
+                             "invalid filter 'all': strconv.ParseBool: parsing \"%s\": invalid "
+                             "syntax",
+                             given->items[i]);
+    }
+    return 0;
+}
+
+static void prune_volume(struct prune *prune, struct volume *volume, bool all)
+{
+    CLEANUP(strv_done) struct strv users = {};
+    int64_t size = 0;
+    struct error ignored;
+
+    if ((!all && !volume->is_anonymous) || !filters_match_labels(&prune->filters, &volume->labels))
+        return;
+    engine_volume_users(prune->req->engine, volume->name, &users);
+    if (users.count > 0)
+        return;
+    volume_size(volume, &size, &ignored);
+    if (engine_volume_remove(prune->req->engine, volume->name, false, &ignored) < 0)
+        return;
+    prune->reclaimed += size;
+    note_removed(prune, volume->name);
+}
+
+int api_volume_prune(struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "all", "label", "label!", NULL };
+    static atomic_flag turn = ATOMIC_FLAG_INIT;
+    CLEANUP(prune_done) struct prune prune;
+    struct volume **list;
+    size_t count;
+    bool all;
+
+    if (prune_begin(&prune, req, accepted, err) < 0 || read_all(&prune, &all, err) < 0 ||
+        turn_take(&turn, err) < 0)
+        return -1;
+    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
+    if (engine_volume_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
+        prune_volume(&prune, list[i], all);
+    volume_list_free(list, count);
+    return prune_reply(&prune, "volume", "VolumesDeleted", true, false, err);
+}
+
+/* ---- networks ---- */
+
+static void prune_network(struct prune *prune, const struct network *network)
+{
+    struct error ignored;
+
+    if (network_is_predefined(network) || !is_old_enough(prune, network->created_ns) ||
+        !filters_match_labels(&prune->filters, &network->labels))
+        return;
+    /* One with endpoints refuses. */
+    if (engine_network_remove(prune->req->engine, network->id, &ignored) == 0)
+        note_removed(prune, network->name);
+}
+
+int api_network_prune(struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "label", "label!", "until", NULL };
+    static atomic_flag turn = ATOMIC_FLAG_INIT;
+    CLEANUP(prune_done) struct prune prune;
+    struct network **list;
+    size_t count;
+
+    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&turn, err) < 0)
+        return -1;
+    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
+    if (engine_network_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
+        prune_network(&prune, list[i]);
+    network_list_free(list, count);
+    return prune_reply(&prune, "network", "NetworksDeleted", false, true, err);
+}

@@ -1,0 +1,181 @@
+/* The table of contents of the API. Rows are tried from the top. */
+#include "api/routes.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+#include "base/banned.h"
+
+#define V(minor) API_VERSION(minor)
+
+/* clang-format off */
+const struct route routes[] = {
+    /* system */
+    { "GET",    "/_ping",                            api_ping },
+    { "HEAD",   "/_ping",                            api_ping },
+    { "GET",    "/version",                          api_version },
+    { "GET",    "/info",                             api_info },
+    { "GET",    "/events",                           api_events },
+    { "GET",    "/system/df",                        api_disk_usage,         .since = V(25) },
+    { "POST",   "/auth",                             api_auth },
+    { "POST",   "/session",                          api_not_supported,      .since = V(31), .streams_body = true },
+    { "POST",   "/grpc",                             api_not_supported,      .since = V(35), .streams_body = true },
+
+    /* containers */
+    { "GET",    "/containers/json",                  api_container_list },
+    { "POST",   "/containers/create",                api_container_create },
+    { "POST",   "/containers/prune",                 api_container_prune,    .since = V(25) },
+    { "GET",    "/containers/{id}/json",             api_container_inspect },
+    { "GET",    "/containers/{id}/logs",             api_container_logs },
+    { "GET",    "/containers/{id}/top",              api_not_supported },
+    { "GET",    "/containers/{id}/changes",          api_not_supported },
+    { "GET",    "/containers/{id}/export",           api_not_supported },
+    { "GET",    "/containers/{id}/stats",            api_not_supported },
+    { "GET",    "/containers/{id}/attach/ws",        api_not_supported,      .streams_body = true },
+    { "GET",    "/containers/{id}/archive",          api_not_supported },
+    { "HEAD",   "/containers/{id}/archive",          api_not_supported },
+    { "PUT",    "/containers/{id}/archive",          api_not_supported,      .streams_body = true },
+    { "GET",    "/containers/{id}/checkpoints",      api_no_experimental,    .since = V(25) },
+    { "POST",   "/containers/{id}/checkpoints",      api_no_experimental,    .since = V(25) },
+    { "DELETE", "/containers/{id}/checkpoints/{name}", api_no_experimental,  .since = V(25) },
+    { "POST",   "/containers/{id}/start",            api_container_start },
+    { "POST",   "/containers/{id}/stop",             api_container_stop },
+    { "POST",   "/containers/{id}/restart",          api_container_restart },
+    { "POST",   "/containers/{id}/kill",             api_container_kill },
+    { "POST",   "/containers/{id}/pause",            api_container_pause },
+    { "POST",   "/containers/{id}/unpause",          api_container_unpause },
+    { "POST",   "/containers/{id}/rename",           api_container_rename },
+    { "POST",   "/containers/{id}/resize",           api_container_resize },
+    { "POST",   "/containers/{id}/update",           api_not_supported },
+    { "POST",   "/containers/{id}/wait",             api_container_wait },
+    { "POST",   "/containers/{id}/attach",           api_container_attach,   .streams_body = true },
+    { "POST",   "/containers/{id}/exec",             api_exec_create },
+    { "DELETE", "/containers/{id}",                  api_container_remove },
+    { "POST",   "/commit",                           api_not_supported },
+
+    /* exec */
+    { "GET",    "/exec/{id}/json",                   api_exec_inspect },
+    { "POST",   "/exec/{id}/start",                  api_exec_start },
+    { "POST",   "/exec/{id}/resize",                 api_exec_resize },
+
+    /* images */
+    { "GET",    "/images/json",                      api_image_list },
+    { "GET",    "/images/search",                    api_not_supported },
+    { "GET",    "/images/get",                       api_not_supported },
+    { "POST",   "/images/load",                      api_not_supported,      .streams_body = true },
+    { "POST",   "/images/create",                    api_image_create,       .streams_body = true },
+    { "POST",   "/images/prune",                     api_image_prune,        .since = V(25) },
+    { "GET",    "/images/{name}/json",               api_image_inspect },
+    { "GET",    "/images/{name}/history",            api_image_history },
+    { "GET",    "/images/{name}/get",                api_not_supported },
+    { "POST",   "/images/{name}/tag",                api_image_tag },
+    { "POST",   "/images/{name}/push",               api_not_supported },
+    { "DELETE", "/images/{name}",                    api_image_remove },
+    { "GET",    "/distribution/{name}/json",         api_not_supported,      .since = V(30) },
+
+    /* build */
+    { "POST",   "/build",                            api_build,              .streams_body = true },
+    { "POST",   "/build/prune",                      api_not_supported,      .since = V(31) },
+    { "POST",   "/build/cancel",                     api_build_cancel,       .since = V(39) },
+
+    /* volumes */
+    { "GET",    "/volumes",                          api_volume_list },
+    { "POST",   "/volumes/create",                   api_volume_create },
+    { "POST",   "/volumes/prune",                    api_volume_prune,       .since = V(25) },
+    { "GET",    "/volumes/{name}",                   api_volume_inspect },
+    { "PUT",    "/volumes/{name}",                   api_no_swarm,           .since = V(42) },
+    { "DELETE", "/volumes/{name}",                   api_volume_remove },
+
+    /* networks */
+    { "GET",    "/networks",                         api_network_list },
+    { "GET",    "/networks/",                        api_network_list },
+    { "POST",   "/networks/create",                  api_network_create },
+    { "POST",   "/networks/prune",                   api_network_prune,      .since = V(25) },
+    { "POST",   "/networks/{id}/connect",            api_not_supported },
+    { "POST",   "/networks/{id}/disconnect",         api_not_supported },
+    { "GET",    "/networks/{id}",                    api_network_inspect },
+    { "DELETE", "/networks/{id}",                    api_network_remove },
+
+    /* plugins */
+    { "GET",    "/plugins",                          api_plugin_list,        .since = V(25) },
+    { "GET",    "/plugins/privileges",               api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/pull",                     api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/create",                   api_not_supported,      .since = V(25), .streams_body = true },
+    { "GET",    "/plugins/{name}/json",              api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/{name}/enable",            api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/{name}/disable",           api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/{name}/push",              api_not_supported,      .since = V(25) },
+    { "POST",   "/plugins/{name}/upgrade",           api_not_supported,      .since = V(26) },
+    { "POST",   "/plugins/{name}/set",               api_not_supported,      .since = V(25) },
+    { "DELETE", "/plugins/{name}",                   api_not_supported,      .since = V(25) },
+
+    /* swarm: this engine is no part of one */
+    { "POST",   "/swarm/init",                       api_not_supported },
+    { "POST",   "/swarm/join",                       api_not_supported },
+    { "GET",    "/swarm",                            api_no_swarm },
+    { "GET",    "/swarm/unlockkey",                  api_no_swarm },
+    { "POST",   "/swarm/leave",                      api_no_swarm },
+    { "POST",   "/swarm/update",                     api_no_swarm },
+    { "POST",   "/swarm/unlock",                     api_no_swarm },
+    { "GET",    "/nodes",                            api_no_swarm },
+    { "GET",    "/nodes/{id}",                       api_no_swarm },
+    { "POST",   "/nodes/{id}/update",                api_no_swarm },
+    { "DELETE", "/nodes/{id}",                       api_no_swarm },
+    { "GET",    "/services",                         api_no_swarm },
+    { "POST",   "/services/create",                  api_no_swarm },
+    { "GET",    "/services/{id}/logs",               api_no_swarm,           .since = V(29) },
+    { "POST",   "/services/{id}/update",             api_no_swarm },
+    { "GET",    "/services/{id}",                    api_no_swarm },
+    { "DELETE", "/services/{id}",                    api_no_swarm },
+    { "GET",    "/tasks",                            api_no_swarm },
+    { "GET",    "/tasks/{id}/logs",                  api_no_swarm,           .since = V(29) },
+    { "GET",    "/tasks/{id}",                       api_no_swarm },
+    { "GET",    "/secrets",                          api_no_swarm,           .since = V(25) },
+    { "POST",   "/secrets/create",                   api_no_swarm,           .since = V(25) },
+    { "POST",   "/secrets/{id}/update",              api_no_swarm,           .since = V(25) },
+    { "GET",    "/secrets/{id}",                     api_no_swarm,           .since = V(25) },
+    { "DELETE", "/secrets/{id}",                     api_no_swarm,           .since = V(25) },
+    { "GET",    "/configs",                          api_no_swarm,           .since = V(30) },
+    { "POST",   "/configs/create",                   api_no_swarm,           .since = V(30) },
+    { "POST",   "/configs/{id}/update",              api_no_swarm,           .since = V(30) },
+    { "GET",    "/configs/{id}",                     api_no_swarm,           .since = V(30) },
+    { "DELETE", "/configs/{id}",                     api_no_swarm,           .since = V(30) },
+    {},
+};
+/* clang-format on */
+
+/* Matches the rest of a pattern. Patterns hold at most two {…} and come from the table, so trying
+ * each end is no matter. */
+static bool pattern_matches(const char *pattern, const char *path, size_t index,
+                            char *out_parameters[REQUEST_PARAMETER_LIMIT])
+{
+    size_t same = strcspn(pattern, "{");
+
+    if (strncmp(pattern, path, same) != 0)
+        return false;
+    pattern += same;
+    path += same;
+    if (!*pattern)
+        return !*path;
+
+    const char *rest = strchr(pattern, '}') + 1;
+    for (size_t length = strlen(path); length > 0; length--)
+        if (pattern_matches(rest, path + length, index + 1, out_parameters)) {
+            out_parameters[index] = xstrndup(path, length);
+            return true;
+        }
+    return false;
+}
+
+const struct route *route_find(const struct route *table, const char *method, const char *path,
+                               char *out_parameters[REQUEST_PARAMETER_LIMIT])
+{
+    for (size_t i = 0; i < REQUEST_PARAMETER_LIMIT; i++)
+        out_parameters[i] = NULL;
+    for (const struct route *route = table; route->method; route++)
+        if (strcmp(route->method, method) == 0 &&
+            pattern_matches(route->pattern, path, 0, out_parameters))
+            return route;
+    return NULL;
+}

@@ -1,0 +1,54 @@
+/* Which request goes to which function. */
+#ifndef BERTH_API_ROUTES_H
+#define BERTH_API_ROUTES_H
+
+#include "api/request.h"
+
+/* Answers the request (0), or leaves the error to be answered (-1). */
+typedef int route_handler(struct request *req, struct error *err);
+
+struct route {
+    const char *method;
+    const char *pattern; /* "{…}" takes as much as it can, '/' included, but not nothing */
+    route_handler *handler;
+    int since;         /* API version below which it does not exist; 0: always did */
+    bool streams_body; /* its body is an archive or a connection, never a form */
+};
+
+extern const struct route routes[]; /* ended by a row without method */
+
+/* The first row that fits; NULL if there is none. 'out_parameters' gets heap texts, which the
+ * caller frees; they are all NULL when nothing fits. */
+const struct route *route_find(const struct route *table, const char *method, const char *path,
+                               char *out_parameters[REQUEST_PARAMETER_LIMIT]);
+
+/* ---- the handlers, by the file they live in ---- */
+/* system.c */
+route_handler api_ping, api_version, api_info, api_auth;
+/* usage.c */
+route_handler api_disk_usage;
+/* events.c */
+route_handler api_events;
+/* container.c */
+route_handler api_container_create, api_container_start, api_container_stop, api_container_restart,
+    api_container_kill, api_container_wait, api_container_remove, api_container_resize,
+    api_container_pause, api_container_unpause, api_container_rename;
+/* container_list.c, logs.c, attach.c */
+route_handler api_container_list, api_container_inspect, api_container_logs, api_container_attach;
+/* exec.c */
+route_handler api_exec_create, api_exec_start, api_exec_resize, api_exec_inspect;
+/* image.c, image_list.c, image_inspect.c */
+route_handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove,
+    api_image_create;
+/* build.c */
+route_handler api_build, api_build_cancel;
+/* volume.c */
+route_handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove;
+/* network.c */
+route_handler api_network_list, api_network_create, api_network_inspect, api_network_remove;
+/* prune.c */
+route_handler api_container_prune, api_image_prune, api_volume_prune, api_network_prune;
+/* missing.c: what berth cannot do yet, or is not */
+route_handler api_not_supported, api_no_swarm, api_no_experimental, api_plugin_list;
+
+#endif

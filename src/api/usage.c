@@ -1,0 +1,175 @@
+/* Disk usage. */
+#include "api/usage.h"
+
+#include <string.h>
+
+#include "api/container_write.h"
+#include "api/image_write.h"
+#include "api/routes.h"
+#include "api/volume_write.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "engine/usage.h"
+
+#include "base/banned.h"
+
+void usage_container_size(struct engine *engine, const struct container_info *info,
+                          int64_t *out_changed, int64_t *out_all)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    struct error ignored;
+
+    *out_changed = 0;
+    if (!text_is_empty(info->upper_path))
+        tree_size(info->upper_path, out_changed, &ignored);
+    *out_all = *out_changed;
+    if (engine_image_get(engine, info->image_id, &image, &ignored) == 0)
+        *out_all += image->size_bytes;
+}
+
+/* True if 'other' begins with the same 'layers' layers. */
+static bool shares_layers(const struct image *image, const struct image *other, size_t layers)
+{
+    const struct strv *ours = &image->config.rootfs.diff_ids;
+    const struct strv *theirs = &other->config.rootfs.diff_ids;
+
+    if (theirs->count < layers)
+        return false;
+    for (size_t i = 0; i < layers; i++)
+        if (strcmp(ours->items[i], theirs->items[i]) != 0)
+            return false;
+    return true;
+}
+
+int64_t usage_shared_size(struct engine *engine, const struct image *image,
+                          struct image *const *list, size_t count)
+{
+    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
+    int64_t total = 0;
+
+    for (size_t layers = 1; layers <= diff_ids->count; layers++) {
+        char chain_id[DIGEST_TEXT_SIZE];
+        bool is_shared = false;
+
+        for (size_t i = 0; i < count && !is_shared; i++)
+            is_shared = strcmp(list[i]->id, image->id) != 0 &&
+                        shares_layers(image, list[i], layers);
+        if (!is_shared)
+            break; /* Nor is anything above it. */
+        image_chain_id(diff_ids, layers, chain_id);
+        total += engine_layer_size(engine, chain_id);
+    }
+    return total;
+}
+
+/* ---- the report ---- */
+
+static int write_images(struct request *req, struct json_writer *w, struct error *err)
+{
+    struct image **list;
+    size_t count;
+
+    if (engine_image_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    json_begin_list(w, "Images");
+    for (size_t i = 0; i < count; i++)
+        image_write_item(
+            w, list[i],
+            &(struct image_view){
+                .version = API_VERSION_CURRENT,
+                .tags = &list[i]->tags,
+                .container_count = engine_image_container_count(req->engine, list[i]->id),
+                .shared_size = usage_shared_size(req->engine, list[i], list, count),
+                .empty_names_are_null = true });
+    json_end_list(w);
+    store_images_free(list, count);
+    return 0;
+}
+
+static int write_containers(struct request *req, struct json_writer *w, struct error *err)
+{
+    struct container_info **list;
+    size_t count;
+
+    if (engine_container_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    json_begin_list(w, "Containers");
+    for (size_t i = 0; i < count; i++) {
+        struct container_view view = { .version = req->version,
+                                       .image = list[i]->image_name ?: "",
+                                       .with_size = true };
+
+        usage_container_size(req->engine, list[i], &view.size_rw, &view.size_root_fs);
+        container_write_item(w, list[i], &view);
+    }
+    json_end_list(w);
+    engine_container_list_free(list, count);
+    return 0;
+}
+
+static int write_volumes(struct request *req, struct json_writer *w, struct error *err)
+{
+    struct volume **list;
+    size_t count;
+
+    if (engine_volume_list(req->engine, &list, &count, err) < 0)
+        return -1;
+    json_begin_list(w, "Volumes");
+    for (size_t i = 0; i < count; i++)
+        volume_write_with_usage(w, req->engine, list[i]);
+    json_end_list(w);
+    volume_list_free(list, count);
+    return 0;
+}
+
+/* "type" chooses what is looked at; without it all is. */
+static bool is_wanted(const struct request *req, const char *type)
+{
+    size_t count = http_query_count(req->exchange, "type");
+
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(http_query_at(req->exchange, "type", i), type))
+            return true;
+    return count == 0;
+}
+
+static int check_types(const struct request *req, struct error *err)
+{
+    static const char *const types[] = { "container", "image", "volume", "build-cache" };
+
+    for (size_t i = 0; i < http_query_count(req->exchange, "type"); i++) {
+        const char *given = http_query_at(req->exchange, "type", i);
+        bool is_known = false;
+
+        for (size_t j = 0; j < COUNT(types); j++)
+            is_known = is_known || text_equal(given, types[j]);
+        if (!is_known)
+            return error_set(err, ERROR_INVALID, "unknown object type: %s", given);
+    }
+    return 0;
+}
+
+int api_disk_usage(struct request *req, struct error *err)
+{
+    CLEANUP(str_done) struct str body = {};
+    struct json_writer w = { .out = &body };
+    static const struct {
+        const char *type, *key;
+        int (*write)(struct request *req, struct json_writer *w, struct error *err);
+    } parts[] = { { "image", "Images", write_images },
+                  { "container", "Containers", write_containers },
+                  { "volume", "Volumes", write_volumes } };
+
+    if (check_types(req, err) < 0)
+        return -1;
+    json_begin_dict(&w, NULL);
+    json_add_int64(&w, "LayersSize", is_wanted(req, "image") ? engine_layers_size(req->engine) : 0);
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (!is_wanted(req, parts[i].type))
+            json_add_null(&w, parts[i].key);
+        else if (parts[i].write(req, &w, err) < 0)
+            return -1;
+    json_add_raw(&w, "BuildCache", is_wanted(req, "build-cache") ? "[]" : "null");
+    json_end_dict(&w);
+    return reply_json(req, 200, &body, err);
+}

@@ -1,0 +1,17 @@
+/* Room on disk: of containers with their images, and what images share. */
+#ifndef BERTH_API_USAGE_H
+#define BERTH_API_USAGE_H
+
+#include "engine/container.h"
+#include "engine/image.h"
+
+/* What the container changed, and that with its image. 0 for what cannot be read. Walks the
+ * container's directory: takes as long as that takes. */
+void usage_container_size(struct engine *engine, const struct container_info *info,
+                          int64_t *out_changed, int64_t *out_all);
+
+/* Bytes of the image's layers that others of the list have too. */
+int64_t usage_shared_size(struct engine *engine, const struct image *image,
+                          struct image *const *list, size_t count);
+
+#endif

@@ -1,0 +1,291 @@
+/* SQLite in WAL mode: one connection writes, a few read. The writer belongs to one thread at a
+ * time; a reader to one query. Connections keep their prepared statements. */
+#include "record/database.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/thread.h"
+#include "record/connection.h"
+
+#include "base/banned.h"
+
+#define IDLE_READER_LIMIT 3
+#define WRITER_CACHE_KIB  512
+#define READER_CACHE_KIB  128
+
+struct database {
+    char *path;
+    struct connection *writer;    /* used by the thread that holds it */
+    _Atomic(pthread_t) holder;    /* 0: none */
+    enum durability synchronised; /* the writer's present setting */
+
+    struct mutex lock;
+    struct condition released;
+    bool is_held GUARDED_BY(lock);
+    struct connection *idle_readers[IDLE_READER_LIMIT] GUARDED_BY(lock);
+    size_t idle_count GUARDED_BY(lock);
+};
+
+struct query {
+    struct database *database;
+    struct connection *connection;
+    struct statement *statement;
+};
+
+static bool holds_writer(struct database *database)
+{
+    return pthread_equal(atomic_load(&database->holder), pthread_self());
+}
+
+static void hold_writer(struct database *database)
+{
+    assert(!holds_writer(database));
+    mutex_lock(&database->lock);
+    while (database->is_held)
+        condition_wait(&database->released, &database->lock);
+    database->is_held = true;
+    mutex_unlock(&database->lock);
+    atomic_store(&database->holder, pthread_self());
+}
+
+static void release_writer(struct database *database)
+{
+    atomic_store(&database->holder, (pthread_t)0);
+    mutex_lock(&database->lock);
+    database->is_held = false;
+    condition_signal(&database->released);
+    mutex_unlock(&database->lock);
+}
+
+/* SQLite takes this setting between transactions only. */
+static int synchronise(struct database *database, enum durability durability, struct error *err)
+{
+    if (database->synchronised == durability)
+        return 0;
+    if (connection_execute(database->writer,
+                           durability == DURABLE ? "PRAGMA synchronous=FULL"
+                                                 : "PRAGMA synchronous=NORMAL",
+                           err) < 0)
+        return -1;
+    database->synchronised = durability;
+    return 0;
+}
+
+int database_open(const char *path, struct database **out, struct error *err)
+{
+    CLEANUP(database_close) struct database *database = NEW(struct database);
+
+    database->path = xstrdup(path);
+    mutex_init(&database->lock);
+    condition_init(&database->released);
+
+    /* SQLite gives its other files the mode of this one. */
+    CLEANUP(close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_sys(err, "open %s", path);
+    if (connection_open(path, true, WRITER_CACHE_KIB, &database->writer, err) < 0 ||
+        connection_execute(database->writer,
+                           "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                           "PRAGMA journal_size_limit=4194304; PRAGMA foreign_keys=ON;"
+                           "CREATE TABLE IF NOT EXISTS migration"
+                           " (subsystem TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+                           err) < 0)
+        return error_context(err, "open record %s", path);
+    database->synchronised = RELAXED;
+    *out = TAKE(database);
+    return 0;
+}
+
+void database_close(struct database *database)
+{
+    if (!database)
+        return;
+    for (size_t i = 0; i < database->idle_count; i++)
+        connection_close(database->idle_readers[i]);
+    connection_close(database->writer);
+    condition_done(&database->released);
+    mutex_done(&database->lock);
+    free(database->path);
+    free(database);
+}
+
+int database_begin(struct database *database, enum durability durability, struct error *err)
+{
+    hold_writer(database);
+    if (synchronise(database, durability, err) < 0 ||
+        connection_execute(database->writer, "BEGIN IMMEDIATE", err) < 0) {
+        release_writer(database);
+        return -1;
+    }
+    return 0;
+}
+
+int database_commit(struct database *database, struct error *err)
+{
+    assert(holds_writer(database));
+    if (connection_execute(database->writer, "COMMIT", err) < 0) {
+        database_rollback(database);
+        return -1;
+    }
+    release_writer(database);
+    return 0;
+}
+
+void database_rollback(struct database *database)
+{
+    assert(holds_writer(database));
+    /* It may have rolled back by itself (disk full): then this fails, and that is fine. */
+    connection_execute(database->writer, "ROLLBACK", NULL);
+    release_writer(database);
+}
+
+static int run_held(struct database *database, struct error *err, const char *sql,
+                    const char *types, va_list arguments, int64_t *out_changed)
+{
+    struct statement *statement = connection_prepare(database->writer, sql, err);
+
+    if (!statement)
+        return -1;
+    int result = statement_bind(statement, types, arguments, err);
+    while (result == 0 && (result = statement_step(statement, err)) == 1)
+        result = 0;
+    if (result == 0)
+        *out_changed = connection_changes(database->writer);
+    connection_give_back(database->writer, statement);
+    return result;
+}
+
+int64_t database_run(struct database *database, struct error *err, const char *sql,
+                     const char *types, ...)
+{
+    bool is_inside = holds_writer(database);
+    int64_t changed = 0;
+    va_list arguments;
+    int result = 0;
+
+    if (!is_inside) {
+        hold_writer(database);
+        result = synchronise(database, RELAXED, err);
+    }
+    va_start(arguments, types);
+    if (result == 0)
+        result = run_held(database, err, sql, types, arguments, &changed);
+    va_end(arguments);
+    if (!is_inside)
+        release_writer(database);
+    return result < 0 ? -1 : changed;
+}
+
+static int run_steps(struct database *database, const char *subsystem, const char *const *steps,
+                     size_t count, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int64_t ran = 0;
+
+    if (database_query(database, &query, err, "SELECT count FROM migration WHERE subsystem = ?",
+                       "s", subsystem) < 0)
+        return -1;
+    int has_row = query_next(query, err);
+    if (has_row < 0)
+        return -1;
+    if (has_row)
+        ran = query_int64(query, 0);
+    if (ran > (int64_t)count)
+        return error_set(err, ERROR_UNSUPPORTED, "the record was written by a newer version");
+    for (size_t i = (size_t)ran; i < count; i++)
+        if (connection_execute(database->writer, steps[i], err) < 0)
+            return error_context(err, "step %zu", i);
+    if (database_run(database, err, "INSERT OR REPLACE INTO migration VALUES (?, ?)", "si",
+                     subsystem, (int64_t)count) < 0)
+        return -1;
+    return 0;
+}
+
+int database_migrate(struct database *database, const char *subsystem, const char *const *steps,
+                     size_t count, struct error *err)
+{
+    if (database_begin(database, DURABLE, err) < 0)
+        return -1;
+    if (run_steps(database, subsystem, steps, count, err) < 0) {
+        database_rollback(database);
+        return error_context(err, "bring tables of %s up to date", subsystem);
+    }
+    return database_commit(database, err);
+}
+
+/* ---- queries ---- */
+
+static struct connection *take_reader(struct database *database, struct error *err)
+{
+    struct connection *reader = NULL;
+
+    mutex_lock(&database->lock);
+    if (database->idle_count)
+        reader = database->idle_readers[--database->idle_count];
+    mutex_unlock(&database->lock);
+    if (!reader && connection_open(database->path, false, READER_CACHE_KIB, &reader, err) < 0)
+        return NULL;
+    return reader;
+}
+
+static void give_reader_back(struct database *database, struct connection *reader)
+{
+    mutex_lock(&database->lock);
+    if (database->idle_count < IDLE_READER_LIMIT)
+        database->idle_readers[database->idle_count++] = TAKE(reader);
+    mutex_unlock(&database->lock);
+    connection_close(reader);
+}
+
+int database_query(struct database *database, struct query **out, struct error *err,
+                   const char *sql, const char *types, ...)
+{
+    CLEANUP(query_close) struct query *query = NEW(struct query);
+    va_list arguments;
+
+    query->database = database;
+    query->connection = holds_writer(database) ? database->writer : take_reader(database, err);
+    if (!query->connection)
+        return -1;
+    query->statement = connection_prepare(query->connection, sql, err);
+    if (!query->statement)
+        return -1;
+    va_start(arguments, types);
+    int result = statement_bind(query->statement, types, arguments, err);
+    va_end(arguments);
+    if (result < 0)
+        return -1;
+    *out = TAKE(query);
+    return 0;
+}
+
+int query_next(struct query *query, struct error *err)
+{
+    return statement_step(query->statement, err);
+}
+
+const char *query_text(const struct query *query, int column)
+{
+    return statement_text(query->statement, column);
+}
+
+int64_t query_int64(const struct query *query, int column)
+{
+    return statement_int64(query->statement, column);
+}
+
+void query_close(struct query *query)
+{
+    if (!query)
+        return;
+    if (query->statement)
+        connection_give_back(query->connection, query->statement);
+    if (query->connection && query->connection != query->database->writer)
+        give_reader_back(query->database, query->connection);
+    free(query);
+}

@@ -24,11 +24,11 @@ struct database {
     _Atomic(pthread_t) holder;    /* 0: none */
     enum durability synchronised; /* the writer's present setting */
 
-    struct mutex lock;
+    struct mutex lock; /* guards what follows */
     struct condition released;
-    bool is_held GUARDED_BY(lock);
-    struct connection *idle_readers[IDLE_READER_LIMIT] GUARDED_BY(lock);
-    size_t idle_count GUARDED_BY(lock);
+    bool is_held;
+    struct connection *idle_readers[IDLE_READER_LIMIT];
+    size_t idle_count;
 };
 
 struct query {

@@ -16,8 +16,11 @@
 
 /* Everything known of one container at one moment. Immutable, shared, never blocks: for list,
  * inspect and filters. */
+struct container_spec;
+
 struct container_info {
-    int reference_count; /* private */
+    int reference_count;         /* private */
+    struct container_spec *spec; /* private: owns what never changes */
     char id[65];
     char *name; /* without the slash */
     int64_t created_ns;

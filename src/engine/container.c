@@ -1,0 +1,357 @@
+/* The containers there are: look-up, snapshots, and their rows in the record. */
+#include "engine/container.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+/* What the record keeps of a container's state. */
+struct state_document {
+    char *state, *error;
+    int64_t pid, exit_code, started_ns, finished_ns, restart_count;
+    bool oom_killed, manually_stopped;
+    char *hosts_path, *hostname_path, *resolv_path;
+    struct map endpoints;
+};
+
+/* clang-format off */
+static const struct json_field state_fields[] = {
+    JSON_STRING(struct state_document, state,            "State"),
+    JSON_STRING(struct state_document, error,            "Error"),
+    JSON_INT64 (struct state_document, pid,              "Pid"),
+    JSON_INT64 (struct state_document, exit_code,        "ExitCode"),
+    JSON_INT64 (struct state_document, started_ns,       "Started"),
+    JSON_INT64 (struct state_document, finished_ns,      "Finished"),
+    JSON_INT64 (struct state_document, restart_count,    "RestartCount"),
+    JSON_BOOL  (struct state_document, oom_killed,       "OOMKilled"),
+    JSON_BOOL  (struct state_document, manually_stopped, "ManuallyStopped"),
+    JSON_STRING(struct state_document, hosts_path,       "HostsPath"),
+    JSON_STRING(struct state_document, hostname_path,    "HostnamePath"),
+    JSON_STRING(struct state_document, resolv_path,      "ResolvPath"),
+    JSON_MAP   (struct state_document, endpoints,        "Endpoints", struct endpoint_settings, endpoint_settings_fields),
+    JSON_END,
+};
+/* clang-format on */
+
+struct container *container_ref(struct container *container)
+{
+    atomic_fetch_add(&container->reference_count, 1);
+    return container;
+}
+
+void container_unref(struct container *container)
+{
+    if (!container || atomic_fetch_sub(&container->reference_count, 1) > 1)
+        return;
+    container_info_unref(container->info);
+    shim_unref(container->shim);
+    mutex_done(&container->operation);
+    mutex_done(&container->lock);
+    free(container);
+}
+
+struct container_info *container_snapshot(struct container *container)
+{
+    mutex_lock(&container->lock);
+    struct container_info *info = container_info_ref(container->info);
+    mutex_unlock(&container->lock);
+    return info;
+}
+
+struct shim *container_shim(struct container *container)
+{
+    mutex_lock(&container->lock);
+    struct shim *shim = container->shim ? shim_ref(container->shim) : NULL;
+    mutex_unlock(&container->lock);
+    return shim;
+}
+
+static char *state_text(struct container *container, const struct container_info *info)
+{
+    struct str text = {};
+
+    mutex_lock(&container->lock);
+    struct state_document document = {
+        .state = (char *)container_state_name(info->state),
+        .error = info->error,
+        .pid = info->pid,
+        .exit_code = info->exit_code,
+        .started_ns = info->started_ns,
+        .finished_ns = info->finished_ns,
+        .restart_count = info->restart_count,
+        .oom_killed = info->oom_killed,
+        .manually_stopped = container->manually_stopped,
+        .hosts_path = info->hosts_path,
+        .hostname_path = info->hostname_path,
+        .resolv_path = info->resolv_path,
+        .endpoints = info->endpoints,
+    };
+    mutex_unlock(&container->lock);
+    json_encode(state_fields, &document, &text);
+    return str_take(&text);
+}
+
+void container_publish_only(struct container *container, struct container_info *info)
+{
+    mutex_lock(&container->lock);
+    struct container_info *old = container->info;
+    container->info = info;
+    mutex_unlock(&container->lock);
+    container_info_unref(old);
+}
+
+void container_publish(struct container *container, struct container_info *info)
+{
+    CLEANUP(free) char *state = state_text(container, info);
+    struct error err = {};
+
+    if (database_run(container->engine->database, &err,
+                     "UPDATE container SET state = ?1, name = ?2 WHERE id = ?3", "sss", state,
+                     info->name, container->id) < 0)
+        log_error("cannot record the state of a container", "container", container->id, "error",
+                  err.text);
+    container_publish_only(container, info);
+}
+
+int container_record(struct container *container, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(free) char *state = state_text(container, info);
+    CLEANUP(str_done) struct str spec = {};
+    struct database *database = container->engine->database;
+
+    json_encode(container_spec_fields, info->spec, &spec);
+    if (database_begin(database, DURABLE, err) < 0)
+        return -1;
+    if (database_run(database, err,
+                     "INSERT INTO container(id, name, created_ns, sequence, spec, state) "
+                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                     "ssiiss", container->id, info->name, info->created_ns,
+                     (int64_t)container->sequence, str_text(&spec), state) < 0) {
+        database_rollback(database);
+        return -1;
+    }
+    return database_commit(database, err);
+}
+
+int container_forget(struct container *container, struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+
+    if (database_begin(engine->database, DURABLE, err) < 0)
+        return -1;
+    if (database_run(engine->database, err, "DELETE FROM container WHERE id = ?1", "s",
+                     container->id) < 0) {
+        database_rollback(engine->database);
+        return -1;
+    }
+    if (database_commit(engine->database, err) < 0)
+        return -1;
+    mutex_lock(&engine->lock);
+    bool was_there = map_has(&engine->containers, container->id);
+    map_take(&engine->containers, container->id);
+    if (map_get(&engine->container_names, info->name) == container)
+        map_take(&engine->container_names, info->name);
+    mutex_unlock(&engine->lock);
+    mutex_lock(&container->lock);
+    container->is_removed = true;
+    mutex_unlock(&container->lock);
+    if (was_there)
+        container_unref(container); /* the map's reference */
+    return 0;
+}
+
+static void restore_state(struct container *container, const struct state_document *document)
+{
+    struct container_info *info = container->info;
+
+#define X(name, text)                                                                              \
+    if (strcmp(document->state, text) == 0)                                                        \
+        info->state = CONTAINER_##name;
+    CONTAINER_STATES(X)
+#undef X
+    free(info->error);
+    info->error = xstrdup(document->error ? document->error : "");
+    info->pid = (pid_t)document->pid;
+    info->exit_code = (int)document->exit_code;
+    info->started_ns = document->started_ns;
+    info->finished_ns = document->finished_ns;
+    info->restart_count = (int)document->restart_count;
+    info->oom_killed = document->oom_killed;
+    container->manually_stopped = document->manually_stopped;
+    if (!text_is_empty(document->hosts_path)) {
+        free(info->hosts_path);
+        info->hosts_path = xstrdup(document->hosts_path);
+        free(info->hostname_path);
+        info->hostname_path = xstrdup(document->hostname_path);
+        free(info->resolv_path);
+        info->resolv_path = xstrdup(document->resolv_path);
+    }
+    MAP_EACH (&document->endpoints, entry) {
+        struct endpoint_settings *endpoint = NEW(struct endpoint_settings);
+
+        json_fields_copy(endpoint_settings_fields, entry->value, endpoint);
+        map_set(&info->endpoints, entry->key, endpoint);
+    }
+}
+
+static int load_row(struct engine *engine, struct query *query, struct error *err)
+{
+    struct container_spec *spec = NEW(struct container_spec);
+    struct state_document state = {};
+    const char *id = query_text(query, 0), *spec_text = query_text(query, 4),
+               *state_text_ = query_text(query, 5);
+
+    spec->reference_count = 1;
+    if (json_decode(container_spec_fields, spec_text, strlen(spec_text), spec, err) < 0 ||
+        json_decode(state_fields, state_text_, strlen(state_text_), &state, err) < 0) {
+        container_spec_unref(spec);
+        return error_context(err, "record of container %s", id);
+    }
+    uint64_t sequence = (uint64_t)query_int64(query, 3);
+    struct container *container = container_new(engine, id, query_text(query, 1), spec,
+                                                query_int64(query, 2), sequence);
+    container_spec_unref(spec);
+    restore_state(container, &state);
+    json_fields_done(state_fields, &state);
+    map_set(&engine->containers, container->id, container);
+    map_set(&engine->container_names, container->info->name, container);
+    engine->next_sequence = MAX(engine->next_sequence, sequence + 1);
+    return 0;
+}
+
+int containers_load(struct engine *engine, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int row;
+
+    if (database_query(
+            engine->database, &query, err,
+            "SELECT id, name, created_ns, sequence, spec, state FROM container ORDER BY sequence",
+            "") < 0)
+        return -1;
+    mutex_lock(&engine->lock);
+    while ((row = query_next(query, err)) > 0)
+        if (load_row(engine, query, err) < 0) {
+            /* One broken row must not take the others hostage. */
+            log_error("cannot read a container's record", "error", err->text);
+            *err = (struct error){};
+        }
+    mutex_unlock(&engine->lock);
+    return row;
+}
+
+struct container *container_find_id(struct engine *engine, const char *id)
+{
+    mutex_lock(&engine->lock);
+    struct container *container = map_get(&engine->containers, id);
+    if (container)
+        container_ref(container);
+    mutex_unlock(&engine->lock);
+    return container;
+}
+
+/* Engine lock held: by id, then by name, then by unique prefix. */
+static struct container *find_locked(struct engine *engine, const char *text,
+                                     bool *out_is_ambiguous) REQUIRES(engine->lock)
+{
+    struct container *found = map_get(&engine->containers, text);
+
+    *out_is_ambiguous = false;
+    if (found)
+        return found;
+    found = map_get(&engine->container_names, text[0] == '/' ? text + 1 : text);
+    if (found || !*text)
+        return found;
+    MAP_EACH (&engine->containers, entry) {
+        if (!text_starts(entry->key, text))
+            continue;
+        if (found) {
+            *out_is_ambiguous = true;
+            return NULL;
+        }
+        found = entry->value;
+    }
+    return found;
+}
+
+int container_find(struct engine *engine, const char *text, struct container **out,
+                   struct error *err)
+{
+    bool is_ambiguous;
+
+    mutex_lock(&engine->lock);
+    struct container *container = find_locked(engine, text, &is_ambiguous);
+    if (container)
+        *out = container_ref(container);
+    mutex_unlock(&engine->lock);
+    if (is_ambiguous)
+        return error_set(err, ERROR_INVALID, "multiple IDs found with provided prefix: %s", text);
+    if (!container)
+        return error_set(err, ERROR_NOT_FOUND, "No such container: %s", text);
+    return 0;
+}
+
+int engine_container_get(struct engine *engine, const char *text, struct container_info **out,
+                         struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    *out = container_snapshot(container);
+    return 0;
+}
+
+int engine_container_list(struct engine *engine, struct container_info ***out, size_t *out_count,
+                          struct error *err UNUSED)
+{
+    mutex_lock(&engine->lock);
+    size_t count = engine->containers.count;
+    struct container_info **list = xcalloc(count + 1, sizeof(*list));
+
+    /* The map keeps the order of creation. */
+    for (size_t i = 0; i < count; i++)
+        list[count - 1 - i] = container_snapshot(engine->containers.entries[i].value);
+    mutex_unlock(&engine->lock);
+    *out = list;
+    *out_count = count;
+    return 0;
+}
+
+void engine_container_list_free(struct container_info **list, size_t count)
+{
+    for (size_t i = 0; list && i < count; i++)
+        container_info_unref(list[i]);
+    free(list);
+}
+
+void container_event(struct container *container, const struct container_info *info,
+                     const char *action, const struct map *extra)
+{
+    CLEANUP(map_done) struct map attributes;
+
+    map_copy_texts(&attributes, &info->config.labels);
+    map_set_text(&attributes, "image", info->image_name ? info->image_name : "");
+    map_set_text(&attributes, "name", info->name);
+    if (extra)
+        MAP_EACH (extra, entry)
+            map_set_text(&attributes, entry->key, entry->value);
+    engine_event(container->engine, "container", action, container->id, &attributes);
+}
+
+void container_event_text(struct container *container, const struct container_info *info,
+                          const char *action, const char *key, const char *value)
+{
+    CLEANUP(map_done) struct map extra = {};
+
+    map_set_text(&extra, key, value);
+    container_event(container, info, action, &extra);
+}

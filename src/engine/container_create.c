@@ -1,0 +1,416 @@
+/* Creating a container: check, merge with the image, record, prepare its directory and volumes. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/container_check.h"
+#include "engine/container_name.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+/* Entries of the image that the request does not name. KEY without '=' in the request drops the
+ * image's. */
+static void merge_env(struct strv *out, const struct strv *image, const struct strv *request)
+{
+    if (image->items || request->items)
+        strv_init_empty(out);
+    strv_add_all(out, image);
+    for (size_t i = 0; i < request->count; i++) {
+        const char *entry = request->items[i], *split = strchr(entry, '=');
+        CLEANUP(free) char *key = split ? xstrndup(entry, (size_t)(split - entry)) : xstrdup(entry);
+
+        if (split)
+            strv_env_set(out, key, split + 1);
+        else
+            strv_env_unset(out, key);
+    }
+}
+
+static void merge_set(struct strv *into, const struct strv *more)
+{
+    for (size_t i = 0; i < more->count; i++)
+        if (!strv_contains(into, more->items[i]))
+            strv_add(into, more->items[i]);
+}
+
+static void inherit_text(char **field, const char *value)
+{
+    if (text_is_empty(*field) && !text_is_empty(value)) {
+        free(*field);
+        *field = xstrdup(value);
+    }
+}
+
+static void merge_commands(struct container_config *config, const struct container_config *image)
+{
+    bool entrypoint_given = config->entrypoint.items != NULL;
+    bool entrypoint_reset = config->entrypoint.count == 0 ||
+                            (config->entrypoint.count == 1 && !config->entrypoint.items[0][0]);
+
+    if (!entrypoint_given) {
+        if (!config->cmd.count) {
+            strv_done(&config->cmd);
+            strv_copy(&config->cmd, &image->cmd);
+        }
+        strv_done(&config->entrypoint);
+        strv_copy(&config->entrypoint, &image->entrypoint);
+    } else if (entrypoint_reset) {
+        strv_done(&config->entrypoint);
+    }
+}
+
+/* The image's configuration below the request's. */
+static void merge_config(struct container_config *config, const struct container_config *image)
+{
+    struct strv env = {};
+
+    inherit_text(&config->user, image->user);
+    inherit_text(&config->working_dir, image->working_dir);
+    inherit_text(&config->stop_signal, image->stop_signal);
+    merge_env(&env, &image->env, &config->env);
+    strv_done(&config->env);
+    config->env = env;
+    merge_commands(config, image);
+    merge_set(&config->exposed_ports, &image->exposed_ports);
+    merge_set(&config->volumes, &image->volumes);
+    if (!config->labels.entries)
+        map_init_empty(&config->labels, free);
+    MAP_EACH (&image->labels, entry)
+        if (!map_has(&config->labels, entry->key))
+            map_set_text(&config->labels, entry->key, entry->value);
+    if (!config->shell.items && image->shell.items)
+        strv_copy(&config->shell, &image->shell);
+    if (!config->on_build.items && image->on_build.items)
+        strv_copy(&config->on_build, &image->on_build);
+    if (!config->healthcheck && image->healthcheck) {
+        config->healthcheck = NEW(struct health_config);
+        json_fields_copy(health_config_fields, image->healthcheck, config->healthcheck);
+    }
+}
+
+static int check_platform(const char *platform, const struct image *image, const char *name,
+                          struct error *err)
+{
+    CLEANUP(strv_done) struct strv parts = {};
+
+    if (text_is_empty(platform))
+        return 0;
+    strv_split(&parts, platform, '/');
+    if (parts.count > 3)
+        return error_set(err, ERROR_INVALID,
+                         "\"%s\": cannot parse platform specifier: invalid argument", platform);
+    const char *os = image->config.os ? image->config.os : "linux";
+    const char *architecture = image->config.architecture ? image->config.architecture
+                                                          : image_native_architecture();
+    if (parts.count == 1 && strcmp(platform, "linux") != 0 && strcmp(platform, architecture) != 0)
+        return error_set(err, ERROR_INVALID,
+                         "\"%s\": unknown operating system or architecture: invalid argument",
+                         platform);
+    if (parts.count == 1 ||
+        (strcmp(parts.items[0], os) == 0 && strcmp(parts.items[1], architecture) == 0))
+        return 0;
+    return error_set(err, ERROR_NOT_FOUND,
+                     "image with reference %s was found but its platform (%s/%s) does not match "
+                     "the specified platform (%s)",
+                     name, os, architecture, platform);
+}
+
+/* What will run, from the merged configuration. */
+static int fill_command(struct container_spec *spec, struct error *err)
+{
+    CLEANUP(strv_done) struct strv words = {};
+
+    strv_add_all(&words, &spec->config.entrypoint);
+    strv_add_all(&words, &spec->config.cmd);
+    if (!words.count || !words.items[0][0])
+        return error_set(err, ERROR_INVALID, "no command specified");
+    spec->path = xstrdup(words.items[0]);
+    strv_init_empty(&spec->args);
+    for (size_t i = 1; i < words.count; i++)
+        strv_add(&spec->args, words.items[i]);
+    return 0;
+}
+
+/* Joined containers are named by id in what is kept, so that a rename does not lead to another. */
+static int pin_joined(struct engine *engine, char **mode, struct error *err)
+{
+    CLEANUP(container_unref) struct container *other = NULL;
+
+    if (!*mode || !text_starts(*mode, "container:"))
+        return 0;
+    if (container_find(engine, *mode + 10, &other, err) < 0) {
+        err->kind = ERROR_INVALID;
+        return -1;
+    }
+    free(*mode);
+    *mode = xasprintf("container:%s", other->id);
+    return 0;
+}
+
+static int check_networks(struct container_spec *spec, struct strv *warnings, struct error *err)
+{
+    const char *mode = spec->host_config.network_mode;
+    bool is_user = strcmp(mode, "bridge") != 0 && strcmp(mode, "host") != 0 &&
+                   strcmp(mode, "none") != 0 && !text_starts(mode, "container:");
+
+    MAP_EACH (&spec->networking.endpoints, entry) {
+        const struct endpoint_settings *endpoint = entry->value;
+
+        if (!endpoint || is_user)
+            continue;
+        if (endpoint->aliases.count)
+            return error_set(err, ERROR_INVALID,
+                             "invalid config for network %s: invalid endpoint "
+                             "settings:\nnetwork-scoped alias is supported "
+                             "only for containers in user defined networks",
+                             entry->key);
+        if (endpoint->ipam_config && (!text_is_empty(endpoint->ipam_config->ipv4_address) ||
+                                      !text_is_empty(endpoint->ipam_config->ipv6_address)))
+            return error_set(err, ERROR_INVALID,
+                             "invalid config for network %s: invalid endpoint settings:\n* user "
+                             "specified IP address is "
+                             "supported on user defined networks only\n* user specified IP address "
+                             "is supported only when "
+                             "connecting to networks with user configured subnets",
+                             entry->key);
+    }
+    if (strcmp(mode, "host") == 0 && spec->host_config.port_bindings.count)
+        strv_add(warnings, "Published ports are discarded when using host network mode");
+    return 0;
+}
+
+static void fill_hostname(struct container_spec *spec, const char *id)
+{
+    char host[65] = "";
+
+    if (!text_is_empty(spec->config.hostname))
+        return;
+    if (strcmp(spec->host_config.network_mode, "host") == 0 ||
+        text_equal(spec->host_config.uts_mode, "host"))
+        gethostname(host, sizeof(host) - 1);
+    else
+        snprintf(host, sizeof(host), "%.*s", SHORT_ID_LENGTH, id);
+    free(spec->config.hostname);
+    spec->config.hostname = xstrdup(host);
+}
+
+/* Everything of the request that needs no id yet. */
+static int make_spec(struct engine *engine, const char *platform,
+                     const struct container_create *wish, struct container_spec *spec,
+                     struct strv *warnings, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    json_fields_copy(container_config_fields, &wish->config, &spec->config);
+    json_fields_copy(host_config_fields, &wish->host_config, &spec->host_config);
+    json_fields_copy(networking_config_fields, &wish->networking, &spec->networking);
+    if (text_is_empty(spec->config.image) && !spec->config.cmd.count &&
+        !spec->config.entrypoint.count)
+        return error_set(err, ERROR_INVALID, "no command specified");
+    if (container_config_check(&spec->config, err) < 0 ||
+        host_config_check(engine, &spec->host_config, warnings, err) < 0)
+        return -1;
+    if (text_is_empty(spec->config.image))
+        return error_set(err, ERROR_INVALID, "an image is required");
+    if (store_image_find(engine->store, spec->config.image, &image, err) < 0 ||
+        check_platform(platform, image, spec->config.image, err) < 0)
+        return -1;
+    if (image->config.architecture && image->config.architecture[0] &&
+        strcmp(image->config.architecture, image_native_architecture()) != 0)
+        strv_add_format(warnings,
+                        "The requested image's platform (%s/%s) does not match the detected host "
+                        "platform (linux/%s) and no "
+                        "specific platform was requested",
+                        image->config.os, image->config.architecture, image_native_architecture());
+    merge_config(&spec->config, &image->config.config);
+    if (spec->config.healthcheck && spec->config.healthcheck->test.count &&
+        strcmp(spec->config.healthcheck->test.items[0], "NONE") != 0)
+        strv_add(
+            warnings,
+            "The image's health check is not carried out: health checks are not supported yet.");
+    host_config_fill(engine, &spec->host_config);
+    if (fill_command(spec, err) < 0 ||
+        pin_joined(engine, &spec->host_config.network_mode, err) < 0 ||
+        pin_joined(engine, &spec->host_config.pid_mode, err) < 0 ||
+        pin_joined(engine, &spec->host_config.ipc_mode, err) < 0 ||
+        check_networks(spec, warnings, err) < 0)
+        return -1;
+    bool wants_init = spec->host_config.init.is_set ? spec->host_config.init.value
+                                                    : engine->options.init;
+    if (wants_init && text_is_empty(engine->options.init_path))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "--init needs an init program on this host (for example Debian's tini): "
+                         "none was found");
+    if (wants_init && text_is_empty(spec->host_config.pid_mode))
+        spec->init_path = xstrdup(engine->options.init_path);
+    spec->image_id = xstrdup(image->id);
+    spec->chain_id = xstrdup(image->chain_id);
+    spec->image_name = xstrdup(spec->config.image);
+    spec->driver = xstrdup(store_driver(engine->store));
+    return 0;
+}
+
+/* Engine lock held. */
+static int check_name_is_free(struct engine *engine, const char *name, struct error *err)
+{
+    const struct container *other = map_get(&engine->container_names, name);
+
+    if (!other)
+        return 0;
+    return error_set(err, ERROR_CONFLICT,
+                     "Conflict. The container name \"/%s\" is already in use by container \"%s\". "
+                     "You have to remove (or "
+                     "rename) that container to be able to reuse that name.",
+                     name, other->id);
+}
+
+/* Takes a free name (the wished one, or a generated one) for the container, in the maps. */
+static int reserve_name(struct engine *engine, const char *wished, struct container *container,
+                        const char *id, struct error *err)
+{
+    if (wished && check_name_is_free(engine, wished, err) < 0)
+        return -1;
+    map_set(&engine->containers, id, container);
+    map_set(&engine->container_names, container->info->name, container);
+    return 0;
+}
+
+/* Fills the volumes that are empty with what the image has at their place. */
+static int copy_up_volumes(struct engine *engine, const struct container_spec *spec,
+                           struct error *err)
+{
+    CLEANUP(close) int root_fd = -1;
+
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
+        CLEANUP(volume_unref) struct volume *volume = NULL;
+
+        if (strcmp(mount->type, "volume") != 0 || mount->no_copy)
+            continue;
+        if (volume_get(engine->volumes, mount->name, &volume, err) < 0)
+            return -1;
+        if (root_fd < 0 && store_mount(engine->store, spec->chain_id, NULL, &root_fd, err) < 0)
+            return -1;
+        if (volume_copy_up(volume, root_fd, mount->destination, err) < 0)
+            return error_context(err, "failed to populate volume");
+    }
+    return 0;
+}
+
+static int prepare_directory(struct container *container, struct error *err)
+{
+    CLEANUP(free) char *directory = container_directory(container->engine, container->id);
+    CLEANUP(writable_done) struct writable writable = {};
+
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+        return error_sys(err, "make directory %s", directory);
+    return container_writable(container, &writable, err);
+}
+
+/* Takes back what a failed create made. */
+static void undo(struct container *container, const struct strv *created_volumes)
+{
+    CLEANUP(free) char *directory = container_directory(container->engine, container->id);
+    struct error err = {};
+
+    if (container_forget(container, &err) < 0 || tree_remove(directory, &err) < 0)
+        log_warn("cannot take back a container whose creation failed", "container", container->id,
+                 "error", err.text);
+    for (size_t i = 0; i < created_volumes->count; i++)
+        if (volume_remove(container->engine->volumes, created_volumes->items[i], &err) < 0)
+            log_warn("cannot take back a volume", "volume", created_volumes->items[i], "error",
+                     err.text);
+}
+
+static struct container *enter(struct engine *engine, const char *name, const char *id,
+                               struct container_spec *spec, struct error *err)
+{
+    struct container *container = NULL;
+
+    mutex_lock(&engine->lock);
+    for (int attempt = 0; !container && attempt < 12; attempt++) {
+        CLEANUP(free) char *generated = name ? xstrdup(name) : container_name_generate(attempt);
+
+        if (!name && map_has(&engine->container_names, generated))
+            continue;
+        container = container_new(engine, id, generated, spec, clock_wall_ns(),
+                                  engine->next_sequence++);
+        mutex_lock(&container->operation); /* seen from now on, used only when it is whole */
+        if (reserve_name(engine, name, container, id, err) < 0) {
+            mutex_unlock(&container->operation);
+            container_unref(container);
+            mutex_unlock(&engine->lock);
+            return NULL;
+        }
+    }
+    if (container)
+        container_ref(container); /* ours besides the map's */
+    else
+        error_set(err, ERROR_CONFLICT, "no free name was found");
+    mutex_unlock(&engine->lock);
+    return container;
+}
+
+int engine_container_create(struct engine *engine, const char *name, const char *platform,
+                            const struct container_create *wish, char out_id[65],
+                            struct strv *out_warnings, struct error *err)
+{
+    CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
+    CLEANUP(strv_done) struct strv created_volumes = {};
+    CLEANUP(container_unref) struct container *container = NULL;
+    char id[ID_LENGTH + 1];
+
+    spec->reference_count = 1;
+    if (name && name[0] == '/')
+        name++;
+    if (text_is_empty(name))
+        name = NULL;
+    if (make_spec(engine, platform, wish, spec, out_warnings, err) < 0)
+        return -1;
+    if (name && !container_name_is_valid(name))
+        return error_set(err, ERROR_INVALID,
+                         "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+                         name);
+    id_generate(id);
+    fill_hostname(spec, id);
+
+    /* The name is taken before anything is made, the mounts are resolved under it, the record comes
+     * before the files. */
+    mutex_lock(&engine->lock);
+    bool is_taken = name && check_name_is_free(engine, name, err) < 0;
+    mutex_unlock(&engine->lock);
+    if (is_taken)
+        return -1;
+    if (container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
+                                 &created_volumes, err) < 0)
+        return -1;
+    store_layer_hold(engine->store, spec->chain_id);
+    container = enter(engine, name, id, spec, err);
+    if (!container) {
+        for (size_t i = 0; i < created_volumes.count; i++)
+            volume_remove(engine->volumes, created_volumes.items[i], NULL);
+        store_layer_release(engine->store, spec->chain_id);
+        return -1;
+    }
+    int result = 0;
+    if (container_record(container, err) < 0 || prepare_directory(container, err) < 0 ||
+        copy_up_volumes(engine, spec, err) < 0) {
+        undo(container, &created_volumes);
+        result = -1;
+    }
+    mutex_unlock(&container->operation);
+    store_layer_release(engine->store, spec->chain_id);
+    if (result < 0)
+        return -1;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    container_event(container, info, "create", NULL);
+    memcpy(out_id, id, sizeof(id));
+    return 0;
+}

@@ -1,0 +1,285 @@
+/* The network side of a start: a namespace, endpoints with their ports, and the three files about
+ * it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+#include "network/files.h"
+
+#include "base/banned.h"
+
+/* "8000-8010" or "80" or "". */
+static int parse_host_port(const char *text, struct port_mapping *port, struct error *err)
+{
+    int64_t first = 0, last = 0;
+    CLEANUP(free) char *copy = xstrdup(text ? text : "");
+    char *dash = strchr(copy, '-');
+
+    if (dash)
+        *dash++ = 0;
+    if (*copy && parse_int64(copy, 0, 65535, &first, err) < 0)
+        return error_context(err, "invalid port specification");
+    if (dash && parse_int64(dash, 0, 65535, &last, err) < 0)
+        return error_context(err, "invalid port specification");
+    port->host_port = (uint16_t)first;
+    port->host_port_end = (uint16_t)last;
+    return 0;
+}
+
+static int add_port(struct json_list *out, const char *key, const struct port_binding *binding,
+                    struct error *err)
+{
+    struct port_mapping port = {};
+    CLEANUP(free) char *number = xstrdup(key);
+    char *slash = strchr(number, '/');
+    int64_t value;
+
+    if (slash)
+        *slash++ = 0;
+    if (parse_int64(number, 1, 65535, &value, err) < 0)
+        return error_context(err, "invalid port specification \"%s\"", key);
+    port.container_port = (uint16_t)value;
+    snprintf(port.protocol, sizeof(port.protocol), "%s", slash ? slash : "tcp");
+    if (binding) {
+        snprintf(port.host_ip, sizeof(port.host_ip), "%s",
+                 binding->host_ip ? binding->host_ip : "");
+        if (parse_host_port(binding->host_port, &port, err) < 0)
+            return -1;
+    }
+    *(struct port_mapping *)json_list_add(out, sizeof(port)) = port;
+    return 0;
+}
+
+/* Bindings take effect for ports that are exposed too; -P publishes all exposed ones. */
+static int wished_ports(const struct container_info *info, struct json_list *out, struct error *err)
+{
+    const struct map *bindings = &info->host_config.port_bindings;
+
+    for (size_t i = 0; i < info->config.exposed_ports.count; i++) {
+        const char *exposed = info->config.exposed_ports.items[i];
+        CLEANUP(free)
+        char *key = strchr(exposed, '/') ? xstrdup(exposed) : xasprintf("%s/tcp", exposed);
+        const struct json_list *wishes = map_get(bindings, key);
+
+        if (!wishes)
+            wishes = map_get(bindings, exposed);
+        for (size_t b = 0; wishes && b < wishes->count; b++)
+            if (add_port(out, key, &JSON_ITEMS(wishes, struct port_binding)[b], err) < 0)
+                return -1;
+        if ((!wishes || !wishes->count) && info->host_config.publish_all_ports &&
+            add_port(out, key, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int join_other(struct container *container, const char *id, struct container_network *out,
+                      struct error *err)
+{
+    CLEANUP(container_unref) struct container *other = NULL;
+    char path[64];
+
+    if (container_find(container->engine, id, &other, err) < 0) {
+        err->kind = ERROR_INTERNAL;
+        return error_context(err, "joining network namespace of container");
+    }
+    CLEANUP(container_info_unref) struct container_info *theirs = container_snapshot(other);
+    if (!container_is_up(theirs))
+        return error_set(
+            err, ERROR_CONFLICT,
+            "cannot join network namespace of a non running container: container %s is %s",
+            theirs->name, container_state_name(theirs->state));
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)theirs->pid);
+    out->namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (out->namespace_fd < 0)
+        return error_sys(err, "join network namespace of container %s", theirs->name);
+    out->hosts_path = xstrdup(theirs->hosts_path);
+    out->resolv_path = xstrdup(theirs->resolv_path);
+    return 0;
+}
+
+static int attach_one(struct container *container, const struct container_info *info,
+                      const char *network_name, const struct endpoint_settings *settings,
+                      const struct json_list *ports, struct container_network *out,
+                      struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(network_unref) struct network *network = NULL;
+    struct endpoint endpoint = {};
+    const struct endpoint_ipam *ipam = settings ? settings->ipam_config : NULL;
+
+    if (network_find(engine->networks, network_name, &network, err) < 0)
+        return error_context(err, "failed to set up container networking");
+    const char *mac = settings && !text_is_empty(settings->mac_address) ? settings->mac_address
+                                                                        : info->config.mac_address;
+    struct endpoint_wish wish = {
+        .container_id = container->id,
+        .container_name = info->name,
+        .network_id = network->id,
+        .address = ipam && !text_is_empty(ipam->ipv4_address) ? ipam->ipv4_address : NULL,
+        .mac_address = text_is_empty(mac) ? NULL : mac,
+        .aliases = settings ? &settings->aliases : NULL,
+        .ports = ports ? ports->items : NULL,
+        .port_count = ports ? ports->count : 0,
+    };
+    CLEANUP(free) int *fds = xcalloc(wish.port_count + 1, sizeof(int));
+    if (endpoint_attach(engine->networks, &wish, out->namespace_fd, &endpoint, fds, err) < 0)
+        return error_context(err, "failed to set up container networking");
+    out->port_fds = xrealloc(out->port_fds, out->port_fd_count + endpoint.ports.count + 1,
+                             sizeof(int));
+    for (size_t i = 0; i < endpoint.ports.count; i++)
+        out->port_fds[out->port_fd_count++] = fds[i];
+    *(struct endpoint *)json_list_add(&out->endpoints, sizeof(endpoint)) = endpoint;
+    return 0;
+}
+
+static int attach_all(struct container *container, const struct container_info *info,
+                      struct container_network *out, struct error *err)
+{
+    const char *mode = info->host_config.network_mode;
+    const struct map *wishes = &info->spec->networking.endpoints;
+    struct json_list ports = {};
+    int result = wished_ports(info, &ports, err);
+
+    if (result == 0 && !map_has(wishes, mode))
+        result = attach_one(container, info, mode, NULL, &ports, out, err);
+    bool is_first = map_has(wishes, mode);
+    if (result == 0)
+        MAP_EACH (wishes, entry) {
+            result = attach_one(container, info, entry->key, entry->value, is_first ? &ports : NULL,
+                                out, err);
+            is_first = false;
+            if (result < 0)
+                break;
+        }
+    free(ports.items);
+    return result;
+}
+
+static int write_file(const char *path, const struct str *text, struct error *err)
+{
+    return file_write_atomic(path, str_text(text), text->length, 0644, false, err);
+}
+
+static int write_files(struct container *container, const struct container_info *info,
+                       struct container_network *network, struct error *err)
+{
+    struct engine *engine = container->engine;
+    const struct host_config *host = &info->host_config;
+    CLEANUP(free) char *directory = container_directory(engine, container->id);
+    CLEANUP(strv_done) struct strv addresses = {};
+    CLEANUP(str_done) struct str text = {}, host_resolv = {};
+    const char *gateway = NULL;
+
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+
+        strv_add(&addresses, endpoint->address);
+        gateway = gateway ? gateway : endpoint->gateway;
+    }
+    struct network_files_options options = {
+        .hostname = info->config.hostname,
+        .domainname = info->config.domainname,
+        .extra_hosts = &host->extra_hosts,
+        .gateway = gateway,
+        .addresses = &addresses,
+        .ipv6 = true,
+        .is_host_network = network->is_host,
+        .dns = host->dns.count ? &host->dns : engine->options.dns,
+        .dns_search = host->dns_search.count ? &host->dns_search : engine->options.dns_search,
+        .dns_options = host->dns_options.count ? &host->dns_options : engine->options.dns_options,
+    };
+    network->hostname_path = path_join(directory, "hostname");
+    network_hostname_text(&options, &text);
+    if (write_file(network->hostname_path, &text, err) < 0)
+        return -1;
+    if (!network->hosts_path) {
+        network->hosts_path = path_join(directory, "hosts");
+        str_clear(&text);
+        network_hosts_text(&options, &text);
+        if (write_file(network->hosts_path, &text, err) < 0)
+            return -1;
+    }
+    if (!network->resolv_path) {
+        network->resolv_path = path_join(directory, "resolv.conf");
+        str_clear(&text);
+        network_host_resolv(&host_resolv);
+        network_resolv_text(&options, str_text(&host_resolv), &text);
+        if (write_file(network->resolv_path, &text, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int container_network_setup(struct container *container, const struct container_info *info,
+                            struct container_network *out, struct error *err)
+{
+    const char *mode = info->host_config.network_mode;
+    CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
+    int result = 0;
+
+    network.is_host = strcmp(mode, "host") == 0;
+    network.is_none = strcmp(mode, "none") == 0;
+    if (text_starts(mode, "container:"))
+        result = join_other(container, mode + 10, &network, err);
+    else if (!network.is_host)
+        result = network_namespace_new(container->engine->networks, &network.namespace_fd, err);
+    if (result == 0 && !network.is_host && !network.is_none && !text_starts(mode, "container:"))
+        result = attach_all(container, info, &network, err);
+    if (result == 0)
+        result = write_files(container, info, &network, err);
+    if (result < 0) {
+        struct error ignored;
+
+        endpoint_detach(container->engine->networks, container->id, NULL, &ignored);
+        return -1;
+    }
+    *out = network;
+    network = (struct container_network){ .namespace_fd = -1 };
+    return 0;
+}
+
+void container_network_done(struct container_network *network)
+{
+    if (network->namespace_fd >= 0)
+        close(network->namespace_fd);
+    for (size_t i = 0; i < network->port_fd_count; i++)
+        close(network->port_fds[i]);
+    free(network->port_fds);
+    for (size_t i = 0; i < network->endpoints.count; i++)
+        endpoint_done(&JSON_ITEMS(&network->endpoints, struct endpoint)[i]);
+    free(network->endpoints.items);
+    free(network->hosts_path);
+    free(network->hostname_path);
+    free(network->resolv_path);
+    *network = (struct container_network){ .namespace_fd = -1 };
+}
+
+/* One event per endpoint that is given up, then the endpoints themselves. */
+void container_release_network(struct container *container, const struct container_info *info)
+{
+    struct engine *engine = container->engine;
+    struct error err = {};
+
+    if (endpoint_detach(engine->networks, container->id, NULL, &err) < 0)
+        log_warn("cannot take a container off its networks", "container", container->id, "error",
+                 err.text);
+    MAP_EACH (&info->endpoints, entry) {
+        const struct endpoint_settings *endpoint = entry->value;
+        CLEANUP(map_done) struct map attributes = {};
+
+        if (text_is_empty(endpoint->endpoint_id))
+            continue;
+        map_set_text(&attributes, "container", container->id);
+        map_set_text(&attributes, "name", entry->key);
+        map_set_text(&attributes, "type",
+                     strcmp(entry->key, "host") == 0 || strcmp(entry->key, "none") == 0 ? entry->key
+                                                                                        : "bridge");
+        engine_event(engine, "network", "disconnect", endpoint->network_id, &attributes);
+    }
+}

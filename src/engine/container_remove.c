@@ -1,0 +1,215 @@
+/* Removing and renaming containers. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/container_name.h"
+#include "engine/internal.h"
+#include "engine/volume.h"
+
+#include "base/banned.h"
+
+enum { KILL_WAIT_MS = 10000 };
+
+static int check_removable(const struct container_info *info, const char *text, bool force,
+                           struct error *err)
+{
+    static const struct {
+        enum container_state state;
+        const char *why;
+    } rows[] = {
+        { CONTAINER_RUNNING,
+          "container is running: stop the container before removing or force remove" },
+        { CONTAINER_PAUSED, "container is paused and must be unpaused first" },
+        { CONTAINER_RESTARTING,
+          "container is restarting: stop the container before removing or force remove" },
+    };
+
+    for (size_t i = 0; !force && i < COUNT(rows); i++)
+        if (rows[i].state == info->state)
+            return error_set(err, ERROR_CONFLICT, "cannot remove container \"%s\": %s", text,
+                             rows[i].why);
+    if (info->state == CONTAINER_REMOVING)
+        return error_set(err, ERROR_CONFLICT, "removal of container %s is already in progress",
+                         text);
+    return 0;
+}
+
+/* Ends what runs, so that the container can go. The end itself is handled like any other. */
+static int end_run(struct container *container, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    struct container_waiter *waiter;
+    int exit_code;
+
+    if (!container_is_up(info))
+        return 0;
+    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
+                                    err) < 0)
+        return -1;
+    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
+    struct error sent = {};
+    if (shim) {
+        shim_signal(shim, NULL, SIGKILL, &sent);
+        if (info->state == CONTAINER_PAUSED)
+            shim_pause(shim, false, &sent);
+        container_event_text(container, info, "kill", "signal", "9");
+    }
+    if (container_waiter_finish_within(waiter, KILL_WAIT_MS, -1, &exit_code, NULL, err) < 0)
+        return error_set(
+            err, ERROR_INTERNAL,
+            "cannot remove container \"%s\": could not kill: it did not end after SIGKILL",
+            info->name);
+    return 0;
+}
+
+/* Anonymous volumes that only this container used. */
+static void remove_volumes(struct engine *engine, const struct container_info *info)
+{
+    for (size_t i = 0; i < info->spec->mounts.count; i++) {
+        const struct container_mount *mount = &JSON_ITEMS(&info->spec->mounts,
+                                                          struct container_mount)[i];
+        CLEANUP(strv_done) struct strv users = {};
+        struct error err = {};
+
+        if (strcmp(mount->type, "volume") != 0 || !mount->is_anonymous)
+            continue;
+        engine_volume_users(engine, mount->name, &users);
+        if (users.count == 0 && engine_volume_remove(engine, mount->name, true, &err) < 0)
+            log_warn("cannot remove an anonymous volume", "volume", mount->name, "error", err.text);
+    }
+}
+
+static void drop_attaches(struct container *container)
+{
+    mutex_lock(&container->lock);
+    LIST_EACH (&container->attaches, struct pending_attach, link, attach) {
+        list_remove(&attach->link);
+        close(attach->client_fd);
+        free(attach->pending);
+        free(attach->keys);
+        free(attach);
+    }
+    mutex_unlock(&container->lock);
+}
+
+int container_remove_locked(struct container *container, bool with_volumes, struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(free) char *directory = container_directory(engine, container->id);
+    struct container_info *next = container_info_copy(info);
+    struct error ignored;
+
+    if (info->state == CONTAINER_REMOVING) {
+        container_info_unref(next);
+        return error_set(err, ERROR_CONFLICT, "removal of container %s is already in progress",
+                         info->name);
+    }
+    next->state = CONTAINER_REMOVING;
+    container_publish_only(container, next);
+    endpoint_detach(engine->networks, container->id, NULL, &ignored);
+    if (tree_remove(directory, err) < 0) {
+        struct container_info *dead = container_info_copy(info);
+
+        dead->state = CONTAINER_DEAD;
+        container_publish(container, dead);
+        return error_context(err, "cannot remove container \"%s\"", info->name);
+    }
+    if (container_forget(container, err) < 0)
+        return -1;
+    drop_attaches(container);
+    if (with_volumes)
+        remove_volumes(engine, info);
+    container_event(container, info, "destroy", NULL);
+    container_wake_waiters(container, true, info->exit_code, NULL);
+    return 0;
+}
+
+int engine_container_remove(struct engine *engine, const char *text, bool force, bool with_volumes,
+                            struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    if (check_removable(info, text, force, err) < 0)
+        return -1;
+    if (force) {
+        mutex_lock(&container->lock);
+        container->manually_stopped = true;
+        mutex_unlock(&container->lock);
+        if (end_run(container, err) < 0)
+            return -1;
+    }
+    mutex_lock(&container->operation);
+    mutex_lock(&container->lock);
+    bool is_gone = container->is_removed;
+    mutex_unlock(&container->lock);
+    int result = 0;
+    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+    /* An auto-remove may have been faster, a start too. */
+    if (!is_gone && container_is_up(now))
+        result = check_removable(now, text, false, err);
+    else if (!is_gone)
+        result = container_remove_locked(container, with_volumes, err);
+    mutex_unlock(&container->operation);
+    return result;
+}
+
+int engine_container_rename(struct engine *engine, const char *text, const char *name,
+                            struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+    struct container *other;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    if (text_is_empty(name) || strcmp(name, "/") == 0)
+        return error_set(err, ERROR_INVALID, "Neither old nor new names may be empty");
+    if (name[0] == '/')
+        name++;
+    mutex_lock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    int result = 0;
+    if (strcmp(info->name, name) == 0)
+        result = error_set(err, ERROR_INVALID,
+                           "Renaming a container with the same name as its current name");
+    else if (!container_name_is_valid(name))
+        result = error_set(err, ERROR_INVALID,
+                           "Error when allocating new name: Invalid container name (/%s), only "
+                           "[a-zA-Z0-9][a-zA-Z0-9_.-] are "
+                           "allowed",
+                           name);
+    if (result == 0) {
+        mutex_lock(&engine->lock);
+        other = map_get(&engine->container_names, name);
+        if (other) {
+            result = error_set(err, ERROR_CONFLICT,
+                               "Error when allocating new name: Conflict. The container name "
+                               "\"/%s\" is already in use by "
+                               "container \"%s\". You have to remove (or rename) that container to "
+                               "be able to reuse that name.",
+                               name, other->id);
+        } else {
+            map_take(&engine->container_names, info->name);
+            map_set(&engine->container_names, name, container);
+        }
+        mutex_unlock(&engine->lock);
+    }
+    if (result == 0) {
+        struct container_info *next = container_info_copy(info);
+
+        free(next->name);
+        next->name = xstrdup(name);
+        container_publish(container, next);
+        container_event_text(container, next, "rename", "oldName", info->name);
+    }
+    mutex_unlock(&container->operation);
+    return result;
+}

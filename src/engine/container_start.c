@@ -1,0 +1,343 @@
+/* Starting a container: network, root, configuration, supervisor; then the command. Whatever fails
+ * is taken back, and what failed is kept in the container's state. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+enum { DEFAULT_LOG_SIZE = 20 * 1000 * 1000, DEFAULT_LOG_FILES = 5 };
+
+static int check_startable(const struct container_info *info, struct error *err)
+{
+    switch (info->state) {
+    case CONTAINER_RUNNING:
+        return error_set(err, ERROR_NOT_MODIFIED, "container %s is running", info->id);
+    case CONTAINER_PAUSED:
+        return error_set(err, ERROR_CONFLICT,
+                         "cannot start a paused container, try unpause instead");
+    case CONTAINER_REMOVING:
+    case CONTAINER_DEAD:
+        return error_set(err, ERROR_CONFLICT,
+                         "container is marked for removal and cannot be started");
+    default:
+        return 0;
+    }
+}
+
+/* The pid of a running container that 'mode' ("container:<id>") names; 0 if it names none. */
+static int joined_pid(struct engine *engine, const char *mode, const char *what, pid_t *out,
+                      struct error *err)
+{
+    CLEANUP(container_unref) struct container *other = NULL;
+
+    *out = 0;
+    if (!mode || !text_starts(mode, "container:"))
+        return 0;
+    if (container_find(engine, mode + 10, &other, err) < 0)
+        return error_context(err, "failed to join %s namespace", what);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(other);
+    if (!container_is_up(info))
+        return error_set(err, strcmp(what, "IPC") == 0 ? ERROR_CONFLICT : ERROR_INTERNAL,
+                         "failed to join %s namespace: container %s is not running", what,
+                         info->id);
+    if (strcmp(what, "IPC") == 0 && !text_equal(info->host_config.ipc_mode, "shareable"))
+        return error_set(err, ERROR_CONFLICT,
+                         "failed to join IPC namespace: container %s: non-shareable IPC (hint: use "
+                         "IpcMode:shareable for the donor container)",
+                         info->id);
+    *out = info->pid;
+    return 0;
+}
+
+static int log_options(const struct container_info *info, struct shim_log_options *out,
+                       struct error *err)
+{
+    const struct map *config = &info->host_config.log_config.config;
+    const char *size = map_get(config, "max-size"), *files = map_get(config, "max-file");
+    int64_t count;
+
+    *out = (struct shim_log_options){ .driver = info->host_config.log_config.type,
+                                      .path = info->log_path,
+                                      .max_size_bytes = DEFAULT_LOG_SIZE,
+                                      .max_files = DEFAULT_LOG_FILES };
+    if (size && strcmp(size, "-1") == 0)
+        out->max_size_bytes = 0;
+    else if (size && parse_size(size, &out->max_size_bytes, err) < 0)
+        return error_context(
+            err, "failed to create task for container: failed to initialize logging driver");
+    if (files) {
+        if (parse_int64(files, 1, 1000, &count, err) < 0)
+            return error_context(
+                err, "failed to create task for container: failed to initialize logging driver");
+        out->max_files = (int)count;
+    }
+    return 0;
+}
+
+/* --security-opt seccomp=…; privileged containers have none. */
+static const char *seccomp_profile(const struct host_config *host)
+{
+    const char *profile = host->privileged ? "unconfined" : "builtin";
+
+    for (size_t i = 0; i < host->security_opt.count; i++)
+        if (text_starts(host->security_opt.items[i], "seccomp=") ||
+            text_starts(host->security_opt.items[i], "seccomp:"))
+            profile = host->security_opt.items[i] + 8;
+    return profile;
+}
+
+/* What is put in front of the runtime's own words, so that clients find the phrases they look for.
+ */
+static int runtime_error(struct error *err)
+{
+    error_context(err,
+                  "failed to create task for container: failed to create shim task: OCI runtime "
+                  "create failed: runc "
+                  "create failed: unable to start container process: error during container init");
+    if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_FORBIDDEN)
+        err->kind = ERROR_INVALID;
+    return -1;
+}
+
+static int exit_code_of(const struct error *err)
+{
+    if (strstr(err->text, "permission denied") || strstr(err->text, "is a directory"))
+        return 126;
+    if (strstr(err->text, "executable file not found") ||
+        strstr(err->text, "no such file or directory"))
+        return 127;
+    return 128;
+}
+
+static int launch_container(struct container *container, const struct container_info *info,
+                            const struct container_network *network, struct shim **out,
+                            pid_t *out_pid, struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(runtime_config_done) struct runtime_config config = {};
+    CLEANUP(writable_done) struct writable writable = {};
+    CLEANUP(close) int root_fd = -1;
+    const char *parent = text_is_empty(info->host_config.cgroup_parent)
+                             ? engine->cgroup_path
+                             : info->host_config.cgroup_parent;
+    CLEANUP(free)
+    char *cgroup = xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, container->id);
+    struct runtime_config_paths paths = {
+        .hosts = network->hosts_path,
+        .hostname = network->hostname_path,
+        .resolv = network->resolv_path,
+        .cgroup = cgroup,
+    };
+    struct launch launch = {
+        .id = container->id,
+        .config = &config,
+        .seccomp_profile = seccomp_profile(&info->host_config),
+        .init_path = info->spec->init_path,
+        .network_fd = network->namespace_fd,
+        .kept_fds = network->port_fds,
+        .kept_fd_count = network->port_fd_count,
+        .stdin_open = info->config.open_stdin,
+        .stdin_once = info->config.stdin_once,
+    };
+
+    if (joined_pid(engine, info->host_config.pid_mode, "PID", &paths.pid_namespace_of, err) < 0 ||
+        joined_pid(engine, info->host_config.ipc_mode, "IPC", &paths.ipc_namespace_of, err) < 0 ||
+        log_options(info, &launch.log, err) < 0 ||
+        container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
+        container_writable(container, &writable, err) < 0 ||
+        engine_root_mount(engine, info->spec->chain_id, &writable, &root_fd, err) < 0)
+        return -1;
+    launch.rootfs_fd = root_fd;
+    if (launch_create(engine, &launch, out, out_pid, err) < 0)
+        return runtime_error(err);
+    return 0;
+}
+
+/* The endpoints that the container got, into the snapshot. */
+static void show_endpoints(struct container_info *info, const struct container_network *network)
+{
+    free(info->ports.items);
+    info->ports = (struct json_list){};
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+        struct endpoint_settings *settings = map_get(&info->endpoints, endpoint->network_name);
+
+        if (!settings) {
+            settings = NEW(struct endpoint_settings);
+            map_set(&info->endpoints, endpoint->network_name, settings);
+        }
+        free(settings->network_id);
+        free(settings->endpoint_id);
+        free(settings->gateway);
+        free(settings->ip_address);
+        free(settings->mac_address);
+        settings->network_id = xstrdup(endpoint->network_id);
+        settings->endpoint_id = xstrdup(endpoint->id);
+        settings->gateway = xstrdup(endpoint->gateway);
+        settings->ip_address = xstrdup(endpoint->address);
+        settings->mac_address = xstrdup(endpoint->mac_address);
+        settings->ip_prefix_len = endpoint->prefix_length;
+        for (size_t p = 0; p < endpoint->ports.count; p++)
+            *(struct port_mapping *)json_list_add(&info->ports, sizeof(struct port_mapping)) =
+                JSON_ITEMS(&endpoint->ports, struct port_mapping)[p];
+    }
+}
+
+static void tell_connected(struct container *container, const struct container_network *network)
+{
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+        CLEANUP(map_done) struct map attributes = {};
+
+        map_set_text(&attributes, "container", container->id);
+        map_set_text(&attributes, "name", endpoint->network_name);
+        map_set_text(&attributes, "type", "bridge");
+        engine_event(container->engine, "network", "connect", endpoint->network_id, &attributes);
+    }
+}
+
+static void tell_mounted(struct container *container, const struct container_info *info,
+                         const char *action)
+{
+    for (size_t i = 0; i < info->mounts.count; i++) {
+        const struct mount_point *mount = &JSON_ITEMS(&info->mounts, struct mount_point)[i];
+        CLEANUP(map_done) struct map attributes = {};
+
+        if (strcmp(mount->type, "volume") != 0)
+            continue;
+        map_set_text(&attributes, "container", container->id);
+        if (strcmp(action, "mount") == 0) {
+            map_set_text(&attributes, "destination", mount->destination);
+            map_set_text(&attributes, "propagation", mount->propagation ? mount->propagation : "");
+            map_set_text(&attributes, "read/write", mount->rw ? "true" : "false");
+        }
+        map_set_text(&attributes, "driver", mount->driver ? mount->driver : "local");
+        engine_event(container->engine, "volume", action, mount->name, &attributes);
+    }
+}
+
+/* Keeps why it failed. A container that never ran stays "created", one that did is "exited". */
+static void keep_failure(struct container *container, const struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    struct container_info *next = container_info_copy(info);
+
+    free(next->error);
+    next->error = xstrdup(err->text);
+    next->exit_code = exit_code_of(err);
+    next->pid = 0;
+    if (next->state != CONTAINER_CREATED) {
+        next->state = CONTAINER_EXITED;
+        next->finished_ns = clock_wall_ns();
+    }
+    container_publish(container, next);
+    container_wake_waiters(container, false, exit_code_of(err), err->text);
+    if (info->host_config.auto_remove) {
+        struct error ignored;
+
+        container_remove_locked(container, true, &ignored);
+    }
+}
+
+static int run(struct container *container, const struct container_info *info,
+               struct container_network *network, struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(shim_unref) struct shim *shim = NULL;
+    pid_t pid;
+
+    if (launch_container(container, info, network, &shim, &pid, err) < 0)
+        return -1;
+    container_hand_over_attaches(container, shim);
+
+    struct container_info *next = container_info_copy(info);
+    next->state = CONTAINER_RUNNING;
+    next->pid = pid;
+    next->exit_code = 0;
+    next->oom_killed = false;
+    next->started_ns = clock_wall_ns();
+    free(next->error);
+    next->error = xstrdup("");
+    free(next->hosts_path);
+    free(next->hostname_path);
+    free(next->resolv_path);
+    next->hosts_path = xstrdup(network->hosts_path ? network->hosts_path : "");
+    next->hostname_path = xstrdup(network->hostname_path ? network->hostname_path : "");
+    next->resolv_path = xstrdup(network->resolv_path ? network->resolv_path : "");
+    show_endpoints(next, network);
+
+    mutex_lock(&container->lock);
+    container->shim = shim_ref(shim);
+    container->manually_stopped = false;
+    container->run_number++;
+    mutex_unlock(&container->lock);
+    /* The record knows of the run before its command does anything. */
+    container_publish(container, next);
+    if (shim_start(shim, err) < 0) {
+        struct error ignored;
+
+        shim_forget(shim, &ignored);
+        mutex_lock(&container->lock);
+        shim_unref(container->shim);
+        container->shim = NULL;
+        mutex_unlock(&container->lock);
+        launch_clean(engine, container->id);
+        container_publish_only(container, container_info_copy(info));
+        return runtime_error(err);
+    }
+    tell_connected(container, network);
+    tell_mounted(container, next, "mount");
+    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+    container_event(container, now, "start", NULL);
+    return 0;
+}
+
+int container_start_locked(struct container *container, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
+
+    if (check_startable(info, err) < 0)
+        return -1;
+    if (container_network_setup(container, info, &network, err) < 0) {
+        keep_failure(container, err);
+        return -1;
+    }
+    if (run(container, info, &network, err) < 0) {
+        struct error ignored;
+
+        endpoint_detach(container->engine->networks, container->id, NULL, &ignored);
+        keep_failure(container, err);
+        return -1;
+    }
+    return 0;
+}
+
+int engine_container_start(struct engine *engine, const char *text, struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    mutex_lock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    int result = container_start_locked(container, err);
+    if (result == 0 && info->restart_count) {
+        CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+        struct container_info *next = container_info_copy(now);
+
+        next->restart_count = 0;
+        container_publish(container, next);
+    }
+    container->restart_delay_ns = 0;
+    mutex_unlock(&container->operation);
+    return result;
+}

@@ -1,0 +1,240 @@
+/* Ending and holding containers: stop, kill, restart, pause. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+enum { DEFAULT_STOP_S = 10, KILL_WAIT_S = 10 };
+
+int container_default_stop(const struct container_info *info)
+{
+    return info->config.stop_timeout_s.is_set ? (int)info->config.stop_timeout_s.value
+                                              : DEFAULT_STOP_S;
+}
+
+static int default_signal(const struct container_info *info)
+{
+    int signal = SIGTERM;
+
+    if (!text_is_empty(info->config.stop_signal))
+        signal_parse(info->config.stop_signal, &signal, NULL);
+    return signal;
+}
+
+static void mark_stopped(struct container *container)
+{
+    mutex_lock(&container->lock);
+    container->manually_stopped = true;
+    mutex_unlock(&container->lock);
+}
+
+static int send(struct container *container, const struct container_info *info, int signal,
+                struct error *err)
+{
+    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
+    char text[12];
+
+    if (!shim)
+        return error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
+    if (shim_signal(shim, NULL, signal, err) < 0)
+        return -1;
+    snprintf(text, sizeof(text), "%d", signal);
+    container_event_text(container, info, "kill", "signal", text);
+    /* A frozen process takes no signal: SIGKILL is let through by thawing. */
+    if (info->state == CONTAINER_PAUSED && signal == SIGKILL)
+        shim_pause(shim, false, err);
+    return 0;
+}
+
+/* Waits for the end of the run: 1 ended, 0 not within the time (-1: without end) or called off. */
+static int wait_for_end(struct container_waiter *waiter, int timeout_s, int cancel_fd)
+{
+    struct error ignored;
+    int exit_code;
+
+    int timeout_ms = timeout_s < 0 ? -1 : (int)MIN((int64_t)timeout_s * 1000, INT32_MAX);
+    return container_waiter_finish_within(waiter, timeout_ms, cancel_fd, &exit_code, NULL,
+                                          &ignored) == 0;
+}
+
+/* A restart that waits for its time is called off. Operation held. */
+static bool cancel_restart(struct container *container)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+
+    if (info->state != CONTAINER_RESTARTING)
+        return false;
+    struct container_info *next = container_info_copy(info);
+    next->state = CONTAINER_EXITED;
+    container_publish(container, next);
+    container_wake_waiters(container, false, info->exit_code, NULL);
+    return true;
+}
+
+static int stop_running(struct container *container, const struct container_info *info, int signal,
+                        int timeout_s, int cancel_fd, struct error *err)
+{
+    struct container_waiter *waiter;
+
+    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
+                                    err) < 0)
+        return -1;
+    struct error sent = {};
+    if (send(container, info, signal, &sent) < 0)
+        timeout_s = 2;
+    else if (info->state == CONTAINER_PAUSED) {
+        CLEANUP(shim_unref) struct shim *shim = container_shim(container);
+
+        if (shim)
+            shim_pause(shim, false, &sent);
+    }
+    if (wait_for_end(waiter, timeout_s, cancel_fd))
+        return 0;
+    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
+    if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0)
+        return error_set(err, ERROR_CANCELLED, "the stop was called off");
+    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
+                                    err) < 0)
+        return -1;
+    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+    if (container_is_up(now))
+        send(container, now, SIGKILL, &sent);
+    if (!wait_for_end(waiter, KILL_WAIT_S, -1))
+        return error_set(err, ERROR_INTERNAL, "container %s did not end after SIGKILL",
+                         container->id);
+    return 0;
+}
+
+static int stop(struct container *container, const char *signal_text, int timeout_s, int cancel_fd,
+                struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    int signal = default_signal(info);
+
+    if (!text_is_empty(signal_text) && signal_parse(signal_text, &signal, err) < 0) {
+        err->kind = ERROR_INTERNAL;
+        return error_context(err, "cannot stop container: %s", info->name);
+    }
+    mark_stopped(container);
+    mutex_lock(&container->operation);
+    bool was_waiting = cancel_restart(container);
+    mutex_unlock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+    if (was_waiting)
+        return 0;
+    if (!container_is_up(now))
+        return error_set(err, ERROR_NOT_MODIFIED, "container %s is not running", container->id);
+    if (stop_running(container, now, signal,
+                     timeout_s == -2 ? container_default_stop(now) : timeout_s, cancel_fd, err) < 0)
+        return -1;
+    container_event(container, now, "stop", NULL);
+    return 0;
+}
+
+int engine_container_stop(struct engine *engine, const char *text, const char *signal,
+                          int timeout_s, int cancel_fd, struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    return stop(container, signal, timeout_s, cancel_fd, err);
+}
+
+int engine_container_restart(struct engine *engine, const char *text, const char *signal,
+                             int timeout_s, struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    if (stop(container, signal, timeout_s, -1, err) < 0 && err->kind != ERROR_NOT_MODIFIED)
+        return -1;
+    if (engine_container_start(engine, container->id, err) < 0 && err->kind != ERROR_NOT_MODIFIED)
+        return -1;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    container_event(container, info, "restart", NULL);
+    return 0;
+}
+
+int engine_container_kill(struct engine *engine, const char *text, const char *signal_text,
+                          struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+    struct container_waiter *waiter = NULL;
+    int signal = SIGKILL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return error_context(err, "cannot kill container: %s", text);
+    if (!text_is_empty(signal_text) && signal_parse(signal_text, &signal, err) < 0)
+        return error_context(err, "cannot kill container: %s", text);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    if (info->state == CONTAINER_RESTARTING) {
+        mark_stopped(container);
+        mutex_lock(&container->operation);
+        cancel_restart(container);
+        mutex_unlock(&container->operation);
+        return 0;
+    }
+    if (!container_is_up(info)) {
+        error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
+        return error_context(err, "cannot kill container: %s", text);
+    }
+    /* A configured stop signal tells ordinary signals from those that mean the end. */
+    if (text_is_empty(info->config.stop_signal) || signal == SIGKILL ||
+        signal == default_signal(info))
+        mark_stopped(container);
+    if (signal == SIGKILL &&
+        engine_container_wait_begin(engine, container->id, WAIT_NOT_RUNNING, &waiter, err) < 0)
+        return -1;
+    if (send(container, info, signal, err) < 0) {
+        if (waiter)
+            wait_for_end(waiter, 0, -1);
+        return error_context(err, "cannot kill container: %s", text);
+    }
+    if (waiter && !wait_for_end(waiter, KILL_WAIT_S, -1))
+        return error_set(err, ERROR_INTERNAL,
+                         "cannot kill container: %s: it did not end after SIGKILL", text);
+    return 0;
+}
+
+int engine_container_pause(struct engine *engine, const char *text, bool paused, struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    mutex_lock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
+    int result = 0;
+    if (!paused && info->state != CONTAINER_PAUSED)
+        result = error_set(err, ERROR_INTERNAL, "Container %s is not paused", container->id);
+    else if (info->state == CONTAINER_RESTARTING)
+        result = error_set(err, ERROR_CONFLICT,
+                           "Container %s is restarting, wait until the container is running",
+                           container->id);
+    else if (!container_is_up(info) || !shim)
+        result = error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
+    else if (paused && info->state == CONTAINER_PAUSED)
+        result = error_set(err, ERROR_CONFLICT, "Container %s is already paused", container->id);
+    else
+        result = shim_pause(shim, paused, err);
+    if (result == 0) {
+        struct container_info *next = container_info_copy(info);
+
+        next->state = paused ? CONTAINER_PAUSED : CONTAINER_RUNNING;
+        container_publish(container, next);
+        container_event(container, info, paused ? "pause" : "unpause", NULL);
+    }
+    mutex_unlock(&container->operation);
+    return result;
+}

@@ -1,0 +1,303 @@
+/* Images as clients see them. The rules of removal are Docker's: a name first, the image with its
+ * last name. */
+#include "engine/image.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+static void image_event(struct engine *engine, const struct image *image, const char *action,
+                        const char *name)
+{
+    CLEANUP(map_done) struct map attributes;
+
+    map_copy_texts(&attributes, &image->config.config.labels);
+    map_set_text(&attributes, "name", name);
+    engine_event(engine, "image", action, image->id, &attributes);
+}
+
+int engine_image_get(struct engine *engine, const char *text, struct image **out, struct error *err)
+{
+    return store_image_find(engine->store, text, out, err);
+}
+
+int engine_image_list(struct engine *engine, struct image ***out, size_t *out_count,
+                      struct error *err)
+{
+    return store_image_list(engine->store, out, out_count, err);
+}
+
+/* A container of the image that matters for its removal: a running one rather than a stopped one.
+ * NULL if there is none. */
+static struct container_info *user_of(struct engine *engine, const char *image_id, int *out_count)
+{
+    struct container_info *found = NULL;
+    int count = 0;
+
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->containers, entry) {
+        CLEANUP(container_info_unref)
+        struct container_info *info = container_snapshot(entry->value);
+
+        if (strcmp(info->image_id, image_id) != 0)
+            continue;
+        count++;
+        if (!found || (container_is_up(info) && !container_is_up(found))) {
+            container_info_unref(found);
+            found = container_info_ref(info);
+        }
+    }
+    mutex_unlock(&engine->lock);
+    if (out_count)
+        *out_count = count;
+    return found;
+}
+
+int engine_image_container_count(struct engine *engine, const char *image_id)
+{
+    int count;
+
+    container_info_unref(user_of(engine, image_id, &count));
+    return count;
+}
+
+int engine_image_tag(struct engine *engine, const char *text, const char *repository,
+                     const char *tag, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(free)
+    char *name = text_is_empty(tag) ? xstrdup(repository) : xasprintf("%s:%s", repository, tag);
+
+    if (store_image_find(engine->store, text, &image, err) < 0 ||
+        reference_parse(name, &reference, err) < 0)
+        return -1;
+    if (reference.digest)
+        return error_set(err, ERROR_INVALID, "refusing to create a tag with a digest reference");
+    if (store_image_tag(engine->store, image->id, &reference, err) < 0)
+        return -1;
+    CLEANUP(free) char *familiar = reference_familiar(&reference);
+    image_event(engine, image, "tag", familiar);
+    return 0;
+}
+
+static void add_removal(struct json_list *out, bool is_untagged, const char *name)
+{
+    struct image_removal *removal = json_list_add(out, sizeof(*removal));
+
+    *removal = (struct image_removal){ is_untagged, xstrdup(name) };
+}
+
+static const char *short_id(const char *id)
+{
+    static __thread char text[SHORT_ID_LENGTH + 1];
+
+    snprintf(text, sizeof(text), "%s", strchr(id, ':') ? strchr(id, ':') + 1 : id);
+    return text;
+}
+
+/* Layers of containers, of the build cache and of builds in progress stay. */
+bool engine_layer_is_used(void *data, const char *chain_id)
+{
+    struct engine *engine = data;
+    bool is_used = builder_uses_layer(engine->builder, chain_id);
+
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->containers, entry) {
+        CLEANUP(container_info_unref)
+        struct container_info *info = container_snapshot(entry->value);
+
+        is_used |= strcmp(info->spec->chain_id, chain_id) == 0;
+    }
+    mutex_unlock(&engine->lock);
+    return is_used;
+}
+
+static int delete_image(struct engine *engine, struct image *image, bool no_prune,
+                        struct json_list *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv layers = {};
+    CLEANUP(image_unref) struct image *parent = NULL;
+    struct error ignored;
+
+    if (store_image_remove(engine->store, image->id, engine_layer_is_used, engine, &layers, err) <
+        0)
+        return -1;
+    add_removal(out, false, image->id);
+    image_event(engine, image, "delete", image->id);
+    for (size_t i = 0; i < layers.count; i++)
+        add_removal(out, false, layers.items[i]);
+    /* Parents that have no name and no other child go along. */
+    if (no_prune || !image->parent_id[0] ||
+        store_image_find(engine->store, image->parent_id, &parent, &ignored) < 0)
+        return 0;
+    int users;
+    container_info_unref(user_of(engine, parent->id, &users));
+    if (parent->tags.count || users || store_image_has_children(engine->store, parent->id))
+        return 0;
+    return delete_image(engine, parent, false, out, err);
+}
+
+/* Reasons against deleting the image itself. Hard ones are not overcome by force. */
+static int check_deletable(struct engine *engine, const struct image *image, const char *reference,
+                           bool force, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *user = user_of(engine, image->id, NULL);
+    char image_text[16];
+
+    snprintf(image_text, sizeof(image_text), "%s", short_id(image->id));
+    if (user && container_is_up(user) && reference)
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to remove repository reference \"%s\" (%s) - container "
+                         "%s is using its referenced "
+                         "image %s",
+                         reference, "must force", short_id(user->id), image_text);
+    if (user && container_is_up(user))
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to delete %s (cannot be forced) - image is being used "
+                         "by running container %s",
+                         image_text, short_id(user->id));
+    if (user && !force && reference)
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to remove repository reference \"%s\" (must force) - "
+                         "container %s is using its "
+                         "referenced image %s",
+                         reference, short_id(user->id), image_text);
+    if (user && !force)
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to delete %s (must be forced) - image is being used by "
+                         "stopped container %s",
+                         image_text, short_id(user->id));
+    if (store_image_has_children(engine->store, image->id) && !reference)
+        return error_set(
+            err, ERROR_CONFLICT,
+            "conflict: unable to delete %s (cannot be forced) - image has dependent child "
+            "images",
+            image_text);
+    return 0;
+}
+
+/* True if the text is (part of) the id rather than a name of the image. */
+static bool names_by_id(const struct image *image, const char *text)
+{
+    const char *hex = strchr(image->id, ':') + 1;
+    CLEANUP(reference_done) struct reference reference = {};
+    struct error ignored;
+
+    if (text_starts(text, "sha256:"))
+        return true;
+    if (!text_starts(hex, text))
+        return false;
+    if (reference_parse(text, &reference, &ignored) < 0)
+        return true;
+    CLEANUP(free) char *familiar = reference_familiar(&reference);
+    return !strv_contains(&image->tags, familiar);
+}
+
+static int remove_by_name(struct engine *engine, struct image *image, const char *text, bool force,
+                          bool no_prune, struct json_list *out, struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(text, &reference, err) < 0)
+        return -1;
+    CLEANUP(free) char *familiar = reference_familiar(&reference);
+    bool is_last = image->tags.count <= 1;
+    if (is_last && !force && check_deletable(engine, image, familiar, force, err) < 0)
+        return -1;
+    if (store_image_untag(engine->store, familiar, err) < 0)
+        return -1;
+    add_removal(out, true, familiar);
+    image_event(engine, image, "untag", image->id);
+    if (!is_last)
+        return 0;
+    struct error kept = {};
+    /* With users or children left, only the name goes. */
+    CLEANUP(container_info_unref) struct container_info *user = user_of(engine, image->id, NULL);
+    if (user || store_image_has_children(engine->store, image->id))
+        return 0;
+    CLEANUP(image_unref) struct image *now = NULL;
+    if (store_image_find(engine->store, image->id, &now, &kept) < 0)
+        return 0;
+    return delete_image(engine, now, no_prune, out, err);
+}
+
+int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
+                        struct json_list *out, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (store_image_find(engine->store, text, &image, err) < 0)
+        return -1;
+    if (!names_by_id(image, text))
+        return remove_by_name(engine, image, text, force, no_prune, out, err);
+    if (image->tags.count > 1 && !force)
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to delete %s (must be forced) - image is referenced in "
+                         "multiple repositories",
+                         short_id(image->id));
+    if (check_deletable(engine, image, NULL, force, err) < 0)
+        return -1;
+    for (size_t i = 0; i < image->tags.count; i++) {
+        if (store_image_untag(engine->store, image->tags.items[i], err) < 0)
+            return -1;
+        add_removal(out, true, image->tags.items[i]);
+        image_event(engine, image, "untag", image->id);
+    }
+    return delete_image(engine, image, no_prune, out, err);
+}
+
+int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,
+                        const char *tag, const char *message, const struct strv *changes,
+                        const char *platform, char out_id[72], struct error *err)
+{
+    struct image_config config = {};
+    CLEANUP(image_unref) struct image *image = NULL;
+    CLEANUP(reference_done) struct reference reference = {};
+    struct layer layer;
+
+    if (!text_is_empty(repository)) {
+        CLEANUP(free)
+        char *name = text_is_empty(tag) ? xstrdup(repository) : xasprintf("%s:%s", repository, tag);
+
+        if (reference_parse(name, &reference, err) < 0)
+            return -1;
+    }
+    if (!text_is_empty(platform)) {
+        CLEANUP(free) char *native = xasprintf("linux/%s", image_native_architecture());
+
+        if (strcmp(platform, native) != 0 && strcmp(platform, "linux") != 0)
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "import for platform %s is not supported on %s yet", platform, native);
+    }
+    if (build_apply_changes(changes, &config.config, err) < 0)
+        return -1;
+    int result = store_layer_unpack(engine->store, "", archive, true, &layer, err);
+    if (result == 0) {
+        struct image_history *history = json_list_add(&config.history, sizeof(*history));
+
+        config.architecture = xstrdup(image_native_architecture());
+        config.os = xstrdup("linux");
+        config.created_ns = history->created_ns = clock_wall_ns();
+        history->comment = xstrdup(text_is_empty(message) ? "Imported from -" : message);
+        config.comment = xstrdup(history->comment);
+        config.rootfs.type = xstrdup("layers");
+        strv_add(&config.rootfs.diff_ids, layer.diff_id);
+        result = store_image_create(engine->store, &config, "", &image, err);
+        store_layer_release(engine->store, layer.chain_id);
+    }
+    json_fields_done(image_config_fields, &config);
+    if (result < 0)
+        return -1;
+    if (reference.path && store_image_tag(engine->store, image->id, &reference, err) < 0)
+        return -1;
+    snprintf(out_id, 72, "%s", image->id);
+    image_event(engine, image, "import", image->id);
+    return 0;
+}

@@ -1,0 +1,237 @@
+/* What the files of the engine share: its parts, the live objects behind the snapshots, and the
+ * order of locks.
+ *
+ * Locks, outermost first: container.operation (one long operation at a time), engine.lock (the
+ * maps), container.lock (its snapshot and handles), events. None but 'operation' is held across a
+ * call to a supervisor or a write to the record. */
+#ifndef BERTH_ENGINE_INTERNAL_H
+#define BERTH_ENGINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/thread.h"
+#include "build/build.h"
+#include "engine/container.h"
+#include "engine/engine.h"
+#include "engine/events.h"
+#include "engine/exec.h"
+#include "engine/mount.h"
+#include "network/network.h"
+#include "record/database.h"
+#include "store/store.h"
+#include "volume/volume.h"
+
+/* The part of a container that stays as it was created. Shared by all its snapshots. */
+struct container_spec {
+    atomic_int reference_count;
+    char *image_id, *image_name, *chain_id;
+    char *path;
+    struct strv args;
+    char *driver;
+    struct container_config config;
+    struct host_config host_config;
+    struct networking_config networking;
+    struct json_list mounts; /* struct container_mount */
+    char *init_path;         /* --init program, NULL: none */
+};
+extern const struct json_field container_spec_fields[];
+struct container_spec *container_spec_ref(struct container_spec *spec);
+void container_spec_unref(struct container_spec *spec);
+CLEANUP_POINTER(container_spec_unref, struct container_spec)
+
+/* A client that wants a container's streams before it runs. */
+struct pending_attach {
+    struct list link;
+    int client_fd;
+    struct shim_stream_options streams;
+    void *pending, *keys; /* owned copies */
+};
+
+struct container {
+    struct engine *engine;
+    atomic_int reference_count;
+    char id[65];
+    uint64_t sequence;
+    struct mutex operation;
+    struct mutex lock;
+    struct container_info *info GUARDED_BY(lock);
+    struct shim *shim GUARDED_BY(lock);
+    struct list waiters GUARDED_BY(lock);  /* struct container_waiter */
+    struct list attaches GUARDED_BY(lock); /* struct pending_attach */
+    bool manually_stopped GUARDED_BY(lock);
+    bool is_removed GUARDED_BY(lock);
+    uint64_t
+        run_number GUARDED_BY(lock); /* counts starts: late news of an earlier run are told apart */
+    int64_t restart_delay_ns;        /* under 'operation' */
+};
+
+/* A RUN of a build in progress: its supervisor's exit is waited for by the thread that builds. */
+struct build_process {
+    char id[65];
+    int exit_fd; /* eventfd */
+    atomic_int exit_code;
+};
+
+struct exec {
+    struct exec_info *info GUARDED_BY(lock);
+    struct mutex lock;
+    atomic_int reference_count;
+    char id[65];
+    int64_t ended_ns;
+};
+
+struct event_ring;
+struct work_queue;
+
+struct engine {
+    struct engine_options options; /* pointers into owned memory below */
+    struct engine_strings *strings;
+    char uuid[40];
+    char *cgroup_path;     /* "/berth" or "/berth-<engine id>" */
+    char *containers_path; /* <data>/containers */
+    char *bundles_path;    /* <run>/bundles */
+    char *filters_path;    /* <run>/seccomp */
+    char *init_layer_path; /* <data>/init: what lies between image and changes */
+    struct database *database;
+    struct store *store;
+    struct volumes *volumes;
+    struct networks *networks;
+    struct builder *builder;
+    struct shim_monitor *monitor;
+    struct event_ring *events;
+    struct work_queue *work;
+    struct mutex lock;
+    struct map containers GUARDED_BY(lock);      /* id → struct container */
+    struct map container_names GUARDED_BY(lock); /* name → struct container */
+    struct map execs GUARDED_BY(lock);           /* id → struct exec */
+    struct map build_processes GUARDED_BY(lock); /* id → struct build_process */
+    uint64_t next_sequence GUARDED_BY(lock);
+    struct mutex filter_lock; /* one compilation at a time */
+};
+
+/* ---- containers (container.c) ---- */
+struct container *container_ref(struct container *container);
+void container_unref(struct container *container);
+CLEANUP_POINTER(container_unref, struct container)
+/* By id, name or prefix; the caller gets a reference. */
+int container_find(struct engine *engine, const char *text, struct container **out,
+                   struct error *err);
+struct container *container_find_id(struct engine *engine,
+                                    const char *id); /* NULL if there is none */
+struct container_info *container_snapshot(struct container *container);
+struct shim *container_shim(struct container *container); /* a reference, NULL if it does not run */
+/* Changes start from a copy; publish replaces the snapshot (taken) and writes the state to the
+ * record. */
+struct container_info *container_info_copy(const struct container_info *info);
+void container_publish(struct container *container, struct container_info *info);
+/* The same, without the record: for a step of an operation that the record need not know. */
+void container_publish_only(struct container *container, struct container_info *info);
+struct container *container_new(struct engine *engine, const char *id, const char *name,
+                                struct container_spec *spec, int64_t created_ns, uint64_t sequence);
+int container_record(struct container *container, struct error *err);
+int containers_load(struct engine *engine, struct error *err);
+/* Takes it out of the maps and the record; tells those who wait for its removal. */
+int container_forget(struct container *container, struct error *err);
+char *container_directory(struct engine *engine, const char *id);
+int container_writable(struct container *container, struct writable *out, struct error *err);
+bool container_is_up(const struct container_info *info); /* running or paused */
+/* An event of the container with its labels, image and name; 'extra' (may be NULL) on top. */
+void container_event(struct container *container, const struct container_info *info,
+                     const char *action, const struct map *extra);
+void container_event_text(struct container *container, const struct container_info *info,
+                          const char *action, const char *key, const char *value);
+
+/* ---- steps of its life ---- */
+int container_start_locked(struct container *container, struct error *err); /* operation held */
+void container_exited(struct container *container, int exit_code, bool oom_killed, int64_t wall_ns);
+int container_remove_locked(struct container *container, bool with_volumes, struct error *err);
+/* Publishes "not running", gives address and ports back, tells waiters. Operation held. */
+void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
+                           int64_t wall_ns);
+void container_release_network(struct container *container, const struct container_info *info);
+void container_wake_waiters(struct container *container, bool is_removal, int exit_code,
+                            const char *error);
+/* As container_waiter_finish, but CANCELLED too when 'timeout_ms' passed (-1: none). */
+int container_waiter_finish_within(struct container_waiter *waiter, int timeout_ms, int cancel_fd,
+                                   int *out_exit_code, char **out_error, struct error *err);
+void container_hand_over_attaches(struct container *container, struct shim *shim);
+int container_default_stop(const struct container_info *info);
+
+int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */
+
+/* ---- network of one container (container_network.c) ---- */
+struct container_network {
+    int namespace_fd; /* -1: the host's */
+    bool is_host, is_none;
+    int *port_fds;
+    size_t port_fd_count;
+    struct json_list endpoints; /* struct endpoint */
+    char *hosts_path, *hostname_path, *resolv_path;
+};
+int container_network_setup(struct container *container, const struct container_info *info,
+                            struct container_network *out, struct error *err);
+void container_network_done(struct container_network *network);
+CLEANUP_VALUE(container_network_done, struct container_network)
+
+/* ---- what the runtime is told (runtime_config.c) ---- */
+struct runtime_config_paths {
+    const char *hosts, *hostname, *resolv; /* host paths of the three files, NULL: none */
+    const char *cgroup;
+    pid_t pid_namespace_of, ipc_namespace_of; /* 0: own (or the host's, as HostConfig says) */
+    bool joins_network; /* a namespace descriptor is handed over, or the host's is kept */
+};
+int container_runtime_config(struct engine *engine, const struct container_info *info,
+                             const struct container_spec *spec,
+                             const struct runtime_config_paths *paths, struct runtime_config *out,
+                             struct error *err);
+int container_capabilities(const struct host_config *host_config, struct strv *out,
+                           struct error *err);
+/* Process of an exec in that container. */
+int exec_runtime_process(const struct container_info *info, const struct exec_config *config,
+                         struct runtime_process *out, struct error *err);
+
+/* ---- launching a supervisor (launch.c) ---- */
+struct launch {
+    const char *id;
+    const struct runtime_config *config;
+    const char *seccomp_profile; /* "builtin", "unconfined" or a profile's JSON text */
+    const char *init_path;
+    int rootfs_fd, network_fd;
+    const int *kept_fds;
+    size_t kept_fd_count;
+    bool stdin_open, stdin_once;
+    struct shim_log_options log;
+};
+int launch_create(struct engine *engine, const struct launch *launch, struct shim **out,
+                  pid_t *out_pid, struct error *err);
+void launch_clean(struct engine *engine, const char *id);
+int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
+                      int *out_fd, struct error *err);
+
+/* ---- execs ---- */
+void exec_exited(struct engine *engine, const char *container_id, const char *exec_id,
+                 int exit_code);
+void execs_forget(struct engine *engine, const char *container_id);
+
+/* ---- builds ---- */
+int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),
+                     void (*output)(void *, bool, const char *, size_t), void *output_data,
+                     int cancel_fd, int *out_exit_code, struct error *err);
+bool engine_layer_is_used(void *engine, const char *chain_id);
+
+/* ---- work queue (work.c): what events ask for, done by a few threads ---- */
+int work_queue_new(struct work_queue **out, struct error *err);
+void work_queue_free(struct work_queue *queue); /* waits for what runs; drops what waits */
+void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *data),
+                 void (*drop)(void *data), void *data);
+
+/* ---- events ---- */
+struct event_ring *event_ring_new(void);
+void event_ring_free(struct event_ring *ring);
+int event_ring_listeners(struct event_ring *ring);
+
+/* ---- start and end ---- */
+int engine_reconcile(struct engine *engine, struct error *err);
+
+#endif

@@ -1,0 +1,112 @@
+/* Starting a supervisor: bundle directory with config.json, the compiled seccomp filter, then
+ * berth-shim. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "engine/internal.h"
+#include "runtime/seccomp_profile.h"
+
+#include "base/banned.h"
+
+/* Fills 'out' with the path of the compiled filter. A filter is named by what it is made of, and
+ * compiled once. */
+static int filter_path(struct engine *engine, const struct launch *launch, char **out,
+                       struct error *err)
+{
+    const struct runtime_capabilities *capabilities = launch->config->process.capabilities;
+    static const struct strv none;
+    const struct strv *names = capabilities ? &capabilities->bounding : &none;
+    const char *profile = launch->seccomp_profile;
+    CLEANUP(free) char *joined = strv_join(names, ",");
+    CLEANUP(free) char *key = xasprintf("%s\n%s\n%s", BERTH_VERSION, profile, joined);
+    CLEANUP(buf_done) struct buf program = {};
+    struct runtime_seccomp rules = {};
+    char digest[DIGEST_SIZE];
+
+    *out = NULL;
+    if (strcmp(profile, "unconfined") == 0)
+        return 0;
+    sha256_digest(key, strlen(key), digest);
+    char *path = xasprintf("%s/%.32s.bpf", engine->filters_path, digest_hex(digest));
+    if (file_exists(path)) {
+        *out = path;
+        return 0;
+    }
+    mutex_lock(&engine->filter_lock);
+    int result = 0;
+    if (!file_exists(path)) {
+        if (strcmp(profile, "builtin") == 0)
+            seccomp_profile_default(names, &rules);
+        else
+            result = seccomp_profile_decode(profile, strlen(profile), names, &rules, err);
+        if (result == 0)
+            result = seccomp_profile_compile(&rules, &program, err);
+        if (result == 0)
+            result = file_write_atomic(path, buf_bytes(&program), program.size, 0600, false, err);
+        json_fields_done(runtime_seccomp_fields, &rules);
+    }
+    mutex_unlock(&engine->filter_lock);
+    if (result < 0) {
+        free(path);
+        return -1;
+    }
+    *out = path;
+    return 0;
+}
+
+int launch_create(struct engine *engine, const struct launch *launch, struct shim **out,
+                  pid_t *out_pid, struct error *err)
+{
+    CLEANUP(free) char *bundle = path_join(engine->bundles_path, launch->id);
+    CLEANUP(free) char *config_path = path_join(bundle, "config.json");
+    CLEANUP(free) char *filter = NULL;
+    CLEANUP(str_done) struct str config = {};
+
+    if (filter_path(engine, launch, &filter, err) < 0 || dir_make(bundle, 0700, err) < 0)
+        return -1;
+    runtime_config_encode(launch->config, &config);
+    if (file_write_atomic(config_path, config.data, config.length, 0600, false, err) < 0) {
+        launch_clean(engine, launch->id);
+        return -1;
+    }
+    struct shim_options options = {
+        .program_path = engine->options.shim_path,
+        .container_id = launch->id,
+        .bundle_path = bundle,
+        .seccomp_path = filter,
+        .init_path = launch->init_path,
+        .rootfs_fd = launch->rootfs_fd,
+        .network_fd = launch->network_fd,
+        .kept_fds = launch->kept_fds,
+        .kept_fd_count = launch->kept_fd_count,
+        .stdin_open = launch->stdin_open,
+        .stdin_once = launch->stdin_once,
+        .log = launch->log,
+    };
+    if (shim_create(engine->monitor, &options, out, out_pid, err) < 0) {
+        launch_clean(engine, launch->id);
+        return -1;
+    }
+    return 0;
+}
+
+void launch_clean(struct engine *engine, const char *id)
+{
+    CLEANUP(free) char *bundle = path_join(engine->bundles_path, id);
+    struct error err = {};
+
+    if (tree_remove(bundle, &err) < 0)
+        log_warn("cannot remove a bundle", "container", id, "error", err.text);
+}
+
+int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
+                      int *out_fd, struct error *err)
+{
+    return store_mount(engine->store, chain_id, writable, out_fd, err);
+}

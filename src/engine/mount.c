@@ -1,0 +1,333 @@
+/* Reading the ways of asking for a mount. Wording of refusals is Docker's (clients show it). */
+#include "engine/mount.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include "base/banned.h"
+
+/* clang-format off */
+const struct json_field container_mount_fields[] = {
+    JSON_STRING(struct container_mount, type,                    "Type"),
+    JSON_STRING(struct container_mount, name,                    "Name"),
+    JSON_STRING(struct container_mount, source,                  "Source"),
+    JSON_STRING(struct container_mount, destination,             "Destination"),
+    JSON_STRING(struct container_mount, driver,                  "Driver"),
+    JSON_STRING(struct container_mount, mode,                    "Mode"),
+    JSON_STRING(struct container_mount, propagation,             "Propagation"),
+    JSON_BOOL  (struct container_mount, rw,                      "RW"),
+    JSON_BOOL  (struct container_mount, no_copy,                 "NoCopy"),
+    JSON_BOOL  (struct container_mount, is_anonymous,            "Anonymous"),
+    JSON_BOOL  (struct container_mount, is_legacy_tmpfs,         "LegacyTmpfs"),
+    JSON_BOOL  (struct container_mount, non_recursive,           "NonRecursive"),
+    JSON_BOOL  (struct container_mount, read_only_non_recursive, "ReadOnlyNonRecursive"),
+    JSON_BOOL  (struct container_mount, create_source,           "CreateSource"),
+    JSON_STRING(struct container_mount, options,                 "Options"),
+    JSON_STRING(struct container_mount, subpath,                 "Subpath"),
+    JSON_END,
+};
+/* clang-format on */
+
+static const char *const propagations[] = { "private", "rprivate", "shared",
+                                            "rshared", "slave",    "rslave" };
+static const char *const consistencies[] = { "default", "consistent", "cached", "delegated" };
+
+static bool is_one_of(const char *text, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
+void container_mount_done(struct container_mount *mount)
+{
+    json_fields_done(container_mount_fields, mount);
+}
+
+static int check_destination(const char *text, const char *prefix, struct error *err)
+{
+    if (text[0] != '/')
+        return error_set(err, ERROR_INVALID,
+                         "%sinvalid mount path: '%s' mount path must be absolute", prefix, text);
+    CLEANUP(free) char *clean = path_clean(text);
+    if (strcmp(clean, "/") == 0)
+        return error_set(err, ERROR_INVALID, "%sinvalid specification: destination can't be '/'",
+                         prefix);
+    return 0;
+}
+
+/* One option of each class at most: read-write, label, propagation, copying, consistency. */
+static int parse_mode(const char *mode, bool is_bind, struct container_mount *mount,
+                      struct error *err)
+{
+    CLEANUP(strv_done) struct strv words = {};
+    int access = 0, label = 0, propagation = 0, copy = 0, consistency = 0;
+
+    strv_split(&words, mode, ',');
+    for (size_t i = 0; i < words.count; i++) {
+        const char *word = words.items[i];
+
+        if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) {
+            access++;
+            mount->rw = word[1] == 'w';
+        } else if (strcmp(word, "z") == 0 || strcmp(word, "Z") == 0) {
+            label++;
+        } else if (is_bind && is_one_of(word, propagations, COUNT(propagations))) {
+            propagation++;
+            free(mount->propagation);
+            mount->propagation = xstrdup(word);
+        } else if (!is_bind && strcmp(word, "nocopy") == 0) {
+            copy++;
+            mount->no_copy = true;
+        } else if (is_one_of(word, consistencies, COUNT(consistencies))) {
+            consistency++;
+        } else {
+            return error_set(err, ERROR_INTERNAL, "invalid mode: %s", mode);
+        }
+    }
+    if (access > 1 || label > 1 || propagation > 1 || copy > 1 || consistency > 1)
+        return error_set(err, ERROR_INTERNAL, "invalid mode: %s", mode);
+    return 0;
+}
+
+int mount_parse_bind(const char *text, struct container_mount *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv parts = {};
+    CLEANUP(container_mount_done) struct container_mount mount = { .rw = true };
+    const char *source = NULL, *destination, *mode = NULL;
+
+    strv_split(&parts, text, ':');
+    switch (parts.count) {
+    case 1:
+        destination = parts.items[0];
+        break;
+    case 3:
+        mode = parts.items[2]; /* fall through */
+    case 2:
+        source = parts.items[0];
+        destination = parts.items[1];
+        /* "volume:mode" does not exist, but "/path:ro" for an anonymous volume does not either. */
+        break;
+    default:
+        return error_set(err, ERROR_INTERNAL, "invalid volume specification: '%s'", text);
+    }
+    if (!*destination || (source && !*source) || (mode && !*mode))
+        return error_set(err, ERROR_INTERNAL, "invalid volume specification: '%s'", text);
+
+    bool is_bind = source && source[0] == '/';
+    mount.type = xstrdup(is_bind ? "bind" : "volume");
+    CLEANUP(free)
+    char *prefix = xasprintf(
+        "invalid volume specification: '%s': invalid mount config for type \"%s\": ", text,
+        mount.type);
+    if (mode && parse_mode(mode, is_bind, &mount, err) < 0)
+        return -1;
+    if (check_destination(destination, prefix, err) < 0) {
+        err->kind = ERROR_INTERNAL;
+        return -1;
+    }
+    mount.destination = path_clean(destination);
+    mount.mode = xstrdup(mode ? mode : "");
+    if (is_bind) {
+        mount.source = path_clean(source);
+        mount.create_source = true;
+        if (!mount.propagation)
+            mount.propagation = xstrdup("rprivate");
+    } else {
+        mount.name = xstrdup(source);
+        mount.is_anonymous = !source;
+        mount.driver = xstrdup("local");
+        if (source && (!mode || strcmp(mode, "rw") == 0 || strcmp(mode, "ro") == 0 ||
+                       strcmp(mode, "nocopy") == 0)) {
+            free(mount.mode);
+            mount.mode = xstrdup("z");
+        }
+    }
+    *out = mount;
+    mount = (struct container_mount){};
+    return 0;
+}
+
+int mount_check_tmpfs(const char *options, struct error *err)
+{
+    static const char *const flags[] = {
+        "exec",     "noexec",     "suid",        "nosuid",        "dev",
+        "nodev",    "ro",         "rw",          "sync",          "async",
+        "dirsync",  "atime",      "noatime",     "diratime",      "nodiratime",
+        "relatime", "norelatime", "strictatime", "nostrictatime", "mand",
+        "nomand",   "remount",    "bind",        "rbind",         "defaults"
+    };
+    static const char *const values[] = { "size=",      "mode=",      "uid=", "gid=",
+                                          "nr_inodes=", "nr_blocks=", "mpol=" };
+    CLEANUP(strv_done) struct strv words = {};
+
+    strv_split(&words, options, ',');
+    for (size_t i = 0; i < words.count; i++) {
+        const char *word = words.items[i];
+        bool known = !*word || is_one_of(word, flags, COUNT(flags)) ||
+                     is_one_of(word, propagations, COUNT(propagations));
+
+        for (size_t v = 0; !known && v < COUNT(values); v++)
+            known = text_starts(word, values[v]);
+        if (!known)
+            return error_set(err, ERROR_INTERNAL, "invalid tmpfs option \"%s\"", word);
+    }
+    return 0;
+}
+
+/* Options of another kind of mount than the one asked for. */
+static int check_option_kinds(const struct mount_request *request, struct error *err)
+{
+    const char *wrong = NULL;
+
+    if (request->bind && strcmp(request->type, "bind") != 0)
+        wrong = "BindOptions";
+    else if (request->volume && strcmp(request->type, "volume") != 0)
+        wrong = "VolumeOptions";
+    else if (request->tmpfs && strcmp(request->type, "tmpfs") != 0)
+        wrong = "TmpfsOptions";
+    else if (request->image && strcmp(request->type, "image") != 0)
+        wrong = "ImageOptions";
+    if (wrong)
+        return error_set(err, ERROR_INVALID, "%s must not be specified on mount type \"%s\"", wrong,
+                         request->type);
+    return 0;
+}
+
+static int parse_bind_request(const struct mount_request *request, struct container_mount *mount,
+                              struct error *err)
+{
+    static const char prefix[] = "invalid mount config for type \"bind\": ";
+
+    if (text_is_empty(request->source))
+        return error_set(err, ERROR_INVALID, "%sfield Source must not be empty", prefix);
+    if (request->source[0] != '/')
+        return error_set(err, ERROR_INVALID,
+                         "%sinvalid mount path: '%s' mount path must be absolute", prefix,
+                         request->source);
+    mount->source = path_clean(request->source);
+    bool create = request->bind && request->bind->create_mountpoint;
+    if (!create && !file_exists(mount->source))
+        return error_set(err, ERROR_INVALID, "%sbind source path does not exist: %s", prefix,
+                         mount->source);
+    mount->create_source = create;
+    const char *propagation = request->bind ? request->bind->propagation : NULL;
+    if (!text_is_empty(propagation) && !is_one_of(propagation, propagations, COUNT(propagations)))
+        return error_set(err, ERROR_INVALID, "%sinvalid propagation mode: %s", prefix, propagation);
+    mount->propagation = xstrdup(text_is_empty(propagation) ? "rprivate" : propagation);
+    if (request->bind) {
+        mount->non_recursive = request->bind->non_recursive;
+        mount->read_only_non_recursive = request->bind->read_only_non_recursive;
+        if (request->bind->read_only_force_recursive && !request->read_only)
+            return error_set(err, ERROR_INVALID,
+                             "%smount must be read-only for ReadOnlyForceRecursive", prefix);
+    }
+    return 0;
+}
+
+static int parse_volume_request(const struct mount_request *request, struct container_mount *mount,
+                                struct error *err)
+{
+    const struct volume_options *volume = request->volume;
+
+    if (volume && volume->driver_config && !text_is_empty(volume->driver_config->name) &&
+        strcmp(volume->driver_config->name, "local") != 0)
+        return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found",
+                         volume->driver_config->name);
+    if (volume && volume->driver_config && volume->driver_config->options.count)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "options of a volume's driver are not supported in a mount yet");
+    if (volume && !text_is_empty(volume->subpath))
+        return error_set(err, ERROR_UNSUPPORTED, "volume-subpath is not supported yet");
+    if (volume && volume->labels.count)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "labels of a volume in a mount are not supported yet");
+    mount->driver = xstrdup("local");
+    mount->no_copy = volume && volume->no_copy;
+    mount->is_anonymous = text_is_empty(request->source);
+    mount->name = mount->is_anonymous ? NULL : xstrdup(request->source);
+    mount->mode = xstrdup(mount->is_anonymous ? "" : "z");
+    return 0;
+}
+
+/* TmpfsOptions.Options: [["noexec"], ["uid", "5"]]. */
+static int add_tmpfs_pairs(const char *text, struct str *options, struct error *err)
+{
+    CLEANUP(json_free) struct json *pairs = NULL;
+
+    if (json_parse(text, strlen(text), &pairs, err) < 0)
+        return -1;
+    for (size_t i = 0; i < json_count(pairs); i++) {
+        const struct json *pair = json_at(pairs, i);
+        const char *key = json_text(json_at(pair, 0)), *value = json_text(json_at(pair, 1));
+
+        if (!key || json_count(pair) > 2)
+            return error_set(err, ERROR_INVALID, "invalid option array length");
+        str_add_format(options, ",%s%s%s", key, value ? "=" : "", value ? value : "");
+    }
+    return 0;
+}
+
+static int parse_tmpfs_request(const struct mount_request *request, struct container_mount *mount,
+                               struct error *err)
+{
+    struct str options = {};
+
+    if (!text_is_empty(request->source))
+        return error_set(
+            err, ERROR_INVALID,
+            "invalid mount config for type \"tmpfs\": field Source must not be specified");
+    str_add(&options, request->read_only ? "ro" : "rw");
+    if (request->tmpfs && request->tmpfs->size_bytes < 0) {
+        str_done(&options);
+        return error_set(err, ERROR_INVALID,
+                         "invalid mount config for type \"tmpfs\": size must not be negative");
+    }
+    if (request->tmpfs && request->tmpfs->size_bytes)
+        str_add_format(&options, ",size=%lld", (long long)request->tmpfs->size_bytes);
+    if (request->tmpfs && request->tmpfs->mode)
+        str_add_format(&options, ",mode=%llo", (unsigned long long)request->tmpfs->mode);
+    if (request->tmpfs && request->tmpfs->options &&
+        add_tmpfs_pairs(request->tmpfs->options, &options, err) < 0) {
+        str_done(&options);
+        return -1;
+    }
+    mount->options = str_take(&options);
+    return mount_check_tmpfs(mount->options, err);
+}
+
+int mount_parse_request(const struct mount_request *request, struct container_mount *out,
+                        struct error *err)
+{
+    CLEANUP(container_mount_done) struct container_mount mount = { .rw = !request->read_only };
+    const char *type = request->type ? request->type : "";
+    CLEANUP(free) char *prefix = xasprintf("invalid mount config for type \"%s\": ", type);
+    int result;
+
+    if (strcmp(type, "image") == 0 || strcmp(type, "cluster") == 0)
+        return error_set(err, ERROR_UNSUPPORTED, "mounts of type \"%s\" are not supported yet",
+                         type);
+    if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0)
+        return error_set(err, ERROR_INVALID, "%smount type unknown", prefix);
+    if (text_is_empty(request->target))
+        return error_set(err, ERROR_INVALID, "%sfield Target must not be empty", prefix);
+    if (check_destination(request->target, prefix, err) < 0 || check_option_kinds(request, err) < 0)
+        return -1;
+    mount.type = xstrdup(type);
+    mount.destination = path_clean(request->target);
+    if (type[0] == 'b')
+        result = parse_bind_request(request, &mount, err);
+    else if (type[0] == 'v')
+        result = parse_volume_request(request, &mount, err);
+    else
+        result = parse_tmpfs_request(request, &mount, err);
+    if (result < 0)
+        return -1;
+    *out = mount;
+    mount = (struct container_mount){};
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* The mounts of a container, from all the ways of asking for them: Binds, Mounts, Volumes,
+ * VolumesFrom, Tmpfs. */
+#ifndef BERTH_ENGINE_MOUNT_H
+#define BERTH_ENGINE_MOUNT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "codec/json.h"
+#include "engine/engine.h"
+#include "spec/container.h"
+
+struct container_mount {
+    char *type;        /* bind volume tmpfs */
+    char *name;        /* of a volume */
+    char *source;      /* on the host; NULL for tmpfs */
+    char *destination; /* cleaned, absolute */
+    char *driver, *mode, *propagation;
+    bool rw;
+    bool no_copy, is_anonymous, is_legacy_tmpfs; /* legacy: HostConfig.Tmpfs, not shown in Mounts */
+    bool non_recursive, read_only_non_recursive;
+    bool create_source; /* Binds: a missing source becomes a directory */
+    char *options;      /* tmpfs: comma list */
+    char *subpath;
+};
+extern const struct json_field container_mount_fields[];
+
+/* Reads "-v" syntax: [src:]dst[:options]. Texts of errors as Docker's. */
+int mount_parse_bind(const char *text, struct container_mount *out, struct error *err);
+/* Reads one element of HostConfig.Mounts. */
+int mount_parse_request(const struct mount_request *request, struct container_mount *out,
+                        struct error *err);
+/* Checks options of a tmpfs ("size=64m,mode=1777,exec"). */
+int mount_check_tmpfs(const char *options, struct error *err);
+
+/* All mounts of a container to be, sorted by depth of their target; volumes that do not exist yet
+ * are made (names of those are added to 'out_created'), nothing is copied. */
+int container_mounts_resolve(struct engine *engine, const struct container_config *config,
+                             const struct host_config *host_config, struct json_list *out,
+                             struct strv *out_created, struct error *err);
+
+void container_mount_done(struct container_mount *mount);
+CLEANUP_VALUE(container_mount_done, struct container_mount)
+
+#endif

@@ -1,0 +1,230 @@
+/* All mounts of a container to be: collected from every source of them, checked against each other,
+ * sorted so that parents come before what lies in them, and volumes made for those that name none
+ * yet. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+#include "engine/volume.h"
+
+#include "base/banned.h"
+
+static struct container_mount *find(struct json_list *mounts, const char *destination)
+{
+    for (size_t i = 0; i < mounts->count; i++)
+        if (strcmp(JSON_ITEMS(mounts, struct container_mount)[i].destination, destination) == 0)
+            return &JSON_ITEMS(mounts, struct container_mount)[i];
+    return NULL;
+}
+
+static void add(struct json_list *mounts, struct container_mount *mount)
+{
+    *(struct container_mount *)json_list_add(mounts, sizeof(*mount)) = *mount;
+    *mount = (struct container_mount){};
+}
+
+/* --volumes-from X[:mode] */
+static int add_from(struct engine *engine, const char *text, struct json_list *out,
+                    struct error *err)
+{
+    CLEANUP(strv_done) struct strv parts = {};
+    CLEANUP(container_unref) struct container *other = NULL;
+    bool read_only = false;
+
+    strv_split(&parts, text, ':');
+    if (parts.count == 2 &&
+        (strcmp(parts.items[1], "ro") == 0 || strcmp(parts.items[1], "rw") == 0 ||
+         strcmp(parts.items[1], "z") == 0 || strcmp(parts.items[1], "Z") == 0))
+        read_only = strcmp(parts.items[1], "ro") == 0;
+    else if (parts.count == 2)
+        return error_set(err, ERROR_INVALID, "invalid mode: %s", parts.items[1]);
+    else if (parts.count != 1)
+        return error_set(err, ERROR_INVALID, "invalid volumes-from specification: %s", text);
+    if (container_find(engine, parts.items[0], &other, err) < 0) {
+        err->kind = ERROR_INVALID;
+        return -1;
+    }
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(other);
+    for (size_t i = 0; i < info->spec->mounts.count; i++) {
+        const struct container_mount *theirs = &JSON_ITEMS(&info->spec->mounts,
+                                                           struct container_mount)[i];
+        CLEANUP(container_mount_done) struct container_mount mount = {};
+
+        if (theirs->is_legacy_tmpfs || find(out, theirs->destination))
+            continue;
+        json_fields_copy(container_mount_fields, theirs, &mount);
+        mount.rw = theirs->rw && !read_only;
+        mount.no_copy = true;
+        add(out, &mount);
+    }
+    return 0;
+}
+
+static int add_binds(const struct host_config *host_config, struct json_list *out,
+                     struct error *err)
+{
+    for (size_t i = 0; i < host_config->binds.count; i++) {
+        CLEANUP(container_mount_done) struct container_mount mount = {};
+
+        if (mount_parse_bind(host_config->binds.items[i], &mount, err) < 0)
+            return -1;
+        const struct container_mount *other = find(out, mount.destination);
+        if (other && text_equal(other->source, mount.source) &&
+            text_equal(other->name, mount.name) && text_equal(other->mode, mount.mode))
+            continue; /* the same twice */
+        if (other)
+            return error_set(err, ERROR_INVALID, "Duplicate mount point: %s", mount.destination);
+        add(out, &mount);
+    }
+    return 0;
+}
+
+static int add_requests(const struct host_config *host_config, struct json_list *out,
+                        struct error *err)
+{
+    for (size_t i = 0; i < host_config->mounts.count; i++) {
+        CLEANUP(container_mount_done) struct container_mount mount = {};
+
+        if (mount_parse_request(&JSON_ITEMS(&host_config->mounts, struct mount_request)[i], &mount,
+                                err) < 0)
+            return -1;
+        if (find(out, mount.destination))
+            return error_set(err, ERROR_INVALID, "Duplicate mount point: %s", mount.destination);
+        add(out, &mount);
+    }
+    return 0;
+}
+
+static int add_tmpfs(const struct host_config *host_config, struct json_list *out,
+                     struct error *err)
+{
+    MAP_EACH (&host_config->tmpfs, entry) {
+        CLEANUP(container_mount_done) struct container_mount mount = {};
+
+        if (entry->key[0] != '/')
+            return error_set(err, ERROR_INVALID,
+                             "invalid mount path: '%s' mount path must be absolute", entry->key);
+        mount.destination = path_clean(entry->key);
+        if (strcmp(mount.destination, "/") == 0)
+            return error_set(err, ERROR_INVALID, "invalid specification: destination can't be '/'");
+        if (find(out, mount.destination))
+            return error_set(err, ERROR_INVALID, "Duplicate mount point: %s", mount.destination);
+        mount.type = xstrdup("tmpfs");
+        mount.options = xstrdup(entry->value);
+        mount.rw = true;
+        mount.is_legacy_tmpfs = true;
+        add(out, &mount);
+    }
+    return 0;
+}
+
+/* VOLUME of the image and -v /path without a name. */
+static int add_anonymous(const struct container_config *config, struct json_list *out,
+                         struct error *err)
+{
+    for (size_t i = 0; i < config->volumes.count; i++) {
+        CLEANUP(container_mount_done) struct container_mount mount = {};
+        const char *path = config->volumes.items[i];
+
+        if (path[0] != '/')
+            return error_set(err, ERROR_INVALID,
+                             "invalid mount path: '%s' mount path must be absolute", path);
+        mount.destination = path_clean(path);
+        if (strcmp(mount.destination, "/") == 0)
+            return error_set(err, ERROR_INVALID, "invalid specification: destination can't be '/'");
+        if (find(out, mount.destination))
+            continue;
+        mount.type = xstrdup("volume");
+        mount.driver = xstrdup("local");
+        mount.mode = xstrdup("");
+        mount.rw = true;
+        mount.is_anonymous = true;
+        add(out, &mount);
+    }
+    return 0;
+}
+
+static int make_volumes(struct engine *engine, struct json_list *mounts, struct strv *out_created,
+                        struct error *err)
+{
+    for (size_t i = 0; i < mounts->count; i++) {
+        struct container_mount *mount = &JSON_ITEMS(mounts, struct container_mount)[i];
+        CLEANUP(volume_unref) struct volume *volume = NULL;
+        bool created;
+
+        if (strcmp(mount->type, "bind") == 0 && mount->create_source &&
+            !file_exists(mount->source) && dir_make(mount->source, 0755, err) < 0)
+            return error_context(err, "error while creating mount source path '%s'", mount->source);
+        if (strcmp(mount->type, "volume") != 0 || mount->source)
+            continue;
+        if (volume_create(engine->volumes, mount->name, mount->driver, NULL, NULL, &volume,
+                          &created, err) < 0)
+            return -1;
+        if (created) {
+            CLEANUP(map_done) struct map attributes = {};
+
+            strv_add(out_created, volume->name);
+            map_set_text(&attributes, "driver", volume->driver);
+            engine_event(engine, "volume", "create", volume->name, &attributes);
+        }
+        free(mount->name);
+        mount->name = xstrdup(volume->name);
+        mount->source = xstrdup(volume->mountpoint);
+    }
+    return 0;
+}
+
+static int depth(const char *path)
+{
+    int slashes = 0;
+
+    for (; *path; path++)
+        slashes += *path == '/';
+    return slashes;
+}
+
+static int by_depth(const void *a, const void *b)
+{
+    const char *left = ((const struct container_mount *)a)->destination;
+    const char *right = ((const struct container_mount *)b)->destination;
+    int difference = depth(left) - depth(right);
+
+    return difference ? difference : strcmp(left, right);
+}
+
+static void free_mounts(struct json_list *mounts)
+{
+    for (size_t i = 0; i < mounts->count; i++)
+        container_mount_done(&JSON_ITEMS(mounts, struct container_mount)[i]);
+    free(mounts->items);
+    *mounts = (struct json_list){};
+}
+
+int container_mounts_resolve(struct engine *engine, const struct container_config *config,
+                             const struct host_config *host_config, struct json_list *out,
+                             struct strv *out_created, struct error *err)
+{
+    struct json_list mounts = {};
+    int result = add_binds(host_config, &mounts, err);
+
+    if (result == 0)
+        result = add_requests(host_config, &mounts, err);
+    if (result == 0)
+        result = add_tmpfs(host_config, &mounts, err);
+    for (size_t i = 0; result == 0 && i < host_config->volumes_from.count; i++)
+        result = add_from(engine, host_config->volumes_from.items[i], &mounts, err);
+    if (result == 0)
+        result = add_anonymous(config, &mounts, err);
+    if (result == 0)
+        result = make_volumes(engine, &mounts, out_created, err);
+    if (result < 0) {
+        free_mounts(&mounts);
+        return -1;
+    }
+    if (mounts.count > 1)
+        qsort(mounts.items, mounts.count, sizeof(struct container_mount), by_depth);
+    *out = mounts;
+    return 0;
+}

@@ -1,0 +1,201 @@
+/* What a starting engine finds: supervisors that went on without it, and what a crash left
+ * half-done. Containers that run are taken over as they are; nothing is restarted because the
+ * engine was. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+#include "linux/cgroup.h"
+
+#include "base/banned.h"
+
+static bool is_alive(void *data, const char *container_id)
+{
+    CLEANUP(container_unref) struct container *container = container_find_id(data, container_id);
+
+    if (!container)
+        return false;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    return container_is_up(info);
+}
+
+/* The ports in force, from the network's record. */
+static void restore_ports(struct container *container)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    struct container_info *next = container_info_copy(info);
+    struct endpoint *endpoints = NULL;
+    size_t count = 0;
+    struct error ignored;
+
+    if (endpoint_list(container->engine->networks, NULL, container->id, &endpoints, &count,
+                      &ignored) == 0) {
+        free(next->ports.items);
+        next->ports = (struct json_list){};
+        for (size_t i = 0; i < count; i++)
+            for (size_t p = 0; p < endpoints[i].ports.count; p++)
+                *(struct port_mapping *)json_list_add(&next->ports, sizeof(struct port_mapping)) =
+                    JSON_ITEMS(&endpoints[i].ports, struct port_mapping)[p];
+        endpoint_list_free(endpoints, count);
+    }
+    container_publish_only(container, next);
+}
+
+/* A container that the record says is up: still so, ended meanwhile, or gone with its supervisor.
+ */
+static void take_over(struct container *container, const struct container_info *info)
+{
+    struct shim_status status = {};
+    struct shim *shim = NULL;
+    struct error err = {};
+
+    mutex_lock(&container->operation);
+    if (shim_connect(container->engine->monitor, container->id, &shim, &status, &err) < 0) {
+        log_warn("a container's supervisor is gone", "container", container->id, "error", err.text);
+        container_settle_exit(container, 255, false, clock_wall_ns());
+    } else {
+        mutex_lock(&container->lock);
+        container->shim = shim;
+        mutex_unlock(&container->lock);
+        restore_ports(container);
+        if (status.is_created) {
+            /* The crash fell between its creation and its start: it never ran. */
+            container_settle_exit(container, 128, false, clock_wall_ns());
+        } else if (!status.is_running) {
+            container_settle_exit(container, status.exit_code, status.oom_killed, status.exited_ns);
+        }
+    }
+    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+    bool has_ended = !container_is_up(now) && now->state != CONTAINER_RESTARTING;
+    if (has_ended && info->host_config.auto_remove &&
+        container_remove_locked(container, true, &err) < 0)
+        log_warn("cannot remove a container that ended", "container", container->id, "error",
+                 err.text);
+    mutex_unlock(&container->operation);
+}
+
+/* Policies that hold across a start of the engine. */
+static void start_by_policy(struct container *container, const struct container_info *info)
+{
+    const char *policy = info->host_config.restart_policy.name;
+    struct error err = {};
+
+    mutex_lock(&container->lock);
+    bool was_stopped = container->manually_stopped;
+    mutex_unlock(&container->lock);
+    bool wanted = info->state == CONTAINER_RESTARTING ||
+                  (strcmp(policy, "always") == 0 && info->started_ns) ||
+                  (strcmp(policy, "unless-stopped") == 0 && info->started_ns && !was_stopped);
+    if (!wanted || container_is_up(info))
+        return;
+    mutex_lock(&container->operation);
+    if (container_start_locked(container, &err) < 0)
+        log_warn("cannot start a container", "container", container->id, "error", err.text);
+    mutex_unlock(&container->operation);
+}
+
+/* Supervisors that belong to nothing we know: steps of a build that died with the last engine,
+ * removed containers. */
+static void end_strays(struct engine *engine)
+{
+    CLEANUP(strv_done) struct strv ids = {};
+    struct error err = {};
+
+    if (shim_list(engine->options.run_path, &ids, &err) < 0) {
+        log_warn("cannot look for supervisors", "error", err.text);
+        return;
+    }
+    for (size_t i = 0; i < ids.count; i++) {
+        CLEANUP(shim_unref) struct shim *shim = NULL;
+        CLEANUP(container_unref)
+        struct container *container = container_find_id(engine, ids.items[i]);
+        struct shim_status status;
+
+        if (container && is_alive(engine, ids.items[i]))
+            continue;
+        if (shim_connect(engine->monitor, ids.items[i], &shim, &status, &err) == 0 &&
+            shim_forget(shim, &err) < 0)
+            log_warn("cannot end a stray supervisor", "id", ids.items[i], "error", err.text);
+    }
+}
+
+/* Directories that are named by an id, below 'path': those of unknown containers go. */
+static void remove_strays(struct engine *engine, const char *path, bool only_if_alive)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    struct error err = {};
+
+    while (dir && (entry = readdir(dir))) {
+        if (!text_is_hex(entry->d_name, ID_LENGTH))
+            continue;
+        CLEANUP(container_unref)
+        struct container *container = container_find_id(engine, entry->d_name);
+        if (container && (!only_if_alive || is_alive(engine, entry->d_name)))
+            continue;
+        CLEANUP(free) char *stray = path_join(path, entry->d_name);
+        if (tree_remove(stray, &err) < 0)
+            log_warn("cannot remove a stray directory", "path", stray, "error", err.text);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static void remove_stray_cgroups(struct engine *engine)
+{
+    CLEANUP(strv_done) struct strv children = {};
+    struct error err = {};
+
+    cgroup_children(engine->cgroup_path, &children);
+    for (size_t i = 0; i < children.count; i++) {
+        CLEANUP(free) char *path = path_join(engine->cgroup_path, children.items[i]);
+
+        if (is_alive(engine, children.items[i]) || !text_is_hex(children.items[i], ID_LENGTH))
+            continue;
+        if (cgroup_remove(path, &err) < 0)
+            log_warn("cannot remove a stray cgroup", "path", path, "error", err.text);
+    }
+}
+
+static struct container **all_containers(struct engine *engine, size_t *out_count)
+{
+    mutex_lock(&engine->lock);
+    struct container **list = xcalloc(engine->containers.count + 1, sizeof(*list));
+    *out_count = engine->containers.count;
+    for (size_t i = 0; i < *out_count; i++)
+        list[i] = container_ref(engine->containers.entries[i].value);
+    mutex_unlock(&engine->lock);
+    return list;
+}
+
+int engine_reconcile(struct engine *engine, struct error *err)
+{
+    size_t count;
+    CLEANUP(free) struct container **list = all_containers(engine, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(list[i]);
+
+        if (container_is_up(info))
+            take_over(list[i], info);
+    }
+    int result = networks_reconcile(engine->networks, is_alive, engine, err);
+    end_strays(engine);
+    remove_strays(engine, engine->containers_path, false);
+    remove_strays(engine, engine->bundles_path, true);
+    remove_stray_cgroups(engine);
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(list[i]);
+
+        if (result == 0)
+            start_by_policy(list[i], info);
+        container_unref(list[i]);
+    }
+    return result;
+}

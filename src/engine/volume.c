@@ -1,0 +1,79 @@
+/* Volumes and who uses them. */
+#include "engine/volume.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/internal.h"
+
+#include "base/banned.h"
+
+int engine_volume_create(struct engine *engine, const char *name, const char *driver,
+                         const struct map *options, const struct map *labels, struct volume **out,
+                         struct error *err)
+{
+    bool is_new;
+
+    if (volume_create(engine->volumes, name, driver, options, labels, out, &is_new, err) < 0)
+        return -1;
+    if (is_new) {
+        CLEANUP(map_done) struct map attributes = {};
+
+        map_set_text(&attributes, "driver", (*out)->driver);
+        engine_event(engine, "volume", "create", (*out)->name, &attributes);
+    }
+    return 0;
+}
+
+int engine_volume_get(struct engine *engine, const char *name, struct volume **out,
+                      struct error *err)
+{
+    return volume_get(engine->volumes, name, out, err);
+}
+
+int engine_volume_list(struct engine *engine, struct volume ***out, size_t *out_count,
+                       struct error *err)
+{
+    return volume_list(engine->volumes, out, out_count, err);
+}
+
+void engine_volume_users(struct engine *engine, const char *name, struct strv *out)
+{
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->containers, entry) {
+        CLEANUP(container_info_unref)
+        struct container_info *info = container_snapshot(entry->value);
+
+        for (size_t i = 0; i < info->mounts.count; i++) {
+            const struct mount_point *mount = &JSON_ITEMS(&info->mounts, struct mount_point)[i];
+
+            if (strcmp(mount->type, "volume") == 0 && mount->name &&
+                strcmp(mount->name, name) == 0) {
+                strv_add(out, info->id);
+                break;
+            }
+        }
+    }
+    mutex_unlock(&engine->lock);
+}
+
+int engine_volume_remove(struct engine *engine, const char *name, bool force, struct error *err)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+    CLEANUP(strv_done) struct strv users = {};
+
+    if (volume_get(engine->volumes, name, &volume, err) < 0)
+        return force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
+    engine_volume_users(engine, name, &users);
+    if (users.count) {
+        CLEANUP(free) char *ids = strv_join(&users, ", ");
+
+        return error_set(err, ERROR_CONFLICT, "remove %s: volume is in use - [%s]", name, ids);
+    }
+    if (volume_remove(engine->volumes, name, err) < 0)
+        return -1;
+    CLEANUP(map_done) struct map attributes = {};
+    map_set_text(&attributes, "driver", volume->driver);
+    engine_event(engine, "volume", "destroy", name, &attributes);
+    return 0;
+}

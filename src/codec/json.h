@@ -35,9 +35,9 @@ enum json_type {
 
 struct json; /* one immutable value with all below it */
 
-/* Exactly one value, white space around it allowed. INVALID with texts as Go has them where clients
- * see them: "unexpected EOF" for a cut value, "unexpected content after JSON" for something behind
- * it. */
+/* Exactly one value, white space around it allowed. INVALID with Go's texts: "unexpected EOF" for a
+ * cut value, "invalid character 'x' looking for beginning of value", and "unexpected content after
+ * JSON" for something behind it. A NUL inside a string is refused. Of equal keys the last wins. */
 int json_parse(const char *text, size_t size, struct json **out, struct error *err);
 void json_free(struct json *value);
 CLEANUP_POINTER(json_free, struct json)
@@ -45,17 +45,29 @@ CLEANUP_POINTER(json_free, struct json)
 /* All accept NULL as value and then answer "nothing" (JSON_NULL, 0, NULL); results are borrowed. */
 enum json_type json_type(const struct json *value);
 const struct json *json_get(const struct json *dict, const char *key); /* case matters */
+/* In a dict these walk from the front, in the order of the text: to see all members use JSON_EACH.
+ */
 const struct json *json_at(const struct json *list_or_dict, size_t index);
-const char *json_key_at(const struct json *dict, size_t index); /* in the order of the text */
+const char *json_key_at(const struct json *dict, size_t index);
 size_t json_count(const struct json *list_or_dict);
-const char *json_text(const struct json *value); /* NULL unless JSON_TEXT */
-int64_t json_to_int64(const struct json *value);
-double json_to_double(const struct json *value); /* integers too */
+const char *json_text(const struct json *value);   /* NULL unless JSON_TEXT */
+int64_t json_to_int64(const struct json *value);   /* beyond the signed range: INT64_MAX */
+uint64_t json_to_uint64(const struct json *value); /* negative: 0 */
+double json_to_double(const struct json *value);   /* integers too */
 bool json_is_true(const struct json *value);
 
-void json_write(const struct json *value, struct str *out); /* compact */
-void json_write_indented(const struct json *value, int spaces,
-                         struct str *out); /* as json.MarshalIndent */
+/* Walks the members of a dict (of anything else: nothing) in the order of the text. The second one
+ * wants a key that the first or itself gave out, as does json_key_value. */
+const char *json_first_key(const struct json *dict);
+const char *json_next_key(const struct json *dict, const char *key);
+const struct json *json_key_value(const char *key);
+#define JSON_EACH(dict, key)                                                                       \
+    for (const char *key = json_first_key(dict); key; key = json_next_key((dict), key))
+
+void json_write(const struct json *value, struct str *out);       /* compact */
+void json_write_plain(const struct json *value, struct str *out); /* and <, >, & as they are */
+/* As json.MarshalIndent, but with <, > and & as they are: for people. */
+void json_write_indented(const struct json *value, int spaces, struct str *out);
 
 /* ---- writer
  * ------------------------------------------------------------------------------------------------------
@@ -86,8 +98,10 @@ void json_add_strv(struct json_writer *w, const char *key,
                    const struct strv *value); /* none: null */
 void json_add_texts(struct json_writer *w, const char *key,
                     const struct map *value); /* sorted by key; none: null */
+void json_add_double(struct json_writer *w, const char *key, double value); /* not finite: null */
 /* A quoted string as JSON has it, into any text. */
 void json_quote(struct str *out, const char *text, size_t length);
+void json_quote_plain(struct str *out, const char *text, size_t length); /* <, >, & as they are */
 
 /* ---- shapes
  * ------------------------------------------------------------------------------------------------------
@@ -192,9 +206,9 @@ struct json_field {
         .name = NULL                                                                               \
     }
 
-/* Fills a zeroed struct. INVALID with the field's name when a type does not fit
- * ("json: cannot unmarshal string into field Memory of type int64"). On failure nothing needs
- * freeing. */
+/* Fills a zeroed struct. INVALID with the path of the field when a type does not fit ("json: cannot
+ * unmarshal string into Go struct field .HostConfig.Memory of type int64"). On failure nothing
+ * needs freeing. Null in a list or a MAP gives a zeroed element. */
 int json_decode(const struct json_field *fields, const char *text, size_t size, void *out,
                 struct error *err);
 int json_decode_value(const struct json_field *fields, const struct json *value, void *out,
@@ -207,13 +221,15 @@ void json_add_object(struct json_writer *w, const char *key, const struct json_f
 /* Writes only the members, into an object that is open: shapes can be put together. */
 void json_add_members(struct json_writer *w, const struct json_field *fields, const void *object);
 
-/* Frees what the fields own and zeroes the struct. */
+/* Frees what the fields own and zeroes them; members that no field names stay. The elements of a
+ * MAP or MAP_OF_LISTS belong to the field, whatever the map's free_value is. */
 void json_fields_done(const struct json_field *fields, void *object);
 
-/* A deep copy into a zeroed or uninitialised struct. */
+/* A deep copy into a zeroed or uninitialised struct; members that no field names stay. */
 void json_fields_copy(const struct json_field *fields, const void *object, void *out);
 
-/* Adds a zeroed element of 'element_size' at the end and returns it. */
+/* Adds a zeroed element of 'element_size' at the end and returns it; pointers to others go stale.
+ */
 void *json_list_add(struct json_list *list, size_t element_size);
 
 #endif

@@ -1,11 +1,11 @@
 /* JSON values: jansson's tree behind an opaque name. */
 #include "codec/json_library.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "codec/json.h"
+#include "codec/json_repair.h"
 
 #include "base/banned.h"
 
@@ -17,6 +17,16 @@ static const json_t *tree(const struct json *value)
 static const struct json *borrow(const json_t *value)
 {
     return (const struct json *)(const void *)value;
+}
+
+/* Numbers that jansson cannot hold are strings that begin with NUL (json_repair); gives the literal
+ * behind it, NULL for all other values. */
+const char *json_large_number(const struct json *value)
+{
+    if (!value || json_typeof(tree(value)) != JANSSON_STRING || !json_string_length(tree(value)) ||
+        json_string_value(tree(value))[0])
+        return NULL;
+    return json_string_value(tree(value)) + 1;
 }
 
 /* Nesting is counted here: jansson's own limit is fixed when it is built. */
@@ -45,77 +55,42 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
-static bool is_blank(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (!strchr(" \t\r\n", text[i]) || !text[i])
-            return false;
-    return true;
-}
-
-/* Integers beyond the signed range (an rlimit of 2^64-1) are read as reals: gives the text with
- * ".0" behind them. */
-static char *mark_large_integers(const char *text, size_t size, size_t *out_size)
-{
-    struct str marked = {};
-    bool in_string = false;
-    size_t digits = 0;
-
-    for (size_t i = 0; i <= size; i++) {
-        char c = i < size ? text[i] : ' ';
-        bool is_digit = !in_string && c >= '0' && c <= '9';
-
-        if (!is_digit && digits >= 19 && !in_string && !strchr(".eE", c))
-            str_add(&marked, ".0");
-        digits = is_digit ? digits + 1 : 0;
-        if (in_string && c == '\\' && i + 1 < size)
-            str_add_char(&marked, text[i++]);
-        else if (c == '"')
-            in_string = !in_string;
-        if (i < size)
-            str_add_char(&marked, text[i]);
-    }
-    *out_size = marked.length;
-    return str_take(&marked);
-}
-
-static int parse_text(const char *text, size_t size, bool is_marked, struct json **out,
-                      struct error *err)
-{
-    json_error_t problem;
-    json_t *value = json_loadb(text, size, JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &problem);
-
-    if (!value && json_error_code(&problem) == json_error_numeric_overflow && !is_marked) {
-        size_t marked_size;
-        CLEANUP(free) char *marked = mark_large_integers(text, size, &marked_size);
-
-        return parse_text(marked, marked_size, true, out, err);
-    }
-    if (!value &&
-        (json_error_code(&problem) == json_error_premature_end_of_input || is_blank(text, size)))
-        return error_set(err, ERROR_INVALID, "unexpected EOF");
-    if (!value)
-        return error_set(err, ERROR_INVALID, "invalid JSON at line %d, column %d: %s", problem.line,
-                         problem.column, problem.text);
-    size_t used = (size_t)problem.position;
-    if (!is_blank(text + used, size - used)) {
-        json_decref(value);
-        return error_set(err, ERROR_INVALID, "unexpected content after JSON");
-    }
-    *out = (struct json *)(void *)value;
-    return 0;
-}
-
 int json_parse(const char *text, size_t size, struct json **out, struct error *err)
 {
+    CLEANUP(str_done) struct str repaired = {};
+    json_error_t problem;
+
+    if (size > JSON_SIZE_LIMIT)
+        return error_set(err, ERROR_INVALID, "JSON is larger than %zu bytes", JSON_SIZE_LIMIT);
     if (is_too_deep(text, size))
-        return error_set(err, ERROR_INVALID, "nested deeper than %d levels", JSON_DEPTH_LIMIT);
-    return parse_text(text, size, false, out, err);
+        return error_set(err, ERROR_INVALID, "exceeded max depth");
+    /* jansson overlooks NUL bytes between values. */
+    json_t *value = memchr(text, 0, size) ? NULL
+                                          : json_loadb(text, size, JSON_DECODE_ANY, &problem);
+    if (!value) {
+        if (json_repair(text, size, &repaired, err) < 0)
+            return -1;
+        value = json_loadb(repaired.data, repaired.length, JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                           &problem);
+    }
+    if (!value)
+        return error_set(err, ERROR_INVALID, "invalid JSON: %s", problem.text);
+    *out = (struct json *)(void *)value;
+    return 0;
 }
 
 void json_free(struct json *value)
 {
     json_decref((json_t *)(void *)value);
+}
+
+static bool literal_is_uint64(const char *literal)
+{
+    if (literal[strspn(literal, "0123456789")])
+        return false;
+    errno = 0;
+    (void)strtoull(literal, NULL, 10);
+    return errno == 0;
 }
 
 enum json_type json_type(const struct json *value)
@@ -126,6 +101,10 @@ enum json_type json_type(const struct json *value)
         [JANSSON_FALSE] = JSON_FALSE,     [JANSSON_NULL] = JSON_NULL,
     };
 
+    const char *large = json_large_number(value);
+
+    if (large)
+        return literal_is_uint64(large) ? JSON_INTEGER : JSON_REAL;
     return value ? types[json_typeof(tree(value))] : JSON_NULL;
 }
 
@@ -134,32 +113,44 @@ const struct json *json_get(const struct json *dict, const char *key)
     return json_type(dict) == JSON_DICT ? borrow(json_object_get(tree(dict), key)) : NULL;
 }
 
-/* The iterator at a position: objects are small, and walked from the front. */
-static void *iterator_at(const struct json *dict, size_t index)
+/* Our json_*.c files never change a tree; jansson only wants it so. */
+static json_t *walked(const struct json *dict)
 {
-    json_t *object = (json_t *)(void *)dict;
-    void *iterator = json_object_iter(object);
+    return json_type(dict) == JSON_DICT ? (json_t *)(void *)dict : NULL;
+}
 
-    while (iterator && index--)
-        iterator = json_object_iter_next(object, iterator);
-    return iterator;
+const char *json_first_key(const struct json *dict)
+{
+    return json_object_iter_key(json_object_iter(walked(dict)));
+}
+
+const char *json_next_key(const struct json *dict, const char *key)
+{
+    void *here = json_object_key_to_iter(key);
+
+    return json_object_iter_key(json_object_iter_next(walked(dict), here));
+}
+
+const struct json *json_key_value(const char *key)
+{
+    return borrow(json_object_iter_value(json_object_key_to_iter(key)));
 }
 
 const struct json *json_at(const struct json *list_or_dict, size_t index)
 {
     if (json_type(list_or_dict) == JSON_LIST)
         return borrow(json_array_get(tree(list_or_dict), index));
-    if (json_type(list_or_dict) != JSON_DICT)
-        return NULL;
-    void *iterator = iterator_at(list_or_dict, index);
-    return iterator ? borrow(json_object_iter_value(iterator)) : NULL;
+    const char *key = json_key_at(list_or_dict, index);
+    return key ? json_key_value(key) : NULL;
 }
 
 const char *json_key_at(const struct json *dict, size_t index)
 {
-    void *iterator = json_type(dict) == JSON_DICT ? iterator_at(dict, index) : NULL;
+    const char *key = json_first_key(dict);
 
-    return iterator ? json_object_iter_key(iterator) : NULL;
+    while (key && index--)
+        key = json_next_key(dict, key);
+    return key;
 }
 
 size_t json_count(const struct json *list_or_dict)
@@ -176,11 +167,31 @@ const char *json_text(const struct json *value)
 
 int64_t json_to_int64(const struct json *value)
 {
+    const char *large = json_large_number(value);
+
+    if (large && json_type(value) == JSON_INTEGER)
+        return INT64_MAX;
     return json_type(value) == JSON_INTEGER ? json_integer_value(tree(value)) : 0;
+}
+
+uint64_t json_to_uint64(const struct json *value)
+{
+    const char *large = json_large_number(value);
+
+    if (json_type(value) != JSON_INTEGER)
+        return 0;
+    if (large)
+        return strtoull(large, NULL, 10);
+    json_int_t number = json_integer_value(tree(value));
+    return number < 0 ? 0 : (uint64_t)number;
 }
 
 double json_to_double(const struct json *value)
 {
+    const char *large = json_large_number(value);
+
+    if (large)
+        return strtod(large, NULL);
     return value ? json_number_value(tree(value)) : 0;
 }
 

@@ -7,79 +7,62 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "codec/json.h"
+#include "codec/json_repair.h"
+#include "codec/json_table.h"
+#include "codec/utf8.h"
 
 #include "base/banned.h"
 
-/* Bytes of the UTF-8 character at 'text', 0 if it is none (overlong, surrogate, cut, out of range).
- */
-static size_t character_size(const unsigned char *text, size_t left)
+static bool is_plain(unsigned char c, bool escape_html)
 {
-    static const struct {
-        unsigned char low, high, second_low, second_high;
-        size_t size;
-    } forms[] = {
-        { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 }, { 0xE1, 0xEC, 0x80, 0xBF, 3 },
-        { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
-        { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
-    };
-
-    if (text[0] < 0x80)
-        return 1;
-    for (size_t i = 0; i < COUNT(forms); i++) {
-        if (text[0] < forms[i].low || text[0] > forms[i].high || left < forms[i].size)
-            continue;
-        if (text[1] < forms[i].second_low || text[1] > forms[i].second_high)
-            return 0;
-        for (size_t b = 2; b < forms[i].size; b++)
-            if ((text[b] & 0xC0) != 0x80)
-                return 0;
-        return forms[i].size;
-    }
-    return 0;
+    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+        return false;
+    return !escape_html || (c != '<' && c != '>' && c != '&');
 }
 
-static bool is_plain(unsigned char c)
+static void quote_character(struct str *out, const char *text, uint32_t code, size_t size)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    static const char special[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *found = code && code < 0x80 ? strchr(special, (int)code) : NULL;
+
+    if (code == UTF8_REPLACEMENT && size == 1)
+        str_add(out, "\\ufffd");
+    else if (found)
+        str_add_format(out, "\\%c", letters[found - special]);
+    else if (code < 0x80 || code == 0x2028 || code == 0x2029)
+        str_add_format(out, "\\u%04x", code);
+    else
+        str_add_bytes(out, text, size);
+}
+
+static void quote(struct str *out, const char *text, size_t length, bool escape_html)
+{
+    str_add_char(out, '"');
+    for (size_t i = 0; i < length;) {
+        size_t run = i;
+        uint32_t code;
+
+        while (run < length && is_plain((unsigned char)text[run], escape_html))
+            run++;
+        str_add_bytes(out, text + i, run - i);
+        i = run;
+        if (i == length)
+            break;
+        size_t size = utf8_decode(text + i, length - i, &code);
+        quote_character(out, text + i, code, size);
+        i += size;
+    }
+    str_add_char(out, '"');
 }
 
 void json_quote(struct str *out, const char *text, size_t length)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    quote(out, text, length, true);
+}
 
-    str_add_char(out, '"');
-    for (size_t i = 0; i < length;) {
-        size_t run = i;
-
-        while (run < length && is_plain(at[run]))
-            run++;
-        if (run > i) {
-            str_add_bytes(out, at + i, run - i);
-            i = run;
-            continue;
-        }
-        size_t size = character_size(at + i, length - i);
-        if (size == 0) {
-            str_add(out, "\\ufffd");
-            size = 1;
-        } else if (size == 3 && at[i] == 0xE2 && at[i + 1] == 0x80 && (at[i + 2] & 0xFE) == 0xA8) {
-            str_add(out, at[i + 2] == 0xA8 ? "\\u2028" : "\\u2029");
-        } else if (size > 1) {
-            str_add_bytes(out, at + i, size);
-        } else if (at[i] == '"' || at[i] == '\\') {
-            str_add_char(out, '\\');
-            str_add_char(out, (char)at[i]);
-        } else if (at[i] == '\n' || at[i] == '\r' || at[i] == '\t') {
-            str_add(out, at[i] == '\n' ? "\\n" : at[i] == '\r' ? "\\r" : "\\t");
-        } else if (at[i] == '\b' || at[i] == '\f') {
-            str_add(out, at[i] == '\b' ? "\\b" : "\\f");
-        } else {
-            str_add_format(out, "\\u%04x", at[i]);
-        }
-        i += size;
-    }
-    str_add_char(out, '"');
+void json_quote_plain(struct str *out, const char *text, size_t length)
+{
+    quote(out, text, length, false);
 }
 
 /* Comma and key in front of a value. */
@@ -203,100 +186,162 @@ static int by_key(const void *a, const void *b)
                   (*(const struct map_entry *const *)b)->key);
 }
 
+const struct map_entry **json_sorted_entries(const struct map *map)
+{
+    const struct map_entry **sorted = xcalloc(map->count + 1, sizeof(*sorted));
+
+    for (size_t i = 0; i < map->count; i++)
+        sorted[i] = &map->entries[i];
+    qsort(sorted, map->count, sizeof(*sorted), by_key);
+    return sorted;
+}
+
 void json_add_texts(struct json_writer *w, const char *key, const struct map *value)
 {
     if (!value->entries) {
         json_add_null(w, key);
         return;
     }
-    CLEANUP(free) const struct map_entry **sorted = xcalloc(value->count + 1, sizeof(*sorted));
-    for (size_t i = 0; i < value->count; i++)
-        sorted[i] = &value->entries[i];
-    qsort(sorted, value->count, sizeof(*sorted), by_key);
+    CLEANUP(free) const struct map_entry **sorted = json_sorted_entries(value);
     json_begin_dict(w, key);
     for (size_t i = 0; i < value->count; i++)
         json_add_text(w, sorted[i]->key, sorted[i]->value);
     json_end_dict(w);
 }
 
+/* Go's form: the shortest digits that read back as the same number, with an exponent only below
+ * 1e-6 and from 1e21 on. */
 static void write_double(struct str *out, double value)
 {
     char text[40];
+    int digits = 1;
 
-    /* The shortest form that reads back as the same number. */
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, value);
+    if (!isfinite(value)) {
+        str_add(out, "null");
+        return;
+    }
+    for (; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*e", digits - 1, value);
         if (strtod(text, NULL) == value)
             break;
     }
-    str_add(out, text);
+    double size = fabs(value);
+    char *exponent = strchr(text, 'e');
+    int power = (int)strtol(exponent + 1, NULL, 10);
+    if (size == 0 || (size >= 1e-6 && size < 1e21)) {
+        str_add_format(out, "%.*f", MAX(digits - 1 - power, 0), value);
+        return;
+    }
+    *exponent = 0;
+    str_add_format(out, "%se%c%d", text, power < 0 ? '-' : '+', abs(power));
 }
 
-static void write_value(const struct json *value, int spaces, int depth, struct str *out);
-
-static void new_line(struct str *out, int spaces, int depth)
+void json_add_double(struct json_writer *w, const char *key, double value)
 {
-    if (spaces)
-        str_add_format(out, "\n%*s", spaces * depth, "");
+    lead(w, key);
+    write_double(w->out, value);
 }
 
-static void write_members(const struct json *value, int spaces, int depth, struct str *out)
-{
-    bool is_dict = json_type(value) == JSON_DICT;
-    size_t count = json_count(value);
+/* How a value is laid out: compact when 'spaces' is 0. */
+struct layout {
+    struct str *out;
+    int spaces;
+    bool escape_html;
+};
 
-    str_add_char(out, is_dict ? '{' : '[');
+static void write_value(const struct layout *layout, const struct json *value, int depth);
+
+static void new_line(const struct layout *layout, int depth)
+{
+    if (layout->spaces)
+        str_add_format(layout->out, "\n%*s", layout->spaces * depth, "");
+}
+
+static void write_list(const struct layout *layout, const struct json *list, int depth)
+{
+    size_t count = json_count(list);
+
+    str_add_char(layout->out, '[');
     for (size_t i = 0; i < count; i++) {
         if (i)
-            str_add_char(out, ',');
-        new_line(out, spaces, depth + 1);
-        if (is_dict) {
-            const char *key = json_key_at(value, i);
-
-            json_quote(out, key, strlen(key));
-            str_add(out, spaces ? ": " : ":");
-        }
-        write_value(json_at(value, i), spaces, depth + 1, out);
+            str_add_char(layout->out, ',');
+        new_line(layout, depth + 1);
+        write_value(layout, json_at(list, i), depth + 1);
     }
     if (count)
-        new_line(out, spaces, depth);
-    str_add_char(out, is_dict ? '}' : ']');
+        new_line(layout, depth);
+    str_add_char(layout->out, ']');
 }
 
-static void write_value(const struct json *value, int spaces, int depth, struct str *out)
+static void write_dict(const struct layout *layout, const struct json *dict, int depth)
+{
+    bool is_first = true;
+
+    str_add_char(layout->out, '{');
+    JSON_EACH(dict, key)
+    {
+        if (!is_first)
+            str_add_char(layout->out, ',');
+        is_first = false;
+        new_line(layout, depth + 1);
+        quote(layout->out, key, strlen(key), layout->escape_html);
+        str_add(layout->out, layout->spaces ? ": " : ":");
+        write_value(layout, json_key_value(key), depth + 1);
+    }
+    if (!is_first)
+        new_line(layout, depth);
+    str_add_char(layout->out, '}');
+}
+
+static void write_number(struct str *out, const struct json *value)
+{
+    if (json_large_number(value))
+        str_add(out, json_large_number(value));
+    else if (json_type(value) == JSON_INTEGER)
+        str_add_format(out, "%" PRId64, json_to_int64(value));
+    else
+        write_double(out, json_to_double(value));
+}
+
+static void write_value(const struct layout *layout, const struct json *value, int depth)
 {
     switch (json_type(value)) {
     case JSON_NULL:
-        str_add(out, "null");
+        str_add(layout->out, "null");
         break;
     case JSON_FALSE:
-        str_add(out, "false");
+        str_add(layout->out, "false");
         break;
     case JSON_TRUE:
-        str_add(out, "true");
+        str_add(layout->out, "true");
         break;
     case JSON_INTEGER:
-        str_add_format(out, "%" PRId64, json_to_int64(value));
-        break;
     case JSON_REAL:
-        write_double(out, json_to_double(value));
+        write_number(layout->out, value);
         break;
     case JSON_TEXT:
-        json_quote(out, json_text(value), strlen(json_text(value)));
+        quote(layout->out, json_text(value), strlen(json_text(value)), layout->escape_html);
         break;
     case JSON_LIST:
+        write_list(layout, value, depth);
+        break;
     case JSON_DICT:
-        write_members(value, spaces, depth, out);
+        write_dict(layout, value, depth);
         break;
     }
 }
 
 void json_write(const struct json *value, struct str *out)
 {
-    write_value(value, 0, 0, out);
+    write_value(&(struct layout){ .out = out, .escape_html = true }, value, 0);
+}
+
+void json_write_plain(const struct json *value, struct str *out)
+{
+    write_value(&(struct layout){ .out = out }, value, 0);
 }
 
 void json_write_indented(const struct json *value, int spaces, struct str *out)
 {
-    write_value(value, spaces, 0, out);
+    write_value(&(struct layout){ .out = out, .spaces = spaces }, value, 0);
 }

@@ -15,6 +15,8 @@
 
 #include "base/banned.h"
 
+enum { NAME_ATTEMPTS = 12 };
+
 /* Entries of the image that the request does not name. KEY without '=' in the request drops the
  * image's. */
 static void merge_env(struct strv *out, const struct strv *image, const struct strv *request)
@@ -271,13 +273,12 @@ static int check_name_is_free(struct engine *engine, const char *name, struct er
                      name, other->id);
 }
 
-/* Takes a free name (the wished one, or a generated one) for the container, in the maps. */
-static int reserve_name(struct engine *engine, const char *wished, struct container *container,
-                        const char *id, struct error *err)
+/* Enters the container into the maps. Engine lock held. */
+static int reserve_name(struct engine *engine, struct container *container, struct error *err)
 {
-    if (wished && check_name_is_free(engine, wished, err) < 0)
+    if (check_name_is_free(engine, container->info->name, err) < 0)
         return -1;
-    map_set(&engine->containers, id, container);
+    map_set(&engine->containers, container->id, container_ref(container));
     map_set(&engine->container_names, container->info->name, container);
     return 0;
 }
@@ -315,7 +316,7 @@ static int prepare_directory(struct container *container, struct error *err)
 }
 
 /* Takes back what a failed create made. */
-static void undo(struct container *container, const struct strv *created_volumes)
+static void undo(struct container *container)
 {
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
     struct error err = {};
@@ -323,39 +324,54 @@ static void undo(struct container *container, const struct strv *created_volumes
     if (container_forget(container, &err) < 0 || tree_remove(directory, &err) < 0)
         log_warn("cannot take back a container whose creation failed", "container", container->id,
                  "error", err.text);
-    for (size_t i = 0; i < created_volumes->count; i++)
-        if (volume_remove(container->engine->volumes, created_volumes->items[i], &err) < 0)
-            log_warn("cannot take back a volume", "volume", created_volumes->items[i], "error",
-                     err.text);
 }
 
-static struct container *enter(struct engine *engine, const char *name, const char *id,
-                               struct container_spec *spec, struct error *err)
+/* Makes the container that the spec describes, under that name. The operation lock keeps others
+ * away from it until it is whole. CONFLICT if the name is taken; then nothing was made. */
+static int create_named(struct engine *engine, struct container *container, struct error *err)
 {
-    struct container *container = NULL;
+    const struct container_spec *spec = container->info->spec;
+    int result = 0;
 
+    mutex_lock(&container->operation);
     mutex_lock(&engine->lock);
-    for (int attempt = 0; !container && attempt < 12; attempt++) {
-        CLEANUP(free) char *generated = name ? xstrdup(name) : container_name_generate(attempt);
-
-        if (!name && map_has(&engine->container_names, generated))
-            continue;
-        container = container_new(engine, id, generated, spec, clock_wall_ns(),
-                                  engine->next_sequence++);
-        mutex_lock(&container->operation); /* seen from now on, used only when it is whole */
-        if (reserve_name(engine, name, container, id, err) < 0) {
-            mutex_unlock(&container->operation);
-            container_unref(container);
-            mutex_unlock(&engine->lock);
-            return NULL;
-        }
-    }
-    if (container)
-        container_ref(container); /* ours besides the map's */
-    else
-        error_set(err, ERROR_CONFLICT, "no free name was found");
+    bool is_entered = reserve_name(engine, container, err) == 0;
     mutex_unlock(&engine->lock);
-    return container;
+    if (is_entered &&
+        (container_record(container, err) < 0 || prepare_directory(container, err) < 0 ||
+         copy_up_volumes(engine, spec, err) < 0)) {
+        undo(container);
+        result = -1;
+    }
+    mutex_unlock(&container->operation);
+    return is_entered ? result : -1;
+}
+
+/* The same with generated names, until one is free. */
+static int create(struct engine *engine, const char *name, const char *id,
+                  struct container_spec *spec, struct container **out, struct error *err)
+{
+    int result = -1;
+
+    for (int attempt = 0; result < 0 && attempt < NAME_ATTEMPTS; attempt++) {
+        CLEANUP(free) char *chosen = name ? xstrdup(name) : container_name_generate(attempt);
+
+        mutex_lock(&engine->lock);
+        bool is_taken = map_has(&engine->container_names, chosen);
+        uint64_t sequence = engine->next_sequence++;
+        mutex_unlock(&engine->lock);
+        if (is_taken && !name)
+            continue;
+        CLEANUP(container_unref)
+        struct container *container = container_new(engine, id, chosen, spec, clock_wall_ns(),
+                                                    sequence);
+        result = create_named(engine, container, err);
+        if (result == 0)
+            *out = TAKE(container);
+        else if (name || err->kind != ERROR_CONFLICT)
+            return -1;
+    }
+    return result;
 }
 
 int engine_container_create(struct engine *engine, const char *name, const char *platform,
@@ -380,32 +396,22 @@ int engine_container_create(struct engine *engine, const char *name, const char 
                          name);
     id_generate(id);
     fill_hostname(spec, id);
-
-    /* The name is taken before anything is made, the mounts are resolved under it, the record comes
-     * before the files. */
     mutex_lock(&engine->lock);
     bool is_taken = name && check_name_is_free(engine, name, err) < 0;
     mutex_unlock(&engine->lock);
     if (is_taken)
         return -1;
-    if (container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
-                                 &created_volumes, err) < 0)
-        return -1;
+
+    /* The image must not be removed between here and the moment the container is known. */
     store_layer_hold(engine->store, spec->chain_id);
-    container = enter(engine, name, id, spec, err);
-    if (!container) {
-        for (size_t i = 0; i < created_volumes.count; i++)
-            volume_remove(engine->volumes, created_volumes.items[i], NULL);
-        store_layer_release(engine->store, spec->chain_id);
-        return -1;
+    int result = container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
+                                          &created_volumes, err);
+    if (result == 0) {
+        result = create(engine, name, id, spec, &container, err);
+        if (result < 0)
+            for (size_t i = 0; i < created_volumes.count; i++)
+                volume_remove(engine->volumes, created_volumes.items[i], NULL);
     }
-    int result = 0;
-    if (container_record(container, err) < 0 || prepare_directory(container, err) < 0 ||
-        copy_up_volumes(engine, spec, err) < 0) {
-        undo(container, &created_volumes);
-        result = -1;
-    }
-    mutex_unlock(&container->operation);
     store_layer_release(engine->store, spec->chain_id);
     if (result < 0)
         return -1;

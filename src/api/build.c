@@ -81,8 +81,8 @@ static int read_texts(struct request *req, const char *name, const char *what, s
         return 0;
     if (parse(text, what, &given, err) < 0)
         return -1;
-    for (size_t i = 0; i < json_count(given); i++)
-        map_set(out, json_key_at(given, i), xstrdup(json_text(json_at(given, i))));
+    JSON_EACH (given, key)
+        map_set(out, key, xstrdup(json_text(json_key_value(key))));
     return 0;
 }
 

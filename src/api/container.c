@@ -14,9 +14,9 @@
 /* True if the body has anything of Config in it, which sits at the top of the body. */
 static bool has_config(const struct json *body)
 {
-    for (size_t i = 0; i < json_count(body); i++)
+    JSON_EACH (body, key)
         for (const struct json_field *field = container_config_fields; field->name; field++)
-            if (strcasecmp(field->name, json_key_at(body, i)) == 0)
+            if (strcasecmp(field->name, key) == 0)
                 return true;
     return false;
 }

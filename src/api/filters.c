@@ -34,14 +34,14 @@ static bool is_accepted(const char *const *accepted, const char *key)
 static int read_values(const struct json *given, struct strv *out, struct error *err)
 {
     strv_init_empty(out);
-    for (size_t i = 0; i < json_count(given); i++) {
-        const char *text = json_type(given) == JSON_DICT ? json_key_at(given, i)
-                                                         : json_text(json_at(given, i));
+    JSON_EACH (given, key)
+        strv_add(out, key);
+    for (size_t i = 0; json_type(given) == JSON_LIST && i < json_count(given); i++) {
+        const char *text = json_text(json_at(given, i));
 
         if (!text)
             return error_set(err, ERROR_INVALID, "invalid filter");
-        if (!strv_contains(out, text))
-            strv_add(out, text);
+        strv_add(out, text);
     }
     return 0;
 }
@@ -70,8 +70,8 @@ int filters_parse(const char *text, const char *const *accepted, struct filters 
     if (!text_is_empty(text)) {
         if (json_parse(text, strlen(text), &given, err) < 0 || json_type(given) != JSON_DICT)
             return error_set(err, ERROR_INVALID, "invalid filter");
-        for (size_t i = 0; i < json_count(given); i++)
-            if (read_key(json_key_at(given, i), json_at(given, i), accepted, &filters, err) < 0)
+        JSON_EACH (given, key)
+            if (read_key(key, json_key_value(key), accepted, &filters, err) < 0)
                 return -1;
     }
     *out = filters;

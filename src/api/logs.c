@@ -31,12 +31,12 @@ static void add_details(struct str *out, const char *attributes)
 
     if (attributes)
         json_parse(attributes, strlen(attributes), &values, &(struct error){});
-    for (size_t i = 0; i < json_count(values); i++) {
+    JSON_EACH (values, key) {
         struct str pair = {};
 
-        add_escaped(&pair, json_key_at(values, i));
+        add_escaped(&pair, key);
         str_add_char(&pair, '=');
-        add_escaped(&pair, json_text(json_at(values, i)) ?: "");
+        add_escaped(&pair, json_text(json_key_value(key)) ?: "");
         strv_add_take(&pairs, str_take(&pair));
     }
     strv_sort(&pairs);

@@ -1,0 +1,202 @@
+/* berthd: the engine behind its API. Containers go on when it ends. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "programs/daemon_listen.h"
+#include "programs/daemon_options.h"
+
+#include "base/banned.h"
+
+struct daemon {
+    int argc;
+    char **argv;
+    struct daemon_options options;
+    struct daemon_sockets sockets;
+    struct engine *engine;
+    struct api *api;
+    struct http_server *server;
+    int data_lock_fd, pid_fd;
+};
+
+/* ---- locks ---- */
+
+/* Opens (makes) a file and locks it as long as the daemon lives. */
+static int lock_file(const char *path, int *out_fd, struct error *err)
+{
+    CLEANUP(close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+    if (fd < 0)
+        return error_sys(err, "open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            return error_set(err, ERROR_CONFLICT, "another berthd holds %s", path);
+        return error_sys(err, "lock %s", path);
+    }
+    *out_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int write_pid(struct daemon *daemon, struct error *err)
+{
+    char text[16];
+    int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+    if (lock_file(daemon->options.pid_path, &daemon->pid_fd, err) < 0)
+        return -1;
+    if (ftruncate(daemon->pid_fd, 0) < 0)
+        return error_sys(err, "write %s", daemon->options.pid_path);
+    return fd_write_all(daemon->pid_fd, text, (size_t)length, err);
+}
+
+/* The run directory may be walked through, for the socket in it; all else is root's alone. */
+static int take_directories(struct daemon *daemon, struct error *err)
+{
+    const struct daemon_options *options = &daemon->options;
+    CLEANUP(free) char *lock_path = path_join(options->data_root, "berthd.lock");
+
+    if (dir_make(options->data_root, 0700, err) < 0 || dir_make(options->exec_root, 0711, err) < 0)
+        return -1;
+    if (lock_file(lock_path, &daemon->data_lock_fd, err) < 0)
+        return error_context(err, "data root");
+    return write_pid(daemon, err);
+}
+
+/* ---- start and end ---- */
+
+static int set_log(const struct daemon_options *options, struct error *err)
+{
+    enum log_level level;
+
+    if (log_level_parse(options->log_level, &level, err) < 0)
+        return -1;
+    log_set_level(options->debug ? LOG_DEBUG : level);
+    log_set_json(strcmp(options->log_format, "json") == 0);
+    return 0;
+}
+
+static int daemon_start(struct daemon *daemon, struct error *err)
+{
+    struct engine_options engine;
+
+    daemon_options_engine(&daemon->options, &engine);
+    if (take_directories(daemon, err) < 0 ||
+        daemon_sockets_open(&daemon->options, &daemon->sockets, err) < 0 ||
+        engine_open(&engine, &daemon->engine, err) < 0)
+        return -1;
+    daemon->api = api_new(daemon->engine);
+    daemon->server = http_server_new(NULL, api_handle, daemon->api);
+    if (daemon_sockets_serve(&daemon->sockets, daemon->server, err) < 0)
+        return -1;
+    for (size_t i = 0; i < daemon->options.hosts.count; i++)
+        log_info("API listens", "host", daemon->options.hosts.items[i]);
+    daemon_notify("READY=1");
+    return 0;
+}
+
+static void daemon_stop(struct daemon *daemon)
+{
+    int timeout_s = (int)MIN(daemon->options.shutdown_timeout_s, 3600);
+
+    if (daemon->server)
+        http_server_stop(daemon->server, timeout_s * 1000);
+    api_free(daemon->api);
+    if (daemon->engine)
+        engine_close(daemon->engine);
+    daemon_sockets_done(&daemon->sockets);
+    if (daemon->pid_fd >= 0) {
+        unlink(daemon->options.pid_path);
+        close(daemon->pid_fd);
+    }
+    if (daemon->data_lock_fd >= 0)
+        close(daemon->data_lock_fd);
+    daemon_options_done(&daemon->options);
+}
+
+/* ---- signals ---- */
+
+/* Reads the configuration again: what the engine can change while it runs takes effect. */
+static void reload(struct daemon *daemon)
+{
+    CLEANUP(daemon_options_done) struct daemon_options options = {};
+    struct engine_options engine;
+    struct error err;
+
+    if (daemon_options_read(daemon->argc, daemon->argv, &options, &err) < 0 ||
+        set_log(&options, &err) < 0) {
+        log_error("configuration is not reloaded", "error", err.text);
+        return;
+    }
+    daemon_options_engine(&options, &engine);
+    if (engine_reload(daemon->engine, &engine, &err) < 0) {
+        log_error("configuration is not reloaded", "error", err.text);
+        return;
+    }
+    log_info("configuration is reloaded");
+}
+
+/* Blocks the signals that serve() waits for, in this thread and all that it starts. */
+static void block_signals(sigset_t *out)
+{
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(out);
+    sigaddset(out, SIGTERM);
+    sigaddset(out, SIGINT);
+    sigaddset(out, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, out, NULL);
+}
+
+static void serve(struct daemon *daemon, const sigset_t *signals)
+{
+    for (;;) {
+        int number = sigwaitinfo(signals, NULL);
+
+        if (number == SIGHUP)
+            reload(daemon);
+        if (number == SIGTERM || number == SIGINT)
+            break;
+    }
+    /* A second one ends the daemon at once. */
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    daemon_notify("STOPPING=1");
+    log_info("shutting down; containers go on");
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = { .argc = argc, .argv = argv, .data_lock_fd = -1, .pid_fd = -1 };
+    struct error err = {};
+    sigset_t signals;
+
+    umask(0022);
+    if (daemon_options_read(argc, argv, &daemon.options, &err) < 0 ||
+        (daemon.options.log_level && set_log(&daemon.options, &err) < 0)) {
+        fprintf(stderr, "berthd: %s\n", err.text);
+        return 1;
+    }
+    if (daemon.options.help || daemon.options.version || daemon.options.validate) {
+        if (daemon.options.help)
+            daemon_options_print_help();
+        else
+            puts(daemon.options.version ? "berthd version " BERTH_VERSION : "configuration OK");
+        daemon_options_done(&daemon.options);
+        return 0;
+    }
+    block_signals(&signals);
+
+    bool started = daemon_start(&daemon, &err) == 0;
+    if (started)
+        serve(&daemon, &signals);
+    else
+        log_error("cannot start", "error", err.text);
+    daemon_stop(&daemon);
+    return started ? 0 : 1;
+}

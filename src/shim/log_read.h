@@ -36,8 +36,11 @@ int log_reader_open(const struct log_reader_options *options, struct log_reader 
  * entry. */
 int log_reader_next(struct log_reader *reader, struct log_entry *out, struct error *err);
 
+/* An entry behind 'until' was seen: nothing more will come, however long one waits. */
+bool log_reader_is_ended(const struct log_reader *reader);
+
 /* Waits until the log grew (1), 'cancel_fd' became readable (0), or 'timeout_ms' passed (0).
- * inotify. */
+ * inotify. May say 1 without need (the first time always); a negative timeout waits for ever. */
 int log_reader_wait(struct log_reader *reader, int timeout_ms, int cancel_fd, struct error *err);
 
 void log_reader_close(struct log_reader *reader);

@@ -34,12 +34,19 @@ int cgroup_create(const char *path, struct error *err);
  * cheaper than moving another process. */
 int cgroup_join_self(const char *path, struct error *err);
 int cgroup_join(const char *path, pid_t pid, struct error *err);
+/* The same for a child about to be cloned: a descriptor of the version 2 group (also of a hybrid
+ * host) for namespace_clone, -1 without error where there is no version 2 at all; the child then
+ * calls cgroup_join_rest for the version 1 hierarchies. Cheapest way of all. */
+int cgroup_open_unified(const char *path, struct error *err);
+int cgroup_join_rest(const char *path, struct error *err);
 /* Kills what is in it (SIGKILL, until it is empty or 2 s passed) and removes it with its child
  * groups. Absent is fine. */
+int cgroup_kill(const char *path, int signal, struct error *err); /* all in it and below, once */
 int cgroup_remove(const char *path, struct error *err);
 bool cgroup_exists(const char *path);
 /* Children directly below 'path', in any hierarchy. */
 void cgroup_children(const char *path, struct strv *out);
+/* Processes in it and in the groups below. */
 int cgroup_pids(const char *path, pid_t **out_pids, size_t *out_count, struct error *err);
 
 /* Writes one file of a controller. 'controller' chooses the v1 hierarchy and is ignored on v2.

@@ -32,6 +32,6 @@ void seccomp_builder_free(struct seccomp_builder *builder);
 CLEANUP_POINTER(seccomp_builder_free, struct seccomp_builder)
 
 /* Installs the filter in the calling thread. Needs no_new_privs or CAP_SYS_ADMIN. */
-int seccomp_load(const void *instructions, size_t size_bytes, struct error *err);
+int seccomp_filter_load(const void *instructions, size_t size_bytes, struct error *err);
 
 #endif

@@ -3,6 +3,10 @@
 #ifndef BERTH_BASE_BANNED_H
 #define BERTH_BASE_BANNED_H
 
+/* macros of their own in some C libraries */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok
 
 #endif

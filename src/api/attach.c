@@ -52,7 +52,7 @@ static int attach(struct request *req, const struct container_info *info,
     options->streams.pending_size = hijack.pending_size;
     if (engine_container_attach(req->engine, info->id, hijack_take_fd(&hijack), options, err) < 0)
         return -1;
-    hijack_relay(&hijack);
+    hijack_relay(req, &hijack);
     return 0;
 }
 

@@ -88,7 +88,7 @@ static int start_attached(struct request *req, const struct exec_info *info,
     /* If it fails now, the engine writes why into the stream. */
     if (engine_exec_start(req->engine, info->id, hijack_take_fd(&hijack), &streams, err) < 0)
         log_debug("exec failed", "exec", info->id, "error", err->text);
-    hijack_relay(&hijack);
+    hijack_relay(req, &hijack);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -84,6 +85,7 @@ struct relay {
     struct http_connection *connection;
     int near_fd;
     int output_ended_fd; /* eventfd */
+    int end_fd;          /* epoll over that and the end of the server */
 };
 
 /* From the container to the client. Its end is the end of it all: nobody reads input any more. */
@@ -108,29 +110,48 @@ static void *relay_output(void *data)
     return NULL;
 }
 
-/* From the client to the container, until either is done. */
+/* One block from the client to the container. False when there is no more to come. */
+static bool relay_block(struct relay *relay, char *block)
+{
+    struct error ignored;
+    ssize_t size = http_connection_read(relay->connection, block, RELAY_SIZE, &ignored);
+
+    if (size < 0) /* Broken, not merely half-closed: nobody takes output either. */
+        shutdown(relay->near_fd, SHUT_RDWR);
+    return size > 0 && fd_write_all(relay->near_fd, block, (size_t)size, &ignored) == 0;
+}
+
 static void relay_input(struct relay *relay)
 {
     char *block = xmalloc(RELAY_SIZE);
     struct error ignored;
 
-    for (;;) {
-        if (http_connection_wait(relay->connection, -1, relay->output_ended_fd, &ignored) <= 0)
-            break;
-
-        ssize_t size = http_connection_read(relay->connection, block, RELAY_SIZE, &ignored);
-        if (size < 0) { /* Broken, not merely half-closed: nobody takes output either. */
-            shutdown(relay->near_fd, SHUT_RDWR);
-            break;
-        }
-        if (size == 0 || fd_write_all(relay->near_fd, block, (size_t)size, &ignored) < 0)
-            break;
-    }
+    while (http_connection_wait(relay->connection, -1, relay->end_fd, &ignored) > 0 &&
+           relay_block(relay, block))
+        continue;
     shutdown(relay->near_fd, SHUT_WR);
     free(block);
 }
 
-void hijack_relay(struct hijack *hijack)
+/* Output goes on when input has ended, until it ends too, the client is gone or the server stops.
+ */
+static void wait_for_end(struct relay *relay)
+{
+    struct pollfd end = { .fd = relay->end_fd, .events = POLLIN };
+
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        continue;
+    shutdown(relay->near_fd, SHUT_RDWR);
+}
+
+static void watch(int epoll_fd, int fd)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+void hijack_relay(struct request *req, struct hijack *hijack)
 {
     struct relay relay = { .connection = hijack->connection, .near_fd = hijack->near_fd };
     pthread_t output;
@@ -138,16 +159,20 @@ void hijack_relay(struct hijack *hijack)
 
     if (hijack->near_fd < 0)
         return;
-    relay.output_ended_fd = eventfd(0, EFD_CLOEXEC);
-    if (relay.output_ended_fd < 0 ||
-        thread_start("relay", relay_output, &relay, &output, &err) < 0) {
-        if (relay.output_ended_fd >= 0)
-            close(relay.output_ended_fd);
+
+    CLEANUP(close) int output_ended_fd = eventfd(0, EFD_CLOEXEC);
+    CLEANUP(close) int end_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (output_ended_fd < 0 || end_fd < 0)
         return;
-    }
+    watch(end_fd, output_ended_fd);
+    watch(end_fd, http_cancel_fd(req->exchange));
+    relay.output_ended_fd = output_ended_fd;
+    relay.end_fd = end_fd;
+    if (thread_start("relay", relay_output, &relay, &output, &err) < 0)
+        return;
     relay_input(&relay);
+    wait_for_end(&relay);
     pthread_join(output, NULL);
-    close(relay.output_ended_fd);
 }
 
 /* ---- refusal ---- */

@@ -28,8 +28,9 @@ int hijack_begin(struct request *req, const char *content_type, const char *extr
 /* The descriptor to hand on; the hijack forgets it. */
 int hijack_take_fd(struct hijack *hijack);
 
-/* Relays until both directions ended, if there is something to relay. */
-void hijack_relay(struct hijack *hijack);
+/* Relays until output ended, the client is gone or the server stops, if there is something to
+ * relay. */
+void hijack_relay(struct request *req, struct hijack *hijack);
 
 void hijack_done(struct hijack *hijack);
 CLEANUP_VALUE(hijack_done, struct hijack)

@@ -177,7 +177,7 @@ void reply_error(struct request *req, const struct error *failure)
     int status = http_status(failure->kind);
     struct error ignored; /* The client is gone: there is nobody to tell. */
 
-    if (status >= 500 && status != 501 && failure->kind != ERROR_CANCELLED)
+    if (failure->kind == ERROR_INTERNAL)
         log_error("request failed", "method", req->method, "path", req->path, "error",
                   failure->text);
     else

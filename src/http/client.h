@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "base/stream.h"
 #include "http/connection.h"
 #include "http/tls.h"

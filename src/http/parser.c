@@ -115,7 +115,9 @@ static int end_head(llhttp_t *llhttp)
         head->status = llhttp_get_status_code(llhttp);
     parser->head = NULL;
     parser->head_ended = true;
-    return parser->no_body ? 1 : 0;
+    /* Answers that never have a body may still tell its length. */
+    bool no_body = parser->no_body || head->status == 204 || head->status == 304;
+    return no_body ? 1 : 0;
 }
 
 static int add_body(llhttp_t *llhttp, const char *at, size_t length)

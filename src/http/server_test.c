@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/stream.h"
 #include "base/thread.h"
 #include "http/test_support.h"
 
@@ -197,7 +198,6 @@ Test(http_server, sends_no_body_and_no_length_where_none_may_be)
         converse(request, &answer);
         cr_expect_eq(count_of(str_text(&answer), "HTTP/1.1 "), 2);
         cr_expect_eq(count_of(str_text(&answer), "Content-Length"), 1, "%s", str_text(&answer));
-        cr_expect_null(
-            strstr(strstr(str_text(&answer), "\r\n\r\n"), "Content-Type: text/plain\r\n\r\n"));
+        cr_expect_eq(count_of(str_text(&answer), "Content-Type"), 1, "%s", str_text(&answer));
     }
 }

@@ -1,6 +1,6 @@
-/* Tar archives, read and written as a sequence of entries (libarchive reads and writes the
- * headers). Nothing here touches the file system. Names are as in the archive: hostile until
- * somebody resolved them (store/unpack.c does). */
+/* Tar archives, read (by libarchive) and written as a sequence of entries. Nothing here touches the
+ * file system. Names are as in the archive: hostile until somebody resolved them (store/unpack.c
+ * does). */
 #ifndef BERTH_CODEC_TAR_H
 #define BERTH_CODEC_TAR_H
 
@@ -52,9 +52,9 @@ CLEANUP_VALUE(tar_entry_done, struct tar_entry)
 /* Reads from 'stream' (taken), which holds a plain tar: put stream_inflate in front of it. */
 struct tar_reader;
 struct tar_reader *tar_reader_new(struct stream *stream, struct error *err);
-/* 1: 'entry' (which is done and filled anew) is next; 0: the archive is over. INVALID for a broken
- * archive
- * ("unexpected EOF" when it is cut). */
+/* 1: 'entry' (which is done and filled anew) is next; 0: the archive is over, and the stream was
+ * read to its end, so that a hash over it is complete. INVALID for a broken archive ("unexpected
+ * EOF" when it is cut, "archive/tar: invalid tar header" for what is none). */
 int tar_reader_next(struct tar_reader *reader, struct tar_entry *entry, struct error *err);
 /* Content of the current entry in blocks: 1 and a block at 'offset' (holes of sparse files are
  * skipped), 0 at its end. */
@@ -65,7 +65,7 @@ CLEANUP_POINTER(tar_reader_free, struct tar_reader)
 
 /* Writes to 'stream' (borrowed): pax headers only where an entry needs them (long names, xattrs as
  * SCHILY.xattr, large numbers, and sub-second times when 'with_nanoseconds'); equal entries give
- * equal bytes. */
+ * equal bytes. Directories get a trailing slash. TAR_OTHER is UNSUPPORTED. */
 struct tar_writer;
 struct tar_writer *tar_writer_new(struct stream *stream, bool with_nanoseconds, struct error *err);
 int tar_writer_entry(struct tar_writer *writer, const struct tar_entry *entry, struct error *err);

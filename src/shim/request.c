@@ -1,0 +1,394 @@
+/* Requests about the container as a whole; those about its processes and clients are in
+ * request_process.c. */
+#include "shim/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "linux/cgroup.h"
+#include "shim/attach.h"
+#include "shim/request_process.h"
+#include "shim/task.h"
+
+#include "base/banned.h"
+
+#define CONFIG_LIMIT   ((size_t)16 * 1024 * 1024)
+#define UNHEARD_LIMIT  1024
+#define OWN_OOM_SCORE  "-998"
+#define OOM_SCORE_PATH "/proc/self/oom_score_adj"
+
+/* ---- ends of execs that no daemon heard of */
+
+struct exec_exit {
+    struct list link;
+    char *exec_id;
+    int exit_code;
+    int64_t exited_ns;
+};
+
+static void send_exec_exit(struct supervisor *shim, const struct exec_exit *exit)
+{
+    CLEANUP(wire_done) struct wire_message event = {};
+
+    wire_init(&event, WIRE_EXITED, 0);
+    wire_put_text(&event, WIRE_FIELD_EXEC_ID, exit->exec_id);
+    wire_put_int(&event, WIRE_FIELD_EXIT_CODE, exit->exit_code);
+    wire_put_int(&event, WIRE_FIELD_WALL_NS, exit->exited_ns);
+    supervisor_send(shim, &event);
+}
+
+static void forget_exec_exit(struct supervisor *shim, struct exec_exit *exit)
+{
+    list_remove(&exit->link);
+    shim->unheard_count--;
+    free(exit->exec_id);
+    free(exit);
+}
+
+void request_tell_exec_exit(struct supervisor *shim, const char *exec_id, int exit_code,
+                            int64_t exited_ns)
+{
+    struct exec_exit *exit = NEW(struct exec_exit);
+
+    *exit = (struct exec_exit){ .exec_id = xstrdup(exec_id),
+                                .exit_code = exit_code,
+                                .exited_ns = exited_ns };
+    list_add(&shim->unheard, &exit->link);
+    if (shim->unheard_count++ == UNHEARD_LIMIT)
+        forget_exec_exit(shim, CONTAINER_OF(shim->unheard.next, struct exec_exit, link));
+    send_exec_exit(shim, exit);
+}
+
+static void heard(struct supervisor *shim, const struct wire_message *message)
+{
+    const char *exec_id = wire_get_text(message, WIRE_FIELD_EXEC_ID);
+
+    LIST_EACH (&shim->unheard, struct exec_exit, link, exit)
+        if (exec_id && strcmp(exit->exec_id, exec_id) == 0)
+            forget_exec_exit(shim, exit);
+}
+
+static void tell_unheard(struct supervisor *shim)
+{
+    LIST_EACH (&shim->unheard, struct exec_exit, link, exit)
+        send_exec_exit(shim, exit);
+}
+
+/* ---- status */
+
+static enum wire_state wire_state(const struct supervisor *shim)
+{
+    if (!shim->init)
+        return WIRE_STATE_NONE;
+    if (shim->state.exited_ns)
+        return WIRE_STATE_EXITED;
+    return shim->state.started_ns ? WIRE_STATE_RUNNING : WIRE_STATE_CREATED;
+}
+
+static int status(struct supervisor *shim, struct wire_message *request UNUSED,
+                  struct wire_message *reply, struct error *err UNUSED)
+{
+    wire_put_int(reply, WIRE_FIELD_STATE, wire_state(shim));
+    wire_put_int(reply, WIRE_FIELD_PID, shim->state.pid);
+    wire_put_int(reply, WIRE_FIELD_EXIT_CODE, shim->state.exit_code);
+    wire_put_int(reply, WIRE_FIELD_OOM_KILLED, shim->state.oom_killed);
+    wire_put_int(reply, WIRE_FIELD_STARTED_NS, shim->state.started_ns);
+    wire_put_int(reply, WIRE_FIELD_EXITED_NS, shim->state.exited_ns);
+    LIST_EACH (&shim->execs, struct task, link, task)
+        if (!task->has_exited && reply->fields.size < WIRE_MESSAGE_LIMIT / 2)
+            wire_put_text(reply, WIRE_FIELD_EXEC_ID, task->exec_id);
+    return 0;
+}
+
+static int hello(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
+                 struct error *err)
+{
+    wire_put_int(reply, WIRE_FIELD_VERSION, WIRE_VERSION);
+    shim->afterwards = tell_unheard;
+    return status(shim, request, reply, err);
+}
+
+/* ---- create */
+
+static void hold(struct supervisor *shim, struct wire_message *message)
+{
+    shim->kept_fds = xrealloc(shim->kept_fds, shim->kept_count + message->fd_count,
+                              sizeof(*shim->kept_fds));
+    for (size_t i = 0; i < message->fd_count; i++) {
+        shim->kept_fds[shim->kept_count++] = message->fds[i];
+        message->is_owned[i] = false;
+    }
+}
+
+int request_read_config(const struct supervisor *shim, struct runtime_config *out,
+                        struct error *err)
+{
+    CLEANUP(free) char *path = path_join(shim->bundle_path, "config.json");
+    CLEANUP(str_done) struct str text = {};
+
+    if (file_read(path, CONFIG_LIMIT, &text, err) < 0)
+        return -1;
+    if (runtime_config_decode(str_text(&text), text.length, out, err) < 0)
+        return error_context(err, "%s", path);
+    /* Otherwise it would inherit the protection that the supervisor has given itself. */
+    if (!out->process.oom_score_adj.is_set)
+        out->process.oom_score_adj = (struct optional_int64){ .is_set = true,
+                                                              .value = shim->own_oom_score };
+    return 0;
+}
+
+int request_map_seccomp(const struct supervisor *shim, struct seccomp_program *out,
+                        struct error *err)
+{
+    struct stat stat;
+
+    *out = (struct seccomp_program){};
+    if (shim->seccomp_fd < 0)
+        return 0;
+    if (fstat(shim->seccomp_fd, &stat) < 0 || stat.st_size == 0)
+        return error_set(err, ERROR_INTERNAL, "the seccomp filter's file is empty");
+    out->size_bytes = (size_t)stat.st_size;
+    out->instructions = mmap(NULL, out->size_bytes, PROT_READ, MAP_SHARED, shim->seccomp_fd, 0);
+    if (out->instructions == MAP_FAILED) {
+        *out = (struct seccomp_program){};
+        return error_sys(err, "map the seccomp filter");
+    }
+    return 0;
+}
+
+void request_unmap_seccomp(struct seccomp_program *program)
+{
+    if (program->instructions)
+        munmap(program->instructions, program->size_bytes);
+    *program = (struct seccomp_program){};
+}
+
+static int open_log(struct supervisor *shim, const struct wire_message *request, struct error *err)
+{
+    struct shim_log_options options = {
+        .driver = wire_get_text(request, WIRE_FIELD_LOG_DRIVER),
+        .path = wire_get_text(request, WIRE_FIELD_LOG_PATH),
+        .max_size_bytes = wire_get_int(request, WIRE_FIELD_LOG_MAX_SIZE, 0),
+        .max_files = (int)MIN(wire_get_int(request, WIRE_FIELD_LOG_MAX_FILES, 1), INT16_MAX),
+        .attributes = wire_get_text(request, WIRE_FIELD_LOG_ATTRIBUTES),
+    };
+
+    return log_writer_open(&options, &shim->log, err);
+}
+
+static int64_t read_own_oom_score(void)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    return file_read(OOM_SCORE_PATH, 32, &text, NULL) == 0 ? strtol(str_text(&text), NULL, 10) : 0;
+}
+
+/* All that may take its time behind the reply. */
+static void after_create(struct supervisor *shim)
+{
+    struct container *process = &shim->init->process;
+
+    shim->oom.fd = process->cgroup_path ? cgroup_oom_watch(process->cgroup_path, NULL) : -1;
+    if (shim->oom.fd >= 0)
+        loop_watch(&shim->loop, &shim->oom, EPOLLIN);
+    supervisor_save(shim);
+    file_write_existing(OOM_SCORE_PATH, OWN_OOM_SCORE, NULL); /* where it may */
+    supervisor_buffer(shim);                                  /* sets the time of rest */
+}
+
+static int create_container(struct supervisor *shim, struct wire_message *request,
+                            struct task *task, const struct runtime_config *config,
+                            struct error *err)
+{
+    const bool wanted[3] = { shim->stdin_open, true, true };
+    CLEANUP(close) int rootfs_fd = wire_take_fd(request, WIRE_FIELD_ROOTFS_FD);
+    CLEANUP(close) int network_fd = wire_take_fd(request, WIRE_FIELD_NETWORK_FD);
+    struct seccomp_program seccomp;
+    struct task_stdio stdio;
+    int result = -1;
+
+    if (request_map_seccomp(shim, &seccomp, err) < 0)
+        return -1;
+    if (task_make_pipes(task, wanted, &stdio, err) == 0) {
+        struct container_options options = {
+            .config = config,
+            .bundle_path = shim->bundle_path,
+            .rootfs_fd = rootfs_fd,
+            .network_fd = network_fd,
+            .seccomp = seccomp.instructions ? &seccomp : NULL,
+            .stdio = { stdio.fds[0], stdio.fds[1], stdio.fds[2] },
+            .init_path = wire_get_text(request, WIRE_FIELD_INIT_PATH),
+        };
+        result = container_create(&options, &task->process, err);
+    }
+    task_stdio_close(&stdio);
+    request_unmap_seccomp(&seccomp);
+    return result;
+}
+
+static int create(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
+                  struct error *err)
+{
+    CLEANUP(runtime_config_done) struct runtime_config config = {};
+    const char *bundle_path = wire_get_text(request, WIRE_FIELD_BUNDLE_PATH);
+
+    if (shim->init)
+        return error_set(err, ERROR_CONFLICT, "the container is created already");
+    if (!bundle_path)
+        return error_set(err, ERROR_INVALID, "no bundle");
+    shim->bundle_path = xstrdup(bundle_path);
+    shim->stdin_open = wire_get_bool(request, WIRE_FIELD_STDIN_OPEN);
+    shim->stdin_once = wire_get_bool(request, WIRE_FIELD_STDIN_ONCE);
+    shim->seccomp_fd = wire_take_fd(request, WIRE_FIELD_SECCOMP_FD);
+    shim->own_oom_score = read_own_oom_score();
+    if (request_read_config(shim, &config, err) < 0 || open_log(shim, request, err) < 0)
+        return -1;
+
+    struct task *task = task_new(shim, NULL, config.process.terminal);
+    task->closes_stdin = shim->stdin_once;
+    if (create_container(shim, request, task, &config, err) < 0) {
+        task_free(task);
+        return -1;
+    }
+    shim->init = task;
+    if (task_serve(task, err) < 0) {
+        container_delete(&task->process, NULL);
+        shim->init = NULL;
+        return -1;
+    }
+    shim->state.status = xstrdup("created");
+    shim->state.pid = task->process.pid;
+    shim->state.shim_pid = getpid();
+    shim->state.cgroup_path = xstrdup(task->process.cgroup_path);
+    shim->afterwards = after_create;
+    wire_put_int(reply, WIRE_FIELD_PID, task->process.pid);
+    return 0;
+}
+
+/* Without a container there is nothing to supervise. */
+static int create_or_end(struct supervisor *shim, struct wire_message *request,
+                         struct wire_message *reply, struct error *err)
+{
+    if (create(shim, request, reply, err) == 0)
+        return 0;
+    if (!shim->init)
+        shim->is_over = true;
+    return -1;
+}
+
+/* ---- start, pause, forget */
+
+static int start(struct supervisor *shim, struct wire_message *request UNUSED,
+                 struct wire_message *reply, struct error *err)
+{
+    if (wire_state(shim) != WIRE_STATE_CREATED || shim->start_failed)
+        return error_set(err, ERROR_CONFLICT, "the container is not waiting for its start");
+    if (container_start(&shim->init->process, err) < 0) {
+        shim->start_failed = true;
+        return -1;
+    }
+    shim->state.started_ns = clock_wall_ns();
+    free(shim->state.status);
+    shim->state.status = xstrdup("running");
+    shim->afterwards = supervisor_save;
+    wire_put_int(reply, WIRE_FIELD_STARTED_NS, shim->state.started_ns);
+    return 0;
+}
+
+static int pause_container(struct supervisor *shim, struct wire_message *request,
+                           struct wire_message *reply UNUSED, struct error *err)
+{
+    bool paused = wire_get_bool(request, WIRE_FIELD_PAUSED);
+
+    if (wire_state(shim) != WIRE_STATE_RUNNING)
+        return error_set(err, ERROR_CONFLICT, "the container is not running");
+    if (cgroup_freeze(shim->init->process.cgroup_path, paused, err) < 0)
+        return -1;
+    shim->is_paused = paused;
+    return 0;
+}
+
+static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
+                  struct wire_message *reply UNUSED, struct error *err)
+{
+    if (shim->init) {
+        struct container *process = &shim->init->process;
+
+        if (!shim->init->has_exited)
+            container_signal(process, SIGKILL, NULL);
+        if (shim->is_paused)
+            cgroup_freeze(process->cgroup_path, false, NULL);
+        loop_close_source(&shim->loop, &shim->oom);
+        if (container_delete(process, err) < 0)
+            return -1;
+    }
+    shim_state_remove(shim->bundle_path);
+    unlink(shim->socket_path);
+    loop_close_source(&shim->loop, &shim->listener);
+    supervisor_end(shim);
+    return 0;
+}
+
+/* ---- which is which */
+
+/* clang-format off */
+static const struct {
+    enum wire_type type;
+    int (*run)(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
+               struct error *err);
+} requests[] = {
+    { WIRE_HELLO,  hello           },
+    { WIRE_CREATE, create_or_end   },
+    { WIRE_START,  start           },
+    { WIRE_STATUS, status          },
+    { WIRE_SIGNAL, request_signal  },
+    { WIRE_RESIZE, request_resize  },
+    { WIRE_PAUSE,  pause_container },
+    { WIRE_ATTACH, request_attach  },
+    { WIRE_EXEC,   request_exec    },
+    { WIRE_FORGET, forget          },
+};
+/* clang-format on */
+
+static int dispatch(struct supervisor *shim, struct wire_message *request,
+                    struct wire_message *reply, struct error *err)
+{
+    for (size_t i = 0; i < COUNT(requests); i++)
+        if (requests[i].type == request->type)
+            return requests[i].run(shim, request, reply, err);
+    return error_set(err, ERROR_UNSUPPORTED, "this supervisor does not know request %u",
+                     (unsigned)request->type);
+}
+
+void request_serve(struct supervisor *shim, struct wire_message *request)
+{
+    CLEANUP(wire_done) struct wire_message reply = {};
+    struct error err = {};
+
+    if (request->type == WIRE_HOLD) {
+        hold(shim, request);
+        return;
+    }
+    if (request->type == WIRE_HEARD) {
+        heard(shim, request);
+        return;
+    }
+    wire_init(&reply, WIRE_REPLY, request->number);
+    shim->afterwards = NULL;
+    if (dispatch(shim, request, &reply, &err) < 0) {
+        buf_clear(&reply.fields);
+        wire_put_error(&reply, &err);
+    }
+    supervisor_send(shim, &reply);
+    if (shim->afterwards)
+        shim->afterwards(shim);
+}

@@ -1,0 +1,305 @@
+/* Copying a tree by walking it. The target is reached by descriptors only: somebody else may have
+ * it mounted and move things about, so names there are looked up below its root without links. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "linux/path.h"
+#include "linux/tree.h"
+
+#include "base/banned.h"
+
+#define BLOCK_SIZE ((size_t)128 * 1024)
+
+struct copy {
+    int from_fd, to_fd;
+    struct tree_copy options;
+    char *dir_path; /* of the target directory that is open */
+    int dir_fd;
+    struct map links; /* "device:inode" → path of the first copy */
+    char *block;
+};
+
+/* ---- attributes ---- */
+
+static bool keeps_by_default(const char *name)
+{
+    return !text_starts(name, "trusted.overlay.");
+}
+
+static int copy_xattr(int from_fd, int to_fd, const char *name, struct error *err)
+{
+    ssize_t size = fgetxattr(from_fd, name, NULL, 0);
+    CLEANUP(free) char *value = size < 0 ? NULL : xmalloc((size_t)size + 1);
+
+    size = size < 0 ? -1 : fgetxattr(from_fd, name, value, (size_t)size);
+    if (size < 0)
+        return errno == ENODATA || errno == ERANGE ? 0 : error_sys(err, "read attribute %s", name);
+    if (fsetxattr(to_fd, name, value, (size_t)size, 0) < 0 && errno != ENOTSUP)
+        return error_sys(err, "set attribute %s", name);
+    return 0;
+}
+
+static int copy_xattrs(int from_fd, int to_fd, bool (*keeps)(const char *), struct error *err)
+{
+    ssize_t size = flistxattr(from_fd, NULL, 0);
+    CLEANUP(free) char *names = size <= 0 ? NULL : xmalloc((size_t)size);
+
+    if (size <= 0)
+        return 0; /* None, or a filesystem without them. */
+    size = flistxattr(from_fd, names, (size_t)size);
+    for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1)
+        if (keeps(names + at) && copy_xattr(from_fd, to_fd, names + at, err) < 0)
+            return -1;
+    return 0;
+}
+
+int tree_copy_attributes(int from_fd, int to_fd, bool (*keeps)(const char *name), struct error *err)
+{
+    struct stat status;
+
+    if (fstat(from_fd, &status) < 0)
+        return error_sys(err, "stat");
+    if (fchown(to_fd, status.st_uid, status.st_gid) < 0 ||
+        fchmod(to_fd, status.st_mode & 07777) < 0)
+        return error_sys(err, "set owner and mode");
+    if (copy_xattrs(from_fd, to_fd, keeps ? keeps : keeps_by_default, err) < 0)
+        return -1;
+    struct timespec times[] = { status.st_atim, status.st_mtim };
+    if (futimens(to_fd, times) < 0)
+        return error_sys(err, "set times");
+    return 0;
+}
+
+/* ---- content ---- */
+
+static int copy_by_hand(struct copy *copy, int from_fd, int to_fd, off_t at, off_t end,
+                        struct error *err)
+{
+    if (!copy->block)
+        copy->block = xmalloc(BLOCK_SIZE);
+    while (at < end) {
+        ssize_t count = pread(from_fd, copy->block, MIN(BLOCK_SIZE, (size_t)(end - at)), at);
+
+        if (count < 0)
+            return error_sys(err, "read");
+        if (count == 0)
+            break; /* It became shorter. */
+        for (ssize_t done = 0, n; done < count; done += n)
+            if ((n = pwrite(to_fd, copy->block + done, (size_t)(count - done), at + done)) < 0)
+                return error_sys(err, "write");
+        at += count;
+    }
+    return 0;
+}
+
+static int copy_range(struct copy *copy, int from_fd, int to_fd, off_t at, off_t end,
+                      struct error *err)
+{
+    while (at < end) {
+        off_t to = at;
+        ssize_t count = copy_file_range(from_fd, &at, to_fd, &to, (size_t)(end - at), 0);
+
+        if (count < 0 && errno != EINTR)
+            return copy_by_hand(copy, from_fd, to_fd, at, end, err); /* Says what is wrong. */
+        if (count == 0)
+            break;
+    }
+    return 0;
+}
+
+static int copy_content(struct copy *copy, int from_fd, int to_fd, off_t size, struct error *err)
+{
+    off_t end = 0;
+
+    while (end < size) {
+        off_t start = lseek(from_fd, end, SEEK_DATA);
+
+        if (start < 0 && errno == ENXIO)
+            break; /* Only a hole is left. */
+        if (start < 0)
+            start = end;
+        end = lseek(from_fd, start, SEEK_HOLE);
+        if (end < 0)
+            end = size;
+        if (copy_range(copy, from_fd, to_fd, start, end, err) < 0)
+            return -1;
+    }
+    return ftruncate(to_fd, size) < 0 ? error_sys(err, "set size") : 0;
+}
+
+/* ---- entries ---- */
+
+/* The target directory for an entry's path; kept open for its neighbours. */
+static int open_target_dir(struct copy *copy, const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+
+    if (copy->dir_fd >= 0 && strlen(copy->dir_path) == length &&
+        strncmp(copy->dir_path, path, length) == 0)
+        return copy->dir_fd;
+    if (copy->dir_fd >= 0)
+        close(copy->dir_fd);
+    free(copy->dir_path);
+    copy->dir_path = xstrndup(path, length);
+    copy->dir_fd = path_open(copy->to_fd, copy->dir_path, O_RDONLY | O_DIRECTORY, 0, err);
+    return copy->dir_fd;
+}
+
+static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *entry,
+                     struct error *err)
+{
+    CLEANUP(close)
+    int from_fd = openat(entry->dir_fd, entry->name,
+                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+
+    if (from_fd < 0)
+        return errno == ENOENT ? 0 : error_sys(err, "open %s", entry->path);
+    if (fstat(from_fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return error_set(err, ERROR_CONFLICT, "%s changed while it was copied", entry->path);
+    CLEANUP(close)
+    int to_fd = openat(dir_fd, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       0600);
+    if (to_fd < 0)
+        return error_sys(err, "create %s", entry->path);
+    if (copy_content(copy, from_fd, to_fd, status.st_size, err) < 0 ||
+        tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
+        return error_context(err, "copy %s", entry->path);
+    return 0;
+}
+
+static int set_special_attributes(int dir_fd, const struct tree_entry *entry, struct error *err)
+{
+    const struct stat *status = &entry->status;
+    struct timespec times[] = { status->st_atim, status->st_mtim };
+
+    if (fchownat(dir_fd, entry->name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "set owner of %s", entry->path);
+    if (!S_ISLNK(status->st_mode) &&
+        fchmodat(dir_fd, entry->name, status->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "set mode of %s", entry->path);
+    if (utimensat(dir_fd, entry->name, times, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "set times of %s", entry->path);
+    return 0;
+}
+
+static int copy_special(int dir_fd, const struct tree_entry *entry, struct error *err)
+{
+    char target[4096];
+
+    if (S_ISLNK(entry->status.st_mode)) {
+        ssize_t length = readlinkat(entry->dir_fd, entry->name, target, sizeof(target) - 1);
+
+        if (length < 0)
+            return error_sys(err, "read link %s", entry->path);
+        target[length] = 0;
+        if (symlinkat(target, dir_fd, entry->name) < 0)
+            return error_sys(err, "create link %s", entry->path);
+    } else if (mknodat(dir_fd, entry->name, entry->status.st_mode & ~(mode_t)07777,
+                       entry->status.st_rdev) < 0) {
+        return error_sys(err, "create %s", entry->path);
+    }
+    return set_special_attributes(dir_fd, entry, err);
+}
+
+static void link_key(const struct tree_entry *entry, char out[64])
+{
+    snprintf(out, 64, "%llx:%llx", (unsigned long long)entry->status.st_dev,
+             (unsigned long long)entry->status.st_ino);
+}
+
+static int link_first_copy(struct copy *copy, const char *first, int dir_fd,
+                           const struct tree_entry *entry, struct error *err)
+{
+    const char *name;
+    CLEANUP(close) int first_fd = path_open_parent(copy->to_fd, first, 0, &name, err);
+
+    if (first_fd < 0)
+        return -1;
+    if (linkat(first_fd, name, dir_fd, entry->name, 0) < 0)
+        return error_sys(err, "link %s to %s", entry->path, first);
+    return 0;
+}
+
+/* Makes room for an entry; directories stay where a directory is to be. */
+static int clear_target(int dir_fd, const struct tree_entry *entry, struct error *err)
+{
+    struct stat status;
+
+    if (fstatat(dir_fd, entry->name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : error_sys(err, "look at %s", entry->path);
+    if (S_ISDIR(status.st_mode) && S_ISDIR(entry->status.st_mode))
+        return 0;
+    return tree_remove_at(dir_fd, entry->name, err);
+}
+
+static int enter(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct copy *copy = data;
+    int answer = copy->options.enter ? copy->options.enter(copy->options.data, entry, err) : 0;
+    int dir_fd = answer ? -1 : open_target_dir(copy, entry->path, err);
+    char key[64];
+
+    if (answer || S_ISSOCK(entry->status.st_mode))
+        return answer;
+    if (dir_fd < 0 || clear_target(dir_fd, entry, err) < 0)
+        return -1;
+    if (S_ISDIR(entry->status.st_mode)) {
+        if (mkdirat(dir_fd, entry->name, 0700) < 0 && errno != EEXIST)
+            return error_sys(err, "make directory %s", entry->path);
+        return 0;
+    }
+    link_key(entry, key);
+    const char *first = entry->status.st_nlink > 1 ? map_get(&copy->links, key) : NULL;
+    if (first)
+        return link_first_copy(copy, first, dir_fd, entry, err);
+    if (entry->status.st_nlink > 1)
+        map_set_text(&copy->links, key, entry->path);
+    if (S_ISREG(entry->status.st_mode))
+        return copy_file(copy, dir_fd, entry, err);
+    return copy_special(dir_fd, entry, err);
+}
+
+static int leave(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct copy *copy = data;
+    int answer = copy->options.leave ? copy->options.leave(copy->options.data, entry, err) : 0;
+    int dir_fd = answer ? -1 : open_target_dir(copy, entry->path, err);
+
+    if (answer || dir_fd < 0)
+        return answer < 0 || (!answer && dir_fd < 0) ? -1 : 0;
+    CLEANUP(close)
+    int from_fd = openat(entry->dir_fd, entry->name,
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(close)
+    int to_fd = openat(dir_fd, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (from_fd < 0 || to_fd < 0)
+        return error_sys(err, "open directory %s", entry->path);
+    if (tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
+        return error_context(err, "copy %s", entry->path);
+    return 0;
+}
+
+int tree_copy(int from_fd, int to_fd, const struct tree_copy *options, struct error *err)
+{
+    static const struct tree_visitor visitor = { enter, leave };
+    struct copy copy = { .from_fd = from_fd, .to_fd = to_fd, .dir_fd = -1 };
+
+    if (options)
+        copy.options = *options;
+    int result = tree_walk(from_fd, &visitor, &copy, err);
+    if (copy.dir_fd >= 0)
+        close(copy.dir_fd);
+    free(copy.dir_path);
+    free(copy.block);
+    map_done(&copy.links);
+    return result;
+}

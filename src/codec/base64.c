@@ -49,28 +49,37 @@ static int value_of(char c)
     return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
+/* The length without padding, -1 if there is the wrong amount of it. */
+static ssize_t unpadded_length(const char *text)
+{
+    size_t length = strlen(text), whole = length;
+
+    while (length && text[length - 1] == '=')
+        length--;
+    if (length % 4 == 1 || (whole != length && (whole % 4 != 0 || whole - length > 2)))
+        return -1;
+    return (ssize_t)length;
+}
+
 int base64_decode(const char *text, struct buf *out, struct error *err)
 {
-    size_t length = strlen(text);
+    ssize_t length = unpadded_length(text);
     uint32_t group = 0;
     int bits = 0;
 
-    for (int padding = 0; padding < 2 && length && text[length - 1] == '='; padding++)
-        length--;
-    if (length % 4 == 1)
+    if (length < 0)
         return error_set(err, ERROR_INVALID, "illegal base64 data: wrong length");
-    for (size_t i = 0; i < length; i++) {
+    uint8_t *room = buf_room(out, (size_t)length / 4 * 3 + 3), *to = room;
+    for (ssize_t i = 0; i < length; i++) {
         int value = value_of(text[i]);
 
         if (value < 0)
-            return error_set(err, ERROR_INVALID, "illegal base64 data at input byte %zu", i);
+            return error_set(err, ERROR_INVALID, "illegal base64 data at input byte %zd", i);
         group = group << 6 | (uint32_t)value;
         bits += 6;
-        if (bits >= 8) {
-            uint8_t byte = (uint8_t)(group >> (bits -= 8));
-
-            buf_add(out, &byte, 1);
-        }
+        if (bits >= 8)
+            *to++ = (uint8_t)(group >> (bits -= 8));
     }
+    buf_grow(out, (size_t)(to - room));
     return 0;
 }

@@ -79,7 +79,7 @@ static int explain(struct tar_reader *self, struct error *err)
     }
     if (!text || strstr(text, "runcated") || self->window.total % TAR_RECORD_SIZE)
         return error_set(err, ERROR_INVALID, "unexpected EOF");
-    if (strstr(text, "Unrecognized archive format") || strstr(text, "header checksum"))
+    if (strstr(text, "Unrecognized archive format") || strstr(text, "Damaged tar"))
         return error_set(err, ERROR_INVALID, "archive/tar: invalid tar header");
     return error_set(err, ERROR_INVALID, "archive/tar: %s", text);
 }
@@ -187,6 +187,10 @@ static int copy_entry(struct tar_reader *self, struct archive_entry *from, bool 
     entry->size = entry->type == TAR_FILE ? archive_entry_size(from) : 0;
     entry->mtime_s = archive_entry_mtime(from);
     entry->mtime_ns = archive_entry_mtime_nsec(from);
+    if (entry->mtime_s < 0 && entry->mtime_ns) { /* libarchive has "-1.2" as -1 and 0.2 */
+        entry->mtime_s--;
+        entry->mtime_ns = 1000000000 - entry->mtime_ns;
+    }
     entry->device_major = (unsigned)archive_entry_rdevmajor(from);
     entry->device_minor = (unsigned)archive_entry_rdevminor(from);
     if (copy_names(self, from, has_warning, entry, err) < 0)

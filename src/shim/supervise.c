@@ -153,6 +153,7 @@ static bool is_trusted(int fd)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/* Who only connects, to see whether somebody is here, replaces nobody. */
 static void listener_ready(struct source *source, uint32_t events UNUSED)
 {
     struct supervisor *shim = CONTAINER_OF(source, struct supervisor, listener);
@@ -160,13 +161,34 @@ static void listener_ready(struct source *source, uint32_t events UNUSED)
 
     if (fd < 0 || !is_trusted(fd))
         return;
-    if (shim->daemon.fd >= 0) {
+    loop_close_source(&shim->loop, &shim->candidate);
+    shim->candidate.fd = TAKE_FD(fd);
+    loop_watch(&shim->loop, &shim->candidate, EPOLLIN);
+}
+
+static void replace_daemon(struct supervisor *shim)
+{
+    if (shim->daemon.fd >= 0)
         supervisor_tell(shim, WIRE_REPLACED, NULL);
-        loop_close_source(&shim->loop, &shim->daemon);
-        drop_outbox(shim);
-    }
-    shim->daemon.fd = TAKE_FD(fd);
+    loop_close_source(&shim->loop, &shim->daemon);
+    drop_outbox(shim);
+    loop_unwatch(&shim->loop, &shim->candidate);
+    shim->daemon.fd = TAKE_FD(shim->candidate.fd);
     loop_watch(&shim->loop, &shim->daemon, EPOLLIN);
+}
+
+static void candidate_ready(struct source *source, uint32_t events UNUSED)
+{
+    struct supervisor *shim = CONTAINER_OF(source, struct supervisor, candidate);
+    CLEANUP(wire_done) struct wire_message request = {};
+    struct error err = {};
+    int result = wire_receive(source->fd, &request, &err);
+
+    if (result > 0) {
+        replace_daemon(shim);
+        request_serve(shim, &request);
+    } else if (result == 0 || err.sys != EAGAIN)
+        loop_close_source(&shim->loop, source);
 }
 
 /* ---- processes */
@@ -386,6 +408,7 @@ int supervisor_main(int count, char **arguments)
     struct supervisor shim = { .signals = { .fd = -1, .ready = signals_ready },
                                .listener = { .fd = LISTEN_FD, .ready = listener_ready },
                                .daemon = { .fd = WIRE_FD, .ready = daemon_ready },
+                               .candidate = { .fd = -1, .ready = candidate_ready },
                                .oom = { .fd = -1, .ready = oom_ready },
                                .seccomp_fd = -1 };
     struct error err = {};

@@ -16,7 +16,8 @@ struct supervisor {
     struct loop loop;
     const char *container_id, *socket_path;
     struct source signals, listener, daemon, oom;
-    struct list outbox; /* messages that the daemon's socket had no room for */
+    struct source candidate; /* connected, becomes the daemon with its first request */
+    struct list outbox;      /* messages that the daemon's socket had no room for */
     size_t outbox_count;
 
     /* As asked for by CREATE. */

@@ -122,10 +122,10 @@ static int check_header_line(const char *line, size_t length, struct error *err)
     return 0;
 }
 
-int http_head_check(const void *data, size_t size, bool is_request, struct error *err)
+int http_head_check(const void *data, size_t size, enum http_first_line first, struct error *err)
 {
     const char *line = data, *end = line + size;
-    bool is_first = true;
+    enum http_first_line kind = first;
 
     while (line < end) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
@@ -135,11 +135,11 @@ int http_head_check(const void *data, size_t size, bool is_request, struct error
         size_t length = (size_t)(newline - line) - 1;
         if (has_control_character(line, length))
             return error_set(err, ERROR_INVALID, "control character in head");
-        if (is_first && is_request && check_request_line(line, length, err) < 0)
+        if (kind == LINE_REQUEST && check_request_line(line, length, err) < 0)
             return -1;
-        if (!is_first && length > 0 && check_header_line(line, length, err) < 0)
+        if (kind == LINE_HEADER && length > 0 && check_header_line(line, length, err) < 0)
             return -1;
-        is_first = false;
+        kind = LINE_HEADER;
         line = newline + 1;
     }
     return 0;

@@ -38,7 +38,8 @@ size_t http_head_size(const void *data, size_t size, size_t *scanned);
 /* Refuses what parsers differ about, and request smuggling lives on: lines that do not end in CRLF,
  * control characters, folded lines, blanks before a header's colon or around the request line's
  * words. INVALID. */
-int http_head_check(const void *data, size_t size, bool is_request, struct error *err);
+enum http_first_line { LINE_REQUEST, LINE_STATUS, LINE_HEADER };
+int http_head_check(const void *data, size_t size, enum http_first_line first, struct error *err);
 
 /* Refuses headers that contradict each other or that we do not speak: other transfer codings than
  * "chunked", a length besides it, a missing Host. Expects the headers that 'count' of the lines

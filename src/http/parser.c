@@ -22,7 +22,9 @@ struct http_parser {
     bool no_body;
     bool is_complete;
     bool head_ended;
-    char *body; /* where the next body byte goes, while a body is being read */
+    bool in_trailer;
+    struct str trailer; /* its line that is being read */
+    char *body;         /* where the next body byte goes, while a body is being read */
     size_t body_size;
     size_t overhead; /* bytes since the last one of the body */
     struct error failure;
@@ -50,19 +52,13 @@ static int add_target(llhttp_t *llhttp, const char *at, size_t length)
 
 static int add_name(llhttp_t *llhttp, const char *at, size_t length)
 {
-    struct http_parser *parser = parser_of(llhttp);
-
-    if (parser->head)
-        str_add_bytes(&parser->name, at, length);
+    str_add_bytes(&parser_of(llhttp)->name, at, length);
     return 0;
 }
 
 static int add_value(llhttp_t *llhttp, const char *at, size_t length)
 {
-    struct http_parser *parser = parser_of(llhttp);
-
-    if (parser->head)
-        str_add_bytes(&parser->value, at, length);
+    str_add_bytes(&parser_of(llhttp)->value, at, length);
     return 0;
 }
 
@@ -81,8 +77,6 @@ static int end_header(llhttp_t *llhttp)
     struct http_parser *parser = parser_of(llhttp);
     struct str *value = &parser->value;
 
-    if (!parser->head) /* a trailer: framing was checked, its meaning is nobody's */
-        return 0;
     if (parser->head->header_count >= parser->header_limit)
         return refuse(parser, ERROR_UNSUPPORTED, "too many headers");
     if (refuse_second(parser, "Host", &parser->has_host) ||
@@ -101,8 +95,6 @@ static int end_head(llhttp_t *llhttp)
     struct http_parser *parser = parser_of(llhttp);
     struct http_head *head = parser->head;
 
-    if (!head) /* of trailers */
-        return 0;
     head->minor = llhttp_get_http_minor(llhttp);
     head->keep_alive = llhttp_should_keep_alive(llhttp);
     head->is_upgrade = (llhttp->flags & F_UPGRADE) && (llhttp->flags & F_CONNECTION_UPGRADE);
@@ -141,6 +133,15 @@ static int check_extension(llhttp_t *llhttp, const char *at, size_t length)
     return 0;
 }
 
+/* Behind the last chunk come trailers. There llhttp takes folded lines and bare LFs: stop it. */
+static int begin_chunk(llhttp_t *llhttp)
+{
+    struct http_parser *parser = parser_of(llhttp);
+
+    parser->in_trailer = llhttp->content_length == 0;
+    return parser->in_trailer ? HPE_PAUSED : 0;
+}
+
 static int end_message(llhttp_t *llhttp)
 {
     parser_of(llhttp)->is_complete = true;
@@ -155,6 +156,7 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = end_head,
     .on_chunk_extension_name = check_extension,
     .on_chunk_extension_value = check_extension,
+    .on_chunk_header = begin_chunk,
     .on_body = add_body,
     .on_message_complete = end_message,
 };
@@ -174,7 +176,8 @@ static ssize_t execute(struct http_parser *parser, const char *data, size_t size
 
     if (result == HPE_OK)
         return (ssize_t)size;
-    if ((result == HPE_PAUSED || result == HPE_PAUSED_UPGRADE) && parser->is_complete)
+    if ((result == HPE_PAUSED || result == HPE_PAUSED_UPGRADE) &&
+        (parser->is_complete || parser->in_trailer))
         return llhttp_get_error_pos(&parser->llhttp) - data;
     return fail(parser, err);
 }
@@ -182,7 +185,9 @@ static ssize_t execute(struct http_parser *parser, const char *data, size_t size
 static int read_head(struct http_parser *parser, const char *data, size_t size,
                      struct http_head *head, struct error *err)
 {
-    if (http_head_check(data, size, llhttp_get_type(&parser->llhttp) == HTTP_REQUEST, err) < 0)
+    bool is_request = llhttp_get_type(&parser->llhttp) == HTTP_REQUEST;
+
+    if (http_head_check(data, size, is_request ? LINE_REQUEST : LINE_STATUS, err) < 0)
         return -1;
     parser->head = head;
     ssize_t used = execute(parser, data, size, err);
@@ -241,6 +246,29 @@ int http_parser_answer(const void *data, size_t size, size_t header_limit, bool 
     return 0;
 }
 
+/* Reads over trailers up to the empty line; what they say is nobody's concern. */
+static ssize_t read_trailer(struct http_parser *parser, const char *data, size_t size,
+                            struct error *err)
+{
+    struct str *line = &parser->trailer;
+
+    for (size_t i = 0; i < size; i++) {
+        str_add_char(line, data[i]);
+        if (line->length > OVERHEAD_LIMIT)
+            return error_set(err, ERROR_INVALID, "trailer too long");
+        if (data[i] != '\n')
+            continue;
+        if (http_head_check(line->data, line->length, LINE_HEADER, err) < 0)
+            return -1;
+        if (line->length == 2) {
+            parser->is_complete = true;
+            return (ssize_t)i + 1;
+        }
+        str_clear(line);
+    }
+    return (ssize_t)size;
+}
+
 ssize_t http_parser_body(struct http_parser *parser, void *data, size_t size, size_t *out_size,
                          struct error *err)
 {
@@ -251,10 +279,17 @@ ssize_t http_parser_body(struct http_parser *parser, void *data, size_t size, si
     parser->body = data;
     parser->body_size = 0;
     parser->overhead += size;
-    ssize_t used = execute(parser, data, size, err);
+    ssize_t used = parser->in_trailer ? 0 : execute(parser, data, size, err);
     parser->body = NULL;
     if (used < 0)
         return -1;
+    if (parser->in_trailer) {
+        ssize_t more = read_trailer(parser, (char *)data + used, size - (size_t)used, err);
+
+        if (more < 0)
+            return -1;
+        used += more;
+    }
     if (parser->overhead > size + OVERHEAD_LIMIT)
         return error_set(err, ERROR_INVALID, "chunk lines too long");
     *out_size = parser->body_size;
@@ -270,6 +305,8 @@ int http_parser_end(struct http_parser *parser, struct error *err)
 {
     if (parser->is_complete)
         return 0;
+    if (parser->in_trailer)
+        return error_set(err, ERROR_INVALID, "connection ended inside a message");
     llhttp_errno_t result = llhttp_finish(&parser->llhttp);
     if (parser->is_complete && (result == HPE_OK || result == HPE_PAUSED))
         return 0;
@@ -282,5 +319,6 @@ void http_parser_free(struct http_parser *parser)
         return;
     str_done(&parser->name);
     str_done(&parser->value);
+    str_done(&parser->trailer);
     free(parser);
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -199,5 +200,524 @@ Test(http_server, sends_no_body_and_no_length_where_none_may_be)
         cr_expect_eq(count_of(str_text(&answer), "HTTP/1.1 "), 2);
         cr_expect_eq(count_of(str_text(&answer), "Content-Length"), 1, "%s", str_text(&answer));
         cr_expect_eq(count_of(str_text(&answer), "Content-Type"), 1, "%s", str_text(&answer));
+    }
+}
+
+/* ---- refusals ---- */
+
+#define CHUNKED HOST "Transfer-Encoding: chunked\r\n\r\n"
+
+/* clang-format off */
+static const struct { const char *what, *request; int status; } refused[] = {
+    { "two Content-Length",           "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400 },
+    { "two different Content-Length", "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400 },
+    { "Content-Length list",          "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1, 1\r\n\r\nx", 400 },
+    { "signed Content-Length",        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: +1\r\n\r\nx", 400 },
+    { "negative Content-Length",      "POST /echo HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\nx", 400 },
+    { "empty Content-Length",         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: \r\n\r\nx", 400 },
+    { "huge Content-Length",          "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\nx", 400 },
+    { "hexadecimal Content-Length",   "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0x1\r\n\r\nx", 400 },
+    { "length and coding",            "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "coding and length",            "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400 },
+    { "gzip, chunked",                "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "chunked, identity",            "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400 },
+    { "chunked twice",                "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "identity",                     "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", 400 },
+    { "chunked with rubbish",         "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400 },
+    { "chunked after vertical tab",   "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding:\vchunked\r\n\r\n0\r\n\r\n", 400 },
+    { "empty coding",                 "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding:\r\n\r\n", 400 },
+    { "coding in HTTP/1.0",           "POST /echo HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "bare LF after request line",   "GET /a HTTP/1.1\n" HOST "\r\n", 400 },
+    { "bare LF after header",         "GET /a HTTP/1.1\r\nHost: docker\nX: y\r\n\r\n", 400 },
+    { "bare LF at the end",           "GET /a HTTP/1.1\r\n" HOST "\n", 400 },
+    { "bare LFs only",                "GET /a HTTP/1.1\nHost: docker\n\n", 400 },
+    { "bare CR in a header",          "GET /a HTTP/1.1\r\nHost: docker\r\nX: a\rTransfer-Encoding: chunked\r\n\r\n", 400 },
+    { "blank before the colon",       "GET /a HTTP/1.1\r\nHost : docker\r\n\r\n", 400 },
+    { "tab before the colon",         "POST /echo HTTP/1.1\r\n" HOST "Content-Length\t: 1\r\n\r\nx", 400 },
+    { "blank before a name",          "GET /a HTTP/1.1\r\n Host: docker\r\n\r\n", 400 },
+    { "folded line",                  "GET /a HTTP/1.1\r\n" HOST "X: a\r\n b\r\n\r\n", 400 },
+    { "folded coding",                "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "no colon",                     "GET /a HTTP/1.1\r\n" HOST "Rubbish\r\n\r\n", 400 },
+    { "empty name",                   "GET /a HTTP/1.1\r\n" HOST ": x\r\n\r\n", 400 },
+    { "strange name",                 "GET /a HTTP/1.1\r\n" HOST "X(y): x\r\n\r\n", 400 },
+    { "no Host",                      "GET /a HTTP/1.1\r\n\r\n", 400 },
+    { "two Hosts",                    "GET /a HTTP/1.1\r\n" HOST HOST "\r\n", 400 },
+    { "control character",            "GET /a HTTP/1.1\r\n" HOST "X: a\x01\r\n\r\n", 400 },
+    { "two blanks",                   "GET  /a HTTP/1.1\r\n" HOST "\r\n", 400 },
+    { "blank behind the version",     "GET /a HTTP/1.1 \r\n" HOST "\r\n", 400 },
+    { "tab in the request line",      "GET\t/a HTTP/1.1\r\n" HOST "\r\n", 400 },
+    { "blank in the target",          "GET /a b HTTP/1.1\r\n" HOST "\r\n", 400 },
+    { "no version",                   "GET /a\r\n" HOST "\r\n", 400 },
+    { "HTTP/2.0",                     "GET /a HTTP/2.0\r\n" HOST "\r\n", 400 },
+    { "HTTP/0.9",                     "GET /a HTTP/0.9\r\n" HOST "\r\n", 400 },
+    { "HTTP/2 preface",               "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400 },
+    { "lower-case protocol",          "GET /a http/1.1\r\n" HOST "\r\n", 400 },
+    { "CONNECT",                      "CONNECT x:1 HTTP/1.1\r\n" HOST "\r\n", 400 },
+    { "unknown method",               "FETCH /a HTTP/1.1\r\n" HOST "\r\n", 400 },
+    { "no HTTP",                      "rubbish\r\n\r\n", 400 },
+    { "chunk size with blank",        "POST /echo HTTP/1.1\r\n" CHUNKED " 1\r\nx\r\n0\r\n\r\n", 400 },
+    { "chunk size 0x1",               "POST /echo HTTP/1.1\r\n" CHUNKED "0x1\r\nx\r\n0\r\n\r\n", 400 },
+    { "negative chunk size",          "POST /echo HTTP/1.1\r\n" CHUNKED "-1\r\nx\r\n0\r\n\r\n", 400 },
+    { "no chunk size",                "POST /echo HTTP/1.1\r\n" CHUNKED "\r\nx\r\n0\r\n\r\n", 400 },
+    { "huge chunk size",              "POST /echo HTTP/1.1\r\n" CHUNKED "fffffffffffffffff\r\nx\r\n0\r\n\r\n", 400 },
+    { "chunk line ends in LF",        "POST /echo HTTP/1.1\r\n" CHUNKED "1\nx\r\n0\r\n\r\n", 400 },
+    { "chunk ends in LF",             "POST /echo HTTP/1.1\r\n" CHUNKED "1\r\nx\n0\r\n\r\n", 400 },
+    { "chunk longer than said",       "POST /echo HTTP/1.1\r\n" CHUNKED "1\r\nxy\r\n0\r\n\r\n", 400 },
+    { "LF in chunk extension",        "POST /echo HTTP/1.1\r\n" CHUNKED "1;a\nx\r\n0\r\n\r\n", 400 },
+    { "LF in chunk extension value",  "POST /echo HTTP/1.1\r\n" CHUNKED "1;a=b\nx\r\n0\r\n\r\n", 400 },
+    { "LF in quoted extension value", "POST /echo HTTP/1.1\r\n" CHUNKED "1;a=\"b\n\"\r\nx\r\n0\r\n\r\n", 400 },
+    { "CR in chunk extension",        "POST /echo HTTP/1.1\r\n" CHUNKED "1;a\rb\r\nx\r\n0\r\n\r\n", 400 },
+    { "last chunk ends in LF",        "POST /echo HTTP/1.1\r\n" CHUNKED "0\n\r\n", 400 },
+    { "body ends in LF",              "POST /echo HTTP/1.1\r\n" CHUNKED "0\r\n\n", 400 },
+    { "trailer ends in LF",           "POST /echo HTTP/1.1\r\n" CHUNKED "0\r\nX: y\n\r\n", 400 },
+    { "trailer with blank name",      "POST /echo HTTP/1.1\r\n" CHUNKED "0\r\nX : y\r\n\r\n", 400 },
+    { "folded trailer",               "POST /echo HTTP/1.1\r\n" CHUNKED "0\r\nX: y\r\n z\r\n\r\n", 400 },
+};
+/* clang-format on */
+
+Test(http_server, refuses_what_parsers_differ_about)
+{
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        CLEANUP(str_done) struct str answer = {};
+        CLEANUP(free)
+        char *request = xasprintf("%sGET /smuggled HTTP/1.1\r\n" HOST "\r\n", refused[i].request);
+        int status = 0;
+
+        converse(request, &answer);
+        sscanf(str_text(&answer), "HTTP/1.1 %d", &status);
+        cr_expect_eq(status, refused[i].status, "%s: %s", refused[i].what, str_text(&answer));
+        cr_expect_eq(count_of(str_text(&answer), "HTTP/1.1 "), 1, "%s: %s", refused[i].what,
+                     str_text(&answer));
+        cr_expect(strstr(str_text(&answer), "Connection: close"), "%s", refused[i].what);
+    }
+}
+
+Test(http_server, refuses_nul_in_a_header)
+{
+    static const char request[] = "GET /a HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n";
+    CLEANUP(str_done) struct str answer = {};
+    CLEANUP(close) int fd = visit(server);
+
+    send(fd, request, sizeof(request) - 1, 0);
+    hear_all(fd, &answer);
+    cr_expect(strstr(str_text(&answer), "HTTP/1.1 400 "));
+}
+
+/* ---- what a handler sees ---- */
+
+Test(http_server, tells_the_request)
+{
+    CLEANUP(str_done) struct str answer = {};
+
+    converse("POST /describe?t=a%20b+c&u&t=&x=%zz HTTP/1.1\r\n" HOST "X-Thing: 1 \r\nx-thing:2\r\n"
+             "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n\r\nt=%2Bz&",
+             &answer);
+    cr_expect(strstr(str_text(&answer),
+                     "\r\n\r\nmethod=POST path=/describe query=t=a%20b+c&u&t=&x=%zz\n"
+                     "t=a b c\nt=\nt=+z\nx=1, 2 uid=1\n"),
+              "%s", str_text(&answer));
+    cr_expect(strstr(str_text(&answer), "X-Answer: sec  ond\r\n"));
+    cr_expect_eq(count_of(str_text(&answer), "nswer:"), 1);
+}
+
+/* ---- keeping connections ---- */
+
+Test(http_server, answers_pipelined_requests_in_order)
+{
+    CLEANUP(str_done) struct str answer = {};
+
+    converse("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n1"
+             "GET /two HTTP/1.1\r\n" HOST "\r\n"
+             "POST /early HTTP/1.1\r\n" HOST "Content-Length: 6\r\n\r\nunread"
+             "POST /early HTTP/1.1\r\n" CHUNKED "6\r\nunread\r\n0\r\n\r\n"
+             "POST /echo HTTP/1.1\r\n" CHUNKED "1\r\n3\r\n0\r\n\r\n"
+             "GET /four HTTP/1.1\r\nConnection: close\r\n" HOST "\r\n"
+             "GET /five HTTP/1.1\r\n" HOST "\r\n",
+             &answer);
+    const char *text = str_text(&answer);
+    cr_expect_eq(count_of(text, "HTTP/1.1 "), 6, "%s", text);
+    const char *one = strstr(text, "\r\n\r\n1HTTP"), *two = strstr(text, "/two");
+    const char *three = strstr(text, "\r\n\r\n3HTTP"), *four = strstr(text, "/four");
+    cr_expect(one && two && three && four && one < two && two < three && three < four, "%s", text);
+}
+
+Test(http_server, keeps_a_connection_for_requests_that_come_in_pieces)
+{
+    CLEANUP(close) int fd = visit(server);
+
+    for (int i = 0; i < 3; i++) {
+        static const char *const pieces[] = {
+            "P", "OST /ec", "ho HTTP/1.1\r", "\n" HOST "Content-Le", "ngth: 3\r\n\r", "\na",
+            "b", "c"
+        };
+        CLEANUP(str_done) struct str answer = {};
+
+        for (size_t p = 0; p < COUNT(pieces); p++) {
+            say(fd, pieces[p]);
+            usleep(500); /* lets most pieces arrive alone; nothing depends on it */
+        }
+        hear(fd, "\r\n\r\nabc", &answer);
+        cr_expect_null(strstr(str_text(&answer), "Connection: close"));
+    }
+}
+
+/* ---- bodies ---- */
+
+Test(http_server, tells_a_client_to_go_on_only_when_the_body_is_read)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+
+    say(fd, "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    hear(fd, "HTTP/1.1 100 Continue\r\n\r\n", &answer);
+    say(fd, "hi");
+    hear(fd, "\r\n\r\nhi", &answer);
+    cr_expect_eq(count_of(str_text(&answer), "100 Continue"), 1);
+}
+
+/* More than socket buffers hold and more than is drained: the answer must survive nonetheless. */
+Test(http_server, answers_early_while_a_large_body_comes)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+    CLEANUP(free) char *block = xcalloc(1, 100 * 1000);
+
+    say(fd, "POST /early HTTP/1.1\r\n" HOST "Content-Length: 5000000\r\n\r\n");
+    for (int i = 0; i < 50; i++)
+        cr_assert_eq(send(fd, block, 100 * 1000, MSG_NOSIGNAL), 100 * 1000, "round %d", i);
+    shutdown(fd, SHUT_WR);
+    hear_all(fd, &answer);
+    cr_expect(strstr(str_text(&answer), "HTTP/1.1 404 "));
+    cr_expect(strstr(str_text(&answer), "Connection: close"));
+}
+
+Test(http_server, refuses_endless_chunk_lines)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+    char block[1001];
+
+    memset(block, 'x', 1000);
+    block[1000] = 0;
+    say(fd, "POST /echo HTTP/1.1\r\n" CHUNKED "1;");
+    for (int i = 0; i < 64 && send(fd, block, 1000, MSG_NOSIGNAL) > 0; i++)
+        ;
+    hear_all(fd, &answer);
+    cr_expect(strstr(str_text(&answer), "HTTP/1.1 400 "));
+}
+
+/* ---- limits ---- */
+
+static const struct http_limits tight = { .header_size = 200,
+                                          .header_count = 4,
+                                          .header_timeout_ms = 50,
+                                          .body_stall_ms = 50,
+                                          .write_stall_ms = 50,
+                                          .connection_count = 3,
+                                          .uid_connection_count = 2,
+                                          .drain_size = 10 };
+
+static void start_tight_server(void)
+{
+    start_server_with(&tight);
+}
+
+TestSuite(http_limits, .init = start_tight_server, .fini = stop_server, .timeout = 60);
+
+#define TEN_BYTES "1234567890"
+#define HUNDRED_BYTES                                                                              \
+    TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES      \
+        TEN_BYTES
+
+/* clang-format off */
+static const struct { const char *what, *request, *answer; } limited[] = {
+    { "fits",           "GET /a HTTP/1.1\r\n" HOST "A: b\r\nC: d\r\nE: f\r\n\r\n",           "HTTP/1.1 200 " },
+    { "header count",   "GET /a HTTP/1.1\r\n" HOST "A: b\r\nC: d\r\nE: f\r\nG: h\r\n\r\n",   "HTTP/1.1 431 " },
+    { "header size",    "GET /a HTTP/1.1\r\n" HOST "A: " HUNDRED_BYTES HUNDRED_BYTES "\r\n\r\n", "HTTP/1.1 431 " },
+    { "endless line",   "GET /" HUNDRED_BYTES HUNDRED_BYTES HUNDRED_BYTES,                   "HTTP/1.1 431 " },
+    { "header time",    "GET /a HTTP/1.1\r\nHo",                                             "HTTP/1.1 408 " },
+    { "first line",     "G",                                                                 "HTTP/1.1 408 " },
+    { "body stall",     "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhel",       "HTTP/1.1 4" },
+};
+/* clang-format on */
+
+Test(http_limits, are_answered_and_close)
+{
+    for (size_t i = 0; i < COUNT(limited); i++) {
+        CLEANUP(close) int fd = visit(server);
+        CLEANUP(str_done) struct str answer = {};
+
+        say(fd, limited[i].request);
+        if (i == 0)
+            shutdown(fd, SHUT_WR);
+        hear_all(fd, &answer);
+        cr_expect_eq(strncmp(str_text(&answer), limited[i].answer, strlen(limited[i].answer)), 0,
+                     "%s: %s", limited[i].what, str_text(&answer));
+    }
+}
+
+Test(http_limits, leave_idle_connections_alone)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+
+    usleep(200 * 1000); /* four times what a head or a body may take */
+    say(fd, "GET /a HTTP/1.1\r\n" HOST "\r\n");
+    hear(fd, "\r\n\r\n/a", &answer);
+    usleep(200 * 1000);
+    say(fd, "GET /b HTTP/1.1\r\n" HOST "\r\n");
+    hear(fd, "\r\n\r\n/b", &answer);
+}
+
+Test(http_limits, count_connections_of_a_user)
+{
+    CLEANUP(str_done) struct str refusal = {}, answer = {};
+    int first = visit(server), second = visit(server), fds[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    cr_expect_eq(http_server_adopt(server, fds[1], NULL), -1);
+    hear_all(fds[0], &refusal);
+    cr_expect_eq(strncmp(str_text(&refusal), "HTTP/1.1 503 ", 13), 0);
+    close(fds[0]);
+
+    shutdown(first, SHUT_WR); /* the place is free once the server has closed */
+    hear_all(first, &answer);
+    close(first);
+    for (int i = 0;; i++) { /* ... and has counted it */
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        int result = http_server_adopt(server, fds[1], NULL);
+        close(fds[0]);
+        if (result == 0)
+            break;
+        cr_assert_lt(i, 5000);
+        usleep(1000);
+    }
+    close(second);
+}
+
+static void write_much(struct http_exchange *exchange, void *data UNUSED)
+{
+    CLEANUP(free) char *block = xcalloc(1, 1000 * 1000);
+    struct error err = {};
+
+    http_reply_begin(exchange, 200, NULL, &err);
+    while (http_reply_write(exchange, block, 1000 * 1000, &err) == 0)
+        ;
+    cr_expect_eq(err.kind, ERROR_UNAVAILABLE);
+    sem_post(&cancelled);
+}
+
+Test(http_limits, end_writing_to_a_client_that_takes_nothing)
+{
+    struct http_server *writer = http_server_new(&tight, write_much, NULL);
+    CLEANUP(close) int fd = visit(writer);
+
+    say(fd, "GET /a HTTP/1.1\r\n" HOST "\r\n");
+    sem_wait(&cancelled);
+    http_server_stop(writer, 5000);
+}
+
+/* One client that sends nothing but the start of a head, many times over, holds nobody up. */
+Test(http_server, serves_others_while_some_are_slow)
+{
+    int slow[50];
+
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        slow[i] = visit(server);
+        say(slow[i], "GET /slow HTTP/1.1\r\nHo");
+    }
+    for (int i = 0; i < 10; i++) {
+        CLEANUP(str_done) struct str answer = {};
+
+        converse("GET /a HTTP/1.1\r\n" HOST "\r\n", &answer);
+        cr_expect(strstr(str_text(&answer), "\r\n\r\n/a"));
+    }
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        CLEANUP(str_done) struct str answer = {};
+
+        say(slow[i], "st: x\r\n\r\n");
+        hear(slow[i], "\r\n\r\n/slow", &answer);
+        close(slow[i]);
+    }
+}
+
+/* ---- clients that go ---- */
+
+Test(http_server, cancels_when_the_client_has_gone)
+{
+    int fd = visit(server);
+
+    say(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    sem_wait(&entered);
+    close(fd);
+    sem_wait(&cancelled);
+}
+
+static int connect_tcp(int listen_fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    int fd = -1;
+
+    getsockname(listen_fd, (struct sockaddr *)&address, &size);
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, size), 0);
+    give_up_eventually(fd);
+    return fd;
+}
+
+static int listen_somewhere(struct tls_context *tls)
+{
+    struct error err = {};
+    int fd;
+
+    cr_assert_eq(http_listen_tcp("127.0.0.1:0", &fd, &err), 0, "%s", err.text);
+    int ours = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    cr_assert_eq(http_server_listen(server, fd, tls, &err), 0, "%s", err.text);
+    return ours;
+}
+
+/* close() shows as the end of the client's direction only, on TCP, until something is written. */
+Test(http_server, cancels_when_the_client_has_gone_over_tcp)
+{
+    CLEANUP(close) int listen_fd = listen_somewhere(NULL);
+    int fd = connect_tcp(listen_fd);
+
+    say(fd, "POST /wait HTTP/1.1\r\n" HOST "\r\n");
+    sem_wait(&entered);
+    close(fd);
+    sem_wait(&cancelled);
+}
+
+Test(http_server, does_not_take_half_closing_for_going)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+
+    say(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    shutdown(fd, SHUT_WR);
+    sem_wait(&entered);
+    usleep(20 * 1000);
+    cr_expect_eq(sem_trywait(&cancelled), -1);
+}
+
+Test(http_server, cancels_when_it_stops)
+{
+    CLEANUP(close) int fd = visit(server);
+
+    say(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    sem_wait(&entered);
+    http_server_stop(server, 5000);
+    cr_expect_eq(sem_trywait(&cancelled), 0);
+    server = NULL;
+}
+
+Test(http_server, stops_while_a_body_is_awaited)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+
+    say(fd, "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+    hear(fd, "100 Continue\r\n\r\n", &answer);
+    http_server_stop(server, 60 * 1000);
+    server = NULL;
+}
+
+/* ---- taking over ---- */
+
+Test(http_server, keeps_both_directions_apart_after_a_hijack)
+{
+    CLEANUP(close) int fd = visit(server);
+    CLEANUP(str_done) struct str answer = {};
+
+    say(fd, "POST /hijack HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+            "Content-Length: 4\r\n\r\nbodyearly");
+    hear(fd, "\r\n\r\nearly", &answer);
+    say(fd, "late");
+    hear(fd, "late", &answer);
+    shutdown(fd, SHUT_WR);
+    hear_all(fd, &answer);
+    cr_expect(strstr(str_text(&answer), "\r\n\r\nearlylate!"), "%s", str_text(&answer));
+}
+
+static int handed_fd;
+
+static void hand_on(struct http_exchange *exchange, void *data UNUSED)
+{
+    struct http_connection *connection;
+    CLEANUP(free) void *pending = NULL;
+    size_t size;
+
+    http_cancel_fd(exchange);
+    cr_assert_eq(http_hijack(exchange, "HTTP/1.1 200 OK\r\n\r\n", &connection, NULL), 0);
+    cr_assert(http_connection_is_plain(connection));
+    handed_fd = http_connection_take_fd(connection, &pending, &size);
+    cr_expect_eq(size, 5);
+    cr_expect_eq(memcmp(pending, "stdin", 5), 0);
+    cr_expect_eq(http_reply(exchange, 200, NULL, NULL, 0, NULL), -1);
+}
+
+/* The socket lives on elsewhere; the server must not hear of it again. */
+Test(http_server, hands_a_socket_on)
+{
+    struct http_server *handing = http_server_new(NULL, hand_on, NULL);
+    CLEANUP(close) int fd = visit(handing);
+    CLEANUP(str_done) struct str answer = {};
+
+    say(fd, "POST /attach HTTP/1.1\r\n" HOST "\r\nstdin");
+    hear(fd, "\r\n\r\n", &answer);
+    http_server_stop(handing, 5000);
+    say(handed_fd, "out");
+    hear(fd, "out", &answer);
+    shutdown(fd, SHUT_WR);
+    close(handed_fd);
+}
+
+/* ---- sockets to listen on ---- */
+
+Test(http_listen, replaces_dead_sockets_only)
+{
+    char directory[] = "/tmp/http-listen-XXXXXX";
+    struct error err = {};
+    struct stat info;
+    int first, second;
+
+    cr_assert(mkdtemp(directory) != NULL);
+    CLEANUP(free) char *path = path_join(directory, "sock");
+    CLEANUP(free) char *other = path_join(directory, "file");
+    cr_assert_eq(
+        http_listen_unix(path, (const char *const[]){ "no-such-group", NULL }, &first, &err), 0,
+        "%s", err.text);
+    cr_assert_eq(stat(path, &info), 0);
+    cr_expect_eq(info.st_mode & 07777, 0660);
+    cr_expect_eq(info.st_gid, getegid());
+    cr_expect_eq(http_listen_unix(path, NULL, &second, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    close(first); /* as a killed server leaves it */
+    cr_assert_eq(http_listen_unix(path, NULL, &second, &err), 0, "%s", err.text);
+    close(second);
+    cr_assert_eq(file_write_atomic(other, "x", 1, 0600, false, &err), 0);
+    cr_expect_eq(http_listen_unix(other, NULL, &second, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    tree_remove(directory, NULL);
+}
+
+static const struct {
+    const char *address;
+    bool is_good;
+} addresses[] = {
+    { "127.0.0.1:0", true },  { "[::1]:0", true }, { "localhost:0", true },
+    { "127.0.0.1", false },   { "::1:0", false },  { "127.0.0.1:", false },
+    { "127.0.0.1:x", false },
+};
+
+Test(http_listen, knows_tcp_addresses)
+{
+    for (size_t i = 0; i < COUNT(addresses); i++) {
+        CLEANUP(close) int fd = -1;
+        struct error err = {};
+
+        cr_expect_eq(http_listen_tcp(addresses[i].address, &fd, &err),
+                     addresses[i].is_good ? 0 : -1, "%s %s", addresses[i].address, err.text);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -13,7 +14,11 @@
 
 #include "base/banned.h"
 
-enum { CONNECT_TIMEOUT_MS = 30 * 1000 };
+enum {
+    CONNECT_TIMEOUT_MS = 30 * 1000,
+    PLAIN_WAIT_MS = 500, /* for those who speak no TLS to read why they get none */
+    PLAIN_READ_COUNT = 64,
+};
 
 struct tls_context {
     SSL_CTX *ssl;
@@ -135,26 +140,36 @@ static int shake_hands(struct http_connection *connection, int timeout_ms, struc
     }
 }
 
-/* Somebody who speaks HTTP to a TLS port gets an answer that says so. */
-static void answer_plain_http(const struct http_connection *connection, const struct error *err)
+/* Somebody who speaks HTTP to a TLS port gets an answer that says so, and time to read it: closing
+ * with unread bytes would take it back. */
+static void answer_plain_http(struct http_connection *connection)
 {
     static const char answer[] = "HTTP/1.0 400 Bad Request\r\n\r\n"
                                  "Client sent an HTTP request to an HTTPS server.\n";
+    char block[1024];
 
-    if (err && strcmp(err->text, "TLS handshake: http request") == 0)
-        send(connection->fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    send(connection->fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(connection->fd, SHUT_WR);
+    for (int i = 0; i < PLAIN_READ_COUNT; i++)
+        if (http_connection_poll(connection, POLLIN, PLAIN_WAIT_MS, -1, NULL) != 1 ||
+            recv(connection->fd, block, sizeof(block), MSG_DONTWAIT) <= 0)
+            return;
 }
 
 int tls_serve(struct tls_context *context, struct http_connection *connection, int timeout_ms,
               struct error *err)
 {
+    struct error ignored = {};
+
+    err = err ?: &ignored;
     connection->tls = tls_session_new(context->ssl, connection->fd, err);
     if (!connection->tls)
         return -1;
     SSL_set_accept_state(tls_session_ssl(connection->tls));
     if (shake_hands(connection, timeout_ms, err) == 0)
         return 0;
-    answer_plain_http(connection, err);
+    if (strcmp(err->text, "TLS handshake: http request") == 0)
+        answer_plain_http(connection);
     return -1;
 }
 

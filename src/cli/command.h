@@ -1,0 +1,49 @@
+/* A command: a row in cli/commands.c that says everything about it. */
+#ifndef BERTH_CLI_COMMAND_H
+#define BERTH_CLI_COMMAND_H
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "cli/option.h"
+#include "client/client.h"
+
+#define MANY_ARGUMENTS 1000000
+
+/* What a command runs with. */
+struct cli {
+    const char *program;      /* the name we were called by */
+    const char *command_path; /* "container ls" */
+    struct client *client;
+    int exit_code; /* set by a command that ends with something else than 0 */
+};
+
+struct command {
+    const char *name, *aliases; /* aliases: words separated by blanks, or NULL */
+    const char *usage;          /* "[OPTIONS] CONTAINER [CONTAINER...]" */
+    const char *summary;
+    int least, most; /* positional arguments */
+    const struct option_row *options;
+    size_t options_size;
+    bool stops_early; /* run, create, exec: what follows the first argument belongs to the container
+                       */
+    bool is_local;    /* needs no engine */
+    /* 0, or -1 with an error that is printed; cli->exit_code may be set. */
+    int (*run)(struct cli *cli, const void *options, const struct strv *arguments,
+               struct error *err);
+    const struct command *const *children; /* NULL-ended: a group */
+};
+
+/* The top of the tree (commands.c). */
+extern const struct command *const commands[];
+
+/* Runs what the arguments say; gives the exit code. */
+int cli_main(int argument_count, char **arguments);
+
+/* Applies 'each' to all arguments; what worked is echoed on stdout, what failed is told on stderr
+ * ("Error response from daemon: …"), and the exit code is then 1. */
+int cli_each(struct cli *cli, const struct strv *arguments,
+             int (*each)(struct cli *cli, const char *argument, const void *options,
+                         struct error *err),
+             const void *options, struct error *err);
+
+#endif

@@ -1,0 +1,101 @@
+/* The table of contents of the command line. */
+#include "cli/command.h"
+
+#include "base/banned.h"
+
+extern const struct command command_attach, command_build, command_create, command_events,
+    command_exec, command_history, command_images, command_import, command_info, command_inspect,
+    command_kill, command_logs, command_network_create, command_network_ls, command_network_rm,
+    command_pause, command_ps, command_rename, command_restart, command_rm, command_rmi,
+    command_run, command_start, command_stop, command_tag, command_unpause, command_verify,
+    command_version, command_volume_create, command_volume_ls, command_volume_rm, command_wait;
+
+static const struct command *const container_commands[] = {
+    &command_attach,
+    &command_create,
+    &command_exec,
+    &command_inspect,
+    &command_kill,
+    &command_logs,
+    &command_pause,
+    &command_ps,
+    &command_rename,
+    &command_restart,
+    &command_rm,
+    &command_run,
+    &command_start,
+    &command_stop,
+    &command_unpause,
+    &command_wait,
+    NULL,
+};
+
+static const struct command *const image_commands[] = {
+    &command_build,   &command_history, &command_images, &command_import,
+    &command_inspect, &command_rmi,     &command_tag,    NULL,
+};
+
+static const struct command *const network_commands[] = {
+    &command_network_create, &command_inspect, &command_network_ls, &command_network_rm, NULL,
+};
+
+static const struct command *const system_commands[] = {
+    &command_events,
+    &command_info,
+    &command_verify,
+    NULL,
+};
+
+static const struct command *const volume_commands[] = {
+    &command_volume_create, &command_inspect, &command_volume_ls, &command_volume_rm, NULL,
+};
+
+static const struct command command_container = { .name = "container",
+                                                  .summary = "Manage containers",
+                                                  .children = container_commands };
+static const struct command command_image = { .name = "image",
+                                              .summary = "Manage images",
+                                              .children = image_commands };
+static const struct command command_network = { .name = "network",
+                                                .summary = "Manage networks",
+                                                .children = network_commands };
+static const struct command command_system = { .name = "system",
+                                               .summary = "Manage the engine",
+                                               .children = system_commands };
+static const struct command command_volume = { .name = "volume",
+                                               .summary = "Manage volumes",
+                                               .children = volume_commands };
+
+const struct command *const commands[] = {
+    &command_attach,
+    &command_build,
+    &command_container,
+    &command_create,
+    &command_events,
+    &command_exec,
+    &command_history,
+    &command_image,
+    &command_images,
+    &command_import,
+    &command_info,
+    &command_inspect,
+    &command_kill,
+    &command_logs,
+    &command_network,
+    &command_pause,
+    &command_ps,
+    &command_rename,
+    &command_restart,
+    &command_rm,
+    &command_rmi,
+    &command_run,
+    &command_start,
+    &command_stop,
+    &command_system,
+    &command_tag,
+    &command_unpause,
+    &command_version,
+    &command_volume,
+    &command_wait,
+    NULL,
+};

@@ -1,0 +1,13 @@
+/* "--filter key=value" as the API's filters parameter. */
+#ifndef BERTH_CLI_FILTER_QUERY_H
+#define BERTH_CLI_FILTER_QUERY_H
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "client/client.h"
+
+/* Adds {"key":{"value":true}} to the path; nothing if there are no filters. INVALID for one without
+ * '='. */
+int filter_query_add(struct client_path *path, const struct strv *filters, struct error *err);
+
+#endif

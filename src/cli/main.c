@@ -1,0 +1,312 @@
+/* From argv to a command: global options, look-up in the tree, help, errors, exit codes. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/settings.h"
+
+#include "base/banned.h"
+
+enum { EXIT_USAGE = 125 };
+
+struct global_options {
+    bool debug, tls, tls_verify, version;
+    const char *config, *context, *log_level, *ca, *cert, *key;
+    struct strv hosts;
+};
+
+/* clang-format off */
+static const struct option_row global_rows[] = {
+    { 0,   "config",    OPTION_TEXT, offsetof(struct global_options, config),     "Directory of client configuration" },
+    { 'c', "context",   OPTION_TEXT, offsetof(struct global_options, context),    "Name of the context to use" },
+    { 'D', "debug",     OPTION_BOOL, offsetof(struct global_options, debug),      "Say more" },
+    { 'H', "host",      OPTION_LIST, offsetof(struct global_options, hosts),      "Engine to talk to" },
+    { 'l', "log-level", OPTION_TEXT, offsetof(struct global_options, log_level),  "Least severity that is told" },
+    { 0,   "tls",       OPTION_BOOL, offsetof(struct global_options, tls),        "Use TLS" },
+    { 0,   "tlscacert", OPTION_TEXT, offsetof(struct global_options, ca),         "Trust only certificates signed by this one" },
+    { 0,   "tlscert",   OPTION_TEXT, offsetof(struct global_options, cert),       "Certificate to show" },
+    { 0,   "tlskey",    OPTION_TEXT, offsetof(struct global_options, key),        "Key of that certificate" },
+    { 0,   "tlsverify", OPTION_BOOL, offsetof(struct global_options, tls_verify), "Use TLS and check the engine's certificate" },
+    { 'v', "version",   OPTION_BOOL, offsetof(struct global_options, version),    "Print the version and end" },
+    {},
+};
+/* clang-format on */
+
+static bool has_name(const struct command *command, const char *word)
+{
+    CLEANUP(strv_done) struct strv aliases = {};
+
+    if (strcmp(command->name, word) == 0)
+        return true;
+    if (!command->aliases)
+        return false;
+    strv_split(&aliases, command->aliases, ' ');
+    return strv_contains(&aliases, word);
+}
+
+static const struct command *find(const struct command *const *list, const char *word)
+{
+    for (; *list; list++)
+        if (has_name(*list, word))
+            return *list;
+    return NULL;
+}
+
+/* Edit distance, for "did you mean". */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], length = MIN(strlen(b), COUNT(row) - 1);
+
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= length; j++) {
+            size_t above = row[j];
+
+            row[j] = MIN(MIN(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[length];
+}
+
+static const char *suggest(const struct command *const *list, const char *word)
+{
+    const char *best = NULL;
+    size_t least = 3;
+
+    for (; *list; list++) {
+        size_t far = distance(word, (*list)->name);
+
+        if (far < least && far < strlen((*list)->name)) {
+            least = far;
+            best = (*list)->name;
+        }
+    }
+    return best;
+}
+
+static void print_children(const struct command *const *list)
+{
+    for (; *list; list++)
+        printf("  %-11s %s\n", (*list)->name, (*list)->summary);
+}
+
+static void print_global_help(const char *program)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    options_help(global_rows, &text);
+    printf("Usage:  %s [OPTIONS] COMMAND\n\nContainers: build them, run them, reach "
+           "them\n\nCommands:\n",
+           program);
+    print_children(commands);
+    printf("\nGlobal Options:\n%s\nRun '%s COMMAND --help' for more information on a command.\n",
+           str_text(&text), program);
+}
+
+static void print_help(const struct cli *cli, const struct command *command)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    printf("Usage:  %s %s %s\n\n%s\n", cli->program, cli->command_path,
+           command->children ? "COMMAND" : command->usage, command->summary);
+    if (command->aliases) {
+        CLEANUP(strv_done) struct strv aliases = {};
+        CLEANUP(free) char *joined = NULL;
+
+        strv_split(&aliases, command->aliases, ' ');
+        joined = strv_join(&aliases, ", ");
+        printf("\nAliases:\n  %s, %s\n", command->name, joined);
+    }
+    if (command->children) {
+        printf("\nCommands:\n");
+        print_children(command->children);
+        printf("\nRun '%s %s COMMAND --help' for more information on a command.\n", cli->program,
+               cli->command_path);
+        return;
+    }
+    options_help(command->options, &text);
+    if (text.length)
+        printf("\nOptions:\n%s", str_text(&text));
+}
+
+static int usage_error(const struct cli *cli, const struct command *command,
+                       const struct error *err)
+{
+    fprintf(stderr, "%s\n\nUsage:  %s %s %s\n\nRun '%s %s --help' for more information\n",
+            err->text, cli->program, cli->command_path, command->usage, cli->program,
+            cli->command_path);
+    return EXIT_USAGE;
+}
+
+static int count_error(const struct cli *cli, const struct command *command)
+{
+    const char *plural = (command->least ? command->least : command->most) == 1 ? "" : "s";
+
+    if (command->least == command->most && command->least == 0)
+        fprintf(stderr, "%s: '%s %s' accepts no arguments\n", cli->program, cli->program,
+                cli->command_path);
+    else if (command->least == command->most)
+        fprintf(stderr, "%s: '%s %s' requires %d argument%s\n", cli->program, cli->program,
+                cli->command_path, command->least, plural);
+    else if (command->most == MANY_ARGUMENTS)
+        fprintf(stderr, "%s: '%s %s' requires at least %d argument%s\n", cli->program, cli->program,
+                cli->command_path, command->least, plural);
+    else
+        fprintf(stderr, "%s: '%s %s' requires at most %d argument%s\n", cli->program, cli->program,
+                cli->command_path, command->most, command->most == 1 ? "" : "s");
+    fprintf(stderr, "\nUsage:  %s %s %s\n\nSee '%s %s --help' for more information\n", cli->program,
+            cli->command_path, command->usage, cli->program, cli->command_path);
+    return 1;
+}
+
+static int unknown_command(const char *program, const char *path, const struct command *const *list,
+                           const char *word)
+{
+    const char *better = suggest(list, word);
+
+    fprintf(stderr, "%s: unknown command: %s %s%s%s\n", program, program, path, *path ? " " : "",
+            word);
+    if (better)
+        fprintf(stderr, "\nDid you mean this?\n        %s\n", better);
+    fprintf(stderr, "\nRun '%s%s%s --help' for more information\n", program, *path ? " " : "",
+            path);
+    return 1;
+}
+
+static int run_command(struct cli *cli, const struct command *command, char *const *arguments,
+                       const struct global_options *global)
+{
+    static const struct option_row no_options[] = { {} };
+    const struct option_row *rows = command->options ? command->options : no_options;
+    struct command described = *command;
+    CLEANUP(free) void *options = xcalloc(1, command->options_size);
+    CLEANUP(strv_done) struct strv rest = {};
+    struct error err = {};
+    bool wants_help;
+    int result;
+
+    described.options = rows;
+    strv_init_empty(&rest);
+    if (options_parse(rows, arguments, command->stops_early, options, &rest, &wants_help, &err) <
+        0) {
+        options_done(rows, options);
+        return usage_error(cli, &described, &err);
+    }
+    if (wants_help) {
+        print_help(cli, &described);
+        return 0;
+    }
+    if ((int)rest.count < command->least || (int)rest.count > command->most)
+        return count_error(cli, command);
+    struct settings_wish wish = { .config = global->config,
+                                  .context = global->context,
+                                  .host = global->hosts.count
+                                              ? global->hosts.items[global->hosts.count - 1]
+                                              : NULL,
+                                  .tls = global->tls,
+                                  .tls_verify = global->tls_verify,
+                                  .ca = global->ca,
+                                  .cert = global->cert,
+                                  .key = global->key };
+    result = settings_load(&wish, &err);
+    if (result == 0 && !command->is_local)
+        result = settings_connect(&cli->client, &err);
+    if (result == 0)
+        result = command->run(cli, options, &rest, &err);
+    if (result < 0) {
+        fflush(stdout);
+        fprintf(stderr, "%s\n", err.text);
+        if (!cli->exit_code)
+            cli->exit_code = 1;
+    }
+    options_done(rows, options);
+    client_close(cli->client);
+    return cli->exit_code;
+}
+
+int cli_each(struct cli *cli, const struct strv *arguments,
+             int (*each)(struct cli *cli, const char *argument, const void *options,
+                         struct error *err),
+             const void *options, struct error *err UNUSED)
+{
+    for (size_t i = 0; i < arguments->count; i++) {
+        struct error failed = {};
+
+        if (each(cli, arguments->items[i], options, &failed) == 0) {
+            puts(arguments->items[i]);
+            continue;
+        }
+        fflush(stdout);
+        fprintf(stderr, "%s\n", failed.text);
+        cli->exit_code = 1;
+    }
+    return 0;
+}
+
+int cli_main(int argument_count UNUSED, char **arguments)
+{
+    struct cli cli = { .program = path_base(arguments[0]) };
+    struct global_options global = {};
+    CLEANUP(strv_done) struct strv rest = {};
+    struct str path = {};
+    struct error err = {};
+    bool wants_help;
+
+    signal(SIGPIPE, SIG_IGN);
+    strv_init_empty(&rest);
+    if (options_parse(global_rows, arguments + 1, true, &global, &rest, &wants_help, &err) < 0) {
+        fprintf(stderr,
+                "%s\n\nUsage:  %s [OPTIONS] COMMAND\n\nRun '%s --help' for more information\n",
+                err.text, cli.program, cli.program);
+        return EXIT_USAGE;
+    }
+    if (global.version) {
+        printf("berth version %s\n", BERTH_VERSION);
+        return 0;
+    }
+    if (wants_help || !rest.count) {
+        print_global_help(cli.program);
+        return 0;
+    }
+    const struct command *const *list = commands;
+    const struct command *command = NULL;
+    size_t used = 0;
+    while (list && used < rest.count) {
+        const char *word = rest.items[used];
+
+        if (command && word[0] == '-')
+            break; /* a group with --help */
+        const struct command *found = find(list, word);
+        if (!found) {
+            int code = unknown_command(cli.program, str_text(&path), list, word);
+
+            str_done(&path);
+            return code;
+        }
+        command = found;
+        str_add_format(&path, "%s%s", path.length ? " " : "", command->name);
+        list = command->children;
+        used++;
+    }
+    cli.command_path = str_text(&path);
+    int code = 0;
+    if (command->children)
+        print_help(&cli, command);
+    else
+        code = run_command(&cli, command, rest.items + used, &global);
+    if (fflush(stdout) < 0 && errno != EPIPE)
+        code = code ? code : 1;
+    str_done(&path);
+    options_done(global_rows, &global);
+    return code;
+}

@@ -1,0 +1,323 @@
+/* volume and network: create, ls, rm. (inspect serves all kinds.) */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/filter_query.h"
+#include "cli/format.h"
+#include "cli/settings.h"
+
+#include "base/banned.h"
+
+static void add_pairs(struct json_writer *w, const char *key, const struct strv *pairs)
+{
+    json_begin_dict(w, key);
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *entry = pairs->items[i], *equals = strchr(entry, '=');
+        CLEANUP(free)
+        char *name = equals ? xstrndup(entry, (size_t)(equals - entry)) : xstrdup(entry);
+
+        json_add_text(w, name, equals ? equals + 1 : "");
+    }
+    json_end_dict(w);
+}
+
+struct list_options {
+    struct strv filters;
+    const char *format;
+    bool quiet, no_trunc;
+};
+
+/* clang-format off */
+static const struct option_row list_rows[] = {
+    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit" },
+    { 0,   "format",   OPTION_TEXT, offsetof(struct list_options, format),   "table, table TEMPLATE, json or a Go template" },
+    { 0,   "no-trunc", OPTION_BOOL, offsetof(struct list_options, no_trunc), "Do not shorten" },
+    { 'q', "quiet",    OPTION_BOOL, offsetof(struct list_options, quiet),    "Show names or ids only" },
+    {},
+};
+/* clang-format on */
+
+static int print_list(const struct list_options *options, const char *quiet, const char *keys,
+                      const char *setting, const struct format_column *columns, struct json **made,
+                      size_t count, struct error *err)
+{
+    const char *format = options->format  ? options->format
+                         : options->quiet ? quiet
+                                          : settings_text(setting);
+    int result = format_rows(format, keys, columns, made, count, err);
+
+    for (size_t i = 0; i < count; i++)
+        json_free(made[i]);
+    free(made);
+    return result;
+}
+
+/* ---- volumes ---- */
+
+struct volume_create_options {
+    const char *driver;
+    struct strv labels, options;
+};
+
+static const struct option_row volume_create_rows[] = {
+    { 'd', "driver", OPTION_TEXT, offsetof(struct volume_create_options, driver), "Driver" },
+    { 0, "label", OPTION_LIST, offsetof(struct volume_create_options, labels), "Set a label" },
+    { 'o', "opt", OPTION_LIST, offsetof(struct volume_create_options, options),
+      "Option of the driver" },
+    {},
+};
+
+static int volume_create(struct cli *cli, const void *parsed, const struct strv *arguments,
+                         struct error *err)
+{
+    const struct volume_create_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(str_done) struct str body = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+    struct json_writer w = { .out = &body };
+
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Name", arguments->count ? arguments->items[0] : "");
+    json_add_text(&w, "Driver", options->driver ? options->driver : "local");
+    add_pairs(&w, "DriverOpts", &options->options);
+    add_pairs(&w, "Labels", &options->labels);
+    json_end_dict(&w);
+    client_path_begin(&path, "/volumes/create");
+    if (client_call(cli->client, "POST", &path, str_text(&body), &answer, err) < 0)
+        return -1;
+    puts(json_text(json_get(answer, "Name")));
+    return 0;
+}
+
+static const struct format_column volume_columns[] = { { "Driver", "DRIVER" },
+                                                       { "Name", "VOLUME NAME" },
+                                                       { "Scope", "SCOPE" },
+                                                       { "Mountpoint", "MOUNTPOINT" },
+                                                       { "Labels", "LABELS" },
+                                                       { "Links", "LINKS" },
+                                                       { "Size", "SIZE" },
+                                                       { "Availability", "AVAILABILITY" },
+                                                       { "Group", "GROUP" },
+                                                       { "Status", "STATUS" },
+                                                       {} };
+
+static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                     struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+
+    client_path_begin(&path, "/volumes");
+    if (filter_query_add(&path, &options->filters, err) < 0 ||
+        client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
+        return -1;
+    const struct json *list = json_get(answer, "Volumes");
+    size_t count = json_count(list);
+    struct json **made = xcalloc(count + 1, sizeof(*made));
+    for (size_t i = 0; i < count; i++) {
+        const struct json *volume = json_at(list, i);
+        CLEANUP(free) char *labels = format_labels(json_get(volume, "Labels"));
+        struct row row;
+
+        row_begin(&row);
+        row_add(&row, "Availability", "N/A");
+        row_add(&row, "Driver", json_text(json_get(volume, "Driver")));
+        row_add(&row, "Group", "N/A");
+        row_add(&row, "Labels", labels);
+        row_add(&row, "Links", "N/A");
+        row_add(&row, "Mountpoint", json_text(json_get(volume, "Mountpoint")));
+        row_add(&row, "Name", json_text(json_get(volume, "Name")));
+        row_add(&row, "Scope", json_text(json_get(volume, "Scope")));
+        row_add(&row, "Size", "N/A");
+        row_add(&row, "Status", "N/A");
+        made[i] = row_finish(&row);
+    }
+    return print_list(options, "{{.Name}}", "Driver Name", "volumesFormat", volume_columns, made,
+                      count, err);
+}
+
+struct force_options {
+    bool force;
+};
+
+static const struct option_row force_rows[] = {
+    { 'f', "force", OPTION_BOOL, offsetof(struct force_options, force),
+      "What is missing is no error" },
+    {},
+};
+
+static int volume_rm_one(struct cli *cli, const char *name, const void *parsed, struct error *err)
+{
+    const struct force_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/volumes");
+    client_path_segment(&path, name);
+    client_path_query(&path, "force", options->force ? "1" : NULL);
+    return client_call(cli->client, "DELETE", &path, NULL, NULL, err);
+}
+
+static int volume_rm(struct cli *cli, const void *options, const struct strv *arguments,
+                     struct error *err)
+{
+    return cli_each(cli, arguments, volume_rm_one, options, err);
+}
+
+/* ---- networks ---- */
+
+struct network_create_options {
+    bool internal, attachable, ipv6;
+    const char *driver;
+    struct strv labels, options, subnets, gateways, ranges;
+};
+
+/* clang-format off */
+static const struct option_row network_create_rows[] = {
+    { 0,   "attachable", OPTION_BOOL, offsetof(struct network_create_options, attachable), "Containers may join by hand" },
+    { 0,   "aux-address", OPTION_UNSUPPORTED, 0, NULL },
+    { 'd', "driver",     OPTION_TEXT, offsetof(struct network_create_options, driver),     "Driver" },
+    { 0,   "gateway",    OPTION_LIST, offsetof(struct network_create_options, gateways),   "Gateway of a subnet" },
+    { 0,   "internal",   OPTION_BOOL, offsetof(struct network_create_options, internal),   "No way outside" },
+    { 0,   "ip-range",   OPTION_LIST, offsetof(struct network_create_options, ranges),     "Part of a subnet to take addresses from" },
+    { 0,   "ipv6",       OPTION_BOOL, offsetof(struct network_create_options, ipv6),       "With IPv6" },
+    { 0,   "label",      OPTION_LIST, offsetof(struct network_create_options, labels),     "Set a label" },
+    { 'o', "opt",        OPTION_LIST, offsetof(struct network_create_options, options),    "Option of the driver" },
+    { 0,   "subnet",     OPTION_LIST, offsetof(struct network_create_options, subnets),    "Subnet (10.1.0.0/16)" },
+    {},
+};
+/* clang-format on */
+
+static int network_create(struct cli *cli, const void *parsed, const struct strv *arguments,
+                          struct error *err)
+{
+    const struct network_create_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(str_done) struct str body = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+    struct json_writer w = { .out = &body };
+
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Name", arguments->items[0]);
+    json_add_text(&w, "Driver", options->driver ? options->driver : "bridge");
+    json_add_bool(&w, "Internal", options->internal);
+    json_add_bool(&w, "Attachable", options->attachable);
+    json_add_bool(&w, "EnableIPv6", options->ipv6);
+    json_begin_dict(&w, "IPAM");
+    json_add_text(&w, "Driver", "default");
+    json_begin_list(&w, "Config");
+    for (size_t i = 0; i < options->subnets.count; i++) {
+        json_begin_dict(&w, NULL);
+        json_add_text(&w, "Subnet", options->subnets.items[i]);
+        if (i < options->gateways.count)
+            json_add_text(&w, "Gateway", options->gateways.items[i]);
+        if (i < options->ranges.count)
+            json_add_text(&w, "IPRange", options->ranges.items[i]);
+        json_end_dict(&w);
+    }
+    json_end_list(&w);
+    json_end_dict(&w);
+    add_pairs(&w, "Options", &options->options);
+    add_pairs(&w, "Labels", &options->labels);
+    json_end_dict(&w);
+    client_path_begin(&path, "/networks/create");
+    if (client_call(cli->client, "POST", &path, str_text(&body), &answer, err) < 0)
+        return -1;
+    puts(json_text(json_get(answer, "Id")));
+    return 0;
+}
+
+static const struct format_column network_columns[] = { { "ID", "NETWORK ID" },
+                                                        { "Name", "NAME" },
+                                                        { "Driver", "DRIVER" },
+                                                        { "Scope", "SCOPE" },
+                                                        { "IPv4", "IPV4" },
+                                                        { "IPv6", "IPV6" },
+                                                        { "Internal", "INTERNAL" },
+                                                        { "Labels", "LABELS" },
+                                                        { "CreatedAt", "CREATED AT" },
+                                                        {} };
+
+static int network_ls(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                      struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *list = NULL;
+
+    client_path_begin(&path, "/networks");
+    if (filter_query_add(&path, &options->filters, err) < 0 ||
+        client_call(cli->client, "GET", &path, NULL, &list, err) < 0)
+        return -1;
+    size_t count = json_count(list);
+    struct json **made = xcalloc(count + 1, sizeof(*made));
+    for (size_t i = 0; i < count; i++) {
+        const struct json *network = json_at(list, i);
+        const char *id = json_text(json_get(network, "Id"));
+        CLEANUP(free) char *shown = options->no_trunc ? xstrdup(id) : format_short_id(id);
+        CLEANUP(free) char *labels = format_labels(json_get(network, "Labels"));
+        struct row row;
+
+        row_begin(&row);
+        row_add(&row, "CreatedAt", json_text(json_get(network, "Created")));
+        row_add(&row, "Driver", json_text(json_get(network, "Driver")));
+        row_add(&row, "ID", shown);
+        row_add(&row, "IPv4", json_is_true(json_get(network, "EnableIPv4")) ? "true" : "false");
+        row_add(&row, "IPv6", json_is_true(json_get(network, "EnableIPv6")) ? "true" : "false");
+        row_add(&row, "Internal", json_is_true(json_get(network, "Internal")) ? "true" : "false");
+        row_add(&row, "Labels", labels);
+        row_add(&row, "Name", json_text(json_get(network, "Name")));
+        row_add(&row, "Scope", json_text(json_get(network, "Scope")));
+        made[i] = row_finish(&row);
+    }
+    return print_list(options, "{{.ID}}", "ID Name Driver Scope", "networksFormat", network_columns,
+                      made, count, err);
+}
+
+static int network_rm_one(struct cli *cli, const char *name, const void *parsed, struct error *err)
+{
+    const struct force_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/networks");
+    client_path_segment(&path, name);
+    if (client_call(cli->client, "DELETE", &path, NULL, NULL, err) < 0)
+        return options->force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
+    return 0;
+}
+
+static int network_rm(struct cli *cli, const void *options, const struct strv *arguments,
+                      struct error *err)
+{
+    return cli_each(cli, arguments, network_rm_one, options, err);
+}
+
+/* clang-format off */
+const struct command command_volume_create = {
+    .name = "create", .usage = "[OPTIONS] [VOLUME]", .summary = "Create a volume", .most = 1, .options = volume_create_rows,
+    .options_size = sizeof(struct volume_create_options), .run = volume_create,
+};
+const struct command command_volume_ls = {
+    .name = "ls", .aliases = "list", .usage = "[OPTIONS]", .summary = "List volumes", .options = list_rows,
+    .options_size = sizeof(struct list_options), .run = volume_ls,
+};
+const struct command command_volume_rm = {
+    .name = "rm", .aliases = "remove", .usage = "[OPTIONS] VOLUME [VOLUME...]", .summary = "Remove volumes", .least = 1,
+    .most = MANY_ARGUMENTS, .options = force_rows, .options_size = sizeof(struct force_options), .run = volume_rm,
+};
+const struct command command_network_create = {
+    .name = "create", .usage = "[OPTIONS] NETWORK", .summary = "Create a network", .least = 1, .most = 1,
+    .options = network_create_rows, .options_size = sizeof(struct network_create_options), .run = network_create,
+};
+const struct command command_network_ls = {
+    .name = "ls", .aliases = "list", .usage = "[OPTIONS]", .summary = "List networks", .options = list_rows,
+    .options_size = sizeof(struct list_options), .run = network_ls,
+};
+const struct command command_network_rm = {
+    .name = "rm", .aliases = "remove", .usage = "[OPTIONS] NETWORK [NETWORK...]", .summary = "Remove networks", .least = 1,
+    .most = MANY_ARGUMENTS, .options = force_rows, .options_size = sizeof(struct force_options), .run = network_rm,
+};
+/* clang-format on */

@@ -1,0 +1,263 @@
+/* version, info, events, system verify. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/filter_query.h"
+#include "cli/format.h"
+
+#include "base/banned.h"
+
+struct format_options {
+    const char *format;
+};
+
+static const struct option_row format_rows_[] = {
+    { 'f', "format", OPTION_TEXT, offsetof(struct format_options, format),
+      "json or a Go template" },
+    {},
+};
+
+static int get(struct cli *cli, const char *where, struct json **out, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "%s", where);
+    return client_call(cli->client, "GET", &path, NULL, out, err);
+}
+
+/* ---- version ---- */
+
+static void add_client(struct json_writer *w)
+{
+    struct utsname host;
+
+    uname(&host);
+    json_begin_dict(w, "Client");
+    json_add_text(w, "Version", BERTH_VERSION);
+    json_add_text(w, "ApiVersion", CLIENT_API_VERSION);
+    json_add_text(w, "Os", "linux");
+    json_add_text(w, "Arch", strcmp(host.machine, "x86_64") == 0 ? "amd64" : host.machine);
+    json_end_dict(w);
+}
+
+static void print_version(const struct json *document)
+{
+    const struct json *mine = json_get(document, "Client"), *server = json_get(document, "Server");
+
+    printf("Client: berth\n Version:     %s\n API version: %s\n OS/Arch:     %s/%s\n",
+           json_text(json_get(mine, "Version")), json_text(json_get(mine, "ApiVersion")),
+           json_text(json_get(mine, "Os")), json_text(json_get(mine, "Arch")));
+    if (json_type(server) != JSON_DICT)
+        return;
+    printf("\nServer: berth\n Engine:\n  Version:     %s\n  API version: %s (minimum version %s)\n "
+           " OS/Arch:     %s/%s\n"
+           "  Kernel:      %s\n",
+           json_text(json_get(server, "Version")), json_text(json_get(server, "ApiVersion")),
+           json_text(json_get(server, "MinAPIVersion")), json_text(json_get(server, "Os")),
+           json_text(json_get(server, "Arch")), json_text(json_get(server, "KernelVersion")));
+}
+
+static int version(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                   struct error *err)
+{
+    const struct format_options *options = parsed;
+    CLEANUP(json_free) struct json *server = NULL, *document = NULL;
+    CLEANUP(str_done) struct str text = {}, server_text = {};
+    struct json_writer w = { .out = &text };
+    int result = get(cli, "/version", &server, err);
+
+    json_begin_dict(&w, NULL);
+    add_client(&w);
+    if (result == 0) {
+        json_write(server, &server_text);
+        json_add_raw(&w, "Server", str_text(&server_text));
+    } else {
+        json_add_null(&w, "Server");
+    }
+    json_end_dict(&w);
+    struct error ignored;
+    if (json_parse(text.data, text.length, &document, &ignored) < 0)
+        return -1;
+    if (options->format)
+        return result < 0 ? -1 : format_document(options->format, document, err);
+    print_version(document);
+    return result;
+}
+
+/* ---- info ---- */
+
+static int info(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                struct error *err)
+{
+    const struct format_options *options = parsed;
+    CLEANUP(json_free) struct json *info = NULL;
+
+    if (get(cli, "/info", &info, err) < 0)
+        return -1;
+    if (options->format)
+        return format_document(options->format, info, err);
+    static const struct {
+        const char *label, *key;
+    } rows[] = { { "Containers", "Containers" },
+                 { " Running", "ContainersRunning" },
+                 { " Paused", "ContainersPaused" },
+                 { " Stopped", "ContainersStopped" },
+                 { "Images", "Images" },
+                 { "Server Version", "ServerVersion" },
+                 { "Storage Driver", "Driver" },
+                 { "Logging Driver", "LoggingDriver" },
+                 { "Cgroup Driver", "CgroupDriver" },
+                 { "Cgroup Version", "CgroupVersion" },
+                 { "Kernel Version", "KernelVersion" },
+                 { "Operating System", "OperatingSystem" },
+                 { "OSType", "OSType" },
+                 { "Architecture", "Architecture" },
+                 { "CPUs", "NCPU" },
+                 { "Total Memory", "MemTotal" },
+                 { "Name", "Name" },
+                 { "ID", "ID" },
+                 { "Root Dir", "DockerRootDir" } };
+    printf("Client: berth\n Version:    %s\n\nServer:\n", BERTH_VERSION);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct json *value = json_get(info, rows[i].key);
+        int64_t number = json_to_int64(value);
+
+        if (strcmp(rows[i].key, "MemTotal") == 0) {
+            CLEANUP(free) char *size = text_human_size_binary(number);
+
+            printf(" %s: %s\n", rows[i].label, size);
+        } else if (json_text(value)) {
+            printf(" %s: %s\n", rows[i].label, json_text(value));
+        } else if (json_type(value) == JSON_INTEGER) {
+            printf(" %s: %lld\n", rows[i].label, (long long)number);
+        }
+    }
+    const struct json *warnings = json_get(info, "Warnings");
+    for (size_t i = 0; i < json_count(warnings); i++)
+        fprintf(stderr, "%s\n", json_text(json_at(warnings, i)));
+    return 0;
+}
+
+/* ---- events ---- */
+
+struct events_options {
+    struct strv filters;
+    const char *format, *since, *until;
+};
+
+/* clang-format off */
+static const struct option_row events_rows[] = {
+    { 'f', "filter", OPTION_LIST, offsetof(struct events_options, filters), "Show only those that fit" },
+    { 0,   "format", OPTION_TEXT, offsetof(struct events_options, format),  "json or a Go template" },
+    { 0,   "since",  OPTION_TEXT, offsetof(struct events_options, since),   "From this time, or so long ago" },
+    { 0,   "until",  OPTION_TEXT, offsetof(struct events_options, until),   "Up to this time" },
+    {},
+};
+/* clang-format on */
+
+static int add_time(struct client_path *path, const char *name, const char *text, struct error *err)
+{
+    int64_t wall_ns;
+
+    if (!text)
+        return 0;
+    if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
+        return -1;
+    CLEANUP(free)
+    char *wire = xasprintf("%lld.%09lld", (long long)(wall_ns / NS_PER_S),
+                           (long long)(wall_ns % NS_PER_S));
+    client_path_query(path, name, wire);
+    return 0;
+}
+
+static void print_event(const struct json *event)
+{
+    const struct json *actor = json_get(event, "Actor"),
+                      *attributes = json_get(actor, "Attributes");
+    CLEANUP(strv_done) struct strv parts = {};
+    char when[TIME_TEXT_SIZE];
+
+    for (size_t i = 0; i < json_count(attributes); i++)
+        strv_add_format(&parts, "%s=%s", json_key_at(attributes, i),
+                        json_text(json_at(attributes, i)));
+    strv_sort(&parts);
+    CLEANUP(free) char *joined = strv_join(&parts, ", ");
+    time_format_fixed(json_to_int64(json_get(event, "timeNano")), when);
+    printf("%s %s %s %s%s%s%s\n", when, json_text(json_get(event, "Type")),
+           json_text(json_get(event, "Action")), json_text(json_get(actor, "ID")),
+           parts.count ? " (" : "", joined, parts.count ? ")" : "");
+}
+
+static int events(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                  struct error *err)
+{
+    const struct events_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    struct client_messages messages = {};
+    struct json *event = NULL;
+    int more;
+
+    client_path_begin(&path, "/events");
+    if (add_time(&path, "since", options->since, err) < 0 ||
+        add_time(&path, "until", options->until, err) < 0 ||
+        filter_query_add(&path, &options->filters, err) < 0 ||
+        client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &messages.response, err) < 0)
+        return -1;
+    while ((more = client_messages_next(&messages, &event, err)) > 0) {
+        if (options->format)
+            more = format_document(options->format, event, err);
+        else
+            print_event(event);
+        json_free(event);
+        fflush(stdout);
+        if (more < 0)
+            break;
+    }
+    client_messages_done(&messages);
+    return more;
+}
+
+/* ---- system ---- */
+
+static int verify(struct cli *cli, const void *options UNUSED, const struct strv *arguments UNUSED,
+                  struct error *err)
+{
+    CLEANUP(json_free) struct json *answer = NULL;
+
+    if (get(cli, "/system/verify", &answer, err) < 0)
+        return -1;
+    const struct json *differences = json_get(answer, "Differences");
+    for (size_t i = 0; i < json_count(differences); i++)
+        puts(json_text(json_at(differences, i)));
+    if (json_count(differences)) {
+        cli->exit_code = 1;
+        fprintf(stderr, "%zu differences between record, kernel and disk\n",
+                json_count(differences));
+    } else {
+        puts("record, kernel and disk agree");
+    }
+    return 0;
+}
+
+/* clang-format off */
+const struct command command_version = {
+    .name = "version", .usage = "[OPTIONS]", .summary = "Show versions", .options = format_rows_,
+    .options_size = sizeof(struct format_options), .run = version,
+};
+const struct command command_info = {
+    .name = "info", .usage = "[OPTIONS]", .summary = "Show what the engine says of itself", .options = format_rows_,
+    .options_size = sizeof(struct format_options), .run = info,
+};
+const struct command command_events = {
+    .name = "events", .usage = "[OPTIONS]", .summary = "Show what happens, as it happens", .options = events_rows,
+    .options_size = sizeof(struct events_options), .run = events,
+};
+const struct command command_verify = {
+    .name = "verify", .usage = "", .summary = "Compare the record with the kernel and the disk", .run = verify,
+};
+/* clang-format on */

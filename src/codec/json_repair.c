@@ -148,7 +148,7 @@ static int scan_text(struct scanner *scanner)
 
         scanner->at += utf8_decode((const char *)scanner->at, (size_t)(scanner->end - scanner->at),
                                    &code);
-        str_add_bytes(scanner->out, character, utf8_encode(code, character));
+        str_add_bytes(scanner->out, character, utf8_put(code, character));
     }
     scanner->at++;
     str_add_char(scanner->out, '"');

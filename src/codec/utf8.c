@@ -51,7 +51,7 @@ size_t utf8_decode(const char *text, size_t size, uint32_t *out_code)
     return lead->size;
 }
 
-size_t utf8_encode(uint32_t code, char *out)
+size_t utf8_put(uint32_t code, char *out)
 {
     if (code < 0x80) {
         out[0] = (char)code;

@@ -13,7 +13,7 @@
 size_t utf8_decode(const char *text, size_t size, uint32_t *out_code);
 
 /* Writes a character (at most 4 bytes, no NUL) and returns its size. */
-size_t utf8_encode(uint32_t code, char *out);
+size_t utf8_put(uint32_t code, char *out);
 
 /* How many bytes are broken. */
 size_t utf8_count_broken(const char *text, size_t size);

@@ -15,7 +15,7 @@ struct buf {
 
 static inline const uint8_t *buf_bytes(const struct buf *buf)
 {
-    return buf->memory + buf->start;
+    return buf->start ? buf->memory + buf->start : buf->memory; /* NULL + 0 is undefined */
 }
 
 void buf_add(struct buf *buf, const void *bytes, size_t size);

@@ -126,6 +126,9 @@ static void activate(struct visitor *visitor)
 
 static void receive_from(struct visitor *visitor)
 {
+    /* Parking happens under this lock: what the worker wrote before is seen after it. */
+    mutex_lock(&visitor->server->lock);
+    mutex_unlock(&visitor->server->lock);
     switch (visitor_receive(visitor)) {
     case HEAD_PARTIAL:
         visitor_park(visitor);

@@ -413,8 +413,6 @@ static const struct http_limits tight = { .header_size = 200,
                                           .header_timeout_ms = 50,
                                           .body_stall_ms = 50,
                                           .write_stall_ms = 50,
-                                          .connection_count = 3,
-                                          .uid_connection_count = 2,
                                           .drain_size = 10 };
 
 static void start_tight_server(void)
@@ -469,30 +467,38 @@ Test(http_limits, leave_idle_connections_alone)
     hear(fd, "\r\n\r\n/b", &answer);
 }
 
-Test(http_limits, count_connections_of_a_user)
+/* Whether one more connection is let in; what it is told otherwise. */
+static bool is_let_in(struct http_server *counting, struct str *out)
 {
-    CLEANUP(str_done) struct str refusal = {}, answer = {};
-    int first = visit(server), second = visit(server), fds[2];
+    int fds[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    cr_expect_eq(http_server_adopt(server, fds[1], NULL), -1);
-    hear_all(fds[0], &refusal);
-    cr_expect_eq(strncmp(str_text(&refusal), "HTTP/1.1 503 ", 13), 0);
+    int result = http_server_adopt(counting, fds[1], NULL);
+    if (result < 0)
+        hear_all(fds[0], out);
     close(fds[0]);
+    return result == 0;
+}
 
-    shutdown(first, SHUT_WR); /* the place is free once the server has closed */
-    hear_all(first, &answer);
-    close(first);
-    for (int i = 0;; i++) { /* ... and has counted it */
-        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        int result = http_server_adopt(server, fds[1], NULL);
-        close(fds[0]);
-        if (result == 0)
-            break;
-        cr_assert_lt(i, 5000);
-        usleep(1000);
+static const struct http_limits counted[] = { { .connection_count = 2 },
+                                              { .uid_connection_count = 2 } };
+
+Test(http_limits, count_connections)
+{
+    for (size_t i = 0; i < COUNT(counted); i++) {
+        struct http_server *counting = http_server_new(&counted[i], handle, NULL);
+        CLEANUP(str_done) struct str refusal = {}, ignored = {};
+        CLEANUP(close) int first = visit(counting);
+        CLEANUP(close) int second UNUSED = visit(counting);
+
+        cr_expect_not(is_let_in(counting, &refusal));
+        cr_expect_eq(strncmp(str_text(&refusal), "HTTP/1.1 503 ", 13), 0);
+        shutdown(first, SHUT_WR);
+        hear_all(first, &ignored);
+        while (!is_let_in(counting, &ignored)) /* the suite's time limit ends this */
+            usleep(1000);
+        http_server_stop(counting, 5000);
     }
-    close(second);
 }
 
 static void write_much(struct http_exchange *exchange, void *data UNUSED)
@@ -592,7 +598,6 @@ Test(http_server, cancels_when_the_client_has_gone_over_tcp)
 Test(http_server, does_not_take_half_closing_for_going)
 {
     CLEANUP(close) int fd = visit(server);
-    CLEANUP(str_done) struct str answer = {};
 
     say(fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     shutdown(fd, SHUT_WR);

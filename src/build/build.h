@@ -27,6 +27,8 @@ struct build_run {
     const struct json_list *ulimits; /* struct ulimit */
 };
 
+struct build_options;
+
 struct build_worker {
     /* Runs it to its end. Output goes to 'output' as it comes (is_stderr tells which). The changes
      * of files that the engine mounts (/etc/hosts, resolv.conf, hostname) must not be in 'writable'
@@ -37,10 +39,18 @@ struct build_worker {
                void (*output)(void *output_data, bool is_stderr, const char *text, size_t size),
                void *output_data, int cancel_fd, int *out_exit_code, struct error *err);
     void *data;
+    /* Fetches an image that a build starts from and that is not here, or every one if the build
+     * asks to pull. NULL: images have to be here. */
+    int (*pull)(void *data, const char *reference, const struct build_options *options,
+                struct error *err);
+    /* Told when cache entries went, so that store_collect may run. NULL: nobody cares. */
+    void (*collect)(void *data);
 };
 
 struct build_options {
-    int context_fd; /* directory with the unpacked context (hostile: looked up in root only) */
+    /* Directory with the unpacked context (hostile: looked up in root only), or -1. The builder
+     * removes files from it that .dockerignore excludes. */
+    int context_fd;
     const char *dockerfile; /* path in the context; NULL: "Dockerfile" */
     const struct strv *tags;
     const struct map *arguments; /* build args; a NULL value: declared without value */
@@ -62,9 +72,9 @@ int builder_open(struct store *store, struct database *database, const char *dat
 void builder_close(struct builder *builder);
 CLEANUP_POINTER(builder_close, struct builder)
 
-/* Builds. 'out_exit_code' is that of a failed RUN (0 otherwise), for errorDetail.code. Errors
- * before the first step (parse error, unknown target…) come with *out_began false: the API then
- * answers with a status instead of a stream. */
+/* Builds; several builds may run at once. 'out_exit_code' is that of a failed RUN (0 otherwise),
+ * for errorDetail.code. Errors before the first step (parse error, unknown target…) come with
+ * *out_began false: the API then answers with a status instead of a stream. */
 int builder_build(struct builder *builder, const struct build_options *options,
                   char out_image_id[72], bool *out_began, int *out_exit_code, struct error *err);
 
@@ -76,13 +86,13 @@ int build_apply_changes(const struct strv *changes, struct container_config *con
 /* Layers that the cache keeps alive: asked by store_collect and image removal. */
 bool builder_uses_layer(struct builder *builder, const char *chain_id);
 /* Removes cache entries (all: also those in use by images). Gives what was removed and the bytes.
- */
+ * The layers themselves go when the caller runs store_collect. */
 int builder_prune(struct builder *builder, bool all, struct strv *out_ids, int64_t *out_bytes,
                   struct error *err);
 
-/* Unpacks a context archive (any compression; hostile) into an empty directory, honouring nothing
- * but paths: the client applied .dockerignore; BuildKit-style clients did not, so files excluded by
- * the context's .dockerignore are left out here too. */
+/* Unpacks a context archive (any compression; hostile) into an empty directory. 'archive' is
+ * borrowed. What the context's .dockerignore excludes is left out later, by builder_build, which
+ * knows the Dockerfile: clients of the classic builder applied it before, others did not. */
 int build_context_unpack(struct stream *archive, int directory_fd, struct error *err);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* What one expansion may grow to: "ENV A=$A$A" doubles with each line. */
 #define EXPAND_SIZE_LIMIT  ((size_t)1 << 20)
-#define EXPAND_DEPTH_LIMIT 100
+#define EXPAND_DEPTH_LIMIT 50
 
 enum expand_flags {
     EXPAND_RAW_QUOTES = 1,  /* keep quotes */

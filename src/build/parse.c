@@ -274,20 +274,22 @@ int dockerfile_parse(const char *text, size_t size, const char *name, struct doc
     CLEANUP(dockerfile_done) struct dockerfile file = { .escape = '\\' };
     struct parser parser = { .at = text, .end = text + size, .file = &file };
 
+    const char *shown = name ? name : "Dockerfile";
+
     if (size == 0)
-        return error_set(err, ERROR_INVALID, "the Dockerfile (%s) cannot be empty", name);
+        return error_set(err, ERROR_INVALID, "the Dockerfile (%s) cannot be empty", shown);
     if (size > DOCKERFILE_SIZE_LIMIT)
-        return error_set(err, ERROR_INVALID, "the Dockerfile (%s) is larger than %zu bytes", name,
+        return error_set(err, ERROR_INVALID, "the Dockerfile (%s) is larger than %zu bytes", shown,
                          DOCKERFILE_SIZE_LIMIT);
     if (memchr(text, 0, size))
-        return error_set(err, ERROR_INVALID, "failed to parse %s: it has a NUL byte", name);
+        return error_set(err, ERROR_INVALID, "failed to parse %s: it has a NUL byte", shown);
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         parser.at += 3;
 
     int result = read_all(&parser, err);
     strv_done(&parser.directives);
     if (result < 0)
-        return error_context(err, "failed to parse %s", name);
+        return name ? error_context(err, "failed to parse %s", name) : -1;
     if (file.warnings.count > 0)
         strv_add(&file.warnings,
                  "[WARNING]: Empty continuation lines will become errors in a future release.");

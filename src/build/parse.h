@@ -19,7 +19,8 @@ void dockerfile_done(struct dockerfile *dockerfile);
 CLEANUP_VALUE(dockerfile_done, struct dockerfile)
 
 /* Splits the text into instructions, 'name' being the file's name in error texts. INVALID: "failed
- * to parse <name>: …". What the instructions mean is not looked at: that is instruction_check's. */
+ * to parse <name>: …" (NULL: the bare reason). What the instructions mean is not looked at: that is
+ * instruction_check's. */
 int dockerfile_parse(const char *text, size_t size, const char *name, struct dockerfile *out,
                      struct error *err);
 

@@ -1,0 +1,136 @@
+/* Build arguments. */
+#include "build/args.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "spec/image.h"
+
+#include "base/banned.h"
+
+/* Usable without an ARG; they leave no trace in the history or the cache. */
+static const char *const proxies[] = {
+    "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
+    "ftp_proxy",  "NO_PROXY",   "no_proxy",    "ALL_PROXY",   "all_proxy",
+};
+
+static bool is_proxy(const char *name)
+{
+    for (size_t i = 0; i < COUNT(proxies); i++)
+        if (strcmp(proxies[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void declare(struct map *map, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    CLEANUP(free) char *name = xstrndup(text, equals ? (size_t)(equals - text) : strlen(text));
+
+    map_set(map, name, equals ? xstrdup(equals + 1) : NULL);
+}
+
+void build_args_init(struct build_args *args, const struct map *given)
+{
+    static const char *const prefixes[] = { "TARGET", "BUILD" };
+    const char *architecture = image_native_architecture();
+
+    *args = (struct build_args){ .given = given };
+    map_init_empty(&args->global, free);
+    map_init_empty(&args->declared, free);
+    for (size_t i = 0; i < COUNT(prefixes); i++) {
+        const struct {
+            const char *name;
+            char *value;
+        } platform[] = {
+            { "PLATFORM", xasprintf("linux/%s", architecture) },
+            { "OS", xstrdup("linux") },
+            { "ARCH", xstrdup(architecture) },
+            { "VARIANT", xstrdup("") },
+        };
+
+        for (size_t k = 0; k < COUNT(platform); k++) {
+            CLEANUP(free) char *name = xasprintf("%s%s", prefixes[i], platform[k].name);
+
+            map_set(&args->global, name, platform[k].value);
+        }
+    }
+}
+
+void build_args_begin_stage(struct build_args *out, const struct build_args *args)
+{
+    *out = (struct build_args){ .given = args->given };
+    map_init_empty(&out->global, free);
+    map_init_empty(&out->declared, free);
+    MAP_EACH (&args->global, entry)
+        map_set(&out->global, entry->key, xstrdup(entry->value));
+}
+
+void build_args_done(struct build_args *args)
+{
+    map_done(&args->global);
+    map_done(&args->declared);
+}
+
+void build_args_declare(struct build_args *args, const char *text)
+{
+    declare(&args->declared, text);
+}
+
+void build_args_declare_global(struct build_args *args, const char *text)
+{
+    declare(&args->global, text);
+}
+
+/* What was given counts first, then the default, then (without one) the global of that name. */
+static const char *value_of(const struct build_args *args, const struct map *declared,
+                            const char *name)
+{
+    const char *value = args->given ? map_get(args->given, name) : NULL;
+
+    if (!value)
+        value = map_get(declared, name);
+    return value ? value : map_get(&args->global, name);
+}
+
+void build_args_globals(const struct build_args *args, struct strv *out)
+{
+    MAP_EACH (&args->global, entry) {
+        const char *value = value_of(args, &args->global, entry->key);
+
+        if (value)
+            strv_env_set(out, entry->key, value);
+    }
+}
+
+void build_args_visible(const struct build_args *args, const struct strv *environment,
+                        bool only_declared, struct strv *out)
+{
+    MAP_EACH (&args->declared, entry) {
+        const char *value = value_of(args, &args->declared, entry->key);
+
+        if (value && !strv_env_get(environment, entry->key))
+            strv_env_set(out, entry->key, value);
+    }
+    for (size_t i = 0; args->given && !only_declared && i < COUNT(proxies); i++) {
+        const char *value = map_get(args->given, proxies[i]);
+
+        if (value && !strv_env_get(environment, proxies[i]))
+            strv_env_set(out, proxies[i], value);
+    }
+    strv_sort(out);
+}
+
+void build_args_unused(const struct build_args *args, const struct strv *declared_names,
+                       struct strv *out)
+{
+    if (!args->given)
+        return;
+    MAP_EACH (args->given, entry)
+        if (!is_proxy(entry->key) && !text_starts(entry->key, "BUILDKIT_") &&
+            strcmp(entry->key, "SOURCE_DATE_EPOCH") != 0 && !map_has(&args->global, entry->key) &&
+            !strv_contains(declared_names, entry->key))
+            strv_add(out, entry->key);
+    strv_sort(out);
+}

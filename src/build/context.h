@@ -1,0 +1,19 @@
+/* The context of a build: a directory of somebody else's files. */
+#ifndef BERTH_BUILD_CONTEXT_H
+#define BERTH_BUILD_CONTEXT_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#define DOCKERIGNORE_SIZE_LIMIT ((size_t)1 << 20)
+
+/* Reads the Dockerfile 'path' (NULL: "Dockerfile", or "dockerfile" if that is there instead) and
+ * gives the name it was found under. INTERNAL "Cannot locate specified Dockerfile: x". */
+int context_read_dockerfile(int context_fd, const char *path, struct str *out, char **out_name,
+                            struct error *err);
+
+/* Removes what <dockerfile>.dockerignore, or else .dockerignore, excludes. Both files may exclude
+ * themselves and the Dockerfile, which therefore has to be read before. */
+int context_apply_ignore(int context_fd, const char *dockerfile_path, struct error *err);
+
+#endif

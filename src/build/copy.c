@@ -1,0 +1,379 @@
+/* Copying a tree into an image. Below the first level nothing is looked up by path: each entry is
+ * reached from the descriptor of the directory it is in, links not followed. */
+#include "build/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "build/owner.h"
+#include "build/unpack.h"
+#include "linux/path.h"
+
+#include "base/banned.h"
+
+#define BLOCK_SIZE           ((size_t)128 * 1024)
+#define ATTRIBUTE_SIZE_LIMIT ((size_t)64 * 1024)
+#define LINK_SIZE_LIMIT      4096
+#define LINK_COUNT_LIMIT     40
+
+static mode_t wanted_mode(const struct copy *copy, mode_t mode)
+{
+    return copy->mode_change ? mode_apply(copy->mode_change, mode) : mode & 07777;
+}
+
+static void copy_attributes(int from_fd, int to_fd)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    CLEANUP(free) char *value = NULL;
+
+    attribute_names(from_fd, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        if (!value)
+            value = xmalloc(ATTRIBUTE_SIZE_LIMIT);
+
+        ssize_t size = fgetxattr(from_fd, names.items[i], value, ATTRIBUTE_SIZE_LIMIT);
+        /* A target that cannot have attributes does without them, as with every archiver. */
+        if (size >= 0)
+            (void)!fsetxattr(to_fd, names.items[i], value, (size_t)size, 0);
+    }
+}
+
+/* In this order: a change of owner drops setuid bits and capabilities. */
+static int set_metadata(const struct copy *copy, int from_fd, const struct stat *info, int to_fd,
+                        struct error *err)
+{
+    const struct timespec times[2] = { info->st_atim, info->st_mtim };
+
+    if (fchown(to_fd, copy->uid, copy->gid) < 0)
+        return error_sys(err, "change owner");
+    if (fchmod(to_fd, wanted_mode(copy, info->st_mode)) < 0)
+        return error_sys(err, "change mode");
+    copy_attributes(from_fd, to_fd);
+    if (futimens(to_fd, times) < 0)
+        return error_sys(err, "set times");
+    return 0;
+}
+
+static int copy_blocks(int from_fd, int to_fd, int cancel_fd, struct error *err)
+{
+    CLEANUP(free) void *block = xmalloc(BLOCK_SIZE);
+    ssize_t count;
+
+    while ((count = fd_read_full(from_fd, block, BLOCK_SIZE, err)) > 0)
+        if (fd_write_all(to_fd, block, (size_t)count, err) < 0 ||
+            check_cancelled(cancel_fd, err) < 0)
+            return -1;
+    return count < 0 ? -1 : 0;
+}
+
+static int copy_content(const struct copy *copy, int from_fd, int to_fd, struct error *err)
+{
+    ssize_t count;
+
+    do {
+        count = copy_file_range(from_fd, NULL, to_fd, NULL, (size_t)16 << 20, 0);
+        if (count > 0 && check_cancelled(copy->cancel_fd, err) < 0)
+            return -1;
+    } while (count > 0 || (count < 0 && errno == EINTR));
+    /* Some file systems claim the end of the file, or refuse: whatever is left goes by hand. */
+    return copy_blocks(from_fd, to_fd, copy->cancel_fd, err);
+}
+
+/* Makes room for something that is no directory. */
+static int remove_old(int parent_fd, const char *name, struct error *err)
+{
+    if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno == EISDIR)
+        return error_set(err, ERROR_INVALID, "cannot replace the directory %s with a file", name);
+    return error_sys(err, "remove %s", name);
+}
+
+static int copy_file(const struct copy *copy, int from_fd, const struct stat *info, int parent_fd,
+                     const char *name, struct error *err)
+{
+    CLEANUP(close) int to_fd = -1;
+
+    to_fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (to_fd < 0)
+        return error_sys(err, "create %s", name);
+    if (copy_content(copy, from_fd, to_fd, err) < 0)
+        return error_context(err, "copy %s", name);
+    return set_metadata(copy, from_fd, info, to_fd, err);
+}
+
+static int copy_link(const struct copy *copy, int from_parent_fd, const char *from_name,
+                     const struct stat *info, int parent_fd, const char *name, struct error *err)
+{
+    const struct timespec times[2] = { info->st_atim, info->st_mtim };
+    CLEANUP(free) char *target = xcalloc(1, LINK_SIZE_LIMIT + 1);
+
+    if (readlinkat(from_parent_fd, from_name, target, LINK_SIZE_LIMIT) < 0)
+        return error_sys(err, "read link %s", from_name);
+    if (symlinkat(target, parent_fd, name) < 0)
+        return error_sys(err, "create link %s", name);
+    if (fchownat(parent_fd, name, copy->uid, copy->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "link %s", name);
+    return 0;
+}
+
+/* A device or a named pipe. */
+static int copy_node(const struct copy *copy, const struct stat *info, int parent_fd,
+                     const char *name, struct error *err)
+{
+    const struct timespec times[2] = { info->st_atim, info->st_mtim };
+
+    if (mknodat(parent_fd, name, (info->st_mode & (mode_t)S_IFMT) | 0600, info->st_rdev) < 0 ||
+        fchownat(parent_fd, name, copy->uid, copy->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchmodat(parent_fd, name, wanted_mode(copy, info->st_mode), 0) < 0 ||
+        utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "create node %s", name);
+    return 0;
+}
+
+/* A directory to copy into, made if it is missing. */
+static int open_directory(int parent_fd, const char *name, struct error *err)
+{
+    struct stat info;
+    int fd;
+
+    if (mkdirat(parent_fd, name, 0755) < 0 && errno != EEXIST)
+        return error_sys(err, "create directory %s", name);
+    if (fstatat(parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(info.st_mode))
+        return error_set(err, ERROR_INVALID, "cannot copy to non-directory: %s", name);
+    fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? error_sys(err, "open directory %s", name) : fd;
+}
+
+static int copy_children(const struct copy *copy, int from_fd, int to_fd, int depth,
+                         struct error *err);
+
+static int copy_directory(const struct copy *copy, int from_fd, const struct stat *info,
+                          int parent_fd, const char *name, int depth, struct error *err)
+{
+    CLEANUP(close) int to_fd = open_directory(parent_fd, name, err);
+
+    if (to_fd < 0 || copy_children(copy, from_fd, to_fd, depth + 1, err) < 0)
+        return -1;
+    return set_metadata(copy, from_fd, info, to_fd, err);
+}
+
+static int copy_entry(const struct copy *copy, int from_parent_fd, const char *name, int parent_fd,
+                      int depth, struct error *err)
+{
+    CLEANUP(close) int from_fd = -1;
+    struct stat info;
+
+    if (fstatat(from_parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "stat %s", name);
+    if (S_ISSOCK(info.st_mode))
+        return 0;
+    if (!S_ISDIR(info.st_mode) && remove_old(parent_fd, name, err) < 0)
+        return -1;
+    if (S_ISLNK(info.st_mode))
+        return copy_link(copy, from_parent_fd, name, &info, parent_fd, name, err);
+    if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
+        return copy_node(copy, &info, parent_fd, name, err);
+
+    from_fd = openat(from_parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (from_fd < 0)
+        return error_sys(err, "open %s", name);
+    return S_ISDIR(info.st_mode) ? copy_directory(copy, from_fd, &info, parent_fd, name, depth, err)
+                                 : copy_file(copy, from_fd, &info, parent_fd, name, err);
+}
+
+static int copy_children(const struct copy *copy, int from_fd, int to_fd, int depth,
+                         struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    if (depth >= SOURCE_DEPTH_LIMIT)
+        return error_set(err, ERROR_INVALID, "directories are nested too deeply");
+    if (directory_names(from_fd, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.count; i++)
+        if (check_cancelled(copy->cancel_fd, err) < 0 ||
+            copy_entry(copy, from_fd, names.items[i], to_fd, depth, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- the first level: paths ---- */
+
+/* One directory of a path; 0755 and the owner only if it is new. */
+static int make_one(const struct copy *copy, const char *path, struct error *err)
+{
+    struct error missing = {};
+    int fd = path_open(copy->target_root_fd, path, O_RDONLY | O_DIRECTORY, 0, &missing);
+
+    if (fd >= 0)
+        return fd;
+    fd = path_open(copy->target_root_fd, path, O_PATH, 0, NULL);
+    if (fd >= 0) {
+        close(fd);
+        return error_set(err, ERROR_INVALID, "cannot copy to non-directory: %s", path);
+    }
+    fd = path_make_dir(copy->target_root_fd, path, 0755, err);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    fd = path_open(copy->target_root_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
+    if (fd >= 0 && (fchown(fd, copy->uid, copy->gid) < 0 || fchmod(fd, 0755) < 0)) {
+        error_sys(err, "create %s", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int copy_make_directory(const struct copy *copy, const char *path, struct error *err)
+{
+    CLEANUP(free) char *part = xstrdup(path);
+    int fd = path_open(copy->target_root_fd, path, O_RDONLY | O_DIRECTORY, 0, NULL);
+
+    if (fd >= 0)
+        return fd;
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        fd = make_one(copy, part, err);
+        if (fd < 0)
+            return -1;
+        close(fd);
+        *slash = '/';
+    }
+    return make_one(copy, path, err);
+}
+
+/* Is there a directory, links followed? */
+static bool is_directory_there(const struct copy *copy, const char *path)
+{
+    int fd = path_open(copy->target_root_fd, path, O_PATH | O_DIRECTORY, 0, NULL);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The directory and the name in it that 'path' stands for, links at its end followed, also those
+ * that lead nowhere yet. */
+static int open_target(const struct copy *copy, const char *path, char **out_name,
+                       struct error *err)
+{
+    CLEANUP(free) char *current = xstrdup(path);
+    CLEANUP(free) char *target = xcalloc(1, LINK_SIZE_LIMIT + 1);
+
+    for (int i = 0; i < LINK_COUNT_LIMIT; i++) {
+        const char *name = path_base(current);
+        CLEANUP(free) char *parent = xstrndup(current, (size_t)(name - current));
+        int fd = copy_make_directory(copy, *parent ? parent : "/", err);
+
+        if (fd < 0)
+            return -1;
+
+        ssize_t size = readlinkat(fd, name, target, LINK_SIZE_LIMIT);
+        if (size < 0) {
+            *out_name = xstrdup(name);
+            return fd;
+        }
+        close(fd);
+        target[size] = 0;
+
+        char *next = target[0] == '/' ? xstrdup(target) : path_join(parent, target);
+        free(current);
+        current = next;
+    }
+    return error_set(err, ERROR_INVALID, "too many links: %s", path);
+}
+
+static int copy_top_file(const struct copy *copy, const struct source *source,
+                         const struct stat *info, const char *target_path, struct error *err)
+{
+    CLEANUP(free) char *name = NULL;
+    CLEANUP(close) int parent_fd = open_target(copy, target_path, &name, err);
+    CLEANUP(close) int from_fd = -1;
+
+    if (parent_fd < 0)
+        return -1;
+    if (is_directory_there(copy, target_path))
+        return error_set(err, ERROR_INVALID, "cannot copy to directory: %s", target_path);
+    if (remove_old(parent_fd, name, err) < 0)
+        return -1;
+    if (!S_ISREG(info->st_mode))
+        return copy_node(copy, info, parent_fd, name, err);
+    from_fd = path_open(copy->source_root_fd, source->path, O_RDONLY | O_NONBLOCK, 0, err);
+    return from_fd < 0 ? -1 : copy_file(copy, from_fd, info, parent_fd, name, err);
+}
+
+/* 1: it was an archive and is unpacked; 0: it is none. */
+static int unpack_source(const struct copy *copy, const struct source *source,
+                         const char *target_path, struct error *err)
+{
+    const struct unpack_options options = {
+        .keeps_owners = true,
+        .is_owner_given = copy->is_owner_given,
+        .uid = copy->uid,
+        .gid = copy->gid,
+        .mode_change = copy->mode_change,
+        .cancel_fd = copy->cancel_fd,
+    };
+    CLEANUP(close) int fd = -1, target_fd = -1;
+
+    fd = path_open(copy->source_root_fd, source->path, O_RDONLY | O_NONBLOCK, 0, err);
+    if (fd < 0)
+        return -1;
+    if (!unpack_is_archive(fd))
+        return 0;
+    target_fd = copy_make_directory(copy, target_path, err);
+    if (target_fd < 0)
+        return -1;
+
+    CLEANUP(stream_close) struct stream *archive = stream_from_fd(fd, false);
+    return unpack_archive(archive, target_fd, &options, err) < 0 ? -1 : 1;
+}
+
+static int copy_top_directory(const struct copy *copy, const struct source *source,
+                              const char *target_path, struct error *err)
+{
+    CLEANUP(close)
+    int from_fd = path_open(copy->source_root_fd, *source->path ? source->path : ".",
+                            O_RDONLY | O_DIRECTORY, 0, err);
+    CLEANUP(close) int to_fd = -1;
+
+    if (from_fd < 0)
+        return -1;
+    to_fd = copy_make_directory(copy, target_path, err);
+    return to_fd < 0 ? -1 : copy_children(copy, from_fd, to_fd, 0, err);
+}
+
+int copy_source(const struct copy *copy, const struct source *source, const char *target_path,
+                bool is_directory, struct error *err)
+{
+    CLEANUP(close) int seen_fd = -1;
+    struct stat info;
+
+    if (source->is_directory)
+        return copy_top_directory(copy, source, target_path, err);
+    seen_fd = path_open(copy->source_root_fd, source->path, O_PATH, 0, err);
+    if (seen_fd < 0)
+        return -1;
+    if (fstat(seen_fd, &info) < 0)
+        return error_sys(err, "stat %s", source->path);
+    if (copy->unpacks && S_ISREG(info.st_mode)) {
+        int unpacked = unpack_source(copy, source, target_path, err);
+
+        if (unpacked != 0)
+            return MIN(unpacked, 0);
+    }
+    if (!is_directory && !is_directory_there(copy, target_path))
+        return copy_top_file(copy, source, &info, target_path, err);
+
+    CLEANUP(free) char *below = path_join(target_path, source->name);
+    return copy_top_file(copy, source, &info, below, err);
+}

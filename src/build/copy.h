@@ -1,0 +1,31 @@
+/* Copying files into an image: from one tree (the context, another image) into a mounted root. Both
+ * sides are somebody else's, so every look-up stays in its root. */
+#ifndef BERTH_BUILD_COPY_H
+#define BERTH_BUILD_COPY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "build/source.h"
+
+struct copy {
+    int source_root_fd, target_root_fd;
+    uid_t uid; /* of everything copied, and of directories made for it */
+    gid_t gid;
+    bool is_owner_given;     /* by --chown; otherwise unpacked archives keep their owners */
+    const char *mode_change; /* checked text of --chmod, or NULL */
+    bool unpacks;            /* ADD: archives are unpacked */
+    int cancel_fd;           /* -1: none */
+};
+
+/* Copies one source to 'target_path', an absolute path in the target root. Of a directory the
+ * contents are copied; a file lands in the target if that is a directory or 'is_directory' says it
+ * shall be. Modes, times, links and attributes are kept; hard links become files. */
+int copy_source(const struct copy *copy, const struct source *source, const char *target_path,
+                bool is_directory, struct error *err);
+
+/* Makes a directory and its missing parents (0755, owned as 'copy' says); gives a descriptor. */
+int copy_make_directory(const struct copy *copy, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,187 @@
+/* Stages. A stage needs its base and the sources of its COPY --from; both can only be stages above
+ * it, so one walk from the target upwards marks everything. */
+#include "build/graph.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "build/expand.h"
+#include "build/golang.h"
+#include "spec/image.h"
+
+#include "base/banned.h"
+
+static struct build_stage *add_stage(struct build_graph *graph, const struct instruction *from)
+{
+    graph->stages = xrealloc(graph->stages, graph->count + 1, sizeof(struct build_stage));
+
+    struct build_stage *stage = &graph->stages[graph->count++];
+    *stage = (struct build_stage){ .from = from, .steps = from + 1, .base_stage = NO_STAGE };
+    if (from->arguments.count == 3) {
+        stage->name = xstrdup(from->arguments.items[2]);
+        for (char *c = stage->name; *c; c++)
+            if (*c >= 'A' && *c <= 'Z')
+                *c |= 0x20;
+    }
+    return stage;
+}
+
+int graph_make(const struct dockerfile *file, struct build_graph *out, struct error *err)
+{
+    struct build_graph graph = {};
+    struct build_stage *stage = NULL;
+
+    for (size_t i = 0; i < file->count; i++) {
+        const struct instruction *instruction = &file->instructions[i];
+
+        if (instruction->kind->type == INSTRUCTION_FROM)
+            stage = add_stage(&graph, instruction);
+        else if (stage)
+            stage->step_count++;
+        else if (instruction->kind->type == INSTRUCTION_ARG)
+            graph.global_count++;
+        else
+            break;
+    }
+    if (!stage)
+        return error_set(err, ERROR_INVALID, "no build stage in current context");
+    *out = graph;
+    return 0;
+}
+
+void graph_done(struct build_graph *graph)
+{
+    for (size_t i = 0; i < graph->count; i++) {
+        free(graph->stages[i].name);
+        free(graph->stages[i].base);
+    }
+    free(graph->stages);
+    *graph = (struct build_graph){};
+}
+
+/* The last stage in front of 'before' with that name. */
+static size_t find_name(const struct build_graph *graph, size_t before, const char *name)
+{
+    while (before-- > 0)
+        if (graph->stages[before].name && strcasecmp(graph->stages[before].name, name) == 0)
+            return before;
+    return NO_STAGE;
+}
+
+int graph_find_target(const struct build_graph *graph, const char *target, size_t *out,
+                      struct error *err)
+{
+    CLEANUP(str_done) struct str shown = {};
+    int64_t number;
+
+    *out = graph->count - 1;
+    if (text_is_empty(target))
+        return 0;
+    *out = find_name(graph, graph->count, target);
+    if (*out == NO_STAGE && parse_int64(target, 0, (int64_t)graph->count - 1, &number, NULL) == 0)
+        *out = (size_t)number;
+    if (*out != NO_STAGE)
+        return 0;
+    go_add_quoted(&shown, target);
+    return error_set(err, ERROR_INVALID, "target stage %s could not be found", shown.data);
+}
+
+int graph_find_source(const struct build_graph *graph, size_t before, const char *name, size_t *out,
+                      struct error *err)
+{
+    int64_t number;
+
+    *out = find_name(graph, before, name);
+    if (*out != NO_STAGE || parse_int64(name, INT32_MIN, INT32_MAX, &number, NULL) < 0)
+        return 0;
+    if (number == (int64_t)before)
+        return error_set(err, ERROR_INVALID,
+                         "invalid from flag value %s: refers to current build stage", name);
+    if (number < 0 || number > (int64_t)before)
+        return error_set(err, ERROR_INVALID, "invalid from flag value %s: index out of bounds",
+                         name);
+    *out = (size_t)number;
+    return 0;
+}
+
+int graph_check_platform(const char *platform, struct error *err)
+{
+    const char *architecture = image_native_architecture();
+    CLEANUP(free) char *native = xasprintf("linux/%s", architecture);
+    size_t length = strlen(native);
+
+    if (text_is_empty(platform) || strcasecmp(platform, architecture) == 0 ||
+        strcasecmp(platform, "linux") == 0 || strcasecmp(platform, "local") == 0)
+        return 0;
+    if (strncasecmp(platform, native, length) == 0 &&
+        (platform[length] == 0 || platform[length] == '/'))
+        return 0;
+    return error_set(err, ERROR_UNSUPPORTED,
+                     "building for platform %s is not supported: this machine is %s", platform,
+                     native);
+}
+
+static int resolve_from(struct build_graph *graph, size_t index, const struct expander *expander,
+                        struct error *err)
+{
+    struct build_stage *stage = &graph->stages[index];
+    CLEANUP(str_done) struct str base = {}, platform = {};
+    const char *written = stage->from->arguments.items[0];
+    const char *flag = instruction_flag(stage->from, "platform");
+
+    if (expand_word(expander, written, &base, err) < 0)
+        return -1;
+    if (base.length == 0)
+        return error_set(err, ERROR_INVALID, "base name (%s) should not be blank", written);
+    if (flag && (expand_word(expander, flag, &platform, err) < 0 ||
+                 graph_check_platform(str_text(&platform), err) < 0))
+        return -1;
+    stage->base = str_take(&base);
+    stage->base_stage = find_name(graph, index, stage->base);
+    return 0;
+}
+
+static int mark_sources(struct build_graph *graph, size_t index, struct error *err)
+{
+    const struct build_stage *stage = &graph->stages[index];
+
+    for (size_t i = 0; i < stage->step_count; i++) {
+        const char *name = instruction_flag(&stage->steps[i], "from");
+        size_t source;
+
+        if (!name)
+            continue;
+        if (strchr(name, '$'))
+            return error_set(err, ERROR_INVALID,
+                             "variable expansion is not supported for --from, define a new stage "
+                             "with FROM using ARG from global scope as a workaround");
+        if (graph_find_source(graph, index, name, &source, err) < 0)
+            return -1;
+        if (source != NO_STAGE)
+            graph->stages[source].is_needed = true;
+    }
+    return 0;
+}
+
+int graph_resolve(struct build_graph *graph, size_t target, const struct build_args *args,
+                  char escape, struct error *err)
+{
+    CLEANUP(strv_done) struct strv environment = {};
+    const struct expander expander = { escape, 0, &environment };
+
+    build_args_globals(args, &environment);
+    graph->stages[target].is_needed = true;
+    for (size_t i = target + 1; i-- > 0;) {
+        struct build_stage *stage = &graph->stages[i];
+
+        if (!stage->is_needed)
+            continue;
+        if (resolve_from(graph, i, &expander, err) < 0 || mark_sources(graph, i, err) < 0)
+            return -1;
+        if (stage->base_stage != NO_STAGE)
+            graph->stages[stage->base_stage].is_needed = true;
+    }
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* One stage while it is built: the image as it is so far. */
+#ifndef BERTH_BUILD_STAGE_H
+#define BERTH_BUILD_STAGE_H
+
+#include <stdbool.h>
+
+#include "build/args.h"
+#include "build/cache.h"
+#include "spec/image.h"
+#include "store/store.h"
+
+struct stage {
+    struct image_config image;       /* changed by instructions; its history by stage_commit */
+    char image_id[DIGEST_TEXT_SIZE]; /* of what was committed last, "" for scratch */
+    char chain_id[DIGEST_TEXT_SIZE]; /* top layer, "" if there are none */
+    char base_id[DIGEST_TEXT_SIZE];  /* image of the store that the stage stands on, "" if none */
+    char *author;                    /* given in this stage */
+    bool is_cmd_set;                 /* CMD was given in this stage */
+    bool is_changed;                 /* something was committed: image_id is not base_id */
+    struct build_args args;
+    struct strv triggers; /* ONBUILD of the base */
+};
+
+/* Starts on nothing, on an image of the store, or on another stage. */
+void stage_begin_scratch(struct stage *stage, const struct build_args *args);
+void stage_begin_image(struct stage *stage, const struct build_args *args,
+                       const struct image *image);
+void stage_begin_stage(struct stage *stage, const struct build_args *args,
+                       const struct stage *base);
+void stage_done(struct stage *stage);
+
+/* NAME=value as expansions see it: the environment of the image, then the build arguments. */
+void stage_environment(const struct stage *stage, struct strv *out);
+
+/* "/bin/sh -c #(nop) " and the comment, as the history says for what runs nothing. */
+char *stage_comment(const struct stage *stage, const char *comment);
+
+/* Ends a step: adds it to the history ('layer' NULL: no files changed), and gives the image its new
+ * id. The configuration is added to 'out' as JSON. */
+void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
+                  struct cache_entry *out);
+
+/* Makes the image what a cached step had left. */
+int stage_restore(struct stage *stage, const struct cache_entry *entry, struct error *err);
+
+#endif

@@ -1,0 +1,260 @@
+/* Steps: probe the cache, and if it does not know, do it. */
+#include "build/step.h"
+
+#include <dirent.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "build/config.h"
+#include "build/copy.h"
+
+#include "base/banned.h"
+
+/* Digests of a tar without entries: the end of an archive, and the end filled up to a record. */
+#define EMPTY_TAR_DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define EMPTY_RECORD_DIGEST                                                                        \
+    "sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652"
+
+int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err)
+{
+    CLEANUP(cache_entry_done) struct cache_entry entry = {};
+    struct layer layer;
+    int found;
+
+    if (job->options->no_cache)
+        return 0;
+    found = cache_find(job->builder->database, key, &entry, err);
+    if (found <= 0)
+        return found;
+    if (*entry.chain_id && store_layer_get(job->builder->store, entry.chain_id, &layer, NULL) < 0)
+        return 0;
+    if (stage_restore(stage, &entry, err) < 0)
+        return -1;
+    job_hold(job, stage->chain_id);
+    strv_add(&job->used_keys, key);
+    output_cached(&job->output);
+    return 1;
+}
+
+int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
+                const struct layer *layer, struct error *err)
+{
+    CLEANUP(cache_entry_done) struct cache_entry entry = {};
+
+    stage_commit(stage, created_by, layer, &entry);
+    job->has_new_entries = true;
+    return cache_put(job->builder->database, key, &entry, created_by, layer ? layer->size_bytes : 0,
+                     err);
+}
+
+static bool is_empty_directory(const char *path)
+{
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    size_t count = 0;
+
+    if (!directory)
+        return false;
+    while (count == 0 && (entry = readdir(directory)))
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(directory);
+    return count == 0;
+}
+
+int step_make_layer(struct job *job, struct stage *stage, struct writable *writable,
+                    struct layer *out, struct error *err)
+{
+    struct store *store = job->builder->store;
+
+    /* With overlayfs the directory holds the changes only; otherwise it is a whole copy. */
+    if (strcmp(store_driver(store), "overlay2") == 0 && is_empty_directory(writable->diff_path))
+        return store_writable_remove(store, writable, err);
+    if (store_layer_commit(store, stage->chain_id, writable, out, err) < 0)
+        return -1;
+    if (strcmp(out->diff_id, EMPTY_TAR_DIGEST) == 0 ||
+        strcmp(out->diff_id, EMPTY_RECORD_DIGEST) == 0)
+        return 0;
+    job_hold(job, out->chain_id);
+    return 1;
+}
+
+static void begin_key(struct cache_key *key, const struct stage *stage, const char *created_by)
+{
+    cache_key_add(key, stage->image_id);
+    cache_key_add(key, created_by);
+}
+
+/* The key of a step that is wholly told by the configuration it leaves. */
+static void config_key(const struct stage *stage, const char *created_by, char out[DIGEST_SIZE])
+{
+    CLEANUP(cache_key_free) struct cache_key *key = cache_key_new();
+    CLEANUP(str_done) struct str text = {};
+
+    begin_key(key, stage, created_by);
+    json_encode(image_container_config_fields, &stage->image.config, &text);
+    cache_key_add(key, str_text(&text));
+    cache_key_finish(key, out);
+}
+
+/* No container runs for such a step, but clients are used to be told of one. */
+static void pretend_container(struct job *job)
+{
+    char id[ID_LENGTH + 1];
+
+    id_generate(id);
+    output_running(&job->output, id);
+}
+
+static void remove_container(struct job *job)
+{
+    if (job->options->remove_intermediate || job->options->force_remove)
+        output_removed(&job->output);
+}
+
+/* A step that changes no files: 'comment' is what the history says of it. */
+static int finish_config(struct job *job, struct stage *stage, const char *comment,
+                         struct error *err)
+{
+    CLEANUP(free) char *spaced = xasprintf(" %s", comment);
+    CLEANUP(free) char *created_by = stage_comment(stage, spaced);
+    char key[DIGEST_SIZE];
+
+    config_key(stage, created_by, key);
+    int found = step_probe(job, stage, key, err);
+    if (found != 0)
+        return MIN(found, 0);
+    pretend_container(job);
+    if (step_finish(job, stage, key, created_by, NULL, err) < 0)
+        return -1;
+    remove_container(job);
+    return 0;
+}
+
+static int apply(struct job *job, struct stage *stage, const struct instruction *instruction,
+                 const struct strv *arguments, struct str *out_comment, struct error *err)
+{
+    CLEANUP(config_change_done)
+    struct config_change change = {
+        .instruction = instruction,
+        .arguments = arguments,
+        .config = &stage->image.config,
+        .author = &stage->author,
+        .is_cmd_set = &stage->is_cmd_set,
+    };
+
+    if (instruction->kind->apply(&change, err) < 0)
+        return -1;
+    if (change.note.length > 0)
+        output_text(&job->output, change.note.data);
+    str_add(out_comment, str_text(&change.comment));
+    return 0;
+}
+
+static int step_config(struct job *job, struct stage *stage, const struct instruction *instruction,
+                       const struct strv *arguments, struct error *err)
+{
+    CLEANUP(str_done) struct str comment = {};
+
+    if (apply(job, stage, instruction, arguments, &comment, err) < 0)
+        return -1;
+    return finish_config(job, stage, str_text(&comment), err);
+}
+
+int step_label(struct job *job, struct stage *stage, const struct instruction *instruction,
+               struct error *err)
+{
+    return step_config(job, stage, instruction, &instruction->arguments, err);
+}
+
+static int step_arg(struct job *job, struct stage *stage, const struct strv *arguments,
+                    struct error *err)
+{
+    CLEANUP(free) char *joined = strv_join(arguments, " ");
+    CLEANUP(free) char *comment = xasprintf("ARG %s", joined);
+
+    for (size_t i = 0; i < arguments->count; i++) {
+        const char *text = arguments->items[i];
+
+        build_args_declare(&stage->args, text);
+        strv_add_take(&job->declared_args, xstrndup(text, strcspn(text, "=")));
+    }
+    return finish_config(job, stage, comment, err);
+}
+
+/* The directory of WORKDIR, if it is not there yet. */
+static int make_work_directory(struct job *job, struct stage *stage, struct layer *out,
+                               struct error *err)
+{
+    struct store *store = job->builder->store;
+    struct copy copy = { .source_root_fd = -1, .cancel_fd = -1 };
+    CLEANUP(writable_done) struct writable writable = {};
+    CLEANUP(close) int mount_fd = -1, fd = -1;
+    int result = -1;
+
+    if (store_writable_new(store, &writable, err) < 0)
+        return -1;
+    if (store_mount(store, stage->chain_id, &writable, &mount_fd, err) == 0) {
+        copy.target_root_fd = mount_fd;
+        fd = copy_make_directory(&copy, stage->image.config.working_dir, err);
+        result = fd < 0 ? -1 : 0;
+    }
+    if (fd >= 0)
+        close(TAKE_FD(fd));
+    if (mount_fd >= 0)
+        close(TAKE_FD(mount_fd));
+    if (result < 0) {
+        store_writable_remove(store, &writable, NULL);
+        return error_context(err, "mkdir %s", stage->image.config.working_dir);
+    }
+    return step_make_layer(job, stage, &writable, out, err);
+}
+
+static int step_workdir(struct job *job, struct stage *stage, const struct instruction *instruction,
+                        const struct strv *arguments, struct error *err)
+{
+    CLEANUP(str_done) struct str comment = {};
+    char key[DIGEST_SIZE];
+    struct layer layer;
+
+    if (apply(job, stage, instruction, arguments, &comment, err) < 0)
+        return -1;
+    CLEANUP(free) char *created_by = stage_comment(stage, str_text(&comment));
+    config_key(stage, created_by, key);
+
+    int found = step_probe(job, stage, key, err);
+    if (found != 0)
+        return MIN(found, 0);
+    pretend_container(job);
+    int made = make_work_directory(job, stage, &layer, err);
+    if (made < 0 || step_finish(job, stage, key, created_by, made > 0 ? &layer : NULL, err) < 0)
+        return -1;
+    remove_container(job);
+    return 0;
+}
+
+int step_carry_out(struct job *job, size_t stage_index, const struct instruction *instruction,
+                   struct error *err)
+{
+    struct stage *stage = &job->stages[stage_index];
+    CLEANUP(strv_done) struct strv environment = {}, arguments = {};
+
+    if (instruction_check_support(instruction, err) < 0)
+        return -1;
+    stage_environment(stage, &environment);
+    if (config_expand(instruction, &environment, job->file.escape, &arguments, err) < 0)
+        return -1;
+    switch (instruction->kind->type) {
+    case INSTRUCTION_ARG:
+        return step_arg(job, stage, &arguments, err);
+    case INSTRUCTION_ADD:
+    case INSTRUCTION_COPY:
+        return step_copy(job, stage_index, instruction, &arguments, &environment, err);
+    case INSTRUCTION_RUN:
+        return step_run(job, stage, instruction, err);
+    case INSTRUCTION_WORKDIR:
+        return step_workdir(job, stage, instruction, &arguments, err);
+    default:
+        return step_config(job, stage, instruction, &arguments, err);
+    }
+}

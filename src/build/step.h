@@ -1,0 +1,33 @@
+/* One instruction carried out on a stage. */
+#ifndef BERTH_BUILD_STEP_H
+#define BERTH_BUILD_STEP_H
+
+#include "build/job.h"
+
+/* Expands the instruction, and takes its result from the cache or makes it. */
+int step_carry_out(struct job *job, size_t stage_index, const struct instruction *instruction,
+                   struct error *err);
+
+/* LABEL with arguments that are final. */
+int step_label(struct job *job, struct stage *stage, const struct instruction *instruction,
+               struct error *err);
+
+/* ---- for the steps that change files ---- */
+
+/* 1: the cache knew the step, the stage is what it had left; 0: it has to be made. */
+int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err);
+
+/* Adds the step to the stage and the cache; 'layer' NULL: it changed no files. */
+int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
+                const struct layer *layer, struct error *err);
+
+/* Makes what changed in 'writable' (consumed) a layer over the stage: 1; 0 if nothing changed. */
+int step_make_layer(struct job *job, struct stage *stage, struct writable *writable,
+                    struct layer *out, struct error *err);
+
+int step_copy(struct job *job, size_t stage_index, const struct instruction *instruction,
+              const struct strv *arguments, const struct strv *environment, struct error *err);
+int step_run(struct job *job, struct stage *stage, const struct instruction *instruction,
+             struct error *err);
+
+#endif

@@ -1,0 +1,344 @@
+/* Unpacking into a directory. */
+#include "build/unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "build/owner.h"
+#include "build/source.h"
+#include "codec/compress.h"
+#include "codec/tar.h"
+#include "linux/path.h"
+
+#include "base/banned.h"
+
+/* A directory's time, set when all is in it. */
+struct late_time {
+    char *name;
+    struct timespec mtime;
+};
+
+struct unpack {
+    int directory_fd;
+    const struct unpack_options *options;
+    uint64_t size, count;
+    struct late_time *times;
+    size_t time_count;
+};
+
+static void unpack_done(struct unpack *unpack)
+{
+    for (size_t i = 0; i < unpack->time_count; i++)
+        free(unpack->times[i].name);
+    free(unpack->times);
+}
+CLEANUP_VALUE(unpack_done, struct unpack)
+
+/* ---- a stream that leaves the one behind it open ---- */
+
+struct borrowed {
+    struct stream stream;
+    struct stream *inner;
+};
+
+static ssize_t borrowed_read(struct stream *stream, void *data, size_t size, struct error *err)
+{
+    return stream_read(CONTAINER_OF(stream, struct borrowed, stream)->inner, data, size, err);
+}
+
+static void borrowed_close(struct stream *stream)
+{
+    free(CONTAINER_OF(stream, struct borrowed, stream));
+}
+
+/* A reader of the plain tar in 'archive', which stays the caller's. */
+static struct tar_reader *open_reader(struct stream *archive, struct error *err)
+{
+    const struct inflate_limits limits = { UNPACK_SIZE_LIMIT, UNPACK_RATIO_LIMIT };
+    struct borrowed *borrowed = NEW(struct borrowed);
+    enum compression detected;
+
+    borrowed->stream.read = borrowed_read;
+    borrowed->stream.close = borrowed_close;
+    borrowed->inner = archive;
+
+    struct stream *plain = stream_inflate(&borrowed->stream, limits, &detected, err);
+    return plain ? tar_reader_new(plain, err) : NULL;
+}
+
+/* ---- entries ---- */
+
+static mode_t wanted_mode(const struct unpack *unpack, const struct tar_entry *entry)
+{
+    mode_t type = entry->type == TAR_DIRECTORY ? S_IFDIR : S_IFREG;
+
+    if (!unpack->options->mode_change)
+        return entry->mode & 07777;
+    return mode_apply(unpack->options->mode_change, type | (entry->mode & 07777));
+}
+
+static int set_owner(const struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
+                     const char *name, struct error *err)
+{
+    const struct unpack_options *options = unpack->options;
+    uid_t uid = options->is_owner_given ? options->uid : (uid_t)entry->uid;
+    gid_t gid = options->is_owner_given ? options->gid : (gid_t)entry->gid;
+
+    if (!options->keeps_owners && !options->is_owner_given)
+        return 0;
+    if (!options->is_owner_given &&
+        (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 || entry->gid >= UINT32_MAX))
+        return error_set(err, ERROR_INVALID, "impossible owner of %s", entry->name);
+    if (fchownat(parent_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "change owner of %s", entry->name);
+    return 0;
+}
+
+static void set_attributes(int fd, const struct tar_entry *entry)
+{
+    for (size_t i = 0; i < entry->xattr_count; i++) {
+        const struct tar_xattr *xattr = &entry->xattrs[i];
+
+        if (strcmp(xattr->name, "security.capability") == 0 || text_starts(xattr->name, "user."))
+            (void)!fsetxattr(fd, xattr->name, xattr->value, xattr->size, 0);
+    }
+}
+
+static void set_times(const struct tar_entry *entry, int parent_fd, const char *name)
+{
+    const struct timespec mtime = { entry->mtime_s, entry->mtime_ns };
+
+    (void)utimensat(parent_fd, name, (const struct timespec[]){ mtime, mtime },
+                    AT_SYMLINK_NOFOLLOW);
+}
+
+static int make_room(int parent_fd, const char *name, struct error *err)
+{
+    if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    return tree_remove_at(parent_fd, name, err);
+}
+
+static int write_content(struct unpack *unpack, struct tar_reader *reader, int fd,
+                         const struct tar_entry *entry, struct error *err)
+{
+    const void *data;
+    size_t size;
+    int64_t offset;
+    int more;
+
+    while ((more = tar_reader_block(reader, &data, &size, &offset, err)) > 0) {
+        for (size_t done = 0; done < size;) {
+            ssize_t count = pwrite(fd, (const char *)data + done, size - done,
+                                   (off_t)(offset + (int64_t)done));
+
+            if (count < 0 && errno != EINTR)
+                return error_sys(err, "write %s", entry->name);
+            done += count > 0 ? (size_t)count : 0;
+        }
+        unpack->size += size;
+        if (unpack->size > UNPACK_SIZE_LIMIT)
+            return error_set(err, ERROR_INVALID, "the archive holds more than %llu bytes",
+                             (unsigned long long)UNPACK_SIZE_LIMIT);
+        if (check_cancelled(unpack->options->cancel_fd, err) < 0)
+            return -1;
+    }
+    return more;
+}
+
+static int make_file(struct unpack *unpack, struct tar_reader *reader,
+                     const struct tar_entry *entry, int parent_fd, const char *name,
+                     struct error *err)
+{
+    CLEANUP(close) int fd = -1;
+
+    if (entry->size < 0 || (uint64_t)entry->size > UNPACK_SIZE_LIMIT)
+        return error_set(err, ERROR_INVALID, "%s is too large", entry->name);
+    fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_sys(err, "create %s", entry->name);
+    if (write_content(unpack, reader, fd, entry, err) < 0)
+        return -1;
+    if (ftruncate(fd, entry->size) < 0)
+        return error_sys(err, "size of %s", entry->name);
+    if (set_owner(unpack, entry, parent_fd, name, err) < 0)
+        return -1;
+    if (fchmod(fd, wanted_mode(unpack, entry)) < 0)
+        return error_sys(err, "mode of %s", entry->name);
+    set_attributes(fd, entry);
+    set_times(entry, parent_fd, name);
+    return 0;
+}
+
+static void remember_time(struct unpack *unpack, const struct tar_entry *entry)
+{
+    if ((unpack->time_count & (unpack->time_count - 1)) == 0)
+        unpack->times = xrealloc(unpack->times, unpack->time_count ? 2 * unpack->time_count : 1,
+                                 sizeof(struct late_time));
+    unpack->times[unpack->time_count++] = (struct late_time){ xstrdup(entry->name),
+                                                              { entry->mtime_s, entry->mtime_ns } };
+}
+
+static int make_directory(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
+                          const char *name, struct error *err)
+{
+    CLEANUP(close) int fd = -1;
+    struct stat info;
+
+    if (fstatat(parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(info.st_mode) &&
+        unlinkat(parent_fd, name, 0) < 0)
+        return error_sys(err, "replace %s", entry->name);
+    if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
+        return error_sys(err, "create directory %s", entry->name);
+    fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, "open directory %s", entry->name);
+    if (set_owner(unpack, entry, parent_fd, name, err) < 0)
+        return -1;
+    if (fchmod(fd, wanted_mode(unpack, entry)) < 0)
+        return error_sys(err, "mode of %s", entry->name);
+    set_attributes(fd, entry);
+    remember_time(unpack, entry);
+    return 0;
+}
+
+static int make_hard_link(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
+                          const char *name, struct error *err)
+{
+    const char *target_name;
+    CLEANUP(close)
+    int target_fd =
+        path_open_parent(unpack->directory_fd, entry->link_target, 0, &target_name, err);
+
+    if (target_fd < 0)
+        return error_context(err, "hard link %s", entry->name);
+    if (linkat(target_fd, target_name, parent_fd, name, 0) < 0)
+        return error_sys(err, "hard link %s", entry->name);
+    return 0;
+}
+
+static int make_node(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
+                     const char *name, struct error *err)
+{
+    mode_t type = entry->type == TAR_FIFO               ? S_IFIFO
+                  : entry->type == TAR_CHARACTER_DEVICE ? S_IFCHR
+                                                        : S_IFBLK;
+
+    if (type != S_IFIFO && unpack->options->skips_devices)
+        return 0;
+    if (mknodat(parent_fd, name, type | 0600, makedev(entry->device_major, entry->device_minor)) <
+            0 ||
+        set_owner(unpack, entry, parent_fd, name, NULL) < 0 ||
+        fchmodat(parent_fd, name, wanted_mode(unpack, entry), 0) < 0)
+        return error_sys(err, "create %s", entry->name);
+    set_times(entry, parent_fd, name);
+    return 0;
+}
+
+static int make_entry(struct unpack *unpack, struct tar_reader *reader,
+                      const struct tar_entry *entry, int parent_fd, const char *name,
+                      struct error *err)
+{
+    if (entry->type != TAR_DIRECTORY && make_room(parent_fd, name, err) < 0)
+        return -1;
+    switch (entry->type) {
+    case TAR_FILE:
+        return make_file(unpack, reader, entry, parent_fd, name, err);
+    case TAR_DIRECTORY:
+        return make_directory(unpack, entry, parent_fd, name, err);
+    case TAR_SYMLINK:
+        if (symlinkat(entry->link_target ? entry->link_target : "", parent_fd, name) < 0)
+            return error_sys(err, "create link %s", entry->name);
+        set_times(entry, parent_fd, name);
+        return set_owner(unpack, entry, parent_fd, name, err);
+    case TAR_HARDLINK:
+        return make_hard_link(unpack, entry, parent_fd, name, err);
+    case TAR_CHARACTER_DEVICE:
+    case TAR_BLOCK_DEVICE:
+    case TAR_FIFO:
+        return make_node(unpack, entry, parent_fd, name, err);
+    case TAR_OTHER:
+        return 0;
+    }
+    return 0;
+}
+
+/* "./a/b/" → "a/b"; "" for the directory itself. */
+static void clean_name(struct tar_entry *entry)
+{
+    CLEANUP(free) char *rooted = xasprintf("/%s", entry->name ? entry->name : "");
+    char *cleaned = path_clean(rooted);
+
+    free(entry->name);
+    entry->name = xstrdup(cleaned + 1);
+    free(cleaned);
+}
+
+static int unpack_entry(struct unpack *unpack, struct tar_reader *reader, struct tar_entry *entry,
+                        struct error *err)
+{
+    const char *name;
+    CLEANUP(close) int parent_fd = -1;
+
+    if (++unpack->count > UNPACK_COUNT_LIMIT)
+        return error_set(err, ERROR_INVALID, "the archive has more than %d entries",
+                         UNPACK_COUNT_LIMIT);
+    clean_name(entry);
+    if (*entry->name == 0)
+        return 0;
+    parent_fd = path_open_parent(unpack->directory_fd, entry->name, 1, &name, err);
+    if (parent_fd < 0)
+        return error_context(err, "unpack %s", entry->name);
+    return make_entry(unpack, reader, entry, parent_fd, name, err);
+}
+
+static void set_late_times(struct unpack *unpack)
+{
+    for (size_t i = unpack->time_count; i-- > 0;) {
+        const struct timespec times[2] = { unpack->times[i].mtime, unpack->times[i].mtime };
+        CLEANUP(close)
+        int fd = path_open(unpack->directory_fd, unpack->times[i].name,
+                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+
+        if (fd >= 0)
+            (void)futimens(fd, times);
+    }
+}
+
+int unpack_archive(struct stream *archive, int directory_fd, const struct unpack_options *options,
+                   struct error *err)
+{
+    CLEANUP(unpack_done)
+    struct unpack unpack = { .directory_fd = directory_fd, .options = options };
+    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    CLEANUP(tar_reader_free) struct tar_reader *reader = open_reader(archive, err);
+    int more;
+
+    if (!reader)
+        return -1;
+    while ((more = tar_reader_next(reader, &entry, err)) > 0)
+        if (check_cancelled(options->cancel_fd, err) < 0 ||
+            unpack_entry(&unpack, reader, &entry, err) < 0)
+            return -1;
+    if (more == 0)
+        set_late_times(&unpack);
+    return more;
+}
+
+bool unpack_is_archive(int fd)
+{
+    CLEANUP(stream_close) struct stream *file = stream_from_fd(fd, false);
+    CLEANUP(tar_reader_free) struct tar_reader *reader = open_reader(file, NULL);
+    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    bool is_archive = reader && tar_reader_next(reader, &entry, NULL) > 0;
+
+    (void)lseek(fd, 0, SEEK_SET);
+    return is_archive;
+}

@@ -15,8 +15,8 @@
 #include "base/error.h"
 #include "spec/runtime_config.h"
 
-/* A compiled seccomp filter (an array of struct sock_filter), as seccomp_compile writes it to a
- * file. */
+/* A compiled seccomp filter (an array of struct sock_filter), as seccomp_profile_compile writes
+ * it. */
 struct seccomp_program {
     void *instructions;
     size_t size_bytes;
@@ -29,11 +29,18 @@ struct container_options {
     int network_fd; /* join this network namespace whatever the config's path says; -1: as
                        configured */
     const struct seccomp_program
-        *seccomp; /* overrides config->linux_part.seccomp; NULL: compile that one, if any */
+        *seccomp; /* NULL: none. A profile in the configuration must come compiled
+                     (seccomp_profile_compile): whoever starts containers does not want the compiler
+                     in its memory. INVALID if it does not. */
     int stdio[3]; /* what the init gets as 0, 1, 2 (ignored with a terminal); -1: /dev/null */
     bool keep_in_cgroup;   /* the cgroup exists and is set up already */
     const char *init_path; /* --init: host path of the init program, bound read-only to
                               /sbin/docker-init; NULL */
+    const char *id;        /* told to hooks */
+    int preserve_fd_count; /* descriptors from 3 on that the init inherits */
+    int start_listen_fd;   /* a listening SOCK_SEQPACKET socket on which the init waits for
+                              container_start instead of a socketpair, so that another process can
+                              start it; 0: none */
 };
 
 struct container {
@@ -65,6 +72,7 @@ struct exec_options {
     const struct seccomp_program *seccomp;
     const char *cgroup_path;
     int stdio[3];
+    int preserve_fd_count;
 };
 int container_exec(const struct exec_options *options, struct container *out, struct error *err);
 

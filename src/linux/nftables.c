@@ -66,6 +66,15 @@ void nft_table_remove(struct nft_batch *batch)
     nl_put_string(&batch->msg, NFTA_TABLE_NAME, batch->table);
 }
 
+static void put_fields(struct nl_msg *msg, const struct nft_set *set)
+{
+    NL_NEST (msg, NFTA_SET_DESC)
+        NL_NEST (msg, NFTA_SET_DESC_CONCAT)
+            for (size_t i = 0; i < COUNT(set->field_sizes) && set->field_sizes[i]; i++)
+                NL_NEST (msg, NFTA_LIST_ELEM)
+                    nl_put_be32(msg, NFTA_SET_FIELD_LEN, set->field_sizes[i]);
+}
+
 void nft_set_add(struct nft_batch *batch, const struct nft_set *set)
 {
     struct nl_msg *msg = &batch->msg;
@@ -74,13 +83,15 @@ void nft_set_add(struct nft_batch *batch, const struct nft_set *set)
     nl_put_string(msg, NFTA_SET_TABLE, batch->table);
     nl_put_string(msg, NFTA_SET_NAME, set->name);
     nl_put_be32(msg, NFTA_SET_ID, ++batch->set_count);
-    nl_put_be32(msg, NFTA_SET_FLAGS, set->flags);
+    nl_put_be32(msg, NFTA_SET_FLAGS, set->flags | (set->field_sizes[0] ? NFT_SET_CONCAT : 0));
     nl_put_be32(msg, NFTA_SET_KEY_TYPE, set->key_type);
     nl_put_be32(msg, NFTA_SET_KEY_LEN, set->key_size);
     if (set->flags & NFT_SET_MAP) {
         nl_put_be32(msg, NFTA_SET_DATA_TYPE, set->data_type);
         nl_put_be32(msg, NFTA_SET_DATA_LEN, set->data_size);
     }
+    if (set->field_sizes[0])
+        put_fields(msg, set);
 }
 
 void nft_chain_add(struct nft_batch *batch, const struct nft_chain *chain)
@@ -226,8 +237,14 @@ void nft_rule_add(struct nft_batch *batch, const char *chain, const struct nft_s
 
 /* ---- elements ---- */
 
-static void put_element(struct nft_batch *batch, const char *set, uint32_t flags, const void *key,
-                        size_t key_size, const void *data, size_t data_size)
+static void put_key(struct nl_msg *msg, uint16_t type, const void *key, size_t size)
+{
+    NL_NEST (msg, type)
+        nl_put(msg, NFTA_DATA_VALUE, key, size);
+}
+
+static void put_element(struct nft_batch *batch, const char *set, uint32_t flags,
+                        const struct nft_element *element)
 {
     struct nl_msg *msg = &batch->msg;
 
@@ -235,40 +252,63 @@ static void put_element(struct nft_batch *batch, const char *set, uint32_t flags
     nl_put_string(msg, NFTA_SET_ELEM_LIST_SET, set);
     NL_NEST (msg, NFTA_SET_ELEM_LIST_ELEMENTS)
         NL_NEST (msg, NFTA_LIST_ELEM) {
-            NL_NEST (msg, NFTA_SET_ELEM_KEY)
-                nl_put(msg, NFTA_DATA_VALUE, key, key_size);
-            if (data_size > 0)
-                NL_NEST (msg, NFTA_SET_ELEM_DATA)
-                    nl_put(msg, NFTA_DATA_VALUE, data, data_size);
+            put_key(msg, NFTA_SET_ELEM_KEY, element->key, element->key_size);
+            if (element->last_size > 0)
+                put_key(msg, NFTA_SET_ELEM_KEY_END, element->last, element->last_size);
+            if (element->data_size > 0)
+                put_key(msg, NFTA_SET_ELEM_DATA, element->data, element->data_size);
             if (flags)
                 nl_put_be32(msg, NFTA_SET_ELEM_FLAGS, flags);
         }
 }
 
+static void change_element(struct nft_batch *batch, bool add, const char *set,
+                           const struct nft_element *element)
+{
+    nft_message(batch, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0);
+    put_element(batch, set, element->is_range_end ? NFT_SET_ELEM_INTERVAL_END : 0, element);
+}
+
 void nft_element_add(struct nft_batch *batch, const char *set, const void *key, size_t key_size,
                      const void *data, size_t data_size)
 {
-    nft_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
-    put_element(batch, set, 0, key, key_size, data, data_size);
+    change_element(batch, true, set,
+                   &(struct nft_element){
+                       .key = key, .key_size = key_size, .data = data, .data_size = data_size });
 }
 
 void nft_element_remove(struct nft_batch *batch, const char *set, const void *key, size_t key_size)
 {
-    nft_message(batch, NFT_MSG_DELSETELEM, 0);
-    put_element(batch, set, 0, key, key_size, NULL, 0);
+    change_element(batch, false, set, &(struct nft_element){ .key = key, .key_size = key_size });
 }
 
 void nft_range_end_add(struct nft_batch *batch, const char *set, const void *key, size_t key_size)
 {
-    nft_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
-    put_element(batch, set, NFT_SET_ELEM_INTERVAL_END, key, key_size, NULL, 0);
+    change_element(batch, true, set,
+                   &(struct nft_element){ .key = key, .key_size = key_size, .is_range_end = true });
 }
 
 void nft_range_end_remove(struct nft_batch *batch, const char *set, const void *key,
                           size_t key_size)
 {
-    nft_message(batch, NFT_MSG_DELSETELEM, 0);
-    put_element(batch, set, NFT_SET_ELEM_INTERVAL_END, key, key_size, NULL, 0);
+    change_element(batch, false, set,
+                   &(struct nft_element){ .key = key, .key_size = key_size, .is_range_end = true });
+}
+
+void nft_ranges_add(struct nft_batch *batch, const char *set, const void *first, const void *last,
+                    size_t key_size)
+{
+    change_element(batch, true, set,
+                   &(struct nft_element){
+                       .key = first, .key_size = key_size, .last = last, .last_size = key_size });
+}
+
+void nft_ranges_remove(struct nft_batch *batch, const char *set, const void *first,
+                       const void *last, size_t key_size)
+{
+    change_element(batch, false, set,
+                   &(struct nft_element){
+                       .key = first, .key_size = key_size, .last = last, .last_size = key_size });
 }
 
 /* ---- looking ---- */
@@ -290,11 +330,12 @@ int nft_elements_read(const struct nlmsghdr *message, nft_each_element *each, vo
 
     nl_attributes(message, sizeof(struct nfgenmsg), list, NFTA_SET_ELEM_LIST_ELEMENTS);
     while ((item = nl_attribute_next(list[NFTA_SET_ELEM_LIST_ELEMENTS], item))) {
-        const struct nlattr *parts[NFTA_SET_ELEM_FLAGS + 1];
+        const struct nlattr *parts[NFTA_SET_ELEM_KEY_END + 1];
         struct nft_element element = {};
 
-        nl_attributes_nested(item, parts, NFTA_SET_ELEM_FLAGS);
+        nl_attributes_nested(item, parts, NFTA_SET_ELEM_KEY_END);
         read_value(parts[NFTA_SET_ELEM_KEY], &element.key, &element.key_size);
+        read_value(parts[NFTA_SET_ELEM_KEY_END], &element.last, &element.last_size);
         read_value(parts[NFTA_SET_ELEM_DATA], &element.data, &element.data_size);
         element.is_range_end = (ntohl(nl_get_u32(parts[NFTA_SET_ELEM_FLAGS])) &
                                 NFT_SET_ELEM_INTERVAL_END) != 0;

@@ -34,6 +34,7 @@ struct nft_set {
     uint32_t flags; /* NFT_SET_MAP, NFT_SET_INTERVAL */
     uint32_t key_type, key_size;
     uint32_t data_type, data_size; /* of a map */
+    uint32_t field_sizes[4];       /* of the parts of a concatenation with ranges */
 };
 
 struct nft_chain {
@@ -119,6 +120,12 @@ void nft_range_end_add(struct nft_batch *batch, const char *set, const void *key
 void nft_range_end_remove(struct nft_batch *batch, const char *set, const void *key,
                           size_t key_size);
 
+/* From 'first' to 'last' in each part of a key (sets of concatenations with ranges). */
+void nft_ranges_add(struct nft_batch *batch, const char *set, const void *first, const void *last,
+                    size_t key_size);
+void nft_ranges_remove(struct nft_batch *batch, const char *set, const void *first,
+                       const void *last, size_t key_size);
+
 /* Carries out all of it or nothing. */
 int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *err);
 
@@ -126,7 +133,8 @@ int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *e
 
 struct nft_element {
     const void *key, *data;
-    size_t key_size, data_size;
+    const void *last; /* of ranges in parts */
+    size_t key_size, data_size, last_size;
     bool is_range_end;
 };
 typedef int nft_each_element(const struct nft_element *element, void *data, struct error *err);

@@ -1,0 +1,467 @@
+/* Attaching in the order that leaves nothing behind: ports are bound (which dies with the process),
+ * the endpoint is recorded, then made; whatever fails takes the steps before back. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "network/internal.h"
+#include "network/link.h"
+#include "network/port.h"
+
+#include "base/banned.h"
+
+#define INTERFACE_LIMIT 1000
+
+void endpoint_done(struct endpoint *endpoint)
+{
+    free(endpoint->id);
+    free(endpoint->network_id);
+    free(endpoint->network_name);
+    free(endpoint->container_id);
+    free(endpoint->address);
+    free(endpoint->gateway);
+    free(endpoint->mac_address);
+    free(endpoint->interface_name);
+    free(endpoint->ports.items);
+    *endpoint = (struct endpoint){};
+}
+
+/* ---- one attachment under way ---- */
+
+struct attachment {
+    struct networks *networks;
+    const struct endpoint_wish *wish;
+    struct network *network;
+    struct endpoint_row row;
+    int *port_fds; /* as many as the row has ports */
+    bool was_recorded;
+    bool is_default;   /* the container's default route goes here */
+    bool must_rebuild; /* the firewall knows of ports that nobody has any more */
+};
+
+static void attachment_done(struct attachment *attachment)
+{
+    if (attachment->was_recorded)
+        record_endpoints_delete(attachment->networks, attachment->wish->container_id,
+                                attachment->network->id, NULL);
+    for (size_t i = 0; attachment->port_fds && i < attachment->row.endpoint.ports.count; i++)
+        close(attachment->port_fds[i]);
+    free(attachment->port_fds);
+    free(attachment->row.container_name);
+    endpoint_done(&attachment->row.endpoint);
+    network_unref(attachment->network);
+}
+CLEANUP_VALUE(attachment_done, struct attachment)
+
+static int prepare(struct attachment *attachment, struct error *err)
+{
+    const struct endpoint_wish *wish = attachment->wish;
+    struct endpoint *endpoint = &attachment->row.endpoint;
+    const struct network_entry *entry;
+    char id[ID_LENGTH + 1], gateway[ADDRESS_TEXT_SIZE] = "";
+
+    attachment->network = networks_get(attachment->networks, wish->network_id);
+    if (!attachment->network)
+        return error_set(err, ERROR_NOT_FOUND, "network %s not found", wish->network_id);
+    entry = network_entry(attachment->network);
+    if (!entry->is_bridge)
+        return error_set(err, ERROR_INVALID, "containers cannot be attached to network %s",
+                         attachment->network->name);
+    id_generate(id);
+    endpoint->id = xstrdup(id);
+    endpoint->network_id = xstrdup(attachment->network->id);
+    endpoint->network_name = xstrdup(attachment->network->name);
+    endpoint->container_id = xstrdup(wish->container_id);
+    endpoint->prefix_length = entry->subnet.prefix_length;
+    if (!attachment->network->internal)
+        address_format(entry->subnet.address, gateway);
+    endpoint->gateway = xstrdup(gateway);
+    attachment->row.container_name = xstrdup(wish->container_name);
+    return 0;
+}
+
+/* ---- ports ---- */
+
+static const char *default_binding(const struct attachment *attachment)
+{
+    const char *binding = map_get(&attachment->network->options,
+                                  "com.docker.network.bridge.host_binding_ipv4");
+
+    return text_is_empty(binding) ? attachment->networks->default_binding : binding;
+}
+
+/* The record knows our own containers by name, the kernel knows the rest. */
+static int explain_conflict(struct attachment *attachment, const struct port_mapping *port,
+                            struct error *err)
+{
+    CLEANUP(free)
+    char *holder = record_port_holder(attachment->networks, port->protocol, port->host_port);
+
+    if (err && err->kind == ERROR_CONFLICT && holder && !strstr(err->text, "held by"))
+        error_set(err, ERROR_CONFLICT,
+                  "Bind for %s:%u failed: port is already allocated (held by container %s)",
+                  port->host_ip, port->host_port, holder);
+    return error_context(err, "driver failed programming external connectivity on endpoint %s (%s)",
+                         attachment->wish->container_name ? attachment->wish->container_name : "",
+                         attachment->row.endpoint.id);
+}
+
+static int bind_port(struct attachment *attachment, const struct port_mapping *wished,
+                     struct error *err)
+{
+    struct json_list *ports = &attachment->row.endpoint.ports;
+    struct port_mapping wish = *wished, got;
+    bool is_held;
+    int fd;
+
+    if (text_is_empty(wish.host_ip))
+        snprintf(wish.host_ip, sizeof(wish.host_ip), "%s", default_binding(attachment));
+    if (strchr(wish.host_ip, ':'))
+        return error_set(err, ERROR_UNSUPPORTED, "ports cannot be published on IPv6 addresses: %s",
+                         wish.host_ip);
+    if (port_bind(&wish, &got, &fd, &is_held, err) < 0)
+        return explain_conflict(attachment, &wish, err);
+    attachment->port_fds[ports->count] = fd;
+    *(struct port_mapping *)json_list_add(ports, sizeof(got)) = got;
+    if (!is_held) {
+        CLEANUP(free)
+        char *holder = record_port_holder(attachment->networks, got.protocol, got.host_port);
+
+        if (holder) {
+            error_set(err, ERROR_CONFLICT, "Bind for %s:%u failed: port is already allocated",
+                      got.host_ip, got.host_port);
+            return explain_conflict(attachment, &got, err);
+        }
+    }
+    return 0;
+}
+
+static int bind_ports(struct attachment *attachment, struct error *err)
+{
+    const struct endpoint_wish *wish = attachment->wish;
+
+    attachment->port_fds = xcalloc(wish->port_count + 1, sizeof(int));
+    for (size_t i = 0; i < wish->port_count; i++)
+        if (bind_port(attachment, &wish->ports[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- the record ---- */
+
+static bool is_taken(uint32_t address, void *data)
+{
+    const struct attachment *attachment = data;
+    const struct network_entry *entry = network_entry(attachment->network);
+
+    if (address == entry->subnet.address)
+        return true;
+    for (size_t i = 0; i < attachment->network->pools.count; i++) {
+        const struct network_pool *pool = &JSON_ITEMS(&attachment->network->pools,
+                                                      struct network_pool)[i];
+
+        MAP_EACH (&pool->auxiliary, reserved) {
+            uint32_t other;
+
+            if (address_parse(reserved->value, &other, NULL) == 0 && other == address)
+                return true;
+        }
+    }
+    return record_address_is_taken(attachment->networks, attachment->network->id, address);
+}
+
+static int use_wished_address(struct attachment *attachment, struct error *err)
+{
+    const struct network_entry *entry = network_entry(attachment->network);
+    const char *text = attachment->wish->address;
+    uint32_t address;
+
+    if (address_parse(text, &address, err) < 0)
+        return -1;
+    if (entry->is_subnet_chosen)
+        return error_set(err, ERROR_INVALID,
+                         "invalid config for network %s: invalid endpoint settings:\n"
+                         "user specified IP address is supported only when connecting to networks "
+                         "with user configured subnets",
+                         attachment->network->name);
+    if (!subnet_contains(&entry->subnet, address) || address == subnet_first(&entry->subnet) ||
+        address == subnet_last(&entry->subnet))
+        return error_set(err, ERROR_INVALID,
+                         "invalid config for network %s: invalid endpoint settings:\n"
+                         "no configured subnet or ip-range contain the IP address %s",
+                         attachment->network->name, text);
+    if (is_taken(address, attachment))
+        return error_set(err, ERROR_FORBIDDEN, "Address already in use");
+    attachment->row.address = address;
+    return 0;
+}
+
+static int choose_address(struct attachment *attachment, struct error *err)
+{
+    struct network_entry *entry = network_entry(attachment->network);
+    char address[ADDRESS_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+    uint8_t octets[6];
+
+    if (!text_is_empty(attachment->wish->address)) {
+        if (use_wished_address(attachment, err) < 0)
+            return -1;
+    } else if (address_choose(&entry->subnet, &entry->range, atomic_load(&entry->last_address),
+                              is_taken, attachment, &attachment->row.address)) {
+        atomic_store(&entry->last_address, attachment->row.address);
+    } else {
+        return error_set(err, ERROR_INTERNAL,
+                         "no available IPv4 addresses on this network's address pools: %s (%s)",
+                         attachment->network->name, attachment->network->id);
+    }
+    address_format(attachment->row.address, address);
+    attachment->row.endpoint.address = xstrdup(address);
+    mac_from_address(attachment->row.address, mac);
+    if (!text_is_empty(attachment->wish->mac_address)) {
+        if (mac_parse(attachment->wish->mac_address, octets, err) < 0)
+            return -1;
+        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", octets[0], octets[1], octets[2],
+                 octets[3], octets[4], octets[5]);
+    }
+    attachment->row.endpoint.mac_address = xstrdup(mac);
+    return 0;
+}
+
+static bool has_interface(const struct endpoint_rows *rows, const char *name)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (strcmp(rows->items[i].endpoint.interface_name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of several networks the first by name has the default route, internal ones never. */
+static bool takes_default_route(const struct attachment *attachment,
+                                const struct endpoint_rows *others)
+{
+    if (attachment->network->internal)
+        return false;
+    for (size_t i = 0; i < others->count; i++) {
+        CLEANUP(network_unref)
+        struct network *other = networks_get(attachment->networks,
+                                             others->items[i].endpoint.network_id);
+
+        if (other && !other->internal && strcmp(other->name, attachment->network->name) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* What the container has elsewhere decides about names and routes. */
+static int look_at_others(struct attachment *attachment, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows others = {};
+    char name[IFNAMSIZ] = "";
+
+    if (record_endpoints(attachment->networks, NULL, attachment->wish->container_id, &others, err) <
+        0)
+        return -1;
+    for (size_t i = 0; i < others.count; i++)
+        if (strcmp(others.items[i].endpoint.network_id, attachment->network->id) == 0)
+            return error_set(
+                err, ERROR_FORBIDDEN, "endpoint with name %s already exists in network %s",
+                attachment->wish->container_name ? attachment->wish->container_name : "",
+                attachment->network->name);
+    for (int i = 0; i < INTERFACE_LIMIT; i++) {
+        snprintf(name, sizeof(name), "eth%d", i);
+        if (!has_interface(&others, name))
+            break;
+    }
+    attachment->row.endpoint.interface_name = xstrdup(name);
+    attachment->is_default = takes_default_route(attachment, &others);
+    return 0;
+}
+
+/* We hold the ports now, so whoever is recorded to have them is gone. */
+static int forget_old_ports(struct attachment *attachment, struct error *err)
+{
+    const struct json_list *ports = &attachment->row.endpoint.ports;
+
+    for (size_t i = 0; i < ports->count; i++) {
+        int64_t count = record_port_forget(attachment->networks,
+                                           &JSON_ITEMS(ports, struct port_mapping)[i], err);
+
+        if (count < 0)
+            return -1;
+        attachment->must_rebuild |= count > 0;
+    }
+    return 0;
+}
+
+static int record(struct attachment *attachment, struct error *err)
+{
+    struct database *database = attachment->networks->database;
+
+    if (database_begin(database, RELAXED, err) < 0)
+        return -1;
+    if (look_at_others(attachment, err) < 0 || choose_address(attachment, err) < 0 ||
+        forget_old_ports(attachment, err) < 0 ||
+        record_endpoint_insert(attachment->networks, &attachment->row, attachment->wish->aliases,
+                               err) < 0) {
+        database_rollback(database);
+        return -1;
+    }
+    attachment->was_recorded = true;
+    return database_commit(database, err);
+}
+
+/* ---- the kernel ---- */
+
+static int connect_link(struct attachment *attachment, int namespace_fd, struct error *err)
+{
+    struct network_entry *entry = network_entry(attachment->network);
+    const struct endpoint *endpoint = &attachment->row.endpoint;
+    char host_name[IFNAMSIZ];
+    struct pair pair = {
+        .host_name = host_name,
+        .bridge_name = attachment->network->bridge_name,
+        .inner_name = endpoint->interface_name,
+        .address = { attachment->row.address, entry->subnet.prefix_length },
+        .gateway = attachment->network->internal ? 0 : entry->subnet.address,
+        .is_default = attachment->is_default,
+        /* See docs/decisions/firewall.md, "Packets that are bridged". */
+        .is_isolated = !entry->icc && !bridge_can_filter(),
+        .is_hairpin = bridge_can_filter(),
+        .mtu = entry->mtu,
+    };
+
+    endpoint_link_name(attachment->networks, endpoint->id, host_name);
+    if (mac_parse(endpoint->mac_address, pair.mac, err) < 0)
+        return -1;
+    if (if_nametoindex(pair.bridge_name) == 0 && /* Somebody removed it: not for long. */
+        network_assert_bridge(entry, err) < 0)
+        return -1;
+    return pair_create(&pair, attachment->networks->home_fd, namespace_fd, err);
+}
+
+static int publish(struct attachment *attachment, struct error *err)
+{
+    struct firewall *firewall = attachment->networks->firewall;
+    const struct json_list *ports = &attachment->row.endpoint.ports;
+    CLEANUP(nft_batch_done) struct nft_batch batch = {};
+
+    if (attachment->must_rebuild)
+        return firewall_rebuild(firewall, err);
+    if (ports->count == 0)
+        return 0;
+    firewall_begin(firewall, &batch);
+    for (size_t i = 0; i < ports->count; i++) {
+        struct firewall_port port;
+
+        if (endpoint_firewall_port(&attachment->row, &JSON_ITEMS(ports, struct port_mapping)[i],
+                                   &port))
+            firewall_port_add(&batch, &port);
+    }
+    return firewall_commit(firewall, &batch, err);
+}
+
+int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish, int namespace_fd,
+                    struct endpoint *out, int *out_port_fds, struct error *err)
+{
+    CLEANUP(attachment_done)
+    struct attachment attachment = { .networks = networks, .wish = wish };
+    char host_name[IFNAMSIZ];
+
+    if (prepare(&attachment, err) < 0 || bind_ports(&attachment, err) < 0 ||
+        record(&attachment, err) < 0 || connect_link(&attachment, namespace_fd, err) < 0)
+        return -1;
+    if (publish(&attachment, err) < 0) {
+        endpoint_link_name(networks, attachment.row.endpoint.id, host_name);
+        link_remove(host_name, NULL);
+        return -1;
+    }
+    attachment.was_recorded = false;
+    for (size_t i = 0; i < attachment.row.endpoint.ports.count; i++)
+        out_port_fds[i] = attachment.port_fds[i];
+    free(TAKE(attachment.port_fds));
+    *out = attachment.row.endpoint;
+    attachment.row.endpoint = (struct endpoint){};
+    return 0;
+}
+
+/* ---- detaching ---- */
+
+static int unpublish(struct networks *networks, const struct endpoint_rows *rows, struct error *err)
+{
+    CLEANUP(nft_batch_done) struct nft_batch batch = {};
+    size_t count = 0;
+
+    firewall_begin(networks->firewall, &batch);
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct json_list *ports = &rows->items[i].endpoint.ports;
+
+        for (size_t p = 0; p < ports->count; p++, count++) {
+            struct firewall_port port;
+
+            if (endpoint_firewall_port(&rows->items[i], &JSON_ITEMS(ports, struct port_mapping)[p],
+                                       &port))
+                firewall_port_remove(&batch, &port);
+        }
+    }
+    return count == 0 ? 0 : firewall_commit(networks->firewall, &batch, err);
+}
+
+int endpoint_detach(struct networks *networks, const char *container_id, const char *network_id,
+                    struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+
+    if (record_endpoints(networks, network_id, container_id, &rows, err) < 0)
+        return -1;
+    if (rows.count == 0)
+        return 0;
+    if (record_endpoints_delete(networks, container_id, network_id, err) < 0 ||
+        unpublish(networks, &rows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++) {
+        char name[IFNAMSIZ];
+
+        endpoint_link_name(networks, rows.items[i].endpoint.id, name);
+        if (!network_id) /* The container is gone, and its namespace takes the link along. */
+            helper_remove_link(networks->helper, name);
+        else if (link_remove(name, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- listing ---- */
+
+int endpoint_list(struct networks *networks, const char *network_id, const char *container_id,
+                  struct endpoint **out, size_t *out_count, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    struct endpoint *list;
+
+    if (record_endpoints(networks, network_id, container_id, &rows, err) < 0)
+        return -1;
+    list = xcalloc(rows.count + 1, sizeof(*list));
+    for (size_t i = 0; i < rows.count; i++) {
+        CLEANUP(network_unref)
+        struct network *network = networks_get(networks, rows.items[i].endpoint.network_id);
+        char gateway[ADDRESS_TEXT_SIZE] = "";
+
+        list[i] = rows.items[i].endpoint;
+        rows.items[i].endpoint = (struct endpoint){};
+        if (network && !network->internal)
+            address_format(network_entry(network)->subnet.address, gateway);
+        list[i].network_name = xstrdup(network ? network->name : "");
+        list[i].gateway = xstrdup(gateway);
+    }
+    *out = list;
+    *out_count = rows.count;
+    return 0;
+}
+
+void endpoint_list_free(struct endpoint *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        endpoint_done(&list[i]);
+    free(list);
+}

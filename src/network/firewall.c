@@ -1,0 +1,464 @@
+/* Chains and rules as tables of steps. Where a rule looks simpler than one would expect, see
+ * docs/decisions/firewall.md. */
+#include "network/firewall.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "base/thread.h"
+
+#include "base/banned.h"
+
+#define NOTIFICATION_SIZE ((size_t)64 << 10)
+
+struct firewall {
+    char *table;
+    firewall_fill *fill;
+    void *fill_data;
+    struct mutex lock;
+    struct netlink *
+        netlink GUARDED_BY(lock); /* all our changes go over it: watchers know its port */
+    struct netlink *watch;
+    uint32_t port; /* of 'netlink' */
+};
+
+/* ---- the rules ---- */
+
+/* clang-format off */
+static const struct nft_set sets[] = {
+    { "ports",       NFT_SET_MAP,      NFT_TYPE_3(NFT_TYPE_IPV4, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 12, NFT_TYPE_2(NFT_TYPE_IPV4, NFT_TYPE_PORT), 8 },
+    { "ports_any",   NFT_SET_MAP,      NFT_TYPE_2(NFT_TYPE_PROTOCOL, NFT_TYPE_PORT),                 8, NFT_TYPE_2(NFT_TYPE_IPV4, NFT_TYPE_PORT), 8 },
+    { "bridges",     0,                NFT_TYPE_INTERFACE,                                          16 },
+    { "internals",   0,                NFT_TYPE_INTERFACE,                                          16 },
+    { "within",      0,                NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_INTERFACE),          32 }, /* open bridges: in and out by the same one */
+    { "hairpins",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV4),               20, .field_sizes = { IFNAMSIZ, 4 } }, /* bridges with their subnets */
+    { "masquerades", NFT_SET_INTERVAL, NFT_TYPE_IPV4,                                                4 },
+};
+
+static const struct nft_chain chains[] = {
+    { "guard",       "filter", NF_INET_PRE_ROUTING,  NF_IP_PRI_RAW     },
+    { "prerouting",  "nat",    NF_INET_PRE_ROUTING,  NF_IP_PRI_NAT_DST },
+    { "output",      "nat",    NF_INET_LOCAL_OUT,    NF_IP_PRI_NAT_DST },
+    { "postrouting", "nat",    NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC },
+    { "forward",     "filter", NF_INET_FORWARD,      NF_IP_PRI_FILTER  },
+};
+
+#define R(n)          NFT_REGISTER(n)
+#define SOURCE        12 /* offsets in the IPv4 header */
+#define DESTINATION   16
+#define IS_IPV4       NFT_LOAD_META(NFT_META_NFPROTO, R(0)), NFT_IS(R(0), NFPROTO_IPV4, 1)
+#define IS_LOOPBACK(where) NFT_LOAD_NETWORK(where, 1, R(0)), NFT_IS(R(0), 127, 1)
+#define COMES_FROM(set) NFT_LOAD_META(NFT_META_IIFNAME, R(0)), NFT_IN(set, R(0))
+#define GOES_TO(set)  NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_IN(set, R(0))
+#define STAYS_IN(set) NFT_LOAD_META(NFT_META_IIFNAME, R(0)), NFT_LOAD_META(NFT_META_OIFNAME, R(4)), NFT_IN(set, R(0))
+#define IS_PUBLISHED  NFT_LOAD_CT(NFT_CT_STATUS, R(0)), NFT_AND(R(0), IPS_DST_NAT), NFT_ISNT(R(0), 0, 4)
+/* A bit for each of enum ip_conntrack_info, bit 0 being "invalid". */
+#define IS_KNOWN      NFT_LOAD_CT(NFT_CT_STATE, R(0)), NFT_AND(R(0), 1U << (IP_CT_ESTABLISHED + 1) | 1U << (IP_CT_RELATED + 1)), NFT_ISNT(R(0), 0, 4)
+#define PORT_AT(n)    NFT_LOAD_META(NFT_META_L4PROTO, R(n)), NFT_LOAD_TRANSPORT(2, 2, R((n) + 1))
+#define TO_PORT       NFT_LOAD_NETWORK(DESTINATION, 4, R(0)), PORT_AT(1), NFT_MAP_TO("ports", R(0), R(0)), NFT_DNAT_TO(R(0), R(1))
+#define TO_ANY_PORT   NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any", R(0), R(0)), NFT_DNAT_TO(R(0), R(1))
+
+static const struct {
+    const char *chain;
+    struct nft_step steps[16];
+} rules[] = {
+    /* Bridges route 127/8 for our own sake: nobody behind them may use it. */
+    { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NF_DROP) } },
+    { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(SOURCE), NFT_VERDICT(NF_DROP) } },
+    /* What is published on 127.0.0.1 is not for those who send such packets over a cable. */
+    { "prerouting",  { IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NFT_RETURN) } },
+    { "prerouting",  { IS_IPV4, TO_PORT } },
+    { "prerouting",  { IS_IPV4, TO_ANY_PORT } },
+    { "output",      { IS_IPV4, TO_PORT } },
+    { "output",      { IS_IPV4, TO_ANY_PORT } },
+    { "postrouting", { IS_IPV4, GOES_TO("bridges"), IS_LOOPBACK(SOURCE), NFT_MASQUERADE } },
+    /* Who asks from the same subnet would get the answer directly, from an address that it never asked. Where bridged
+     * packets are filtered, there is no incoming interface here. */
+    { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE, 4, R(4)), NFT_IN("hairpins", R(0)),
+                       IS_PUBLISHED, NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_IN("masquerades", R(0)),
+                       NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
+    { "forward",     { GOES_TO("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { COMES_FROM("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { STAYS_IN("within"), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { COMES_FROM("internals"), NFT_VERDICT(NF_DROP) } },
+    { "forward",     { GOES_TO("internals"), NFT_VERDICT(NF_DROP) } },
+    { "forward",     { GOES_TO("bridges"), IS_PUBLISHED, NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
+};
+/* clang-format on */
+
+/* ---- elements ---- */
+
+struct name_pair {
+    char in[IFNAMSIZ], out[IFNAMSIZ];
+};
+
+struct name_and_address {
+    char name[IFNAMSIZ];
+    uint32_t address;
+};
+
+struct port_key {
+    uint32_t address; /* left out for ports on all addresses */
+    uint8_t protocol, padding_1[3];
+    uint16_t port, padding_2;
+};
+
+struct port_target {
+    uint32_t address;
+    uint16_t port, padding;
+};
+
+static void change(struct nft_batch *batch, bool add, const char *set, const void *key,
+                   size_t key_size)
+{
+    if (add)
+        nft_element_add(batch, set, key, key_size, NULL, 0);
+    else
+        nft_element_remove(batch, set, key, key_size);
+}
+
+static void change_range(struct nft_batch *batch, bool add, const struct subnet *subnet)
+{
+    uint32_t first = htonl(subnet_first(subnet)), end = htonl(subnet_last(subnet) + 1);
+
+    change(batch, add, "masquerades", &first, sizeof(first));
+    if (add)
+        nft_range_end_add(batch, "masquerades", &end, sizeof(end));
+    else
+        nft_range_end_remove(batch, "masquerades", &end, sizeof(end));
+}
+
+static void change_hairpin(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
+{
+    struct name_and_address first = { .address = htonl(subnet_first(&bridge->subnet)) };
+    struct name_and_address last = { .address = htonl(subnet_last(&bridge->subnet)) };
+
+    snprintf(first.name, sizeof(first.name), "%s", bridge->name);
+    snprintf(last.name, sizeof(last.name), "%s", bridge->name);
+    if (add)
+        nft_ranges_add(batch, "hairpins", &first, &last, sizeof(first));
+    else
+        nft_ranges_remove(batch, "hairpins", &first, &last, sizeof(first));
+}
+
+static void change_bridge(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
+{
+    struct name_pair pair = {};
+
+    snprintf(pair.in, sizeof(pair.in), "%s", bridge->name);
+    snprintf(pair.out, sizeof(pair.out), "%s", bridge->name);
+    change(batch, add, "bridges", pair.in, sizeof(pair.in));
+    change_hairpin(batch, add, bridge);
+    if (bridge->is_open)
+        change(batch, add, "within", &pair, sizeof(pair));
+    if (bridge->is_internal)
+        change(batch, add, "internals", pair.in, sizeof(pair.in));
+    if (bridge->is_masqueraded && !bridge->is_internal)
+        change_range(batch, add, &bridge->subnet);
+}
+
+void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *bridge)
+{
+    change_bridge(batch, true, bridge);
+}
+
+void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridge *bridge)
+{
+    change_bridge(batch, false, bridge);
+}
+
+static void change_port(struct nft_batch *batch, bool add, const struct firewall_port *port)
+{
+    struct port_key key = { .address = htonl(port->host_address),
+                            .protocol = port->protocol,
+                            .port = htons(port->host_port) };
+    struct port_target target = { .address = htonl(port->address), .port = htons(port->port) };
+    bool is_any = port->host_address == 0;
+    const char *map = is_any ? "ports_any" : "ports";
+    const void *start = is_any ? (const void *)&key.protocol : &key;
+    size_t size = sizeof(key) - (is_any ? sizeof(key.address) : 0);
+
+    if (add)
+        nft_element_add(batch, map, start, size, &target, sizeof(target));
+    else
+        nft_element_remove(batch, map, start, size);
+}
+
+void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port)
+{
+    change_port(batch, true, port);
+}
+
+void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *port)
+{
+    change_port(batch, false, port);
+}
+
+/* ---- the table ---- */
+
+int firewall_open(const char *table, firewall_fill *fill, void *data, struct firewall **out,
+                  struct error *err)
+{
+    CLEANUP(firewall_close) struct firewall *firewall = NEW(struct firewall);
+
+    mutex_init(&firewall->lock);
+    firewall->table = xstrdup(table);
+    firewall->fill = fill;
+    firewall->fill_data = data;
+    mutex_lock(&firewall->lock);
+    int result = netlink_open(NETLINK_NETFILTER, &firewall->netlink, err);
+    if (result == 0)
+        firewall->port = netlink_port(firewall->netlink);
+    mutex_unlock(&firewall->lock);
+    if (result < 0 || netlink_open(NETLINK_NETFILTER, &firewall->watch, err) < 0 ||
+        netlink_join(firewall->watch, NFNLGRP_NFTABLES, err) < 0)
+        return -1;
+    *out = TAKE(firewall);
+    return 0;
+}
+
+void firewall_close(struct firewall *firewall)
+{
+    if (!firewall)
+        return;
+    mutex_lock(&firewall->lock);
+    netlink_close(firewall->netlink);
+    mutex_unlock(&firewall->lock);
+    netlink_close(firewall->watch);
+    mutex_done(&firewall->lock);
+    free(firewall->table);
+    free(firewall);
+}
+
+/* Adding the table first makes removing it succeed in any case. */
+static int firewall_write(struct firewall *firewall, struct nft_batch *batch, struct error *err)
+{
+    nft_table_add(batch);
+    nft_table_remove(batch);
+    nft_table_add(batch);
+    for (size_t i = 0; i < COUNT(sets); i++)
+        nft_set_add(batch, &sets[i]);
+    for (size_t i = 0; i < COUNT(chains); i++)
+        nft_chain_add(batch, &chains[i]);
+    for (size_t i = 0; i < COUNT(rules); i++)
+        nft_rule_add(batch, rules[i].chain, rules[i].steps);
+    return firewall->fill(firewall->fill_data, batch, err);
+}
+
+static int rebuild_locked(struct firewall *firewall, struct error *err) REQUIRES(firewall->lock)
+{
+    CLEANUP(nft_batch_done) struct nft_batch batch;
+
+    nft_batch_init(&batch, firewall->table);
+    if (firewall_write(firewall, &batch, err) < 0)
+        return -1;
+    return nft_commit(firewall->netlink, &batch, err);
+}
+
+int firewall_rebuild(struct firewall *firewall, struct error *err)
+{
+    int result;
+
+    mutex_lock(&firewall->lock);
+    result = rebuild_locked(firewall, err);
+    mutex_unlock(&firewall->lock);
+    return result;
+}
+
+int firewall_remove(struct firewall *firewall, struct error *err)
+{
+    CLEANUP(nft_batch_done) struct nft_batch batch;
+    int result;
+
+    firewall_begin(firewall, &batch);
+    nft_table_add(&batch);
+    nft_table_remove(&batch);
+    mutex_lock(&firewall->lock);
+    result = nft_commit(firewall->netlink, &batch, err);
+    mutex_unlock(&firewall->lock);
+    return result;
+}
+
+void firewall_begin(struct firewall *firewall, struct nft_batch *batch)
+{
+    nft_batch_init(batch, firewall->table);
+}
+
+int firewall_commit(struct firewall *firewall, struct nft_batch *batch, struct error *err)
+{
+    int result;
+
+    mutex_lock(&firewall->lock);
+    result = nft_commit(firewall->netlink, batch, NULL);
+    if (result < 0)
+        result = rebuild_locked(firewall, err);
+    mutex_unlock(&firewall->lock);
+    return result;
+}
+
+/* ---- watching ---- */
+
+int firewall_watch_fd(const struct firewall *firewall)
+{
+    return netlink_fd(firewall->watch);
+}
+
+bool firewall_was_harmed(struct firewall *firewall)
+{
+    CLEANUP(free) uint8_t *buffer = xmalloc(NOTIFICATION_SIZE);
+    bool is_harmed = false;
+
+    for (;;) {
+        ssize_t size = recv(netlink_fd(firewall->watch), buffer, NOTIFICATION_SIZE, MSG_DONTWAIT);
+        const struct nlmsghdr *message = (const void *)buffer;
+
+        if (size < 0 && errno == ENOBUFS) { /* Too much went on to be told all of it. */
+            is_harmed = true;
+            continue;
+        }
+        if (size < 0)
+            return is_harmed;
+        for (size_t left = (size_t)size; left >= sizeof(*message) &&
+                                         message->nlmsg_len >= sizeof(*message) &&
+                                         message->nlmsg_len <= left;) {
+            size_t step = NLMSG_ALIGN(message->nlmsg_len);
+
+            if (message->nlmsg_pid != firewall->port && nft_tells_of_loss(message, firewall->table))
+                is_harmed = true;
+            left -= MIN(step, left);
+            message = (const void *)((const uint8_t *)message + step);
+        }
+    }
+}
+
+/* ---- comparing ---- */
+
+/* Elements as lines "set key : data", in hex where it is not a name. */
+struct element_lines {
+    const char *set;
+    struct strv lines;
+};
+
+static int add_element_line(const struct nft_element *element, void *data, struct error *err UNUSED)
+{
+    struct element_lines *out = data;
+    char key[2 * 64 + 1] = "", last[2 * 64 + 1] = "", value[2 * 64 + 1] = "";
+
+    hex_encode(element->key, MIN(element->key_size, (size_t)64), key);
+    hex_encode(element->last, MIN(element->last_size, (size_t)64), last);
+    hex_encode(element->data, MIN(element->data_size, (size_t)64), value);
+    strv_add_format(&out->lines, "%s %s%s%s%s%s%s", out->set, key, last[0] ? "-" : "", last,
+                    value[0] ? " : " : "", value, element->is_range_end ? " (end)" : "");
+    return 0;
+}
+
+/* What we would write if we wrote the table now. */
+static int wanted_lines(struct firewall *firewall, struct element_lines *out, struct error *err)
+{
+    CLEANUP(nft_batch_done) struct nft_batch batch;
+    size_t offset = 0;
+
+    nft_batch_init(&batch, firewall->table);
+    if (firewall->fill(firewall->fill_data, &batch, err) < 0)
+        return -1;
+    while (offset < batch.msg.size) {
+        const struct nlmsghdr *message = (const void *)(batch.msg.memory + offset);
+        const struct nlattr *attributes[NFTA_SET_ELEM_LIST_SET + 1];
+
+        offset += NLMSG_ALIGN(message->nlmsg_len);
+        nl_attributes(message, sizeof(struct nfgenmsg), attributes, NFTA_SET_ELEM_LIST_SET);
+        out->set = nl_get_string(attributes[NFTA_SET_ELEM_LIST_SET]);
+        if (nft_elements_read(message, add_element_line, out, err) < 0)
+            return -1;
+    }
+    strv_sort(&out->lines);
+    return 0;
+}
+
+static void count_rule(const char *chain, void *data)
+{
+    size_t *counts = data;
+
+    for (size_t i = 0; i < COUNT(chains); i++)
+        counts[i] += strcmp(chains[i].name, chain) == 0;
+}
+
+static int verify_rules(struct firewall *firewall, struct netlink *netlink, struct strv *out,
+                        struct error *err)
+{
+    size_t found[COUNT(chains)] = {}, wanted[COUNT(chains)] = {};
+
+    if (nft_rules(netlink, firewall->table, count_rule, found, err) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT(rules); i++)
+        count_rule(rules[i].chain, wanted);
+    for (size_t i = 0; i < COUNT(chains); i++)
+        if (found[i] != wanted[i])
+            strv_add_format(out, "nftables: chain %s of table %s has %zu rules instead of %zu",
+                            chains[i].name, firewall->table, found[i], wanted[i]);
+    return 0;
+}
+
+/* Both lists are sorted. */
+static void tell_differences(const char *table, const struct strv *wanted, const struct strv *found,
+                             struct strv *out)
+{
+    size_t w = 0, f = 0;
+
+    while (w < wanted->count || f < found->count) {
+        int order = w == wanted->count  ? 1
+                    : f == found->count ? -1
+                                        : strcmp(wanted->items[w], found->items[f]);
+
+        if (order < 0)
+            strv_add_format(out, "nftables: table %s misses element %s", table, wanted->items[w]);
+        else if (order > 0)
+            strv_add_format(out, "nftables: table %s has element %s which is not in the record",
+                            table, found->items[f]);
+        w += order <= 0;
+        f += order >= 0;
+    }
+}
+
+int firewall_verify(struct firewall *firewall, struct strv *out, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    struct element_lines wanted = {}, found = {};
+    struct error failure = {};
+    int result;
+
+    if (netlink_open(NETLINK_NETFILTER, &netlink, err) < 0)
+        return -1;
+    mutex_lock(&firewall->lock); /* so that record and table stand still for each other */
+    result = wanted_lines(firewall, &wanted, &failure);
+    for (size_t i = 0; result == 0 && i < COUNT(sets); i++) {
+        found.set = sets[i].name;
+        result = nft_elements(netlink, firewall->table, found.set, add_element_line, &found,
+                              &failure);
+    }
+    if (result == 0)
+        result = verify_rules(firewall, netlink, out, &failure);
+    mutex_unlock(&firewall->lock);
+    strv_sort(&found.lines);
+    if (result == 0)
+        tell_differences(firewall->table, &wanted.lines, &found.lines, out);
+    strv_done(&wanted.lines);
+    strv_done(&found.lines);
+    if (result < 0 && failure.kind == ERROR_NOT_FOUND) {
+        strv_add_format(out, "nftables: table %s or a part of it is missing", firewall->table);
+        return 0;
+    }
+    return result < 0 ? error_set(err, failure.kind, "%s", failure.text) : 0;
+}

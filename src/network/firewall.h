@@ -1,0 +1,67 @@
+/* The one table of an engine in nf_tables. Its chains and rules never change; networks and
+ * published ports are elements of its sets and maps, so a change costs the same however many there
+ * are. What the rules say is told in docs/decisions/firewall.md.
+ *
+ * All functions may be called from any thread. */
+#ifndef BERTH_NETWORK_FIREWALL_H
+#define BERTH_NETWORK_FIREWALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "linux/nftables.h"
+#include "network/subnet.h"
+
+struct firewall;
+
+/* Adds all elements that the record asks for to a batch. */
+typedef int firewall_fill(void *data, struct nft_batch *batch, struct error *err);
+
+/* Opens the table of that name; firewall_rebuild makes it. 'fill' is called under the firewall's
+ * lock. */
+int firewall_open(const char *table, firewall_fill *fill, void *data, struct firewall **out,
+                  struct error *err);
+void firewall_close(struct firewall *firewall); /* the table stays */
+CLEANUP_POINTER(firewall_close, struct firewall)
+
+/* Replaces the whole table by what it should be, in one transaction: packets never see less. */
+int firewall_rebuild(struct firewall *firewall, struct error *err);
+int firewall_remove(struct firewall *firewall, struct error *err);
+
+/* Starts a batch of changes on this firewall's table. */
+void firewall_begin(struct firewall *firewall, struct nft_batch *batch);
+/* Commits it; if the kernel's table turns out to be different from what the record says, rebuilds
+ * the table instead. The record has been changed before. */
+int firewall_commit(struct firewall *firewall, struct nft_batch *batch, struct error *err);
+
+struct firewall_bridge {
+    const char *name;
+    struct subnet subnet;
+    bool is_internal;    /* nothing in, nothing out */
+    bool is_masqueraded; /* what leaves takes the host's address */
+    bool is_open;        /* its containers may talk to each other */
+};
+void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *bridge);
+void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridge *bridge);
+
+struct firewall_port {
+    uint8_t protocol;      /* IPPROTO_TCP, … */
+    uint32_t host_address; /* 0: all of this host's */
+    uint16_t host_port;
+    uint32_t address; /* of the container */
+    uint16_t port;
+};
+void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port);
+void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *port);
+
+/* A line for each thing of the table that is missing or not in the record. */
+int firewall_verify(struct firewall *firewall, struct strv *out, struct error *err);
+
+/* Readable when somebody changes rules on this host; firewall_was_harmed then says whether
+ * something of our table was taken away by others. Both for one thread. */
+int firewall_watch_fd(const struct firewall *firewall);
+bool firewall_was_harmed(struct firewall *firewall);
+
+#endif

@@ -1,0 +1,22 @@
+/* One thread that does what need not be waited for: keeps a few fresh namespaces ready, removes
+ * links whose namespaces do not go away, and puts the firewall's table back when another program
+ * took it away. */
+#ifndef BERTH_NETWORK_HELPER_H
+#define BERTH_NETWORK_HELPER_H
+
+#include "base/error.h"
+#include "network/firewall.h"
+
+struct helper;
+
+int helper_start(int home_fd, struct firewall *firewall, struct helper **out, struct error *err);
+void helper_stop(struct helper *helper); /* NULL is fine; ready namespaces are given up */
+CLEANUP_POINTER(helper_stop, struct helper)
+
+/* A ready namespace; makes one if none is left. */
+int helper_namespace(struct helper *helper, int *out_fd, struct error *err);
+
+/* Removes the link if it is still there after a while. */
+void helper_remove_link(struct helper *helper, const char *name);
+
+#endif

@@ -1,0 +1,111 @@
+/* What the files of this folder share and nobody else sees.
+ *
+ * Order of locks: firewall's, then 'networks->lock'; the database's writer is never held while
+ * either is waited for. */
+#ifndef BERTH_NETWORK_INTERNAL_H
+#define BERTH_NETWORK_INTERNAL_H
+
+#include <net/if.h>
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "network/firewall.h"
+#include "network/helper.h"
+#include "network/network.h"
+#include "network/subnet.h"
+
+/* A network with what its driver made of its options. */
+struct network_entry {
+    struct network network; /* what others see */
+    atomic_int references;
+    bool is_bridge;        /* has a bridge, addresses and endpoints */
+    bool is_subnet_chosen; /* by us, not by the user */
+    bool icc, masquerade;
+    int mtu;
+    struct subnet subnet;     /* with the gateway's address */
+    struct subnet range;      /* where addresses are taken from */
+    atomic_uint last_address; /* that was handed out, 0: none yet */
+};
+
+static inline struct network_entry *network_entry(struct network *network)
+{
+    return CONTAINER_OF(network, struct network_entry, network);
+}
+
+struct networks {
+    char *engine_id;
+    char *default_binding;
+    struct strv address_pools;
+    int mtu;
+    bool icc, masquerade;
+    int home_fd;               /* the namespace that the engine lives in */
+    struct database *database; /* borrowed */
+    struct firewall *firewall;
+    struct helper *helper;
+    struct mutex lock;
+    struct network **list GUARDED_BY(lock);
+    size_t count GUARDED_BY(lock);
+};
+
+extern const struct json_field network_fields[];
+
+/* ---- network_record.c: the tables ---- */
+
+int record_migrate(struct database *database, struct error *err);
+int record_networks_load(struct networks *networks, struct error *err);
+int record_network_insert(struct networks *networks, struct network *network, struct error *err);
+int record_network_update(struct networks *networks, struct network *network, struct error *err);
+int record_network_delete(struct networks *networks, const char *id, struct error *err);
+
+struct endpoint_row {
+    struct endpoint endpoint; /* without network_name and gateway */
+    char *container_name;
+    uint32_t address;
+};
+struct endpoint_rows {
+    struct endpoint_row *items;
+    size_t count, capacity;
+};
+void endpoint_rows_done(struct endpoint_rows *rows);
+CLEANUP_VALUE(endpoint_rows_done, struct endpoint_rows)
+
+/* Those of a network, of a container, of both, or (both NULL) all. */
+int record_endpoints(struct networks *networks, const char *network_id, const char *container_id,
+                     struct endpoint_rows *out, struct error *err);
+int record_endpoint_insert(struct networks *networks, const struct endpoint_row *row,
+                           const struct strv *aliases, struct error *err);
+/* 'network_id' may be NULL: all of the container. */
+int record_endpoints_delete(struct networks *networks, const char *container_id,
+                            const char *network_id, struct error *err);
+bool record_address_is_taken(struct networks *networks, const char *network_id, uint32_t address);
+/* Forgets who had published this port (nobody has it: we hold it now). Returns how many. */
+int64_t record_port_forget(struct networks *networks, const struct port_mapping *port,
+                           struct error *err);
+/* Who had, for error texts: the container's name, NULL if nobody. */
+char *record_port_holder(struct networks *networks, const char *protocol, uint16_t host_port);
+
+/* ---- network_set.c: the list in memory ---- */
+
+void networks_add(struct networks *networks, struct network *network); /* takes the reference */
+void networks_drop(struct networks *networks, const char *id);
+/* A reference, NULL if there is none of that id. */
+struct network *networks_get(struct networks *networks, const char *id);
+
+/* ---- network_bridge.c: what a network is in the kernel ---- */
+
+/* Reads the driver's options into the entry. INVALID, UNSUPPORTED. */
+int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err);
+int network_assert_bridge(struct network_entry *entry, struct error *err);
+struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);
+/* Everything that the record says belongs into the firewall. */
+int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);
+bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
+                            struct firewall_port *out);
+
+/* The host's end of an endpoint's pair. */
+void endpoint_link_name(const struct networks *networks, const char *endpoint_id,
+                        char out[IFNAMSIZ]);
+/* Could this be the name of one of ours? */
+bool is_endpoint_link_name(const struct networks *networks, const char *name);
+
+#endif

@@ -1,0 +1,378 @@
+/* Links are made and configured by rtnetlink: a pair costs one message on the host's side and one
+ * conversation in the container's namespace. */
+#include "network/link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "linux/netlink.h"
+#include "network/namespace.h"
+
+#include "base/banned.h"
+
+static int write_sysctl(const char *family, const char *link_name, const char *key,
+                        const char *value, struct error *err)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, link_name, key);
+    return file_write_existing(path, value, err);
+}
+
+/* A kernel without IPv6 has nothing to be switched off. */
+static int disable_ipv6(const char *link_name, struct error *err)
+{
+    if (!file_exists("/proc/sys/net/ipv6"))
+        return 0;
+    return write_sysctl("ipv6", link_name, "disable_ipv6", "1", err);
+}
+
+static void put_address(struct nl_msg *msg, int index, const struct subnet *address)
+{
+    struct ifaddrmsg *header;
+    uint32_t local = htonl(address->address), broadcast = htonl(subnet_last(address));
+
+    nl_msg_next(msg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+    header = nl_put_header(msg, sizeof(*header));
+    header->ifa_family = AF_INET;
+    header->ifa_prefixlen = (uint8_t)address->prefix_length;
+    header->ifa_scope = RT_SCOPE_UNIVERSE;
+    header->ifa_index = (uint32_t)index;
+    nl_put(msg, IFA_LOCAL, &local, sizeof(local));
+    nl_put(msg, IFA_ADDRESS, &local, sizeof(local));
+    nl_put(msg, IFA_BROADCAST, &broadcast, sizeof(broadcast));
+}
+
+/* ---- bridges ---- */
+
+bool bridge_can_filter(void)
+{
+    return file_exists("/proc/sys/net/bridge/bridge-nf-call-iptables");
+}
+
+static void put_bridge(struct nl_msg *msg, const struct bridge *bridge)
+{
+    char mac_text[MAC_TEXT_SIZE];
+    uint8_t mac[6];
+
+    /* An own address, or the bridge would change to that of each lower neighbour that comes. */
+    mac_from_address(bridge->address.address, mac_text);
+    mac_parse(mac_text, mac, NULL);
+    nl_put_link_flags(msg, 0, IFF_UP, IFF_UP);
+    nl_put_string(msg, IFLA_IFNAME, bridge->name);
+    nl_put(msg, IFLA_ADDRESS, mac, sizeof(mac));
+    if (bridge->mtu > 0)
+        nl_put_u32(msg, IFLA_MTU, (uint32_t)bridge->mtu);
+    NL_NEST (msg, IFLA_LINKINFO) {
+        nl_put_string(msg, IFLA_INFO_KIND, "bridge");
+        NL_NEST (msg, IFLA_INFO_DATA) {
+            nl_put_u32(msg, IFLA_BR_STP_STATE, 0);
+            nl_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0);
+            if (bridge->is_filtered)
+                nl_put_u8(msg, IFLA_BR_NF_CALL_IPTABLES, 1);
+        }
+    }
+}
+
+int bridge_assert(const struct bridge *bridge, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    int index;
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE);
+    put_bridge(&msg, bridge);
+    if (netlink_call(netlink, &msg, err) < 0)
+        return error_context(err, "create bridge %s", bridge->name);
+    index = (int)if_nametoindex(bridge->name);
+    nl_msg_init(&msg, RTM_NEWLINK, 0);
+    nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
+    put_address(&msg, index, &bridge->address);
+    if (netlink_call(netlink, &msg, err) < 0)
+        return error_context(err, "set address of bridge %s", bridge->name);
+    if (write_sysctl("ipv4", bridge->name, "route_localnet", "1", err) < 0)
+        return -1;
+    return disable_ipv6(bridge->name, err);
+}
+
+int link_remove(const char *name, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct error failure = {};
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_DELLINK, 0);
+    nl_put_link(&msg, 0);
+    nl_put_string(&msg, IFLA_IFNAME, name);
+    if (netlink_call(netlink, &msg, &failure) < 0 && failure.sys != ENODEV) {
+        error_set(err, failure.kind, "%s", failure.text);
+        return error_context(err, "remove link %s", name);
+    }
+    return 0;
+}
+
+/* ---- pairs ---- */
+
+static void put_pair(struct nl_msg *msg, const struct pair *pair, int bridge_index,
+                     int namespace_fd)
+{
+    nl_put_link_flags(msg, 0, IFF_UP, IFF_UP);
+    nl_put_string(msg, IFLA_IFNAME, pair->host_name);
+    nl_put_u32(msg, IFLA_MASTER, (uint32_t)bridge_index);
+    if (pair->mtu > 0)
+        nl_put_u32(msg, IFLA_MTU, (uint32_t)pair->mtu);
+    NL_NEST (msg, IFLA_LINKINFO) {
+        nl_put_string(msg, IFLA_INFO_KIND, "veth");
+        NL_NEST (msg, IFLA_INFO_DATA)
+            NL_NEST (msg, VETH_INFO_PEER) {
+                nl_put_link(msg, 0);
+                nl_put_string(msg, IFLA_IFNAME, pair->inner_name);
+                nl_put(msg, IFLA_ADDRESS, pair->mac, sizeof(pair->mac));
+                if (pair->mtu > 0)
+                    nl_put_u32(msg, IFLA_MTU, (uint32_t)pair->mtu);
+                nl_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)namespace_fd);
+            }
+    }
+}
+
+static void put_port_modes(struct nl_msg *msg, const struct pair *pair)
+{
+    nl_msg_next(msg, RTM_NEWLINK, 0);
+    nl_put_link(msg, 0);
+    nl_put_string(msg, IFLA_IFNAME, pair->host_name);
+    NL_NEST (msg, IFLA_LINKINFO) {
+        nl_put_string(msg, IFLA_INFO_SLAVE_KIND, "bridge");
+        NL_NEST (msg, IFLA_INFO_SLAVE_DATA) {
+            nl_put_u8(msg, IFLA_BRPORT_ISOLATED, pair->is_isolated);
+            nl_put_u8(msg, IFLA_BRPORT_MODE, pair->is_hairpin);
+        }
+    }
+}
+
+static void put_default_route(struct nl_msg *msg, int index, uint32_t gateway)
+{
+    struct rtmsg *route;
+    uint32_t address = htonl(gateway);
+
+    nl_msg_next(msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    route = nl_put_header(msg, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_table = RT_TABLE_MAIN;
+    route->rtm_protocol = RTPROT_BOOT;
+    route->rtm_scope = RT_SCOPE_UNIVERSE;
+    route->rtm_type = RTN_UNICAST;
+    nl_put(msg, RTA_GATEWAY, &address, sizeof(address));
+    nl_put_u32(msg, RTA_OIF, (uint32_t)index);
+}
+
+/* Within the namespace. With arp_notify the kernel announces the address when the link comes up. */
+static int configure_inner_end(void *data, struct error *err)
+{
+    const struct pair *pair = data;
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    int index = (int)if_nametoindex(pair->inner_name);
+
+    if (index == 0)
+        return error_sys(err, "find %s", pair->inner_name);
+    if (disable_ipv6(pair->inner_name, err) < 0 ||
+        write_sysctl("ipv4", pair->inner_name, "arp_notify", "1", err) < 0 ||
+        netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    put_address(&msg, index, &pair->address);
+    nl_msg_next(&msg, RTM_NEWLINK, 0);
+    nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
+    if (pair->is_default && pair->gateway)
+        put_default_route(&msg, index, pair->gateway);
+    return netlink_call(netlink, &msg, err);
+}
+
+int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct pair copy = *pair;
+    int bridge_index = (int)if_nametoindex(pair->bridge_name);
+
+    if (bridge_index == 0)
+        return error_sys(err, "find bridge %s", pair->bridge_name);
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    put_pair(&msg, pair, bridge_index, namespace_fd);
+    if (pair->is_isolated || pair->is_hairpin)
+        put_port_modes(&msg, pair);
+    if (netlink_call(netlink, &msg, err) < 0)
+        return error_context(err, "create veth %s", pair->host_name);
+    if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
+        link_remove(pair->host_name, NULL);
+        return error_context(err, "configure %s", pair->inner_name);
+    }
+    return 0;
+}
+
+/* ---- what there is ---- */
+
+/* A list that changed while it was read is read again. */
+#define DUMP_ATTEMPTS 20
+
+struct link_reader {
+    struct link *items;
+    size_t count, capacity;
+};
+
+static int read_link(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
+{
+    struct link_reader *reader = data;
+    const struct ifinfomsg *header = (const void *)(message + 1);
+    const struct nlattr *attributes[IFLA_LINKINFO + 1], *info[IFLA_INFO_KIND + 1];
+    struct link *link;
+
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
+        return 0;
+    nl_attributes(message, sizeof(*header), attributes, IFLA_LINKINFO);
+    nl_attributes_nested(attributes[IFLA_LINKINFO], info, IFLA_INFO_KIND);
+    if (reader->count == reader->capacity) {
+        reader->capacity = MAX(reader->capacity * 2, (size_t)32);
+        reader->items = xrealloc(reader->items, reader->capacity, sizeof(*link));
+    }
+    link = &reader->items[reader->count++];
+    *link = (struct link){ .index = header->ifi_index,
+                           .master = (int)nl_get_u32(attributes[IFLA_MASTER]),
+                           .is_up = (header->ifi_flags & IFF_UP) != 0 };
+    snprintf(link->name, sizeof(link->name), "%s", nl_get_string(attributes[IFLA_IFNAME]));
+    snprintf(link->kind, sizeof(link->kind), "%s", nl_get_string(info[IFLA_INFO_KIND]));
+    return 0;
+}
+
+int link_list(struct link **out, size_t *out_count, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    struct link_reader reader = {};
+    struct error failure = {};
+    int result = -1;
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    for (int i = 0; result < 0 && i < DUMP_ATTEMPTS && (i == 0 || failure.sys == EINTR); i++) {
+        CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+        reader.count = 0;
+        nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
+        nl_put_link(&msg, 0);
+        result = netlink_dump(netlink, &msg, read_link, &reader, &failure);
+    }
+    if (result < 0) {
+        free(reader.items);
+        return error_set(err, failure.kind, "list links: %s", failure.text);
+    }
+    *out = reader.items;
+    *out_count = reader.count;
+    return 0;
+}
+
+const struct link *link_find(const struct link *list, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+int link_join(int index, int master_index, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, 0);
+    nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
+    nl_put_u32(&msg, IFLA_MASTER, (uint32_t)master_index);
+    return netlink_call(netlink, &msg, err);
+}
+
+static void add_subnet(struct subnets *list, const struct nlattr *address, int prefix_length)
+{
+    struct subnet subnet = { ntohl(nl_get_u32(address)), prefix_length };
+
+    if (nl_size(address) == sizeof(uint32_t) && prefix_length > 0 && prefix_length <= 32)
+        subnets_add(list, subnet);
+}
+
+static int read_subnet(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
+{
+    const struct rtmsg *route = (const void *)(message + 1);
+    const struct ifaddrmsg *address = (const void *)(message + 1);
+    const struct nlattr *attributes[RTA_DST + 1];
+
+    _Static_assert((int)RTA_DST == (int)IFA_ADDRESS, "one table of attributes does for both");
+    if (message->nlmsg_type == RTM_NEWROUTE && message->nlmsg_len >= NLMSG_LENGTH(sizeof(*route))) {
+        nl_attributes(message, sizeof(*route), attributes, RTA_DST);
+        if (route->rtm_family == AF_INET && route->rtm_table == RT_TABLE_MAIN)
+            add_subnet(data, attributes[RTA_DST], route->rtm_dst_len);
+    } else if (message->nlmsg_type == RTM_NEWADDR &&
+               message->nlmsg_len >= NLMSG_LENGTH(sizeof(*address))) {
+        nl_attributes(message, sizeof(*address), attributes, IFA_ADDRESS);
+        if (address->ifa_family == AF_INET)
+            add_subnet(data, attributes[IFA_ADDRESS], address->ifa_prefixlen);
+    }
+    return 0;
+}
+
+static int dump_subnets(struct netlink *netlink, uint16_t type, size_t header_size,
+                        struct subnets *out, struct error *err)
+{
+    struct error failure = {};
+
+    /* What is read twice does no harm here. */
+    for (int i = 0; i < DUMP_ATTEMPTS && (i == 0 || failure.sys == EINTR); i++) {
+        CLEANUP(nl_msg_done) struct nl_msg msg = {};
+        uint8_t *family;
+
+        nl_msg_init(&msg, type, NLM_F_DUMP);
+        family = nl_put_header(&msg, header_size); /* the first byte of either header */
+        *family = AF_INET;
+        if (netlink_dump(netlink, &msg, read_subnet, out, &failure) == 0)
+            return 0;
+    }
+    return error_set(err, failure.kind, "list subnets in use: %s", failure.text);
+}
+
+int host_subnets(struct subnets *out, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0 ||
+        dump_subnets(netlink, RTM_GETROUTE, sizeof(struct rtmsg), out, err) < 0)
+        return -1;
+    return dump_subnets(netlink, RTM_GETADDR, sizeof(struct ifaddrmsg), out, err);
+}
+
+int host_subnets_lock(int *out_fd, struct error *err)
+{
+    /* There is one such file per network namespace, just as far as the lock shall reach. */
+    CLEANUP(close) int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, "open lock of subnets");
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return error_sys(err, "lock subnets");
+    *out_fd = TAKE_FD(fd);
+    return 0;
+}

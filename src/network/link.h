@@ -1,0 +1,62 @@
+/* Links of the host: bridges, and pairs whose one end is put into a container. */
+#ifndef BERTH_NETWORK_LINK_H
+#define BERTH_NETWORK_LINK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "network/subnet.h"
+
+struct bridge {
+    const char *name;
+    struct subnet address; /* of the gateway, with the prefix of the subnet */
+    int mtu;               /* 0: the kernel's default */
+    bool is_filtered;      /* the firewall shall see what goes from port to port */
+};
+/* Can this kernel show bridged packets to the firewall (br_netfilter)? If so, it may do that for
+ * all bridges at any time, at the will of other programs. */
+bool bridge_can_filter(void);
+
+/* Makes the bridge, or brings one that is there into shape; up, with its address, no spanning tree,
+ * and packets from local addresses of 127/8 let through (the firewall sees to who may send them).
+ */
+int bridge_assert(const struct bridge *bridge, struct error *err);
+int link_remove(const char *name, struct error *err); /* absent is fine */
+
+struct pair {
+    const char *host_name;   /* of the end that stays */
+    const char *bridge_name; /* which it joins */
+    const char *inner_name;
+    uint8_t mac[6]; /* of the inner end */
+    struct subnet address;
+    uint32_t gateway; /* 0: none (internal networks) */
+    bool is_default;  /* the default route shall go here */
+    bool is_isolated; /* may not talk to other isolated ones on the bridge */
+    bool is_hairpin;  /* the bridge may send a packet back to where it came from */
+    int mtu;
+};
+/* Connects a namespace; the inner end comes up last and then tells its address to the neighbours.
+ */
+int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err);
+
+/* All links of this namespace. */
+struct link {
+    int index, master;
+    char name[IFNAMSIZ];
+    char kind[16]; /* "bridge", "veth", "" */
+    bool is_up;
+};
+int link_list(struct link **out, size_t *out_count, struct error *err);
+const struct link *link_find(const struct link *list, size_t count, const char *name);
+/* Puts a link onto a bridge and brings it up. */
+int link_join(int index, int master_index, struct error *err);
+
+/* Subnets that this host's addresses and routes (other than default ones) speak of. */
+int host_subnets(struct subnets *out, struct error *err);
+
+/* One engine at a time looks for a free subnet on this host: held while the descriptor is open. */
+int host_subnets_lock(int *out_fd, struct error *err);
+
+#endif

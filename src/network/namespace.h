@@ -1,0 +1,20 @@
+/* Network namespaces, each kept alive by a descriptor only: nothing of them is to be seen in the
+ * file system, and nothing is left when the last descriptor and the last process are gone. */
+#ifndef BERTH_NETWORK_NAMESPACE_H
+#define BERTH_NETWORK_NAMESPACE_H
+
+#include "base/error.h"
+
+/* The namespace of the calling thread. */
+int namespace_current(int *out_fd, struct error *err);
+
+/* A new one, loopback up, Docker's sysctls set. The calling thread visits it and comes back to
+ * 'home_fd'. */
+int namespace_create(int home_fd, int *out_fd, struct error *err);
+
+/* Runs something in 'fd' on the calling thread: sockets opened there belong to it, /proc/sys/net is
+ * its own. A thread that cannot come back must not go on: the process ends then. */
+int namespace_visit(int home_fd, int fd, int (*run)(void *data, struct error *err), void *data,
+                    struct error *err);
+
+#endif

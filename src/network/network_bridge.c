@@ -1,0 +1,148 @@
+/* What a bridge network is in the kernel: a link, and elements of the firewall's sets. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "network/internal.h"
+#include "network/link.h"
+#include "network/port.h"
+
+#include "base/banned.h"
+
+#define OPTION_PREFIX "com.docker.network.bridge."
+#define OPTION_MTU    "com.docker.network.driver.mtu"
+#define MTU_LIMIT     65535
+
+static bool is_on(const struct map *options, const char *key, bool fallback)
+{
+    const char *value = map_get(options, key);
+
+    return value ? text_is_true(value) : fallback;
+}
+
+/* What changes how packets go must not be ignored. */
+static int refuse_unknown_modes(const struct map *options, struct error *err)
+{
+    const char *mode = map_get(options, OPTION_PREFIX "gateway_mode_ipv4");
+
+    if (mode && strcmp(mode, "nat") != 0)
+        return error_set(err, ERROR_UNSUPPORTED, "gateway mode %s is not supported", mode);
+    return 0;
+}
+
+int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err)
+{
+    const struct network *network = &entry->network;
+    const struct map *options = &network->options;
+    const char *mtu = map_get(options, OPTION_MTU);
+    int64_t number = networks->mtu;
+    const struct network_pool *pool = network->pools.count
+                                          ? JSON_ITEMS(&network->pools, struct network_pool)
+                                          : NULL;
+
+    if (refuse_unknown_modes(options, err) < 0)
+        return -1;
+    if (mtu && parse_int64(mtu, 0, MTU_LIMIT, &number, err) < 0)
+        return error_context(err, "invalid value for option %s", OPTION_MTU);
+    entry->mtu = (int)number;
+    entry->icc = is_on(options, OPTION_PREFIX "enable_icc", networks->icc);
+    entry->masquerade = is_on(options, OPTION_PREFIX "enable_ip_masquerade", networks->masquerade);
+    entry->range = entry->subnet;
+    if (pool && !text_is_empty(pool->ip_range))
+        return subnet_parse(pool->ip_range, &entry->range, err);
+    return 0;
+}
+
+int network_assert_bridge(struct network_entry *entry, struct error *err)
+{
+    struct bridge bridge = { .name = entry->network.bridge_name,
+                             .address = entry->subnet,
+                             .mtu = entry->mtu,
+                             .is_filtered = !entry->icc && bridge_can_filter() };
+
+    return bridge_assert(&bridge, err);
+}
+
+struct firewall_bridge network_firewall_bridge(const struct network_entry *entry)
+{
+    return (struct firewall_bridge){ .name = entry->network.bridge_name,
+                                     .subnet = entry->subnet,
+                                     .is_internal = entry->network.internal,
+                                     .is_masqueraded = entry->masquerade,
+                                     .is_open = entry->icc };
+}
+
+bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
+                            struct firewall_port *out)
+{
+    *out = (struct firewall_port){ .host_port = port->host_port,
+                                   .address = row->address,
+                                   .port = port->container_port };
+    return port_protocol(port->protocol, &out->protocol, NULL) == 0 &&
+           address_parse(port->host_ip, &out->host_address, NULL) == 0;
+}
+
+static void add_ports(const struct endpoint_rows *rows, struct nft_batch *batch)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct endpoint_row *row = &rows->items[i];
+
+        for (size_t p = 0; p < row->endpoint.ports.count; p++) {
+            struct firewall_port port;
+
+            if (endpoint_firewall_port(
+                    row, &JSON_ITEMS(&row->endpoint.ports, struct port_mapping)[p], &port))
+                firewall_port_add(batch, &port);
+        }
+    }
+}
+
+int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err)
+{
+    struct networks *networks = data;
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    struct network **list;
+    size_t count;
+
+    if (network_list(networks, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct network_entry *entry = network_entry(list[i]);
+        struct firewall_bridge bridge = network_firewall_bridge(entry);
+
+        if (entry->is_bridge)
+            firewall_bridge_add(batch, &bridge);
+    }
+    network_list_free(list, count);
+    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0)
+        return -1;
+    add_ports(&rows, batch);
+    return 0;
+}
+
+/* ---- names of pairs ---- */
+
+#define LINK_HEX_LENGTH 10
+
+static int link_hex_length(const struct networks *networks)
+{
+    int room = IFNAMSIZ - 2 - (int)strlen(networks->engine_id);
+
+    return MIN(LINK_HEX_LENGTH, room);
+}
+
+void endpoint_link_name(const struct networks *networks, const char *endpoint_id,
+                        char out[IFNAMSIZ])
+{
+    snprintf(out, IFNAMSIZ, "v%.8s%.*s", networks->engine_id, link_hex_length(networks),
+             endpoint_id);
+}
+
+bool is_endpoint_link_name(const struct networks *networks, const char *name)
+{
+    size_t id_length = strlen(networks->engine_id);
+
+    return name[0] == 'v' && strncmp(name + 1, networks->engine_id, id_length) == 0 &&
+           text_is_hex(name + 1 + id_length, (size_t)link_hex_length(networks));
+}

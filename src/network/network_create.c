@@ -1,0 +1,372 @@
+/* User-defined networks: what is asked for is checked in plain data, then recorded, then made. */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "network/internal.h"
+#include "network/link.h"
+
+#include "base/banned.h"
+
+/* ---- checks ---- */
+
+static bool is_predefined(const char *name)
+{
+    static const char *const names[] = { "bridge", "default", "host", "none" };
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_blank(const char *text)
+{
+    while (text && isspace((unsigned char)*text))
+        text++;
+    return text_is_empty(text);
+}
+
+static int check_driver(const char *driver, struct error *err)
+{
+    static const char *const known[] = { "ipvlan", "macvlan", "overlay" };
+
+    if (text_is_empty(driver) || strcmp(driver, "bridge") == 0 || strcmp(driver, "default") == 0)
+        return 0;
+    if (strcmp(driver, "host") == 0 || strcmp(driver, "null") == 0)
+        return error_set(err, ERROR_FORBIDDEN, "only one instance of \"%s\" network is allowed",
+                         driver);
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (strcmp(known[i], driver) == 0)
+            return error_set(err, ERROR_UNSUPPORTED, "network driver %s is not supported", driver);
+    return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found", driver);
+}
+
+static int check_wish(struct networks *networks, const struct network_create *wish,
+                      struct error *err)
+{
+    CLEANUP(network_unref) struct network *other = NULL;
+
+    if (is_blank(wish->name))
+        return error_set(err, ERROR_INVALID, "invalid name: name is empty");
+    if (is_predefined(wish->name))
+        return error_set(err, ERROR_FORBIDDEN,
+                         "operation is not permitted on predefined %s network ", wish->name);
+    if (check_driver(wish->driver, err) < 0)
+        return -1;
+    if (network_find(networks, wish->name, &other, NULL) == 0 &&
+        strcmp(other->name, wish->name) == 0)
+        return error_set(err, ERROR_CONFLICT, "network with name %s already exists", wish->name);
+    if (wish->enable_ipv6)
+        return error_set(err, ERROR_UNSUPPORTED, "IPv6 networks are not supported");
+    return 0;
+}
+
+/* ---- addresses ---- */
+
+static void check_address(const struct subnet *subnet, const char *what, const char *name,
+                          const char *text, struct strv *errors)
+{
+    char subnet_text[SUBNET_TEXT_SIZE];
+    uint32_t address;
+
+    if (text_is_empty(text))
+        return;
+    subnet_format(subnet, subnet_text);
+    if (strchr(text, ':'))
+        strv_add_format(errors, "invalid %s %s: parent subnet is an IPv4 block", what, text);
+    else if (address_parse(text, &address, NULL) < 0)
+        strv_add_format(errors, "invalid %s %s: invalid address", what, name ? name : text);
+    else if (!subnet_contains(subnet, address))
+        strv_add_format(errors, "invalid %s %s: parent subnet %s doesn't contain this address",
+                        what, text, subnet_text);
+}
+
+static void check_range(const struct subnet *subnet, const char *text, struct strv *errors)
+{
+    struct subnet range;
+    char wanted[SUBNET_TEXT_SIZE], subnet_text[SUBNET_TEXT_SIZE];
+
+    if (text_is_empty(text))
+        return;
+    subnet_format(subnet, subnet_text);
+    if (subnet_parse(text, &range, NULL) < 0) {
+        strv_add_format(errors, "invalid ip-range %s: invalid CIDR block notation", text);
+        return;
+    }
+    if (range.prefix_length < subnet->prefix_length)
+        strv_add_format(errors,
+                        "invalid ip-range %s: CIDR block is bigger than its parent subnet %s", text,
+                        subnet_text);
+    if (range.address != subnet_first(&range)) {
+        range.address = subnet_first(&range);
+        subnet_format(&range, wanted);
+        strv_add_format(errors, "invalid ip-range %s: it should be %s", text, wanted);
+    }
+    if (!subnet_overlaps(subnet, &range))
+        strv_add_format(errors, "invalid ip-range %s: parent subnet %s doesn't contain ip-range",
+                        text, subnet_text);
+}
+
+static void check_pool(const struct network_pool *pool, struct strv *errors)
+{
+    struct subnet subnet, masked;
+    char wanted[SUBNET_TEXT_SIZE];
+
+    if (subnet_parse(pool->subnet, &subnet, NULL) < 0) {
+        strv_add_format(errors, "invalid subnet %s: invalid CIDR block notation",
+                        pool->subnet ? pool->subnet : "");
+        return;
+    }
+    masked = (struct subnet){ subnet_first(&subnet), subnet.prefix_length };
+    if (masked.address != subnet.address) {
+        subnet_format(&masked, wanted);
+        strv_add_format(errors, "invalid subnet %s: it should be %s", pool->subnet, wanted);
+    }
+    check_range(&masked, pool->ip_range, errors);
+    check_address(&masked, "gateway", NULL, pool->gateway, errors);
+    MAP_EACH (&pool->auxiliary, entry)
+        check_address(&masked, "auxiliary address", entry->key, entry->value, errors);
+}
+
+static int tell_errors(const struct strv *errors, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    if (errors->count == 0)
+        return 0;
+    for (size_t i = 0; i < errors->count; i++)
+        str_add_format(&text, "\n%s%s", errors->count > 1 ? "* " : "", errors->items[i]);
+    return error_set(err, ERROR_INVALID, "invalid network config:%s", str_text(&text));
+}
+
+static bool is_empty_pool(const struct network_pool *pool)
+{
+    return text_is_empty(pool->subnet) && text_is_empty(pool->gateway) &&
+           text_is_empty(pool->ip_range) && pool->auxiliary.count == 0;
+}
+
+/* The wish's only pool; NULL if the engine is to choose. */
+static int wished_pool(const struct network_create *wish, const struct network_pool **out,
+                       struct error *err)
+{
+    CLEANUP(strv_done) struct strv errors = {};
+    const struct network_pool *found = NULL;
+
+    for (size_t i = 0; wish->pools && i < wish->pools->count; i++) {
+        const struct network_pool *pool = &JSON_ITEMS(wish->pools, struct network_pool)[i];
+
+        if (is_empty_pool(pool))
+            continue;
+        if (pool->subnet && strchr(pool->subnet, ':'))
+            return error_set(err, ERROR_UNSUPPORTED, "IPv6 networks are not supported");
+        if (found)
+            return error_set(err, ERROR_INVALID,
+                             "bridge driver does not support more than one "
+                             "IPv4 subnet");
+        check_pool(pool, &errors);
+        found = pool;
+    }
+    if (tell_errors(&errors, err) < 0)
+        return -1;
+    *out = found;
+    return 0;
+}
+
+static int check_overlap(struct networks *networks, const struct subnet *subnet, struct error *err)
+{
+    struct network **list;
+    size_t count;
+    bool overlaps = false;
+
+    if (network_list(networks, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        overlaps |= network_entry(list[i])->is_bridge &&
+                    subnet_overlaps(&network_entry(list[i])->subnet, subnet);
+    network_list_free(list, count);
+    if (overlaps)
+        return error_set(err, ERROR_FORBIDDEN,
+                         "invalid pool request: Pool overlaps with other one on this address "
+                         "space");
+    return 0;
+}
+
+static int use_wished_pool(struct networks *networks, struct network_entry *entry,
+                           const struct network_pool *wish, struct error *err)
+{
+    struct network_pool *pool = json_list_add(&entry->network.pools, sizeof(*pool));
+
+    json_fields_copy(network_pool_fields, wish, pool);
+    if (subnet_parse(wish->subnet, &entry->subnet, err) < 0 ||
+        check_overlap(networks, &entry->subnet, err) < 0)
+        return -1;
+    if (text_is_empty(wish->gateway)) {
+        entry->subnet.address = subnet_first(&entry->subnet) + 1;
+        return 0;
+    }
+    return address_parse(wish->gateway, &entry->subnet.address, err);
+}
+
+/* Neither what the host has nor what any network of ours has, be its bridge there or not. */
+static int use_chosen_pool(struct networks *networks, struct network_entry *entry,
+                           struct error *err)
+{
+    CLEANUP(subnets_done) struct subnets taken = {};
+    struct network_pool *pool;
+    struct network **list;
+    size_t count;
+    char text[SUBNET_TEXT_SIZE], gateway[ADDRESS_TEXT_SIZE];
+
+    if (host_subnets(&taken, err) < 0 || network_list(networks, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (network_entry(list[i])->is_bridge)
+            subnets_add(&taken, network_entry(list[i])->subnet);
+    network_list_free(list, count);
+    if (subnet_choose(&networks->address_pools, &taken, &entry->subnet, err) < 0)
+        return -1;
+    subnet_format(&entry->subnet, text);
+    entry->subnet.address++;
+    address_format(entry->subnet.address, gateway);
+    entry->is_subnet_chosen = true;
+    pool = json_list_add(&entry->network.pools, sizeof(*pool));
+    pool->subnet = xstrdup(text);
+    pool->gateway = xstrdup(gateway);
+    return 0;
+}
+
+/* ---- making it ---- */
+
+static struct network *wished_network(const struct network_create *wish)
+{
+    struct network_entry *entry = NEW(struct network_entry);
+    struct network *network = &entry->network;
+    const char *bridge_name = wish->options
+                                  ? map_get(wish->options, "com.docker.network.bridge.name")
+                                  : NULL;
+    char id[ID_LENGTH + 1];
+
+    id_generate(id);
+    atomic_init(&entry->references, 1);
+    entry->is_bridge = true;
+    network->id = xstrdup(id);
+    network->name = xstrdup(wish->name);
+    network->driver = xstrdup("bridge");
+    network->scope = xstrdup("local");
+    network->created_ns = clock_wall_ns();
+    network->internal = wish->internal;
+    network->attachable = wish->attachable;
+    network->enable_ipv4 = true;
+    map_init_empty(&network->options, free);
+    map_init_empty(&network->labels, free);
+    if (wish->options)
+        MAP_EACH (wish->options, option)
+            map_set_text(&network->options, option->key, option->value);
+    if (wish->labels)
+        MAP_EACH (wish->labels, label)
+            map_set_text(&network->labels, label->key, label->value);
+    network->bridge_name = bridge_name ? xstrdup(bridge_name)
+                                       : xasprintf("br-%.*s", SHORT_ID_LENGTH, id);
+    return network;
+}
+
+/* A name that the user gives must not make us own a link of somebody else. */
+static int check_bridge_name(const char *name, struct error *err)
+{
+    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strpbrk(name, "/: \t\n") ||
+        strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return error_set(err, ERROR_INVALID, "invalid bridge name: %s", name);
+    if (if_nametoindex(name) != 0)
+        return error_set(err, ERROR_CONFLICT, "there is a link named %s already", name);
+    return 0;
+}
+
+static int put_into_kernel(struct networks *networks, struct network_entry *entry,
+                           struct error *err)
+{
+    CLEANUP(nft_batch_done) struct nft_batch batch;
+    struct firewall_bridge bridge = network_firewall_bridge(entry);
+
+    firewall_begin(networks->firewall, &batch);
+    firewall_bridge_add(&batch, &bridge);
+    return network_assert_bridge(entry, err) < 0 ? -1
+                                                 : firewall_commit(networks->firewall, &batch, err);
+}
+
+int network_create(struct networks *networks, const struct network_create *wish,
+                   struct network **out, struct error *err)
+{
+    CLEANUP(network_unref) struct network *network = NULL;
+    CLEANUP(close) int lock_fd = -1;
+    const struct network_pool *pool = NULL;
+    struct network_entry *entry;
+
+    if (check_wish(networks, wish, err) < 0 || wished_pool(wish, &pool, err) < 0)
+        return -1;
+    network = wished_network(wish);
+    entry = network_entry(network);
+    if (check_bridge_name(network->bridge_name, err) < 0 || host_subnets_lock(&lock_fd, err) < 0 ||
+        (pool ? use_wished_pool(networks, entry, pool, err)
+              : use_chosen_pool(networks, entry, err)) < 0 ||
+        network_read_options(networks, entry, err) < 0)
+        return -1;
+    if (record_network_insert(networks, network, err) < 0) {
+        if (err && err->kind == ERROR_CONFLICT) /* somebody was faster */
+            error_set(err, ERROR_CONFLICT, "network with name %s already exists", wish->name);
+        return -1;
+    }
+    networks_add(networks, network_ref(network));
+    if (put_into_kernel(networks, entry, err) < 0) {
+        network_remove(networks, network->id, NULL);
+        return -1;
+    }
+    *out = TAKE(network);
+    return 0;
+}
+
+/* ---- removing it ---- */
+
+static int check_unused(struct networks *networks, const struct network *network, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    CLEANUP(str_done) struct str users = {};
+
+    if (record_endpoints(networks, network->id, NULL, &rows, err) < 0)
+        return -1;
+    if (rows.count == 0)
+        return 0;
+    for (size_t i = 0; i < rows.count; i++)
+        str_add_format(&users, "%s(name:\"%s\" id:\"%.*s\")", i ? ", " : "",
+                       rows.items[i].container_name ? rows.items[i].container_name : "",
+                       SHORT_ID_LENGTH, rows.items[i].endpoint.id);
+    return error_set(err, ERROR_FORBIDDEN,
+                     "error while removing network: network %s has active endpoints %s",
+                     network->name, str_text(&users));
+}
+
+int network_remove(struct networks *networks, const char *id, struct error *err)
+{
+    CLEANUP(network_unref) struct network *network = networks_get(networks, id);
+    CLEANUP(nft_batch_done) struct nft_batch batch = {};
+    struct firewall_bridge bridge;
+
+    if (!network)
+        return error_set(err, ERROR_NOT_FOUND, "network %s not found", id);
+    if (is_predefined(network->name))
+        return error_set(err, ERROR_FORBIDDEN, "%s is a pre-defined network and cannot be removed",
+                         network->name);
+    if (check_unused(networks, network, err) < 0 ||
+        record_network_delete(networks, network->id, err) < 0)
+        return -1;
+    networks_drop(networks, network->id);
+    bridge = network_firewall_bridge(network_entry(network));
+    firewall_begin(networks->firewall, &batch);
+    firewall_bridge_remove(&batch, &bridge);
+    if (firewall_commit(networks->firewall, &batch, err) < 0)
+        return -1;
+    return link_remove(network->bridge_name, err);
+}

@@ -1,0 +1,204 @@
+/* The record and the kernel, compared: what is missing is made again, what is left over is told. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "network/internal.h"
+#include "network/link.h"
+
+#include "base/banned.h"
+
+/* ---- making it right ---- */
+
+static int drop_dead(struct networks *networks, bool (*is_alive)(void *data, const char *id),
+                     void *data, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+
+    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct endpoint *endpoint = &rows.items[i].endpoint;
+
+        if (!is_alive(data, endpoint->container_id) &&
+            endpoint_detach(networks, endpoint->container_id, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Where a bridge was removed, its links are still there but belong to none. */
+static int rejoin_links(struct networks *networks, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    CLEANUP(free) struct link *links = NULL;
+    size_t count;
+
+    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0 ||
+        link_list(&links, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++) {
+        CLEANUP(network_unref)
+        struct network *network = networks_get(networks, rows.items[i].endpoint.network_id);
+        const struct link *link, *bridge;
+        char name[IFNAMSIZ];
+
+        endpoint_link_name(networks, rows.items[i].endpoint.id, name);
+        link = link_find(links, count, name);
+        bridge = network ? link_find(links, count, network->bridge_name) : NULL;
+        if (link && bridge && link->master != bridge->index &&
+            link_join(link->index, bridge->index, err) < 0)
+            return error_context(err, "put %s onto bridge %s", name, bridge->name);
+    }
+    return 0;
+}
+
+int networks_reconcile(struct networks *networks,
+                       bool (*is_alive)(void *data, const char *container_id), void *data,
+                       struct error *err)
+{
+    struct network **list;
+    size_t count;
+    int result;
+
+    if (drop_dead(networks, is_alive, data, err) < 0 ||
+        network_list(networks, &list, &count, err) < 0)
+        return -1;
+    result = 0;
+    for (size_t i = 0; i < count && result == 0; i++)
+        if (network_entry(list[i])->is_bridge)
+            result = network_assert_bridge(network_entry(list[i]), err);
+    network_list_free(list, count);
+    if (result < 0 || rejoin_links(networks, err) < 0)
+        return -1;
+    return firewall_rebuild(networks->firewall, err);
+}
+
+/* ---- comparing ---- */
+
+struct view {
+    struct networks *networks;
+    struct network **list;
+    size_t count;
+    struct endpoint_rows rows;
+    struct link *links;
+    size_t link_count;
+    struct strv *out;
+};
+
+static void view_done(struct view *view)
+{
+    network_list_free(view->list, view->count);
+    endpoint_rows_done(&view->rows);
+    free(view->links);
+}
+CLEANUP_VALUE(view_done, struct view)
+
+static const struct network *view_network(const struct view *view, const char *id)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (strcmp(view->list[i]->id, id) == 0)
+            return view->list[i];
+    return NULL;
+}
+
+static bool is_our_bridge(const struct view *view, const char *name)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (text_equal(view->list[i]->bridge_name, name))
+            return true;
+    return false;
+}
+
+static void verify_bridges(const struct view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        const char *name = view->list[i]->bridge_name;
+        bool is_bridge = network_entry(view->list[i])->is_bridge;
+        const struct link *link = is_bridge ? link_find(view->links, view->link_count, name) : NULL;
+
+        if (is_bridge && !link)
+            strv_add_format(view->out, "network %s: bridge %s is missing", view->list[i]->name,
+                            name);
+        else if (is_bridge && !link->is_up)
+            strv_add_format(view->out, "network %s: bridge %s is down", view->list[i]->name, name);
+    }
+}
+
+static void verify_endpoints(const struct view *view)
+{
+    for (size_t i = 0; i < view->rows.count; i++) {
+        const struct endpoint *endpoint = &view->rows.items[i].endpoint;
+        const struct network *network = view_network(view, endpoint->network_id);
+        const struct link *link, *bridge;
+        char name[IFNAMSIZ];
+
+        endpoint_link_name(view->networks, endpoint->id, name);
+        link = link_find(view->links, view->link_count, name);
+        bridge = network ? link_find(view->links, view->link_count, network->bridge_name) : NULL;
+        if (!network)
+            strv_add_format(view->out, "endpoint %.12s: its network %.12s is not in the record",
+                            endpoint->id, endpoint->network_id);
+        if (!link)
+            strv_add_format(view->out, "endpoint %.12s of container %.12s: link %s is missing",
+                            endpoint->id, endpoint->container_id, name);
+        else if (bridge && link->master != bridge->index)
+            strv_add_format(view->out, "endpoint %.12s of container %.12s: link %s is not on %s",
+                            endpoint->id, endpoint->container_id, name, bridge->name);
+    }
+}
+
+static bool is_endpoint_of_ours(const struct view *view, const char *link_name)
+{
+    for (size_t i = 0; i < view->rows.count; i++) {
+        char name[IFNAMSIZ];
+
+        endpoint_link_name(view->networks, view->rows.items[i].endpoint.id, name);
+        if (strcmp(name, link_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Bridges of other engines look alike, so only names that hold our id are ours for sure. */
+static bool looks_like_our_bridge(const struct networks *networks, const char *name)
+{
+    size_t length = strlen(networks->engine_id);
+
+    if (length == 0)
+        return strcmp(name, "berth0") == 0;
+    return text_starts(name, "berth0-") &&
+           strcmp(name + strlen("berth0-"), networks->engine_id) == 0;
+}
+
+static void verify_leftovers(const struct view *view)
+{
+    for (size_t i = 0; i < view->link_count; i++) {
+        const struct link *link = &view->links[i];
+        const struct link *master = NULL;
+
+        for (size_t m = 0; link->master && m < view->link_count; m++)
+            if (view->links[m].index == link->master)
+                master = &view->links[m];
+        if (looks_like_our_bridge(view->networks, link->name) && !is_our_bridge(view, link->name))
+            strv_add_format(view->out, "bridge %s is not in the record", link->name);
+        if (strcmp(link->kind, "veth") == 0 && is_endpoint_link_name(view->networks, link->name) &&
+            (!master || is_our_bridge(view, master->name)) &&
+            !is_endpoint_of_ours(view, link->name))
+            strv_add_format(view->out, "link %s is not in the record", link->name);
+    }
+}
+
+int networks_verify(struct networks *networks, struct strv *out, struct error *err)
+{
+    CLEANUP(view_done) struct view view = { .networks = networks, .out = out };
+
+    if (network_list(networks, &view.list, &view.count, err) < 0 ||
+        record_endpoints(networks, NULL, NULL, &view.rows, err) < 0 ||
+        link_list(&view.links, &view.link_count, err) < 0)
+        return -1;
+    verify_bridges(&view);
+    verify_endpoints(&view);
+    verify_leftovers(&view);
+    return firewall_verify(networks->firewall, out, err);
+}

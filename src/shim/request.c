@@ -77,6 +77,12 @@ static void heard(struct supervisor *shim, const struct wire_message *message)
             forget_exec_exit(shim, exit);
 }
 
+void request_forget_exec_exits(struct supervisor *shim)
+{
+    LIST_EACH (&shim->unheard, struct exec_exit, link, exit)
+        forget_exec_exit(shim, exit);
+}
+
 static void tell_unheard(struct supervisor *shim)
 {
     LIST_EACH (&shim->unheard, struct exec_exit, link, exit)

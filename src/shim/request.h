@@ -10,5 +10,6 @@ void request_serve(struct supervisor *shim, struct wire_message *request);
 /* An exec has ended: told now, and again to each new daemon until one says that it heard. */
 void request_tell_exec_exit(struct supervisor *shim, const char *exec_id, int exit_code,
                             int64_t exited_ns);
+void request_forget_exec_exits(struct supervisor *shim);
 
 #endif

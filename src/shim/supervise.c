@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -43,11 +45,31 @@ char *supervisor_buffer(struct supervisor *shim)
     return shim->buffer;
 }
 
+/* The code that made the container is not needed for waiting: its pages go back to the page cache
+ * and come again when they are wanted. Segments that were never written only. */
+static int release_code(struct dl_phdr_info *info, size_t size UNUSED, void *data UNUSED)
+{
+    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr, end = start + segment->p_memsz;
+
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W))
+            continue;
+        start &= ~(page_size - 1);
+        end = (end + page_size - 1) & ~(page_size - 1);
+        madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
 static void rest(struct supervisor *shim)
 {
     free(TAKE(shim->buffer));
     log_writer_rest(shim->log);
     malloc_trim(0);
+    dl_iterate_phdr(release_code, NULL);
     shim->rest_ns = 0;
 }
 
@@ -403,6 +425,24 @@ static int set_up(struct supervisor *shim, struct error *err)
     return 0;
 }
 
+static void done(struct supervisor *shim)
+{
+    LIST_EACH (&shim->leaving, struct client, link, client)
+        client_free(client);
+    LIST_EACH (&shim->execs, struct task, link, task)
+        task_free(task);
+    if (shim->init)
+        task_free(shim->init);
+    loop_run(&shim->loop, 0); /* frees their memory */
+    drop_outbox(shim);
+    request_forget_exec_exits(shim);
+    log_writer_close(shim->log);
+    shim_state_done(&shim->state);
+    free(shim->bundle_path);
+    free(shim->kept_fds);
+    free(shim->buffer);
+}
+
 int supervisor_main(int count, char **arguments)
 {
     struct supervisor shim = { .signals = { .fd = -1, .ready = signals_ready },
@@ -430,5 +470,6 @@ int supervisor_main(int count, char **arguments)
     run(&shim);
     if (!shim.end_ns) /* nothing was created, nobody will ask */
         unlink(shim.socket_path);
+    done(&shim);
     return 0;
 }

@@ -26,6 +26,11 @@ int api_no_experimental(struct request *req, struct error *err)
                      "in experimental mode in order to enable it.");
 }
 
+int api_no_plugin(struct request *req, struct error *err)
+{
+    return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found", request_parameter(req, 0));
+}
+
 int api_plugin_list(struct request *req, struct error *err)
 {
     CLEANUP(str_done) struct str body = {};

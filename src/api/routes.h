@@ -49,6 +49,6 @@ route_handler api_network_list, api_network_create, api_network_inspect, api_net
 /* prune.c */
 route_handler api_container_prune, api_image_prune, api_volume_prune, api_network_prune;
 /* missing.c: what berth cannot do yet, or is not */
-route_handler api_not_supported, api_no_swarm, api_no_experimental, api_plugin_list;
+route_handler api_not_supported, api_no_swarm, api_no_experimental, api_plugin_list, api_no_plugin;
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "linux/cgroup.h"
 #include "shim/log_read.h"
 #include "shim/state.h"
 
@@ -205,6 +206,15 @@ static void write_config(const char *script, bool terminal)
     json_end_dict(&w);
     json_end_dict(&w);
     cr_assert_eq(file_write_atomic(path, text.data, text.length, 0600, false, NULL), 0);
+}
+
+static void make_process(struct runtime_process *out, const char *script)
+{
+    *out = (struct runtime_process){ .cwd = xstrdup("/") };
+    strv_add(&out->args, BUSYBOX);
+    strv_add(&out->args, "sh");
+    strv_add(&out->args, "-c");
+    strv_add(&out->args, script);
 }
 
 static struct shim_options usual_options(void)
@@ -406,6 +416,111 @@ Test(shim, refuses_a_second_supervisor_of_one_container)
     forget(shim);
 }
 
+Test(shim, tells_why_a_start_failed)
+{
+    struct shim *shim;
+    struct shim_options options = usual_options();
+    struct error err = {};
+    pid_t pid;
+    CLEANUP(free) char *path = path_join(bundle_path, "config.json");
+    CLEANUP(str_done) struct str text = {};
+
+    write_config("true", false);
+    cr_assert_eq(file_read(path, 65536, &text, &err), 0);
+    char *name = strstr(text.data, BUSYBOX);
+    memcpy(name, "/bin/nobody1", strlen(BUSYBOX)); /* of the same length */
+    cr_assert_eq(file_write_atomic(path, text.data, text.length, 0600, false, &err), 0);
+    if (shim_create(monitor, &options, &shim, &pid, &err) == 0) {
+        cr_expect_eq(shim_start(shim, &err), -1);
+        forget(shim);
+    }
+    cr_expect_eq(err.kind, ERROR_NOT_FOUND, "%s", err.text);
+    cr_expect(strstr(err.text, "/bin/nobody"), "%s", err.text);
+    cr_expect_eq(told.exits, 0, "what never ran has not exited");
+}
+
+/* A container inherits nothing of what the supervisor has set for itself. */
+Test(shim, gives_containers_and_execs_a_clean_start)
+{
+    static const char script[] = "grep -E '^Sig(Blk|Ign)' /proc/self/status; "
+                                 "cat /proc/self/oom_score_adj; umask; ls /proc/self/fd | wc -l";
+    CLEANUP(free) char *idle = xasprintf("%s; sleep 1000", script);
+    struct shim *shim = create(idle, false, false, false);
+    CLEANUP(str_done) struct str own_score = {}, wanted = {}, first = {}, second = {};
+    struct runtime_process process;
+    struct shim_stream_options options = all_raw;
+    struct error err = {};
+    int pair[2];
+
+    cr_assert_eq(file_read("/proc/self/oom_score_adj", 64, &own_score, &err), 0);
+    str_add_format(&wanted, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n%s0022\n",
+                   str_text(&own_score));
+    CLEANUP(close) int fd = attach(shim, all_raw);
+    start(shim);
+    read_until(fd, "0022\n4\n", &first);
+    cr_expect_eq(strncmp(str_text(&first), str_text(&wanted), wanted.length), 0, "%s",
+                 str_text(&first));
+    make_process(&process, script);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    CLEANUP(close) int exec_fd = pair[0];
+    cr_assert_eq(shim_exec(shim, "e", &process, &pair[1], &options, NULL, &err), 0, "%s", err.text);
+    shutdown(exec_fd, SHUT_WR);
+    read_until(exec_fd, NULL, &second);
+    cr_expect_str_eq(str_text(&second), str_text(&first));
+    json_fields_done(runtime_process_fields, &process);
+    forget(shim);
+}
+
+Test(shim, pauses_and_resumes)
+{
+    struct shim *shim = create("while :; do echo tick; usleep 10000; done", false, false, false);
+    CLEANUP(str_done) struct str seen = {};
+    struct error err = {};
+
+    cr_expect_eq(shim_pause(shim, true, &err), -1, "not running yet");
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    start(shim);
+    cr_assert_eq(shim_pause(shim, true, &err), 0, "%s", err.text);
+    CLEANUP(close) int fd = attach(shim, all_raw);
+    struct pollfd readable = { .fd = fd, .events = POLLIN };
+    char rest[4096];
+    while (poll(&readable, 1, 300) == 1) /* what was in the pipe */
+        cr_assert_gt(read(fd, rest, sizeof(rest)), 0);
+    cr_assert_eq(shim_pause(shim, false, &err), 0, "%s", err.text);
+    read_until(fd, "tick", &seen);
+    cr_assert_eq(shim_pause(shim, true, &err), 0, "%s", err.text);
+    forget(shim); /* ends a paused one too */
+}
+
+/* A reserved port stays reserved as long as the supervisor lives, without the daemon. */
+Test(shim, holds_descriptors_that_are_to_be_kept)
+{
+    enum { KEPT = 600 }; /* more than one message carries */
+    struct shim_options options = usual_options();
+    struct shim *shim;
+    struct error err = {};
+    int pipe_fds[2], kept[KEPT];
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    for (size_t i = 0; i < COUNT(kept); i++)
+        kept[i] = pipe_fds[1];
+    options.kept_fds = kept;
+    options.kept_fd_count = COUNT(kept);
+    write_config("sleep 1000", false);
+    cr_assert_eq(shim_create(monitor, &options, &shim, &pid, &err), 0, "%s", err.text);
+    close(pipe_fds[1]);
+    cr_expect_eq(read(pipe_fds[0], &byte, 1), -1, "somebody can still write");
+    cr_expect_eq(errno, EAGAIN);
+    start(shim);
+    forget(shim);
+    struct pollfd ended = { .fd = pipe_fds[0], .events = POLLIN };
+    cr_assert_eq(poll(&ended, 1, LIMIT_MS), 1);
+    cr_expect_eq(read(pipe_fds[0], &byte, 1), 0, "nobody can");
+    close(pipe_fds[0]);
+}
+
 /* ---- attach */
 
 Test(shim, serves_clients_raw_and_framed)
@@ -592,15 +707,6 @@ Test(shim, refuses_a_size_without_a_terminal)
 
 /* ---- execs */
 
-static void make_process(struct runtime_process *out, const char *script)
-{
-    *out = (struct runtime_process){ .cwd = xstrdup("/") };
-    strv_add(&out->args, BUSYBOX);
-    strv_add(&out->args, "sh");
-    strv_add(&out->args, "-c");
-    strv_add(&out->args, script);
-}
-
 Test(shim, runs_further_processes)
 {
     struct shim *shim = create("sleep 1000", false, false, false);
@@ -758,7 +864,7 @@ Test(shim, knows_a_stale_socket_from_a_supervisor)
     cr_expect_eq(shim_connect(monitor, ID, &shim, &status, &err), -1);
     cr_expect_eq(err.kind, ERROR_NOT_FOUND, "%s", err.text);
     cr_expect_not(file_exists(path), "the stale socket is removed");
-    kill(told.lost_pid, SIGKILL);
+    cr_assert_eq(cgroup_remove(state.cgroup_path, &err), 0, "%s", err.text); /* kills the orphan */
 }
 
 /* Signals that a terminal or an operator sends must not end it. */

@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -33,6 +34,7 @@ enum {
     END_MS = 15000,     /* for clients to take their last bytes */
     OUTBOX_LIMIT = 256, /* messages that a daemon does not read */
     MMAP_THRESHOLD = 64 * 1024,
+    FIRST_REALTIME_SIGNAL = 32, /* as the kernel counts */
 };
 
 /* ---- memory */
@@ -388,6 +390,16 @@ static void ignore(int signal UNUSED)
 {
 }
 
+/* glibc's posix_spawn leaves its two internal signals ignored in the child, and its sigaction does
+ * not let anybody change that: a container would inherit it. */
+static void reset_internal_signals(void)
+{
+    static const uint64_t kernel_default[4] = {}; /* handler, flags, restorer, mask */
+
+    for (int signal = FIRST_REALTIME_SIGNAL; signal < SIGRTMIN; signal++)
+        syscall(SYS_rt_sigaction, signal, kernel_default, NULL, sizeof(uint64_t));
+}
+
 /* Signals from a terminal or from somebody's killall must not end it, but a container must not
  * inherit ignored ones: a handler is forgotten by exec, SIG_IGN is not. */
 static int set_signals(struct supervisor *shim, struct error *err)
@@ -397,6 +409,7 @@ static int set_signals(struct supervisor *shim, struct error *err)
     struct sigaction action = { .sa_handler = ignore, .sa_flags = SA_RESTART };
     sigset_t mask;
 
+    reset_internal_signals();
     for (size_t i = 0; i < COUNT(ignored); i++)
         sigaction(ignored[i], &action, NULL);
     sigemptyset(&mask);

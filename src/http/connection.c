@@ -294,18 +294,6 @@ int http_connection_wait(struct http_connection *connection, int timeout_ms, int
     return ready == WAS_CANCELLED ? 0 : ready;
 }
 
-bool http_connection_is_at_end(struct http_connection *connection)
-{
-    char byte;
-
-    if (connection->ahead.size > 0)
-        return false;
-    if (connection->tls)
-        return tls_session_is_at_end(connection->tls);
-    ssize_t count = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 int http_connection_shutdown_write(struct http_connection *connection, struct error *err)
 {
     if (!connection->tls) {

@@ -373,8 +373,7 @@ static bool finish(struct http_exchange *exchange)
         return false;
     if (!exchange->must_close && !exchange->body_failed && drain(exchange))
         return true;
-    if (!http_parser_is_complete(exchange->parser) || exchange->connection->ahead.size > 0)
-        linger(exchange->connection);
+    linger(exchange->connection);
     return false;
 }
 

@@ -23,8 +23,9 @@ static void add_pair(struct query *query, const char *pair, size_t length)
 
 int query_add(struct query *query, const char *text, size_t length, struct error *err)
 {
+    if (length == 0)
+        return 0;
     const char *end = text + length;
-
     while (text < end) {
         const char *ampersand = memchr(text, '&', (size_t)(end - text)) ?: end;
 

@@ -53,7 +53,8 @@ int http_server_listen(struct http_server *server, int listen_fd, struct tls_con
 int http_server_adopt(struct http_server *server, int fd, struct error *err);
 
 /* Stops accepting, cancels what runs (http_cancel_fd), waits at most 'timeout_ms' for handlers to
- * end. Frees. */
+ * end, then shuts their sockets. Frees, unless a handler goes on even so: then the server is left
+ * to it. NULL is fine. */
 void http_server_stop(struct http_server *server, int timeout_ms);
 
 /* Sockets to listen on. unix: the path is replaced if nobody answers there (CONFLICT if somebody
@@ -83,7 +84,9 @@ ssize_t http_read(struct http_exchange *exchange, void *data, size_t size, struc
 int http_read_all(struct http_exchange *exchange, size_t limit, struct buf *out, struct error *err);
 /* The body as a stream (close does not drain). Valid during the handler. */
 struct stream *http_body_stream(struct http_exchange *exchange);
-/* Becomes readable when the client has gone or the server stops. */
+/* Becomes readable when the client has gone or the server stops. A client that ends its direction
+ * only is still there on unix sockets; on TCP nothing tells it from one that closed, so there the
+ * end counts once the body is read. */
 int http_cancel_fd(struct http_exchange *exchange);
 bool http_is_cancelled(struct http_exchange *exchange);
 /* Who is there: user id on unix sockets (-1 otherwise); subject of the client certificate on TLS
@@ -97,10 +100,11 @@ void http_set_header(struct http_exchange *exchange, const char *name, const cha
 /* A whole answer with Content-Length. No body for 204, 304 and HEAD. */
 int http_reply(struct http_exchange *exchange, int status, const char *content_type,
                const void *body, size_t size, struct error *err);
-/* Sends status and headers AT ONCE; what follows is chunked (or, to HTTP/1.0, ended by closing). */
+/* Sends status and headers AT ONCE; what follows is chunked (or, to HTTP/1.0, ended by closing), or
+ * has the size that the handler set as Content-Length. */
 int http_reply_begin(struct http_exchange *exchange, int status, const char *content_type,
                      struct error *err);
-/* One chunk, sent at once. May be called while another thread reads the body. */
+/* One chunk, sent at once. May be called while another thread reads the body, and by several. */
 int http_reply_write(struct http_exchange *exchange, const void *data, size_t size,
                      struct error *err);
 bool http_reply_has_begun(const struct http_exchange *exchange);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -559,16 +560,21 @@ Test(http_server, cancels_when_the_client_has_gone)
     sem_wait(&cancelled);
 }
 
-static int connect_tcp(int listen_fd)
+static void connect_to_same(int listen_fd, int fd)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
-    int fd = -1;
 
     getsockname(listen_fd, (struct sockaddr *)&address, &size);
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, size), 0);
     give_up_eventually(fd);
+}
+
+static int connect_tcp(int listen_fd)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    connect_to_same(listen_fd, fd);
     return fd;
 }
 
@@ -676,6 +682,65 @@ Test(http_server, hands_a_socket_on)
     hear(fd, "out", &answer);
     shutdown(fd, SHUT_WR);
     close(handed_fd);
+}
+
+/* ---- resources ---- */
+
+static size_t thread_count(void)
+{
+    CLEANUP(str_done) struct str status = {};
+
+    cr_assert_eq(file_read("/proc/self/status", 64 * 1024, &status, NULL), 0);
+    return strtoul(strstr(status.data, "\nThreads:") + 9, NULL, 10);
+}
+
+Test(http_server, keeps_few_threads)
+{
+    CLEANUP(str_done) struct str ignored = {};
+    int fds[20];
+
+    converse("GET /a HTTP/1.1\r\n" HOST "\r\n", &ignored);
+    size_t before = thread_count(); /* with the loop and up to one worker */
+
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        fds[i] = visit(server);
+        say(fds[i], "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    }
+    for (size_t i = 0; i < COUNT(fds); i++)
+        sem_wait(&entered);
+    cr_expect_geq(thread_count(), before + COUNT(fds) - 1);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        close(fds[i]);
+    while (thread_count() > before + 2) /* idle workers stay; ended by the time limit */
+        usleep(1000);
+}
+
+static size_t open_fd_count(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    close(fd);
+    return (size_t)fd;
+}
+
+Test(http_server, waits_for_descriptors_to_accept)
+{
+    CLEANUP(close) int listen_fd = listen_somewhere(NULL);
+    CLEANUP(close) int fd = connect_tcp(listen_fd);
+    CLEANUP(str_done) struct str answer = {}, again = {};
+    struct rlimit all, none;
+
+    say(fd, "GET /a HTTP/1.1\r\n" HOST "\r\n");
+    hear(fd, "\r\n\r\n/a", &answer);
+    getrlimit(RLIMIT_NOFILE, &all);
+    CLEANUP(close) int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    none = (struct rlimit){ open_fd_count(), all.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &none);
+    connect_to_same(listen_fd, other);
+    say(other, "GET /b HTTP/1.1\r\n" HOST "\r\n");
+    usleep(50 * 1000); /* it cannot be accepted now; nothing depends on how often that is tried */
+    setrlimit(RLIMIT_NOFILE, &all);
+    hear(other, "\r\n\r\n/b", &again);
 }
 
 /* ---- sockets to listen on ---- */

@@ -222,21 +222,6 @@ int tls_session_shutdown(struct tls_session *session, short *out_events, struct 
     return outcome;
 }
 
-bool tls_session_is_at_end(struct tls_session *session)
-{
-    char byte;
-    short events;
-    size_t count;
-
-    mutex_lock(&session->lock);
-    ERR_clear_error();
-    int result = SSL_peek_ex(session->ssl, &byte, 1, &count);
-    bool is_at_end = result != 1 &&
-                     judge(session, result, &events, "TLS read", NULL) != WOULD_BLOCK;
-    mutex_unlock(&session->lock);
-    return is_at_end;
-}
-
 const char *tls_session_subject(const struct tls_session *session)
 {
     return session->subject;

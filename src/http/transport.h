@@ -45,9 +45,6 @@ enum { WAS_CANCELLED = 2 };
 int http_connection_poll(struct http_connection *connection, short events, int timeout_ms,
                          int cancel_fd, struct error *err);
 
-/* True if the peer has ended its direction and nothing is left to read. Consumes nothing. */
-bool http_connection_is_at_end(struct http_connection *connection);
-
 /* Shakes hands on a plain connection, as the server of it; the connection is TLS then, or, on
  * failure, fit for closing only (tls.c). */
 int tls_serve(struct tls_context *context, struct http_connection *connection, int timeout_ms,
@@ -60,7 +57,6 @@ ssize_t tls_session_write(struct tls_session *session, const void *data, size_t 
                           short *out_events, struct error *err);
 /* Sends close_notify. 0, -1 or WOULD_BLOCK. */
 int tls_session_shutdown(struct tls_session *session, short *out_events, struct error *err);
-bool tls_session_is_at_end(struct tls_session *session);
 const char *tls_session_subject(const struct tls_session *session); /* of the peer, or NULL */
 void tls_session_free(struct tls_session *session);
 CLEANUP_POINTER(tls_session_free, struct tls_session)

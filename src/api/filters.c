@@ -113,6 +113,21 @@ bool filters_match_prefix(const struct filters *filters, const char *key, const 
     return wanted->count == 0;
 }
 
+/* Go's expressions know no back references, and bound what a repetition may cost; the C library
+ * does neither. One bounded repetition is enough for names. */
+static bool is_affordable(const char *pattern)
+{
+    const char *brace = strchr(pattern, '{');
+
+    for (const char *at = pattern; (at = strchr(at, '\\')) && at[1]; at += 2)
+        if (at[1] >= '1' && at[1] <= '9')
+            return false;
+    if (!brace)
+        return true;
+    return !strchr(brace + 1, '{') && strspn(brace + 1, "0123456789") <= 2 &&
+           strcspn(brace, "}") <= strlen("{99,99");
+}
+
 /* The few things of Go's syntax that POSIX writes otherwise. */
 static char *pattern_translate(const char *pattern)
 {
@@ -142,7 +157,7 @@ static bool pattern_matches(const char *pattern, const char *value)
 
     if (strcmp(pattern, value) == 0)
         return true;
-    if (strlen(pattern) > PATTERN_LIMIT)
+    if (strlen(pattern) > PATTERN_LIMIT || !is_affordable(pattern))
         return false;
     translated = pattern_translate(pattern);
     if (regcomp(&compiled, translated, REG_EXTENDED | REG_NOSUB) != 0)

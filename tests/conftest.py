@@ -1,0 +1,95 @@
+"""What the end-to-end tests share: one private engine for the session, a small image in it, and a look for leftovers at the end."""
+import pathlib
+import shutil
+
+import pytest
+
+import engine as engines
+
+
+def pytest_addoption(parser):
+    parser.addoption("--engine", default="berth", help="berth: a private one is started; else where another engine listens")
+    parser.addoption("--build", default=str(pathlib.Path(__file__).parent.parent / "build"), help="build folder with the programs")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "own: about something only berth has; not run against other engines")
+    config.addinivalue_line("markers", "debian: needs Debian's package mirror")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") == "berth":
+        return
+    kept = [item for item in items if not item.get_closest_marker("own")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def pytest_report_header(config):
+    docker = engines.docker_program()
+    return f"engine under test: {config.getoption('--engine')}; docker client: {docker or 'none found'}"
+
+
+@pytest.fixture(scope="session")
+def build(request):
+    return pathlib.Path(request.config.getoption("--build"))
+
+
+@pytest.fixture(scope="session")
+def docker_client():
+    """The real docker command; without it the tests that need it fail rather than vanish."""
+    program = engines.docker_program()
+    assert program, "no docker client on PATH: install Debian's docker.io, or name one in $DOCKER"
+    return program
+
+
+@pytest.fixture(scope="session")
+def engine(request, build, docker_client):
+    wanted = request.config.getoption("--engine")
+    made = engines.Engine(build, host=None if wanted == "berth" else wanted)
+    made.start()
+    context = engines.make_busybox_context(made.directory / "busybox-context")
+    built = made.docker("build", "-q", "-t", "busybox", context)
+    assert built.code == 0, built
+    yield made
+    if not made.is_ours:
+        return
+    try:
+        ids = made.docker("ps", "-aq", "--no-trunc").out.split()
+        if ids:
+            made.docker("rm", "-f", "-v", *ids)
+        left = made.verify()
+        assert left.code == 0, f"after all tests something is left: {left}"
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def private_engine(build, docker_client, request):
+    """An engine of the test's own, for tests that kill it."""
+    made = engines.Engine(build)
+    made.start()
+    context = engines.make_busybox_context(made.directory / "busybox-context")
+    assert made.docker("build", "-q", "-t", "busybox", context).code == 0
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def name(request):
+    """A container name of this test; whatever has it is removed afterwards."""
+    text = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)[:50].strip("-")
+    yield text
+    for fixture in ("engine", "private_engine"):
+        if fixture in request.fixturenames:
+            made = request.getfixturevalue(fixture)
+            if not made.is_ours or made.process:
+                made.docker("rm", "-f", "-v", text)
+
+
+@pytest.fixture
+def free_port():
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -1,0 +1,172 @@
+"""A private engine for tests: own data root, run directory, bridge, table and cgroups, so that several run side by side."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+COMMAND_LIMIT_S = 120
+
+
+def wait_until(condition, limit_s=20, step_s=0.05, what="condition"):
+    """Polls until condition() is true; fails loudly after limit_s."""
+    end = time.monotonic() + limit_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {limit_s} s")
+        time.sleep(step_s)
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self):
+        return f"Result(code={self.code}, out={self.out[-2000:]!r}, err={self.err[-2000:]!r})"
+
+
+def run(arguments, env=None, stdin=None, limit_s=COMMAND_LIMIT_S, check=False):
+    """Runs a command to its end (killed after limit_s); output as text."""
+    process = subprocess.Popen([str(a) for a in arguments], env=env, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"{arguments} hung for {limit_s} s: {out[-1000:]!r} {err[-1000:]!r}")
+    result = Result(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    if check:
+        assert result.code == 0, f"{arguments}: {result}"
+    return result
+
+
+class Engine:
+    """berthd as a process of ours, or another engine that is only spoken to (host given)."""
+
+    def __init__(self, build, host=None, directory=None, extra=()):
+        self.build = pathlib.Path(build)
+        self.is_ours = host is None
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="berth-test-", dir="/var/tmp"))
+        self.data = self.directory / "data"
+        self.run_directory = self.directory / "run"
+        self.socket = self.run_directory / "berth.sock"
+        self.host = host or f"unix://{self.socket}"
+        self.extra = list(extra)
+        self.process = None
+        self.log = self.directory / "berthd.log"
+
+    # ---- the daemon ----
+
+    def start(self):
+        if not self.is_ours:
+            return self
+        arguments = [self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
+                     "--debug", *self.extra]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(a) for a in arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            start_new_session=True)
+        wait_until(self.answers, what="the engine answering")
+        return self
+
+    def answers(self):
+        if self.process and self.process.poll() is not None:
+            raise AssertionError(f"berthd ended with {self.process.returncode}: {self.log.read_text()[-3000:]}")
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(2)
+                s.connect(str(self.socket))
+                s.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return s.recv(4096).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    def kill(self):
+        """kill -9: what a crash is like."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("berthd did not end within 30 s of SIGTERM")
+            finally:
+                self.process = None
+
+    def remove(self):
+        """Ends the engine and takes back all that it has in the kernel and on disk."""
+        if not self.is_ours:
+            return
+        try:
+            if self.process is None:
+                self.start()
+            ids = self.docker("ps", "-aq", "--no-trunc").out.split()
+            if ids:
+                self.docker("rm", "-f", "-v", *ids)
+        finally:
+            self.stop()
+            run([self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
+                 "--remove-kernel-objects", *self.extra], limit_s=60)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- clients ----
+
+    @property
+    def environment(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
+        env.update(DOCKER_HOST=self.host, DOCKER_CONFIG=str(self.directory / "config"), DOCKER_CLI_HINTS="false",
+                   DOCKER_BUILDKIT="0", HOME=str(self.directory))
+        return env
+
+    def docker(self, *arguments, **options):
+        """Docker's own command."""
+        return run([docker_program(), *arguments], env=self.environment, **options)
+
+    def berth(self, *arguments, **options):
+        """Our command."""
+        return run([self.build / "berth", *arguments], env=self.environment, **options)
+
+    def sdk(self):
+        import docker
+        return docker.DockerClient(base_url=self.host, version="auto", timeout=60)
+
+    def inspect(self, name):
+        import json
+        return json.loads(self.docker("inspect", name, check=True).out)[0]
+
+    def verify(self):
+        return self.berth("system", "verify")
+
+
+def docker_program():
+    return os.environ.get("DOCKER", shutil.which("docker"))
+
+
+def make_busybox_context(directory):
+    """A build context for a small image: busybox, its applets, and the files that look-ups of users need."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copy("/bin/busybox", directory / "busybox")
+    (directory / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/home/somebody:/bin/sh\n")
+    (directory / "group").write_text("root:x:0:\nsomebody:x:1000:\nextra:x:2000:somebody\n")
+    (directory / "Dockerfile").write_text(
+        "FROM scratch\n"
+        "COPY busybox /bin/busybox\n"
+        "COPY passwd group /etc/\n"
+        'RUN ["/bin/busybox", "mkdir", "-p", "/tmp", "/root", "/home/somebody", "/usr/bin", "/sbin", "/usr/sbin"]\n'
+        'RUN ["/bin/busybox", "--install", "-s", "/bin"]\n'
+        "RUN chmod 1777 /tmp && chown 1000:1000 /home/somebody\n"
+        'CMD ["sh"]\n')
+    return directory

@@ -1,0 +1,79 @@
+"""Our own command line, held against Docker's."""
+import json
+import re
+
+import pytest
+
+from engine import wait_until
+
+pytestmark = pytest.mark.own
+
+
+def test_run_and_exit_codes(engine):
+    assert engine.berth("run", "--rm", "busybox", "echo", "hi", check=True).out == "hi\n"
+    for command, code in ((["false"], 1), (["nope"], 127), (["/etc"], 126)):
+        assert engine.berth("run", "--rm", "busybox", *command).code == code
+    assert engine.berth("run", "--nope", "busybox").code == 125
+    assert engine.berth("run").code == 1
+
+
+def test_stdin(engine):
+    assert engine.berth("run", "--rm", "-i", "busybox", "cat", stdin="x\n" * 1000, check=True).out == "x\n" * 1000
+
+
+@pytest.mark.parametrize("arguments", [
+    ("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Image}} {{.Names}} {{.Ports}} {{.State}} {{.Label \"k\"}} {{.Networks}}"),
+    ("ps", "-aq"), ("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"), ("images", "-q"),
+    ("volume", "ls"), ("network", "ls", "--format", "table {{.Name}}\t{{.Driver}}"),
+    ("inspect", "-f", "{{.Name}} {{.State.Running}} {{json .Config.Cmd}}", "held"),
+    ("inspect", "-f", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}{{if .State.Running}}up{{else}}down{{end}}", "held"),
+    ("ps", "--filter", "label=k=v", "--format", "{{.Names}}"), ("logs", "held"), ("history", "-q", "busybox")])
+def test_prints_what_docker_prints(engine, arguments):
+    engine.docker("rm", "-f", "held")
+    engine.docker("run", "-d", "--name", "held", "--label", "k=v", "-p", "127.0.0.1:0:80", "busybox", "sh", "-c", "echo logged; sleep 300", check=True)
+    try:
+        wait_until(lambda: engine.docker("logs", "held").out, what="a line in the log")
+        assert engine.berth(*arguments, check=True).out == engine.docker(*arguments, check=True).out
+    finally:
+        engine.docker("rm", "-f", "held")
+
+
+def test_table_layout_is_docker_s(engine):
+    ours, theirs = (e("ps", "-a", check=True).out.splitlines()[0] for e in (engine.berth, engine.docker))
+    assert ours.split() == theirs.split()
+
+
+def test_inspect_is_json(engine):
+    ours = json.loads(engine.berth("image", "inspect", "busybox", check=True).out)
+    theirs = json.loads(engine.docker("image", "inspect", "busybox", check=True).out)
+    assert ours == theirs
+    missing = engine.berth("inspect", "no-such-thing")
+    assert missing.code == 1 and missing.out.strip() == "[]" and "No such object: no-such-thing" in missing.err
+
+
+def test_build_run_reach_remove(engine, tmp_path, free_port):
+    from test_first_light import fetch
+    (tmp_path / "index.html").write_text("own\n")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY index.html /www/\nCMD httpd -f -p 80 -h /www\n")
+    assert "Successfully built" in engine.berth("build", "-t", "own-image", tmp_path, check=True).out
+    id = engine.berth("run", "-d", "-p", f"{free_port}:80", "own-image", check=True).out.strip()
+    assert fetch(free_port) == "own\n"
+    assert engine.berth("exec", id, "echo", "inside", check=True).out == "inside\n"
+    assert engine.berth("stop", "-t", "0", id, check=True).out.strip() == id
+    assert engine.berth("wait", id, check=True).out.strip() == "137"
+    assert engine.berth("rm", id, check=True).out.strip() == id
+    assert "Untagged: own-image:latest" in engine.berth("rmi", "own-image", check=True).out
+
+
+def test_messages(engine):
+    assert "did you mean" in engine.berth("pss").err.lower()
+    assert engine.berth("rm", "no-such").err == "Error response from daemon: No such container: no-such\n"
+    assert engine.berth("rm", "-f", "no-such").code == 0
+    assert re.match(r"Usage:  berth ps", engine.berth("ps", "--help", check=True).out)
+    nobody = engine.berth("-H", "unix:///nowhere.sock", "ps")
+    assert nobody.code == 1 and "Cannot connect" in nobody.err
+
+
+def test_events_and_info(engine):
+    assert "Storage Driver" in engine.berth("info", check=True).out
+    assert engine.berth("version", "--format", "{{.Server.ApiVersion}}", check=True).out.strip() == "1.51"

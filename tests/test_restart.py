@@ -1,0 +1,125 @@
+"""kill -9 of the engine: no container, published port, terminal, log line or exit code is lost."""
+import os
+import re
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from engine import docker_program, wait_until
+from test_first_light import Terminal, fetch
+
+pytestmark = pytest.mark.own
+
+LOGGED_LINES = 400_000
+
+
+def test_containers_outlive_the_engine(private_engine, free_port):
+    engine = private_engine
+    engine.docker("run", "-d", "--name", "web", "-p", f"{free_port}:80", "busybox", "sh", "-c",
+                  "echo page > /tmp/index.html; httpd -f -p 80 -h /tmp", check=True)
+    engine.docker("run", "-d", "--name", "writer", "busybox", "sh", "-c",
+                  f"sleep 1; seq {LOGGED_LINES}; sleep 300", check=True)
+    engine.docker("run", "-d", "--name", "seven", "busybox", "sh", "-c", "sleep 4; exit 7", check=True)
+    engine.docker("run", "-d", "--name", "idle", "busybox", "sleep", "300", check=True)
+    terminal = Terminal([docker_program(), "run", "-it", "--name", "shell", "busybox", "sh"], engine.environment)
+    terminal.expect("# ")
+    assert fetch(free_port) == "page\n"
+
+    failures, stop = [], threading.Event()
+
+    def knock():
+        while not stop.is_set():
+            try:
+                assert urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=5).read() == b"page\n"
+            except Exception as problem:
+                failures.append(repr(problem))
+            time.sleep(0.02)
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        pids = {name: engine.inspect(name)["State"]["Pid"] for name in ("web", "writer", "seven", "idle", "shell")}
+        engine.kill()
+        # Nobody is there to ask, and the terminal goes on.
+        terminal.send("echo $((11*11))\r")
+        terminal.expect("121")
+        wait_until(lambda: not os.path.exists(f"/proc/{pids['seven']}"), what="the end of 'seven'")
+        assert all(os.path.exists(f"/proc/{pids[name]}") for name in ("web", "writer", "idle", "shell"))
+        engine.start()
+        terminal.send("echo $((12*12))\r")
+        terminal.expect("144")
+    finally:
+        stop.set()
+        knocking.join()
+    assert failures == []
+
+    listed = engine.docker("ps", "-a", "--format", "{{.Names}} {{.State}}", check=True).out.split("\n")
+    assert set(filter(None, listed)) == {"web running", "writer running", "seven exited", "idle running", "shell running"}
+    state = engine.inspect("seven")["State"]
+    assert (state["ExitCode"], state["Running"], state["Pid"]) == (7, False, 0)
+    for name in ("web", "writer", "idle", "shell"):
+        assert engine.inspect(name)["State"]["Pid"] == pids[name]
+    assert engine.docker("exec", "idle", "echo", "still here", check=True).out == "still here\n"
+
+    # The log is kept whole as far as its bound goes: here the lines fit.
+    def complete():
+        lines = engine.docker("logs", "--tail", "1", "writer").out.split()
+        return lines == [str(LOGGED_LINES)]
+    wait_until(complete, 60, what="the last line in the log")
+    numbers = engine.docker("logs", "writer", check=True).out.split()
+    assert numbers == [str(n) for n in range(1, LOGGED_LINES + 1)]
+
+    terminal.send("exit 6\r")
+    assert terminal.process.wait(15) == 6 or engine.inspect("shell")["State"]["ExitCode"] == 6
+    assert engine.inspect("shell")["State"]["ExitCode"] == 6
+    os.close(terminal.master)
+    engine.docker("rm", "-f", "web", "writer", "seven", "idle", "shell", check=True)
+    left = engine.verify()
+    assert left.code == 0, left
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=2)
+
+
+def test_auto_remove_and_policy_across_restart(private_engine):
+    engine = private_engine
+    engine.docker("run", "-d", "--rm", "--name", "gone", "busybox", "sleep", "2", check=True)
+    engine.docker("run", "-d", "--restart", "always", "--name", "back", "busybox", "sleep", "2", check=True)
+    engine.docker("run", "-d", "--restart", "unless-stopped", "--name", "stays-down", "busybox", "sleep", "300", check=True)
+    engine.docker("stop", "-t", "0", "stays-down", check=True)
+    engine.kill()
+    time.sleep(2.5)
+    engine.start()
+    wait_until(lambda: engine.docker("inspect", "gone").code == 1, what="removal of a --rm container that ended meanwhile")
+    wait_until(lambda: engine.inspect("back")["State"]["Running"], what="the next run of an always container")
+    assert engine.inspect("stays-down")["State"]["Status"] == "exited"
+
+
+def test_orderly_stop_keeps_containers(private_engine):
+    engine = private_engine
+    engine.docker("run", "-d", "--name", "runs", "busybox", "sleep", "300", check=True)
+    pid = engine.inspect("runs")["State"]["Pid"]
+    engine.stop()
+    assert os.path.exists(f"/proc/{pid}")
+    engine.start()
+    assert engine.inspect("runs")["State"]["Pid"] == pid
+
+
+def test_killed_in_the_middle_of_things(private_engine):
+    """Starts and removals are interrupted again and again; what is left agrees with the record."""
+    engine = private_engine
+    for round in range(4):
+        workers = [threading.Thread(target=lambda n=n: engine.docker("run", "--rm", "--name", f"r{round}-{n}", "busybox", "true"))
+                   for n in range(3)]
+        for worker in workers:
+            worker.start()
+        time.sleep(0.05 + 0.06 * round)
+        engine.kill()
+        for worker in workers:
+            worker.join()
+        engine.start()
+    ids = engine.docker("ps", "-aq").out.split()
+    if ids:
+        engine.docker("rm", "-f", *ids, check=True)
+    left = engine.verify()
+    assert left.code == 0, left

@@ -124,8 +124,11 @@ static bool is_affordable(const char *pattern)
             return false;
     if (!brace)
         return true;
-    return !strchr(brace + 1, '{') && strspn(brace + 1, "0123456789") <= 2 &&
-           strcspn(brace, "}") <= strlen("{99,99");
+
+    size_t low = strspn(brace + 1, "0123456789");
+    const char *comma = brace + 1 + low;
+    size_t high = *comma == ',' ? strspn(comma + 1, "0123456789") : 0;
+    return !strchr(brace + 1, '{') && low <= 2 && high <= 2;
 }
 
 /* The few things of Go's syntax that POSIX writes otherwise. */

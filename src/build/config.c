@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "build/expand.h"
 #include "build/golang.h"
-#include "build/health.h"
+#include "build/healthcheck.h"
 #include "build/port.h"
 
 #include "base/banned.h"
@@ -178,7 +178,7 @@ int config_apply_healthcheck(struct config_change *change, struct error *err)
 {
     struct health_config **current = &change->config->healthcheck, *old = *current, health = {};
 
-    if (health_read(change->instruction, &health, err) < 0)
+    if (healthcheck_read(change->instruction, &health, err) < 0)
         return -1;
     str_add(&change->comment, "HEALTHCHECK &{");
     go_add_list(&change->comment, &health.test);

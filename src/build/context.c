@@ -11,9 +11,9 @@
 #include "base/text.h"
 #include "build/build.h"
 #include "build/dockerignore.h"
+#include "build/extract.h"
 #include "build/parse.h"
 #include "build/source.h"
-#include "build/unpack.h"
 #include "linux/path.h"
 
 #include "base/banned.h"
@@ -129,9 +129,9 @@ int context_apply_ignore(int context_fd, const char *dockerfile_path, struct err
 
 int build_context_unpack(struct stream *archive, int directory_fd, struct error *err)
 {
-    const struct unpack_options options = { .skips_devices = true, .cancel_fd = -1 };
+    const struct extract_options options = { .skips_devices = true, .cancel_fd = -1 };
 
-    if (unpack_archive(archive, directory_fd, &options, err) < 0)
+    if (extract_archive(archive, directory_fd, &options, err) < 0)
         return error_context(err, "unpack the build context");
     return 0;
 }

@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/extract.h"
 #include "build/owner.h"
-#include "build/unpack.h"
 #include "linux/path.h"
 
 #include "base/banned.h"
@@ -315,7 +315,7 @@ static int copy_top_file(const struct copy *copy, const struct source *source,
 static int unpack_source(const struct copy *copy, const struct source *source,
                          const char *target_path, struct error *err)
 {
-    const struct unpack_options options = {
+    const struct extract_options options = {
         .keeps_owners = true,
         .is_owner_given = copy->is_owner_given,
         .uid = copy->uid,
@@ -328,14 +328,14 @@ static int unpack_source(const struct copy *copy, const struct source *source,
     fd = path_open(copy->source_root_fd, source->path, O_RDONLY | O_NONBLOCK, 0, err);
     if (fd < 0)
         return -1;
-    if (!unpack_is_archive(fd))
+    if (!extract_is_archive(fd))
         return 0;
     target_fd = copy_make_directory(copy, target_path, err);
     if (target_fd < 0)
         return -1;
 
     CLEANUP(stream_close) struct stream *archive = stream_from_fd(fd, false);
-    return unpack_archive(archive, target_fd, &options, err) < 0 ? -1 : 1;
+    return extract_archive(archive, target_fd, &options, err) < 0 ? -1 : 1;
 }
 
 static int copy_top_directory(const struct copy *copy, const struct source *source,

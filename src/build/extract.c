@@ -1,5 +1,5 @@
 /* Unpacking into a directory. */
-#include "build/unpack.h"
+#include "build/extract.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,21 +25,21 @@ struct late_time {
     struct timespec mtime;
 };
 
-struct unpack {
+struct extraction {
     int directory_fd;
-    const struct unpack_options *options;
+    const struct extract_options *options;
     uint64_t size, count;
     struct late_time *times;
     size_t time_count;
 };
 
-static void unpack_done(struct unpack *unpack)
+static void extraction_done(struct extraction *extraction)
 {
-    for (size_t i = 0; i < unpack->time_count; i++)
-        free(unpack->times[i].name);
-    free(unpack->times);
+    for (size_t i = 0; i < extraction->time_count; i++)
+        free(extraction->times[i].name);
+    free(extraction->times);
 }
-CLEANUP_VALUE(unpack_done, struct unpack)
+CLEANUP_VALUE(extraction_done, struct extraction)
 
 /* ---- a stream that leaves the one behind it open ---- */
 
@@ -61,7 +61,7 @@ static void borrowed_close(struct stream *stream)
 /* A reader of the plain tar in 'archive', which stays the caller's. */
 static struct tar_reader *open_reader(struct stream *archive, struct error *err)
 {
-    const struct inflate_limits limits = { UNPACK_SIZE_LIMIT, UNPACK_RATIO_LIMIT };
+    const struct inflate_limits limits = { EXTRACT_SIZE_LIMIT, EXTRACT_RATIO_LIMIT };
     struct borrowed *borrowed = NEW(struct borrowed);
     enum compression detected;
 
@@ -75,19 +75,19 @@ static struct tar_reader *open_reader(struct stream *archive, struct error *err)
 
 /* ---- entries ---- */
 
-static mode_t wanted_mode(const struct unpack *unpack, const struct tar_entry *entry)
+static mode_t wanted_mode(const struct extraction *extraction, const struct tar_entry *entry)
 {
     mode_t type = entry->type == TAR_DIRECTORY ? S_IFDIR : S_IFREG;
 
-    if (!unpack->options->mode_change)
+    if (!extraction->options->mode_change)
         return entry->mode & 07777;
-    return mode_apply(unpack->options->mode_change, type | (entry->mode & 07777));
+    return mode_apply(extraction->options->mode_change, type | (entry->mode & 07777));
 }
 
-static int set_owner(const struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
-                     const char *name, struct error *err)
+static int set_owner(const struct extraction *extraction, const struct tar_entry *entry,
+                     int parent_fd, const char *name, struct error *err)
 {
-    const struct unpack_options *options = unpack->options;
+    const struct extract_options *options = extraction->options;
     uid_t uid = options->is_owner_given ? options->uid : (uid_t)entry->uid;
     gid_t gid = options->is_owner_given ? options->gid : (gid_t)entry->gid;
 
@@ -126,7 +126,7 @@ static int make_room(int parent_fd, const char *name, struct error *err)
     return tree_remove_at(parent_fd, name, err);
 }
 
-static int write_content(struct unpack *unpack, struct tar_reader *reader, int fd,
+static int write_content(struct extraction *extraction, struct tar_reader *reader, int fd,
                          const struct tar_entry *entry, struct error *err)
 {
     const void *data;
@@ -143,51 +143,52 @@ static int write_content(struct unpack *unpack, struct tar_reader *reader, int f
                 return error_sys(err, "write %s", entry->name);
             done += count > 0 ? (size_t)count : 0;
         }
-        unpack->size += size;
-        if (unpack->size > UNPACK_SIZE_LIMIT)
+        extraction->size += size;
+        if (extraction->size > EXTRACT_SIZE_LIMIT)
             return error_set(err, ERROR_INVALID, "the archive holds more than %llu bytes",
-                             (unsigned long long)UNPACK_SIZE_LIMIT);
-        if (check_cancelled(unpack->options->cancel_fd, err) < 0)
+                             (unsigned long long)EXTRACT_SIZE_LIMIT);
+        if (check_cancelled(extraction->options->cancel_fd, err) < 0)
             return -1;
     }
     return more;
 }
 
-static int make_file(struct unpack *unpack, struct tar_reader *reader,
+static int make_file(struct extraction *extraction, struct tar_reader *reader,
                      const struct tar_entry *entry, int parent_fd, const char *name,
                      struct error *err)
 {
     CLEANUP(close) int fd = -1;
 
-    if (entry->size < 0 || (uint64_t)entry->size > UNPACK_SIZE_LIMIT)
+    if (entry->size < 0 || (uint64_t)entry->size > EXTRACT_SIZE_LIMIT)
         return error_set(err, ERROR_INVALID, "%s is too large", entry->name);
     fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, "create %s", entry->name);
-    if (write_content(unpack, reader, fd, entry, err) < 0)
+    if (write_content(extraction, reader, fd, entry, err) < 0)
         return -1;
     if (ftruncate(fd, entry->size) < 0)
         return error_sys(err, "size of %s", entry->name);
-    if (set_owner(unpack, entry, parent_fd, name, err) < 0)
+    if (set_owner(extraction, entry, parent_fd, name, err) < 0)
         return -1;
-    if (fchmod(fd, wanted_mode(unpack, entry)) < 0)
+    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
         return error_sys(err, "mode of %s", entry->name);
     set_attributes(fd, entry);
     set_times(entry, parent_fd, name);
     return 0;
 }
 
-static void remember_time(struct unpack *unpack, const struct tar_entry *entry)
+static void remember_time(struct extraction *extraction, const struct tar_entry *entry)
 {
-    if ((unpack->time_count & (unpack->time_count - 1)) == 0)
-        unpack->times = xrealloc(unpack->times, unpack->time_count ? 2 * unpack->time_count : 1,
-                                 sizeof(struct late_time));
-    unpack->times[unpack->time_count++] = (struct late_time){ xstrdup(entry->name),
-                                                              { entry->mtime_s, entry->mtime_ns } };
+    if ((extraction->time_count & (extraction->time_count - 1)) == 0)
+        extraction->times = xrealloc(extraction->times,
+                                     extraction->time_count ? 2 * extraction->time_count : 1,
+                                     sizeof(struct late_time));
+    extraction->times[extraction->time_count++] =
+        (struct late_time){ xstrdup(entry->name), { entry->mtime_s, entry->mtime_ns } };
 }
 
-static int make_directory(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
-                          const char *name, struct error *err)
+static int make_directory(struct extraction *extraction, const struct tar_entry *entry,
+                          int parent_fd, const char *name, struct error *err)
 {
     CLEANUP(close) int fd = -1;
     struct stat info;
@@ -200,22 +201,22 @@ static int make_directory(struct unpack *unpack, const struct tar_entry *entry, 
     fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_sys(err, "open directory %s", entry->name);
-    if (set_owner(unpack, entry, parent_fd, name, err) < 0)
+    if (set_owner(extraction, entry, parent_fd, name, err) < 0)
         return -1;
-    if (fchmod(fd, wanted_mode(unpack, entry)) < 0)
+    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
         return error_sys(err, "mode of %s", entry->name);
     set_attributes(fd, entry);
-    remember_time(unpack, entry);
+    remember_time(extraction, entry);
     return 0;
 }
 
-static int make_hard_link(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
-                          const char *name, struct error *err)
+static int make_hard_link(struct extraction *extraction, const struct tar_entry *entry,
+                          int parent_fd, const char *name, struct error *err)
 {
     const char *target_name;
     CLEANUP(close)
-    int target_fd =
-        path_open_parent(unpack->directory_fd, entry->link_target, 0, &target_name, err);
+    int target_fd = path_open_parent(extraction->directory_fd, entry->link_target, 0, &target_name,
+                                     err);
 
     if (target_fd < 0)
         return error_context(err, "hard link %s", entry->name);
@@ -224,25 +225,25 @@ static int make_hard_link(struct unpack *unpack, const struct tar_entry *entry, 
     return 0;
 }
 
-static int make_node(struct unpack *unpack, const struct tar_entry *entry, int parent_fd,
+static int make_node(struct extraction *extraction, const struct tar_entry *entry, int parent_fd,
                      const char *name, struct error *err)
 {
     mode_t type = entry->type == TAR_FIFO               ? S_IFIFO
                   : entry->type == TAR_CHARACTER_DEVICE ? S_IFCHR
                                                         : S_IFBLK;
 
-    if (type != S_IFIFO && unpack->options->skips_devices)
+    if (type != S_IFIFO && extraction->options->skips_devices)
         return 0;
     if (mknodat(parent_fd, name, type | 0600, makedev(entry->device_major, entry->device_minor)) <
             0 ||
-        set_owner(unpack, entry, parent_fd, name, NULL) < 0 ||
-        fchmodat(parent_fd, name, wanted_mode(unpack, entry), 0) < 0)
+        set_owner(extraction, entry, parent_fd, name, NULL) < 0 ||
+        fchmodat(parent_fd, name, wanted_mode(extraction, entry), 0) < 0)
         return error_sys(err, "create %s", entry->name);
     set_times(entry, parent_fd, name);
     return 0;
 }
 
-static int make_entry(struct unpack *unpack, struct tar_reader *reader,
+static int make_entry(struct extraction *extraction, struct tar_reader *reader,
                       const struct tar_entry *entry, int parent_fd, const char *name,
                       struct error *err)
 {
@@ -250,20 +251,20 @@ static int make_entry(struct unpack *unpack, struct tar_reader *reader,
         return -1;
     switch (entry->type) {
     case TAR_FILE:
-        return make_file(unpack, reader, entry, parent_fd, name, err);
+        return make_file(extraction, reader, entry, parent_fd, name, err);
     case TAR_DIRECTORY:
-        return make_directory(unpack, entry, parent_fd, name, err);
+        return make_directory(extraction, entry, parent_fd, name, err);
     case TAR_SYMLINK:
         if (symlinkat(entry->link_target ? entry->link_target : "", parent_fd, name) < 0)
             return error_sys(err, "create link %s", entry->name);
         set_times(entry, parent_fd, name);
-        return set_owner(unpack, entry, parent_fd, name, err);
+        return set_owner(extraction, entry, parent_fd, name, err);
     case TAR_HARDLINK:
-        return make_hard_link(unpack, entry, parent_fd, name, err);
+        return make_hard_link(extraction, entry, parent_fd, name, err);
     case TAR_CHARACTER_DEVICE:
     case TAR_BLOCK_DEVICE:
     case TAR_FIFO:
-        return make_node(unpack, entry, parent_fd, name, err);
+        return make_node(extraction, entry, parent_fd, name, err);
     case TAR_OTHER:
         return 0;
     }
@@ -281,30 +282,30 @@ static void clean_name(struct tar_entry *entry)
     free(cleaned);
 }
 
-static int unpack_entry(struct unpack *unpack, struct tar_reader *reader, struct tar_entry *entry,
-                        struct error *err)
+static int extract_entry(struct extraction *extraction, struct tar_reader *reader,
+                         struct tar_entry *entry, struct error *err)
 {
     const char *name;
     CLEANUP(close) int parent_fd = -1;
 
-    if (++unpack->count > UNPACK_COUNT_LIMIT)
+    if (++extraction->count > EXTRACT_COUNT_LIMIT)
         return error_set(err, ERROR_INVALID, "the archive has more than %d entries",
-                         UNPACK_COUNT_LIMIT);
+                         EXTRACT_COUNT_LIMIT);
     clean_name(entry);
     if (*entry->name == 0)
         return 0;
-    parent_fd = path_open_parent(unpack->directory_fd, entry->name, 1, &name, err);
+    parent_fd = path_open_parent(extraction->directory_fd, entry->name, 1, &name, err);
     if (parent_fd < 0)
         return error_context(err, "unpack %s", entry->name);
-    return make_entry(unpack, reader, entry, parent_fd, name, err);
+    return make_entry(extraction, reader, entry, parent_fd, name, err);
 }
 
-static void set_late_times(struct unpack *unpack)
+static void set_late_times(struct extraction *extraction)
 {
-    for (size_t i = unpack->time_count; i-- > 0;) {
-        const struct timespec times[2] = { unpack->times[i].mtime, unpack->times[i].mtime };
+    for (size_t i = extraction->time_count; i-- > 0;) {
+        const struct timespec times[2] = { extraction->times[i].mtime, extraction->times[i].mtime };
         CLEANUP(close)
-        int fd = path_open(unpack->directory_fd, unpack->times[i].name,
+        int fd = path_open(extraction->directory_fd, extraction->times[i].name,
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
 
         if (fd >= 0)
@@ -312,11 +313,11 @@ static void set_late_times(struct unpack *unpack)
     }
 }
 
-int unpack_archive(struct stream *archive, int directory_fd, const struct unpack_options *options,
-                   struct error *err)
+int extract_archive(struct stream *archive, int directory_fd, const struct extract_options *options,
+                    struct error *err)
 {
-    CLEANUP(unpack_done)
-    struct unpack unpack = { .directory_fd = directory_fd, .options = options };
+    CLEANUP(extraction_done)
+    struct extraction extraction = { .directory_fd = directory_fd, .options = options };
     CLEANUP(tar_entry_done) struct tar_entry entry = {};
     CLEANUP(tar_reader_free) struct tar_reader *reader = open_reader(archive, err);
     int more;
@@ -325,14 +326,14 @@ int unpack_archive(struct stream *archive, int directory_fd, const struct unpack
         return -1;
     while ((more = tar_reader_next(reader, &entry, err)) > 0)
         if (check_cancelled(options->cancel_fd, err) < 0 ||
-            unpack_entry(&unpack, reader, &entry, err) < 0)
+            extract_entry(&extraction, reader, &entry, err) < 0)
             return -1;
     if (more == 0)
-        set_late_times(&unpack);
+        set_late_times(&extraction);
     return more;
 }
 
-bool unpack_is_archive(int fd)
+bool extract_is_archive(int fd)
 {
     CLEANUP(stream_close) struct stream *file = stream_from_fd(fd, false);
     CLEANUP(tar_reader_free) struct tar_reader *reader = open_reader(file, NULL);

@@ -100,8 +100,7 @@ Test(args, follow_the_order_of_precedence)
     CLEANUP(map_done) struct map given = {};
     CLEANUP(build_args_done) struct build_args args = {}, stage = {};
     CLEANUP(strv_done)
-    struct strv environment = {},
-                visible = {}, all = {}, unused = {}, names = {};
+    struct strv environment = {}, visible = {}, all = {}, unused = {}, names = {};
 
     map_set_text(&given, "X", "given");
     map_set_text(&given, "ZZ", "unused");

@@ -1,5 +1,5 @@
 /* HEALTHCHECK. */
-#include "build/health.h"
+#include "build/healthcheck.h"
 
 #include <string.h>
 #include <strings.h>
@@ -65,7 +65,8 @@ static int read_test(const struct instruction *instruction, struct strv *out, st
     return 0;
 }
 
-int health_read(const struct instruction *instruction, struct health_config *out, struct error *err)
+int healthcheck_read(const struct instruction *instruction, struct health_config *out,
+                     struct error *err)
 {
     if (read_test(instruction, &out->test, err) < 0 ||
         read_interval(instruction, "interval", &out->interval_ns, err) < 0 ||
@@ -79,11 +80,11 @@ int health_read(const struct instruction *instruction, struct health_config *out
     return 0;
 }
 
-int health_check(const struct instruction *instruction, struct error *err)
+int healthcheck_check(const struct instruction *instruction, struct error *err)
 {
     struct health_config health = {};
 
-    if (health_read(instruction, &health, err) < 0)
+    if (healthcheck_read(instruction, &health, err) < 0)
         return -1;
     strv_done(&health.test);
     return 0;

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "build/config.h"
 #include "build/golang.h"
-#include "build/health.h"
+#include "build/healthcheck.h"
 
 #include "base/banned.h"
 
@@ -283,7 +283,7 @@ static int check_arguments(const struct instruction *instruction, struct error *
     case INSTRUCTION_ONBUILD:
         return check_trigger(instruction, err);
     case INSTRUCTION_HEALTHCHECK:
-        return health_check(instruction, err);
+        return healthcheck_check(instruction, err);
     case INSTRUCTION_SHELL:
         return instruction->is_json ? 0
                                     : error_set(err, ERROR_INVALID,

@@ -171,6 +171,9 @@ static void reap(struct shim_monitor *monitor, struct child *child)
 {
     siginfo_t ignored;
 
+    /* Closing is not enough: a child that another thread spawns just now has the descriptor too,
+     * until its exec, and epoll watches as long as anybody has it. */
+    epoll_ctl(monitor->epoll_fd, EPOLL_CTL_DEL, child->pidfd, NULL);
     waitid((idtype_t)P_PIDFD, (id_t)child->pidfd, &ignored, WEXITED | WNOHANG);
     mutex_lock(&monitor->lock);
     list_remove(&child->link);

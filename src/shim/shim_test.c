@@ -32,7 +32,8 @@ enum { LIMIT_MS = 20000 };
 struct told {
     struct mutex lock;
     struct condition changed;
-    int exits, detaches, losses, exit_code;
+    int exits, detaches, losses, shortages, exit_code;
+    bool oom_killed;
     int64_t exit_ns;
     struct map exec_exits; /* id → text of the code */
     pid_t lost_pid;
@@ -41,18 +42,19 @@ struct told {
 static char dir_path[64], bundle_path[128], run_path[128], log_path[128], program_path[512];
 static struct told told;
 static struct shim_monitor *monitor;
+static const char *resources = "{}";
 
 static void on_exited(void *data UNUSED, const char *container_id, const char *exec_id, int code,
                       bool oom_killed, int64_t wall_ns)
 {
     mutex_lock(&told.lock);
     cr_expect_str_eq(container_id, ID);
-    cr_expect_not(oom_killed);
     if (exec_id)
         map_set(&told.exec_exits, exec_id, xasprintf("%d", code));
     else {
         told.exits++;
         told.exit_code = code;
+        told.oom_killed = oom_killed;
         told.exit_ns = wall_ns;
     }
     condition_broadcast(&told.changed);
@@ -64,6 +66,15 @@ static void on_detached(void *data UNUSED, const char *container_id UNUSED,
 {
     mutex_lock(&told.lock);
     told.detaches++;
+    condition_broadcast(&told.changed);
+    mutex_unlock(&told.lock);
+}
+
+static void on_out_of_memory(void *data UNUSED, const char *container_id UNUSED,
+                             int64_t wall_ns UNUSED)
+{
+    mutex_lock(&told.lock);
+    told.shortages++;
     condition_broadcast(&told.changed);
     mutex_unlock(&told.lock);
 }
@@ -104,6 +115,11 @@ static bool has_detached(void)
     return told.detaches > 0;
 }
 
+static bool is_short_of_memory(void)
+{
+    return told.shortages > 0;
+}
+
 static bool is_lost(void)
 {
     return told.losses > 0;
@@ -125,7 +141,10 @@ static void find_program(void)
 
 static void open_monitor(void)
 {
-    struct shim_events events = { .exited = on_exited, .detached = on_detached, .lost = on_lost };
+    struct shim_events events = { .exited = on_exited,
+                                  .out_of_memory = on_out_of_memory,
+                                  .detached = on_detached,
+                                  .lost = on_lost };
     struct error err = {};
 
     cr_assert_eq(shim_monitor_new(run_path, &events, &monitor, &err), 0, "%s", err.text);
@@ -200,6 +219,7 @@ static void write_config(const char *script, bool terminal)
                  "\"options\":[\"newinstance\",\"ptmxmode=0666\"]}]");
     json_begin_dict(&w, "linux");
     json_add_text_format(&w, "cgroupsPath", "/berth-shim-test-%d", (int)getpid());
+    json_add_raw(&w, "resources", resources);
     json_add_raw(&w, "namespaces",
                  "[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
                  "{\"type\":\"network\"}]");
@@ -335,6 +355,7 @@ Test(shim, runs_a_container_and_keeps_its_log_and_exit_code)
     start(shim);
     wait_until(has_exited);
     cr_expect_eq(told.exit_code, 7);
+    cr_expect_not(told.oom_killed);
     CLEANUP(free) char *log = logged();
     cr_expect(strstr(log, "O:out\n") && strstr(log, "E:err\n") && strstr(log, "O:rest"), "%s", log);
     cr_assert_eq(shim_get_status(shim, &status, &err), 0, "%s", err.text);
@@ -362,6 +383,22 @@ Test(shim, tells_a_signal_as_exit_code)
     cr_expect_eq(told.exit_code, 128 + SIGKILL);
     cr_expect_eq(shim_signal(shim, NULL, SIGKILL, &err), -1);
     cr_expect_eq(err.kind, ERROR_CONFLICT);
+    forget(shim);
+}
+
+Test(shim, tells_that_a_container_ran_out_of_memory)
+{
+    if (!cgroup_has_controller("memory"))
+        cr_skip("this kernel has no memory controller");
+    resources = "{\"memory\":{\"limit\":16777216,\"swap\":16777216}}";
+    struct shim *shim = create(
+        "exec busybox awk 'BEGIN { while (1) s = s \"xxxxxxxxxxxxxxxx\" s }'", false, false, false);
+
+    start(shim);
+    wait_until(has_exited);
+    cr_expect_eq(told.exit_code, 128 + SIGKILL);
+    cr_expect(told.oom_killed);
+    wait_until(is_short_of_memory);
     forget(shim);
 }
 

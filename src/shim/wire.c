@@ -310,10 +310,11 @@ int wire_receive(int fd, struct wire_message *out, struct error *err)
     char probe;
     ssize_t size;
 
-    while ((size = recv(fd, &probe, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT)) < 0 && errno == EINTR)
-        ;
-    if (size < 0)
-        return errno == ECONNRESET ? 0 : error_sys(err, "receive from the peer");
+    /* A peer that closed without reading all of ours is told as ECONNRESET, once, and ahead of what
+     * it had sent before. */
+    while ((size = recv(fd, &probe, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT)) < 0)
+        if (errno != EINTR && errno != ECONNRESET)
+            return error_sys(err, "receive from the peer");
     if (size == 0)
         return 0;
     if ((size_t)size > WIRE_MESSAGE_LIMIT)

@@ -177,3 +177,21 @@ Test(wire, tells_nothing_there_from_the_end)
     cr_expect_eq(wire_receive(pair[1], &message, &err), 0);
     close(pair[1]);
 }
+
+Test(wire, gives_what_a_peer_sent_before_it_closed_unread)
+{
+    CLEANUP(wire_done) struct wire_message ours = {}, theirs = {}, got = {};
+    struct error err = {};
+    int pair[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    wire_init(&ours, WIRE_STATUS, 1);
+    wire_init(&theirs, WIRE_REPLACED, 0);
+    cr_assert_eq(wire_send(pair[0], &ours, &err), 0);
+    cr_assert_eq(wire_send(pair[1], &theirs, &err), 0);
+    close(pair[1]); /* with our message unread: the connection is reset */
+    cr_assert_eq(wire_receive(pair[0], &got, &err), 1, "%s", err.text);
+    cr_expect_eq(got.type, WIRE_REPLACED);
+    cr_expect_eq(wire_receive(pair[0], &got, &err), 0);
+    close(pair[0]);
+}

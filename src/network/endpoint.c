@@ -317,6 +317,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
 {
     struct network_entry *entry = network_entry(attachment->network);
     const struct endpoint *endpoint = &attachment->row.endpoint;
+    bool can_filter = atomic_load(&attachment->networks->can_filter_bridges);
     char host_name[IFNAMSIZ];
     struct pair pair = {
         .host_name = host_name,
@@ -326,8 +327,11 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .gateway = attachment->network->internal ? 0 : entry->subnet.address,
         .is_default = attachment->is_default,
         /* See docs/decisions/firewall.md, "Packets that are bridged". */
-        .is_isolated = !entry->icc && !bridge_can_filter(),
-        .is_hairpin = bridge_can_filter(),
+        .is_isolated = !entry->icc && !can_filter,
+        .is_hairpin = can_filter,
+        /* An announcement wakes each container on the bridge; an address that always has the same
+         * hardware address needs none. */
+        .is_announced = !text_is_empty(attachment->wish->mac_address),
         .mtu = entry->mtu,
     };
 
@@ -335,7 +339,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     if (mac_parse(endpoint->mac_address, pair.mac, err) < 0)
         return -1;
     if (if_nametoindex(pair.bridge_name) == 0 && /* Somebody removed it: not for long. */
-        network_assert_bridge(entry, err) < 0)
+        network_assert_bridge(attachment->networks, entry, err) < 0)
         return -1;
     return pair_create(&pair, attachment->networks->home_fd, namespace_fd, err);
 }

@@ -18,6 +18,7 @@
 #include "base/banned.h"
 
 #define READY_COUNT     3
+#define QUIET_TIME      (20 * NS_PER_MS)
 #define LINK_GRACE      (2 * NS_PER_S)
 #define REPAIR_DELAY_MS 50 /* A flush is told in many messages. */
 
@@ -35,6 +36,7 @@ struct helper {
     struct mutex lock;
     int ready[READY_COUNT] GUARDED_BY(lock);
     int ready_count GUARDED_BY(lock);
+    uint64_t refill_due_ns GUARDED_BY(lock);
     bool is_stopping GUARDED_BY(lock);
     struct list doomed GUARDED_BY(lock); /* in the order of 'due_ns' */
 };
@@ -47,12 +49,15 @@ static void wake(struct helper *helper)
 
 /* ---- the thread's tasks ---- */
 
+/* Not at once: who took a namespace is about to attach it, and both want the kernel's one lock for
+ * links. */
 static bool wants_namespace(struct helper *helper)
 {
     bool wants;
 
     mutex_lock(&helper->lock);
-    wants = !helper->is_stopping && helper->ready_count < READY_COUNT;
+    wants = !helper->is_stopping && helper->ready_count < READY_COUNT &&
+            helper->refill_due_ns <= clock_monotonic_ns();
     mutex_unlock(&helper->lock);
     return wants;
 }
@@ -65,7 +70,7 @@ static void refill(struct helper *helper)
 
         if (namespace_create(helper->home_fd, &fd, &err) < 0) {
             log_debug("cannot prepare a network namespace", "error", err.text);
-            return; /* Who needs one tries, too, and tells. */
+            return; /* Who needs one tries himself, and tells. */
         }
         mutex_lock(&helper->lock);
         helper->ready[helper->ready_count++] = fd;
@@ -115,16 +120,18 @@ static void repair_firewall(struct helper *helper)
 /* Milliseconds until something is due, -1: nothing is. */
 static int next_due_ms(struct helper *helper)
 {
-    int64_t left_ns = -1;
+    uint64_t due_ns = UINT64_MAX, now_ns = clock_monotonic_ns();
 
     mutex_lock(&helper->lock);
-    if (!list_is_empty(&helper->doomed)) {
-        struct doomed_link *first = CONTAINER_OF(helper->doomed.next, struct doomed_link, list);
-
-        left_ns = MAX((int64_t)(first->due_ns - clock_monotonic_ns()), (int64_t)0);
-    }
+    if (helper->ready_count < READY_COUNT)
+        due_ns = MAX(helper->refill_due_ns,
+                     now_ns + QUIET_TIME); /* not in a hurry after a failure */
+    if (!list_is_empty(&helper->doomed))
+        due_ns = MIN(due_ns, CONTAINER_OF(helper->doomed.next, struct doomed_link, list)->due_ns);
     mutex_unlock(&helper->lock);
-    return left_ns < 0 ? -1 : (int)(left_ns / NS_PER_MS) + 1;
+    if (due_ns == UINT64_MAX)
+        return -1;
+    return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / NS_PER_MS) + 1;
 }
 
 static bool is_stopping(struct helper *helper)
@@ -212,6 +219,7 @@ int helper_namespace(struct helper *helper, int *out_fd, struct error *err)
     mutex_lock(&helper->lock);
     if (helper->ready_count > 0)
         fd = helper->ready[--helper->ready_count];
+    helper->refill_due_ns = clock_monotonic_ns() + QUIET_TIME;
     mutex_unlock(&helper->lock);
     wake(helper);
     if (fd < 0)

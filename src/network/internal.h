@@ -38,8 +38,9 @@ struct networks {
     struct strv address_pools;
     int mtu;
     bool icc, masquerade;
-    int home_fd;               /* the namespace that the engine lives in */
-    struct database *database; /* borrowed */
+    atomic_bool can_filter_bridges; /* of the last time a bridge was made */
+    int home_fd;                    /* the namespace that the engine lives in */
+    struct database *database;      /* borrowed */
     struct firewall *firewall;
     struct helper *helper;
     struct mutex lock;
@@ -95,7 +96,8 @@ struct network *networks_get(struct networks *networks, const char *id);
 
 /* Reads the driver's options into the entry. INVALID, UNSUPPORTED. */
 int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err);
-int network_assert_bridge(struct network_entry *entry, struct error *err);
+int network_assert_bridge(struct networks *networks, struct network_entry *entry,
+                          struct error *err);
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);
 /* Everything that the record says belongs into the firewall. */
 int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);

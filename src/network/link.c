@@ -32,9 +32,12 @@ static int write_sysctl(const char *family, const char *link_name, const char *k
 /* A kernel without IPv6 has nothing to be switched off. */
 static int disable_ipv6(const char *link_name, struct error *err)
 {
-    if (!file_exists("/proc/sys/net/ipv6"))
+    struct error failure = {};
+
+    if (write_sysctl("ipv6", link_name, "disable_ipv6", "1", &failure) == 0 ||
+        failure.sys == ENOENT || failure.kind == ERROR_NOT_FOUND)
         return 0;
-    return write_sysctl("ipv6", link_name, "disable_ipv6", "1", err);
+    return error_set(err, failure.kind, "%s", failure.text);
 }
 
 static void put_address(struct nl_msg *msg, int index, const struct subnet *address)
@@ -57,7 +60,8 @@ static void put_address(struct nl_msg *msg, int index, const struct subnet *addr
 
 bool bridge_can_filter(void)
 {
-    return file_exists("/proc/sys/net/bridge/bridge-nf-call-iptables");
+    return file_exists("/sys/module/br_netfilter") ||
+           file_exists("/proc/sys/net/bridge/bridge-nf-call-iptables");
 }
 
 static void put_bridge(struct nl_msg *msg, const struct bridge *bridge)
@@ -190,7 +194,8 @@ static int configure_inner_end(void *data, struct error *err)
     if (index == 0)
         return error_sys(err, "find %s", pair->inner_name);
     if (disable_ipv6(pair->inner_name, err) < 0 ||
-        write_sysctl("ipv4", pair->inner_name, "arp_notify", "1", err) < 0 ||
+        (pair->is_announced &&
+         write_sysctl("ipv4", pair->inner_name, "arp_notify", "1", err) < 0) ||
         netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
     put_address(&msg, index, &pair->address);

@@ -16,7 +16,8 @@ struct bridge {
     bool is_filtered;      /* the firewall shall see what goes from port to port */
 };
 /* Can this kernel show bridged packets to the firewall (br_netfilter)? If so, it may do that for
- * all bridges at any time, at the will of other programs. */
+ * all bridges at any time, at the will of other programs. Looking costs more the more namespaces
+ * there are: ask rarely. */
 bool bridge_can_filter(void);
 
 /* Makes the bridge, or brings one that is there into shape; up, with its address, no spanning tree,
@@ -31,10 +32,11 @@ struct pair {
     const char *inner_name;
     uint8_t mac[6]; /* of the inner end */
     struct subnet address;
-    uint32_t gateway; /* 0: none (internal networks) */
-    bool is_default;  /* the default route shall go here */
-    bool is_isolated; /* may not talk to other isolated ones on the bridge */
-    bool is_hairpin;  /* the bridge may send a packet back to where it came from */
+    uint32_t gateway;  /* 0: none (internal networks) */
+    bool is_default;   /* the default route shall go here */
+    bool is_isolated;  /* may not talk to other isolated ones on the bridge */
+    bool is_announced; /* the neighbours are told who has the address now */
+    bool is_hairpin;   /* the bridge may send a packet back to where it came from */
     int mtu;
 };
 /* Connects a namespace; the inner end comes up last and then tells its address to the neighbours.

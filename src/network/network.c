@@ -118,7 +118,8 @@ static int make_default_bridge(struct networks *networks, const struct network *
         return -1;
     describe_default_bridge(networks, entry);
     if (network_read_options(networks, entry, err) < 0 ||
-        record_network_update(networks, network, err) < 0 || network_assert_bridge(entry, err) < 0)
+        record_network_update(networks, network, err) < 0 ||
+        network_assert_bridge(networks, entry, err) < 0)
         return -1;
     networks_drop(networks, network->id);
     networks_add(networks, TAKE(network));
@@ -173,7 +174,7 @@ static int assert_bridges(struct networks *networks, struct error *err)
         return -1;
     for (size_t i = 0; i < count && result == 0; i++)
         if (network_entry(list[i])->is_bridge)
-            result = network_assert_bridge(network_entry(list[i]), err);
+            result = network_assert_bridge(networks, network_entry(list[i]), err);
     network_list_free(list, count);
     return result;
 }

@@ -54,13 +54,15 @@ int network_read_options(struct networks *networks, struct network_entry *entry,
     return 0;
 }
 
-int network_assert_bridge(struct network_entry *entry, struct error *err)
+int network_assert_bridge(struct networks *networks, struct network_entry *entry, struct error *err)
 {
+    bool can_filter = bridge_can_filter();
     struct bridge bridge = { .name = entry->network.bridge_name,
                              .address = entry->subnet,
                              .mtu = entry->mtu,
-                             .is_filtered = !entry->icc && bridge_can_filter() };
+                             .is_filtered = !entry->icc && can_filter };
 
+    atomic_store(&networks->can_filter_bridges, can_filter);
     return bridge_assert(&bridge, err);
 }
 

@@ -293,8 +293,9 @@ static int put_into_kernel(struct networks *networks, struct network_entry *entr
 
     firewall_begin(networks->firewall, &batch);
     firewall_bridge_add(&batch, &bridge);
-    return network_assert_bridge(entry, err) < 0 ? -1
-                                                 : firewall_commit(networks->firewall, &batch, err);
+    return network_assert_bridge(networks, entry, err) < 0
+               ? -1
+               : firewall_commit(networks->firewall, &batch, err);
 }
 
 int network_create(struct networks *networks, const struct network_create *wish,

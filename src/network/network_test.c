@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "base/file.h"
@@ -135,6 +136,25 @@ static void tear_down(void)
 }
 
 TestSuite(network, .init = set_up, .fini = tear_down);
+
+/* As on a host that does not show bridged packets to the firewall. */
+static void stop_filtering_bridges(void)
+{
+    static const char *const hidden[] = { "/proc/sys/net/bridge", "/sys/module/br_netfilter" };
+    struct error err = {};
+
+    if (!bridge_can_filter())
+        return;
+    networks_close(networks);
+    file_write_existing("/proc/sys/net/bridge/bridge-nf-call-iptables", "0", &err);
+    cr_assert_eq(unshare(CLONE_NEWNS), 0);
+    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    for (size_t i = 0; i < COUNT(hidden); i++)
+        if (file_exists(hidden[i]))
+            cr_assert_eq(mount("none", hidden[i], "tmpfs", 0, NULL), 0);
+    cr_assert_not(bridge_can_filter());
+    networks = open_engine("", "berth.db", &database);
+}
 
 /* ---- sockets anywhere ---- */
 
@@ -365,7 +385,7 @@ Test(network, a_container_gets_address_route_and_world)
     expect_verified();
 }
 
-Test(network, a_published_port_is_reached_from_everywhere)
+static void expect_reached_from_everywhere(void)
 {
     struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     struct box other = make_box("other", "bridge", NULL, 0);
@@ -382,6 +402,17 @@ Test(network, a_published_port_is_reached_from_everywhere)
     expect_caller(other.fd, "172.17.0.2", 80, server, "172.17.0.3");
     expect_caller(box.fd, HOST_ADDRESS, 8080, server, "172.17.0.1"); /* its own, by a detour */
     expect_verified();
+}
+
+Test(network, a_published_port_is_reached_from_everywhere)
+{
+    expect_reached_from_everywhere();
+}
+
+Test(network, a_published_port_is_reached_where_bridges_are_not_filtered)
+{
+    stop_filtering_bridges();
+    expect_reached_from_everywhere();
 }
 
 Test(network, a_published_udp_port_is_reached_and_answers)
@@ -502,7 +533,7 @@ Test(network, networks_are_isolated_from_each_other)
     expect_verified();
 }
 
-Test(network, without_icc_containers_meet_by_published_ports_only)
+static void expect_no_talk_within_the_network(void)
 {
     CLEANUP(map_done) struct map options = {};
     struct port_mapping port = port_of("tcp", "", 8080, 80);
@@ -519,6 +550,17 @@ Test(network, without_icc_containers_meet_by_published_ports_only)
     expect_nobody(one.fd, two.endpoint.address, 80, server);
     expect_caller(one.fd, HOST_ADDRESS, 8080, server, two.endpoint.gateway);
     expect_caller(host_fd, two.endpoint.address, 80, server, two.endpoint.gateway);
+}
+
+Test(network, without_icc_containers_meet_by_published_ports_only)
+{
+    expect_no_talk_within_the_network();
+}
+
+Test(network, without_icc_nobody_meets_where_bridges_are_not_filtered)
+{
+    stop_filtering_bridges();
+    expect_no_talk_within_the_network();
 }
 
 Test(network, internal_networks_have_no_way_out)

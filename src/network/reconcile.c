@@ -67,7 +67,7 @@ int networks_reconcile(struct networks *networks,
     result = 0;
     for (size_t i = 0; i < count && result == 0; i++)
         if (network_entry(list[i])->is_bridge)
-            result = network_assert_bridge(network_entry(list[i]), err);
+            result = network_assert_bridge(networks, network_entry(list[i]), err);
     network_list_free(list, count);
     if (result < 0 || rejoin_links(networks, err) < 0)
         return -1;

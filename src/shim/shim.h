@@ -89,7 +89,8 @@ int shim_connect(struct shim_monitor *monitor, const char *container_id, struct 
                  struct shim_status *out_status, struct error *err);
 int shim_get_status(struct shim *shim, struct shim_status *out, struct error *err);
 /* Execs that still run, for a restarted daemon: of those that ended while there was none, 'exited'
- * is told after shim_connect (the container's own exit is not: it is in the status). */
+ * is told after shim_connect (the container's own exit is not: it is in the status). One that ended
+ * just when the connection broke may be told twice. */
 int shim_list_execs(struct shim *shim, struct strv *out_ids, struct error *err);
 /* Container ids of all sockets in the run directory. */
 int shim_list(const char *run_path, struct strv *out_ids, struct error *err);

@@ -92,10 +92,10 @@ static int split_address(const char *address, char **out_host, char **out_port, 
         return error_set(err, ERROR_INVALID, "address without a port: %s", address);
     if (length >= 2 && address[0] == '[' && colon[-1] == ']')
         *out_host = xstrndup(address + 1, length - 2);
-    else if (memchr(address, ':', length))
-        return error_set(err, ERROR_INVALID, "IPv6 address without brackets: %s", address);
-    else
+    else if (!memchr(address, ':', length))
         *out_host = xstrndup(address, length);
+    else
+        return error_set(err, ERROR_INVALID, "IPv6 address without brackets: %s", address);
     *out_port = xstrdup(colon + 1);
     return 0;
 }

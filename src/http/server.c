@@ -32,7 +32,7 @@ enum {
     SHUT_WAIT_MS = 1000, /* for handlers to notice that their sockets were shut */
 };
 
-#define LIMIT(given, name) (given && given->name ? given->name : default_limits.name)
+#define LIMIT(given, name) ((given) && (given)->name ? (given)->name : default_limits.name)
 
 struct http_server *http_server_new(const struct http_limits *limits, http_handler handler,
                                     void *data)

@@ -263,6 +263,18 @@ struct box {
     int port_fds[4];
 };
 
+/* The container dies: nobody holds its namespace and its ports any more. */
+static void box_done(struct box *box)
+{
+    for (size_t i = 0; i < box->endpoint.ports.count; i++)
+        close(box->port_fds[i]);
+    endpoint_done(&box->endpoint);
+    if (box->fd >= 0)
+        close(box->fd);
+    box->fd = -1;
+}
+CLEANUP_VALUE(box_done, struct box)
+
 static int try_box(struct networks *engine, struct box *box, const char *name,
                    const char *network_name, const struct port_mapping *ports, size_t port_count,
                    struct error *err)
@@ -293,15 +305,6 @@ static struct box make_box(const char *name, const char *network_name,
 static struct box make_port_box(const char *name, struct port_mapping port)
 {
     return make_box(name, "bridge", &port, 1);
-}
-
-/* The container dies: nobody holds its namespace and its ports any more. */
-static void kill_box(struct box *box)
-{
-    for (size_t i = 0; i < box->endpoint.ports.count; i++)
-        close(box->port_fds[i]);
-    close(box->fd);
-    box->fd = -1;
 }
 
 static struct port_mapping port_of(const char *protocol, const char *host_ip, uint16_t host_port,
@@ -363,7 +366,7 @@ static int read_ipv6_switch(void *data, struct error *err)
 
 Test(network, a_container_gets_address_route_and_world)
 {
-    struct box box = make_box("one", "bridge", NULL, 0);
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
     CLEANUP(close) int server = serve(outside_fd, SOCK_STREAM, "0.0.0.0", 80);
     CLEANUP(str_done) struct str ipv6 = {};
     struct ifreq request = {};
@@ -387,8 +390,8 @@ Test(network, a_container_gets_address_route_and_world)
 
 static void expect_reached_from_everywhere(void)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
-    struct box other = make_box("other", "bridge", NULL, 0);
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box other = make_box("other", "bridge", NULL, 0);
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
 
     cr_expect_str_eq(JSON_ITEMS(&box.endpoint.ports, struct port_mapping)->host_ip, "0.0.0.0");
@@ -417,8 +420,8 @@ Test(network, a_published_port_is_reached_where_bridges_are_not_filtered)
 
 Test(network, a_published_udp_port_is_reached_and_answers)
 {
-    struct box box = make_port_box("dns", port_of("udp", "", 5353, 53));
-    struct box other = make_box("other", "bridge", NULL, 0);
+    CLEANUP(box_done) struct box box = make_port_box("dns", port_of("udp", "", 5353, 53));
+    CLEANUP(box_done) struct box other = make_box("other", "bridge", NULL, 0);
     CLEANUP(close) int server = serve(box.fd, SOCK_DGRAM, "0.0.0.0", 53);
 
     cr_expect_str_eq(caller_udp(outside_fd, HOST_ADDRESS, 5353, server, PATIENCE_MS),
@@ -430,7 +433,7 @@ Test(network, a_published_udp_port_is_reached_and_answers)
 
 Test(network, unpublished_ports_are_closed_to_the_outside)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     CLEANUP(close) int published = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
     CLEANUP(close) int other = serve(box.fd, SOCK_STREAM, "0.0.0.0", 81);
 
@@ -442,7 +445,9 @@ Test(network, unpublished_ports_are_closed_to_the_outside)
 
 Test(network, a_port_on_one_address_is_not_on_the_others)
 {
+    CLEANUP(box_done)
     struct box local = make_port_box("local", port_of("tcp", "127.0.0.1", 8080, 80));
+    CLEANUP(box_done)
     struct box wired = make_port_box("wired", port_of("tcp", HOST_ADDRESS, 8080, 80));
     CLEANUP(close) int local_server = serve(local.fd, SOCK_STREAM, "0.0.0.0", 80);
     CLEANUP(close) int wired_server = serve(wired.fd, SOCK_STREAM, "0.0.0.0", 80);
@@ -494,7 +499,7 @@ static int send_martian(void *data, struct error *err)
 
 Test(network, containers_cannot_reach_services_on_the_hosts_loopback)
 {
-    struct box box = make_box("evil", "bridge", NULL, 0);
+    CLEANUP(box_done) struct box box = make_box("evil", "bridge", NULL, 0);
     CLEANUP(close) int service = serve(host_fd, SOCK_DGRAM, "127.0.0.1", 7777);
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nft_batch_done) struct nft_batch batch = {};
@@ -521,10 +526,10 @@ Test(network, containers_cannot_reach_services_on_the_hosts_loopback)
 Test(network, networks_are_isolated_from_each_other)
 {
     CLEANUP(network_unref)
-    struct network *back = make_network(&(struct network_create){ .name = "back" });
-    struct box one = make_box("one", "bridge", NULL, 0);
+    UNUSED struct network *back = make_network(&(struct network_create){ .name = "back" });
+    CLEANUP(box_done) struct box one = make_box("one", "bridge", NULL, 0);
     struct port_mapping port = port_of("tcp", "", 8080, 80);
-    struct box two = make_box("two", "back", &port, 1);
+    CLEANUP(box_done) struct box two = make_box("two", "back", &port, 1);
     CLEANUP(close) int server = serve(two.fd, SOCK_STREAM, "0.0.0.0", 80);
 
     cr_expect_str_eq(two.endpoint.address, "172.18.0.2");
@@ -541,10 +546,10 @@ static void expect_no_talk_within_the_network(void)
     map_init_empty(&options, free);
     map_set_text(&options, "com.docker.network.bridge.enable_icc", "false");
     CLEANUP(network_unref)
-    struct network *quiet =
+    UNUSED struct network *quiet =
         make_network(&(struct network_create){ .name = "quiet", .options = &options });
-    struct box one = make_box("one", "quiet", NULL, 0);
-    struct box two = make_box("two", "quiet", &port, 1);
+    CLEANUP(box_done) struct box one = make_box("one", "quiet", NULL, 0);
+    CLEANUP(box_done) struct box two = make_box("two", "quiet", &port, 1);
     CLEANUP(close) int server = serve(two.fd, SOCK_STREAM, "0.0.0.0", 80);
 
     expect_nobody(one.fd, two.endpoint.address, 80, server);
@@ -566,10 +571,10 @@ Test(network, without_icc_nobody_meets_where_bridges_are_not_filtered)
 Test(network, internal_networks_have_no_way_out)
 {
     CLEANUP(network_unref)
-    struct network *inner =
+    UNUSED struct network *inner =
         make_network(&(struct network_create){ .name = "inner", .internal = true });
-    struct box one = make_box("one", "inner", NULL, 0);
-    struct box two = make_box("two", "inner", NULL, 0);
+    CLEANUP(box_done) struct box one = make_box("one", "inner", NULL, 0);
+    CLEANUP(box_done) struct box two = make_box("two", "inner", NULL, 0);
     CLEANUP(close) int server = serve(two.fd, SOCK_STREAM, "0.0.0.0", 80);
     CLEANUP(close) int outside = serve(outside_fd, SOCK_STREAM, "0.0.0.0", 80);
 
@@ -581,7 +586,7 @@ Test(network, internal_networks_have_no_way_out)
 
 Test(network, detaching_leaves_nothing)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
     CLEANUP(network_unref) struct network *network = NULL;
     struct endpoint *list;
@@ -600,15 +605,15 @@ Test(network, detaching_leaves_nothing)
 
 Test(network, a_dead_containers_link_goes_with_its_namespace)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     struct error err = {};
 
-    kill_box(&box);
+    box_done(&box);
     cr_assert_eq(endpoint_detach(networks, "web", NULL, &err), 0, "%s", err.text);
     for (int i = 0; i < 100 && has_difference("link"); i++)
         poll(NULL, 0, 50);
     expect_verified();
-    struct box next = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box next = make_port_box("web", port_of("tcp", "", 8080, 80));
     cr_expect_str_eq(next.endpoint.address, "172.17.0.3", "addresses rest before they come back");
 }
 
@@ -624,7 +629,7 @@ Test(network, addresses_can_be_wished_in_subnets_of_the_users)
                                   .network_id = mine->id,
                                   .address = "10.77.0.9",
                                   .mac_address = "02:00:00:00:00:09" };
-    struct endpoint endpoint = {}, second = {};
+    CLEANUP(endpoint_done) struct endpoint endpoint = {}, second = {};
     struct error err = {};
     int fd, fd_2;
 
@@ -649,11 +654,11 @@ Test(network, addresses_can_be_wished_in_subnets_of_the_users)
 Test(network, a_container_may_have_several_networks)
 {
     CLEANUP(network_unref)
-    struct network *back = make_network(&(struct network_create){ .name = "back" });
-    struct box box = make_box("one", "bridge", NULL, 0);
+    UNUSED struct network *back = make_network(&(struct network_create){ .name = "back" });
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
     CLEANUP(close) int server = serve(outside_fd, SOCK_STREAM, "0.0.0.0", 80);
     struct endpoint_wish wish = { .container_id = "one", .network_id = back->id };
-    struct endpoint endpoint = {};
+    CLEANUP(endpoint_done) struct endpoint endpoint = {};
     struct error err = {};
 
     cr_assert_eq(endpoint_attach(networks, &wish, box.fd, &endpoint, NULL, &err), 0, "%s",
@@ -671,20 +676,19 @@ Test(network, a_container_may_have_several_networks)
 
 static void expect_taken(const struct port_mapping *port, const char *text)
 {
-    struct box box;
+    CLEANUP(box_done) struct box box;
     struct error err = {};
 
     cr_expect_eq(try_box(networks, &box, "late", "bridge", port, 1, &err), -1);
     cr_expect_eq(err.kind, ERROR_CONFLICT, "%s", err.text);
     cr_expect_not_null(strstr(err.text, text), "%s", err.text);
-    close(box.fd);
 }
 
 Test(network, a_port_belongs_to_one)
 {
     struct port_mapping port = port_of("tcp", "", 8080, 80);
     struct port_mapping local = port_of("tcp", "127.0.0.1", 8080, 80);
-    struct box box = make_port_box("web", port);
+    CLEANUP(box_done) struct box box = make_port_box("web", port);
     struct sockaddr_in name = name_of("127.0.0.1", 8080);
     CLEANUP(close) int thief = socket_in(host_fd, SOCK_STREAM);
     int on = 1;
@@ -695,14 +699,14 @@ Test(network, a_port_belongs_to_one)
     setsockopt(thief, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     cr_expect_eq(bind(thief, (struct sockaddr *)&name, sizeof(name)), -1);
     expect_verified(); /* failures left nothing */
-    kill_box(&box);
+    box_done(&box);
 }
 
 Test(network, other_programs_ports_are_respected)
 {
     struct port_mapping port = port_of("tcp", "", 8080, 80), udp = port_of("udp", "", 8081, 80);
-    CLEANUP(close) int server = serve(host_fd, SOCK_STREAM, "127.0.0.1", 8080);
-    CLEANUP(close) int udp_server = serve(host_fd, SOCK_DGRAM, "0.0.0.0", 8081);
+    CLEANUP(close) UNUSED int server = serve(host_fd, SOCK_STREAM, "127.0.0.1", 8080);
+    CLEANUP(close) UNUSED int udp_server = serve(host_fd, SOCK_DGRAM, "0.0.0.0", 8081);
     CLEANUP(free) char *us = xasprintf("pid %d", (int)getpid());
 
     expect_taken(&port, "port is already allocated (held by ");
@@ -728,7 +732,7 @@ Test(network, old_connections_do_not_keep_a_port)
     close(server);
     poll(NULL, 0, 50);
 
-    struct box box = make_port_box("web", port);
+    CLEANUP(box_done) struct box box = make_port_box("web", port);
     setsockopt(thief, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     cr_expect_eq(bind(thief, (struct sockaddr *)&name, sizeof(name)), -1, "held all the same");
     CLEANUP(close) int inner = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
@@ -739,11 +743,11 @@ Test(network, ports_are_chosen_where_none_is_wished)
 {
     struct port_mapping ports[] = { port_of("tcp", "", 0, 80), port_of("tcp", "", 8000, 81),
                                     port_of("udp", "", 0, 53) };
-    CLEANUP(close) int busy = serve(host_fd, SOCK_STREAM, "0.0.0.0", 8000);
+    CLEANUP(close) UNUSED int busy = serve(host_fd, SOCK_STREAM, "0.0.0.0", 8000);
     const struct port_mapping *got;
 
     ports[1].host_port_end = 8002;
-    struct box box = make_box("one", "bridge", ports, COUNT(ports));
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", ports, COUNT(ports));
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
     got = JSON_ITEMS(&box.endpoint.ports, struct port_mapping);
     cr_assert_eq(box.endpoint.ports.count, 3);
@@ -757,10 +761,10 @@ Test(network, ports_are_chosen_where_none_is_wished)
 Test(network, a_dead_containers_port_is_free_before_it_is_detached)
 {
     struct port_mapping port = port_of("tcp", "", 8080, 80);
-    struct box old = make_port_box("old", port);
+    CLEANUP(box_done) struct box old = make_port_box("old", port);
 
-    kill_box(&old); /* recorded still: the engine was not there */
-    struct box box = make_port_box("new", port);
+    box_done(&old); /* recorded still: the engine was not there */
+    CLEANUP(box_done) struct box box = make_port_box("new", port);
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
     struct error err = {};
 
@@ -785,7 +789,7 @@ static void remove_table(void)
 
 Test(network, a_flushed_table_comes_back_by_itself)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
 
     remove_table();
@@ -808,9 +812,9 @@ Test(network, changes_to_the_table_are_told_and_survived)
     cr_assert_eq(nft_commit(netlink, &batch, &err), 0, "%s", err.text);
     cr_expect(has_difference("has element ports_any"));
     /* Another port of that number cannot be added: the table is then written anew. */
-    struct box box = make_port_box("web", port_of("tcp", "", 9, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 9, 80));
     expect_verified();
-    kill_box(&box);
+    box_done(&box);
 }
 
 static bool lives(void *data, const char *container_id)
@@ -820,8 +824,8 @@ static bool lives(void *data, const char *container_id)
 
 Test(network, what_was_removed_meanwhile_is_made_again)
 {
-    struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
-    struct box dead = make_port_box("dead", port_of("tcp", "", 8081, 80));
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(box_done) struct box dead = make_port_box("dead", port_of("tcp", "", 8081, 80));
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
     struct error err = {};
 
@@ -830,7 +834,7 @@ Test(network, what_was_removed_meanwhile_is_made_again)
     expect_caller(outside_fd, HOST_ADDRESS, 8080, server, OUTSIDE_ADDRESS); /* without us */
     remove_table();
     cr_assert_eq(link_remove("berth0", &err), 0, "%s", err.text);
-    kill_box(&dead);
+    box_done(&dead);
 
     networks = open_engine("", "berth.db", &database);
     cr_expect(has_difference("is not on berth0"));
@@ -846,7 +850,7 @@ Test(network, engines_live_side_by_side)
     struct database *second_database = NULL;
     struct networks *second = open_engine("ab12", "second.db", &second_database);
     struct port_mapping port = port_of("tcp", "", 8080, 80), other = port_of("tcp", "", 8081, 80);
-    struct box one = make_port_box("one", port), two;
+    CLEANUP(box_done) struct box one = make_port_box("one", port), two;
     struct error err = {};
 
     cr_expect_eq(try_box(second, &two, "two", "bridge", &port, 1, &err), -1);
@@ -861,7 +865,7 @@ Test(network, engines_live_side_by_side)
     expect_verified();
     cr_expect_eq(networks_destroy(second, &err), -1);
     cr_expect_eq(err.kind, ERROR_CONFLICT);
-    kill_box(&two);
+    box_done(&two);
     cr_assert_eq(endpoint_detach(second, "two", NULL, &err), 0, "%s", err.text);
     cr_assert_eq(networks_destroy(second, &err), 0, "%s", err.text);
     cr_expect_eq(if_nametoindex("berth0-ab12"), 0);
@@ -904,7 +908,7 @@ static const struct {
 Test(network, wishes_that_cannot_be_granted_are_refused)
 {
     CLEANUP(network_unref)
-    struct network *there = make_network(&(struct network_create){ .name = "there" });
+    UNUSED struct network *there = make_network(&(struct network_create){ .name = "there" });
 
     for (size_t i = 0; i < COUNT(wishes); i++) {
         struct network_pool pool = { .subnet = (char *)wishes[i].subnet,
@@ -965,14 +969,14 @@ Test(network, networks_survive_a_restart)
     map_set_text(&labels, "k", "v");
     network_unref(make_network(
         &(struct network_create){ .name = "mine", .pools = &pools, .labels = &labels }));
-    struct box box = make_box("one", "mine", NULL, 0);
+    CLEANUP(box_done) struct box box = make_box("one", "mine", NULL, 0);
     networks_close(networks);
     networks = open_engine("", "berth.db", &database);
     cr_assert_eq(network_find(networks, "mine", &found, &err), 0, "%s", err.text);
     cr_expect_str_eq(map_get(&found->labels, "k"), "v");
     cr_assert_eq(found->pools.count, 1);
     cr_expect_str_eq(JSON_ITEMS(&found->pools, struct network_pool)->subnet, "10.77.0.0/24");
-    struct box next = make_box("two", "mine", NULL, 0);
+    CLEANUP(box_done) struct box next = make_box("two", "mine", NULL, 0);
     cr_expect_str_neq(next.endpoint.address, box.endpoint.address);
     expect_verified();
 }

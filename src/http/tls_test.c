@@ -1,5 +1,5 @@
 /* TLS over loopback, with certificates made for the occasion: one authority, a server called
- * "localhost" and a client called "alice". */
+ * "localhost" and a client called "client". */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/pem.h>
@@ -81,7 +81,7 @@ static void identity_done(struct identity *identity)
 static void make_certificates(void)
 {
     struct identity authority = issue("authority", NULL), other = issue("other", NULL);
-    struct identity serving = issue("localhost", &authority), asking = issue("alice", &authority);
+    struct identity serving = issue("localhost", &authority), asking = issue("client", &authority);
 
     ca_path = save("ca.pem", &authority, false);
     other_ca_path = save("other.pem", &other, false);
@@ -284,7 +284,7 @@ Test(http_tls, checks_the_client)
 
     serve(true);
     cr_expect_eq(ask(options, &good, &err), 0, "%s", err.text);
-    cr_expect_str_eq(str_text(&good), "CN=alice");
+    cr_expect_str_eq(str_text(&good), "CN=client");
     options.cert_path = options.key_path = NULL;
     cr_expect_eq(ask(options, &bad, &err), -1);
 }

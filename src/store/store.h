@@ -82,6 +82,8 @@ int store_layer_unpack(struct store *store, const char *parent_id, struct stream
 struct writable {
     char *diff_path, *work_path; /* work_path NULL with vfs */
     char *top_path;              /* holds both */
+    const char *init_path; /* borrowed: a directory between the layers and the changes, NULL: none.
+                            * Overlay only: vfs has no place for it. */
 };
 int store_writable_new(struct store *store, struct writable *out, struct error *err); /* in tmp/ */
 int store_writable_at(

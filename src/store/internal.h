@@ -1,0 +1,101 @@
+/* What the files of this folder share. Order of locks: changes, then the record's writer, then
+ * memory. Reads of the record's content are served from memory: short, under 'memory' only. */
+#ifndef BERTH_STORE_INTERNAL_H
+#define BERTH_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "base/thread.h"
+#include "store/store.h"
+
+#define ID_SUFFIX_LENGTH 24
+
+struct store {
+    char *data_path, *blobs_path, *layers_path, *tmp_path, *empty_path;
+    int data_fd; /* locked: one engine per data root */
+    char boot_id[48];
+    uint64_t layer_size_limit, entry_count_limit, ratio_limit;
+    const struct driver *driver;
+    struct database *database;
+
+    struct mutex changes; /* one change at a time: record, then files, then memory */
+    struct mutex flatten; /* vfs: one whole tree is made at a time */
+    struct mutex memory;  /* guards what follows */
+    struct map layers;    /* chain id → struct known_layer */
+    struct map blobs;     /* digest → struct known_blob */
+    struct map images;    /* id → struct known_image */
+    struct map tags;      /* familiar name → image id (text) */
+    struct map holds;     /* chain id → struct hold */
+    struct map young;     /* chain ids and digests that nothing names yet */
+};
+
+struct known_layer {
+    struct layer layer;
+    bool is_opaque; /* hides all layers below */
+    bool is_synced; /* on disk for good */
+};
+
+struct known_blob {
+    int64_t size;
+    char *media_type; /* NULL: not a layer */
+};
+
+struct known_image {
+    atomic_int references;
+    struct image image;
+    char manifest_digest[DIGEST_TEXT_SIZE]; /* "" if there is none */
+};
+
+struct hold {
+    int count;
+};
+
+/* How layers are put together: the kernel's overlayfs, or copies. */
+struct driver {
+    const char *name;
+    bool marks_by_name; /* whiteouts are files named .wh.* instead of devices */
+    int (*probe)(struct store *store, struct error *err);
+    int (*mount)(struct store *store, const char *chain_id, const struct writable *writable,
+                 int *out_fd, struct error *err);
+    /* Fills a new writable directory over 'chain_id'; NULL: nothing to do. */
+    int (*fill)(struct store *store, const char *chain_id, int dir_fd, struct error *err);
+    /* Makes 'diff_path' (absent) of what was changed in 'writable', which may be used up. */
+    int (*take_changes)(struct store *store, const char *parent_id, const struct writable *writable,
+                        bool use_up, const char *diff_path, struct error *err);
+};
+extern const struct driver driver_overlay, driver_vfs;
+
+/* A new name under tmp/, "<kind>-<random>". */
+char *store_tmp_name(const struct store *store, const char *kind);
+/* layers/<hex>/<name>; '' chain: the empty directory. */
+char *store_layer_path(const struct store *store, const char *chain_id, const char *name);
+char *store_blob_path(const struct store *store, const char *digest);
+
+/* Chain ids from 'chain_id' down to its base. NOT_FOUND if one is missing. */
+int store_chain(struct store *store, const char *chain_id, struct strv *out, struct error *err);
+/* Directories of changes, top first, as far down as they can be seen. */
+int store_lower(struct store *store, const char *chain_id, struct strv *out, struct error *err);
+/* Gives 'dir_fd' the owner and mode that the root of 'chain_id' has. */
+int store_copy_root_attributes(struct store *store, const char *chain_id, int dir_fd,
+                               struct error *err);
+
+/* blob_writer_finish that also says what the blob is. */
+int blob_finish_as(struct blob_writer *writer, const char *expected_digest, int64_t expected_size,
+                   const char *media_type, char out_digest[DIGEST_TEXT_SIZE], struct error *err);
+
+/* From the record into memory, when the store is opened. */
+int store_load_layers(struct store *store, struct error *err);
+int store_load_blobs(struct store *store, struct error *err);
+int store_load_images(struct store *store, struct error *err);
+/* Makes record and disk agree. */
+int store_repair(struct store *store, struct error *err);
+
+/* Rewrites index.json. The caller holds 'changes'. */
+int store_write_index(struct store *store, struct error *err) REQUIRES(store->changes);
+
+void known_image_unref(struct known_image *known);
+void known_layer_free(void *layer);
+void known_blob_free(void *blob);
+
+#endif

@@ -1,0 +1,16 @@
+/* The way from a finished directory to a layer. */
+#ifndef BERTH_STORE_LAYER_H
+#define BERTH_STORE_LAYER_H
+
+#include "store/internal.h"
+
+/* The digest of the directory's canonical archive, and the size of its files. */
+int layer_digest(struct store *store, int diff_fd, char out_digest[DIGEST_TEXT_SIZE],
+                 int64_t *out_size, struct error *err);
+
+/* Makes 'directory_path' (under tmp/, with a directory "diff" in it; used up) the layer that
+ * 'layer' describes; its chain id is filled in. A layer that is there already wins. */
+int layer_publish(struct store *store, const char *directory_path, struct layer *layer,
+                  struct error *err);
+
+#endif

@@ -1,0 +1,261 @@
+/* New layers: from archives, from what a build step changed, from a container. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "codec/compress.h"
+#include "codec/sha256.h"
+#include "store/layer.h"
+#include "store/unpack.h"
+
+#include "base/banned.h"
+
+#define KEEP_LEVEL 3 /* of zstd, for archives that came plain */
+
+/* A directory under tmp/ with "diff" in it; removed unless it became a layer. */
+struct draft {
+    char *path, *diff_path;
+    int diff_fd;
+};
+
+static void draft_done(struct draft *draft)
+{
+    if (draft->path)
+        tree_remove(draft->path, NULL);
+    if (draft->diff_fd >= 0)
+        close(draft->diff_fd);
+    free(draft->path);
+    free(draft->diff_path);
+}
+CLEANUP_VALUE(draft_done, struct draft)
+
+static int draft_open(struct draft *draft, struct error *err)
+{
+    draft->diff_fd = open(draft->diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return draft->diff_fd < 0 ? error_sys(err, "open %s", draft->diff_path) : 0;
+}
+
+static int draft_make(struct draft *draft, struct store *store, struct error *err)
+{
+    draft->path = store_tmp_name(store, "layer");
+    draft->diff_path = path_join(draft->path, "diff");
+    if (mkdir(draft->path, 0700) < 0)
+        return error_sys(err, "make directory %s", draft->path);
+    return 0;
+}
+
+/* ---- archives ---- */
+
+/* Reads on, and keeps what was read: as it is if it is compressed, compressed if it is not. While
+ * that is not known, the bytes wait in 'pending'. */
+struct keeper {
+    struct stream reading, writing; /* reading: for the unpacker; writing: into the blob */
+    struct stream *inner;           /* borrowed */
+    struct blob_writer *blob;       /* NULL: nothing is kept */
+    struct stream *deflate;
+    struct buf pending;
+    bool is_decided;
+};
+
+static int keep(struct keeper *keeper, const void *data, size_t size, struct error *err)
+{
+    if (!keeper->blob)
+        return 0;
+    if (keeper->deflate)
+        return stream_write(keeper->deflate, data, size, err);
+    return blob_writer_add(keeper->blob, data, size, err);
+}
+
+static ssize_t keeper_read(struct stream *stream, void *data, size_t size, struct error *err)
+{
+    struct keeper *keeper = CONTAINER_OF(stream, struct keeper, reading);
+    ssize_t count = stream_read(keeper->inner, data, size, err);
+
+    if (count <= 0)
+        return count;
+    if (!keeper->is_decided)
+        buf_add(&keeper->pending, data, (size_t)count);
+    else if (keep(keeper, data, (size_t)count, err) < 0)
+        return -1;
+    return count;
+}
+
+static int keeper_write(struct stream *stream, const void *data, size_t size, struct error *err)
+{
+    return blob_writer_add(CONTAINER_OF(stream, struct keeper, writing)->blob, data, size, err);
+}
+
+static void keeper_close(struct stream *stream UNUSED)
+{
+}
+
+static int keeper_decide(struct keeper *keeper, enum compression compression, struct error *err)
+{
+    keeper->is_decided = true;
+    if (keeper->blob && compression == COMPRESSION_NONE) {
+        keeper->deflate = stream_deflate(&keeper->writing, COMPRESSION_ZSTD, KEEP_LEVEL, err);
+        if (!keeper->deflate)
+            return -1;
+    }
+    int result = keeper->pending.size
+                     ? keep(keeper, buf_bytes(&keeper->pending), keeper->pending.size, err)
+                     : 0;
+    buf_done(&keeper->pending);
+    return result;
+}
+
+/* The rest of the archive belongs to the blob, even what is behind the compressed bytes. */
+static int keeper_finish(struct keeper *keeper, const char *media_type,
+                         char out_digest[DIGEST_TEXT_SIZE], struct error *err)
+{
+    CLEANUP(free) char *block = xmalloc(64 * 1024);
+    ssize_t count;
+
+    if (!keeper->blob)
+        return 0;
+    while ((count = stream_read(&keeper->reading, block, 64 * 1024, err)) > 0)
+        ;
+    if (count < 0 || (keeper->deflate && stream_write(keeper->deflate, "", 0, err) < 0))
+        return -1;
+    return blob_finish_as(keeper->blob, NULL, -1, media_type, out_digest, err);
+}
+
+static void keeper_done(struct keeper *keeper)
+{
+    stream_close(keeper->deflate);
+    blob_writer_free(keeper->blob);
+    buf_done(&keeper->pending);
+}
+CLEANUP_VALUE(keeper_done, struct keeper)
+
+static const char *media_type(enum compression compression)
+{
+    switch (compression) {
+    case COMPRESSION_GZIP:
+        return MEDIA_TYPE_OCI_LAYER_GZIP;
+    case COMPRESSION_NONE: /* Kept as zstd. */
+    case COMPRESSION_ZSTD:
+        return MEDIA_TYPE_OCI_LAYER_ZSTD;
+    default:
+        return "application/octet-stream";
+    }
+}
+
+static struct inflate_limits inflate_limits(const struct store *store)
+{
+    /* Headers and padding come on top of the files. */
+    uint64_t limit = store->layer_size_limit;
+
+    return (struct inflate_limits){ limit + limit / 2 + (UINT64_C(64) << 20), store->ratio_limit };
+}
+
+static int unpack(struct store *store, const char *parent_id, struct keeper *keeper,
+                  struct draft *draft, struct layer *layer, struct error *err)
+{
+    CLEANUP(strv_done) struct strv lower = {};
+    CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
+    struct unpack options = { .root_fd = draft->diff_fd,
+                              .marks_by_name = store->driver->marks_by_name,
+                              .size_limit = store->layer_size_limit,
+                              .entry_limit = store->entry_count_limit,
+                              .lower = &lower };
+    enum compression compression;
+
+    if (store_lower(store, parent_id, &lower, err) < 0)
+        return -1;
+    struct stream *plain = stream_inflate(&keeper->reading, inflate_limits(store), &compression,
+                                          err);
+    if (!plain)
+        return -1;
+    if (keeper_decide(keeper, compression, err) < 0) {
+        stream_close(plain);
+        return -1;
+    }
+    if (unpack_archive(&options, stream_hash_read(plain, hash), &layer->size_bytes, err) < 0)
+        return -1;
+    sha256_finish(hash, layer->diff_id);
+    return keeper_finish(keeper, media_type(compression), layer->blob_digest, err);
+}
+
+/* Nothing will name it: the next collection takes it. */
+static void forget_blob(struct store *store, const char *digest)
+{
+    mutex_lock(&store->memory);
+    map_remove(&store->young, digest);
+    mutex_unlock(&store->memory);
+}
+
+int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
+                       bool canonical, struct layer *out, struct error *err)
+{
+    CLEANUP(draft_done) struct draft draft = { .diff_fd = -1 };
+    CLEANUP(keeper_done)
+    struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
+                             .writing = { NULL, keeper_write, keeper_close },
+                             .inner = archive };
+    struct layer layer = {};
+
+    snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
+    if (draft_make(&draft, store, err) < 0)
+        return -1;
+    if (mkdir(draft.diff_path, 0755) < 0 || chmod(draft.diff_path, 0755) < 0)
+        return error_sys(err, "make directory %s", draft.diff_path);
+    if (draft_open(&draft, err) < 0 ||
+        store_copy_root_attributes(store, parent_id, draft.diff_fd, err) < 0)
+        return -1;
+    if (!canonical && blob_writer_new(store, &keeper.blob, err) < 0)
+        return -1;
+    if (unpack(store, parent_id, &keeper, &draft, &layer, err) < 0)
+        return error_context(err, "unpack layer");
+    if (canonical && layer_digest(store, draft.diff_fd, layer.diff_id, &layer.size_bytes, err) < 0)
+        return -1;
+    char kept_digest[DIGEST_TEXT_SIZE];
+    memcpy(kept_digest, layer.blob_digest, sizeof(kept_digest));
+    int result = layer_publish(store, draft.path, &layer, err);
+    if (result < 0 || strcmp(kept_digest, layer.blob_digest) != 0)
+        forget_blob(store, kept_digest); /* The layer was there already, with another one. */
+    if (result == 0)
+        *out = layer;
+    return result;
+}
+
+/* ---- changes ---- */
+
+static int make_of_changes(struct store *store, const char *parent_id,
+                           const struct writable *writable, bool use_up, struct layer *out,
+                           struct error *err)
+{
+    CLEANUP(draft_done) struct draft draft = { .diff_fd = -1 };
+    struct layer layer = {};
+
+    snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
+    if (draft_make(&draft, store, err) < 0 ||
+        store->driver->take_changes(store, parent_id, writable, use_up, draft.diff_path, err) < 0 ||
+        draft_open(&draft, err) < 0 ||
+        layer_digest(store, draft.diff_fd, layer.diff_id, &layer.size_bytes, err) < 0 ||
+        layer_publish(store, draft.path, &layer, err) < 0)
+        return -1;
+    *out = layer;
+    return 0;
+}
+
+int store_layer_commit(struct store *store, const char *parent_id, struct writable *writable,
+                       struct layer *out, struct error *err)
+{
+    if (make_of_changes(store, parent_id, writable, true, out, err) < 0)
+        return error_context(err, "commit layer");
+    return store_writable_remove(store, writable, err);
+}
+
+int store_layer_copy(struct store *store, const char *parent_id, const struct writable *writable,
+                     struct layer *out, struct error *err)
+{
+    if (make_of_changes(store, parent_id, writable, false, out, err) < 0)
+        return error_context(err, "copy layer");
+    return 0;
+}

@@ -151,6 +151,20 @@ Test(shim_stream, does_not_wait_for_a_pipe_that_another_process_keeps)
     forget(shim);
 }
 
+Test(shim_stream, ends_the_streams_of_what_is_forgotten)
+{
+    struct shim *shim = create("echo ready; sleep 1000", false, true, false);
+    CLEANUP(str_done) struct str seen = {}, rest = {};
+
+    CLEANUP(close) int fd = attach(shim, all_raw);
+    start(shim);
+    read_until(fd, "ready\n", &seen);
+    send_text(fd, "unread"); /* must not turn the end into a reset */
+    forget(shim);
+    read_until(fd, NULL, &rest);
+    cr_expect_str_eq(str_text(&rest), "");
+}
+
 /* ---- terminals */
 
 Test(shim_stream, gives_a_terminal_its_size_and_detaches_by_keys)

@@ -279,8 +279,7 @@ static void init_done(struct supervisor *shim, struct task *init)
     shim->state.exit_code = init->exit_code;
     shim->state.exited_ns = init->exited_ns;
     set_status(shim, "exited");
-    LIST_EACH (&init->clients, struct client, link, client)
-        client_finish(client);
+    task_finish_clients(init);
     if (shim->end_ns)
         return;
     supervisor_save(shim);
@@ -381,6 +380,10 @@ static void run(struct supervisor *shim)
 
 void supervisor_end(struct supervisor *shim)
 {
+    LIST_EACH (&shim->execs, struct task, link, task)
+        task_finish_clients(task);
+    if (shim->init)
+        task_finish_clients(shim->init);
     shim->end_ns = clock_monotonic_ns() + END_MS * NS_PER_MS;
 }
 
@@ -440,12 +443,12 @@ static int set_up(struct supervisor *shim, struct error *err)
 
 static void done(struct supervisor *shim)
 {
-    LIST_EACH (&shim->leaving, struct client, link, client)
-        client_free(client);
     LIST_EACH (&shim->execs, struct task, link, task)
         task_free(task);
     if (shim->init)
         task_free(shim->init);
+    LIST_EACH (&shim->leaving, struct client, link, client)
+        client_free(client);
     loop_run(&shim->loop, 0); /* frees their memory */
     drop_outbox(shim);
     request_forget_exec_exits(shim);

@@ -293,12 +293,17 @@ void task_expire(struct task *task, uint64_t now_ns)
         finish(task);
 }
 
+void task_finish_clients(struct task *task)
+{
+    LIST_EACH (&task->clients, struct client, link, client)
+        client_finish(client);
+}
+
 void task_free(struct task *task)
 {
     struct loop *loop = &task->shim->loop;
 
-    LIST_EACH (&task->clients, struct client, link, client)
-        client_finish(client);
+    task_finish_clients(task);
     list_remove(&task->link);
     task_close_input(task);
     for (size_t i = 0; i < LOG_STREAM_COUNT; i++)

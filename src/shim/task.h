@@ -59,6 +59,8 @@ void task_exited(struct task *task, int status, int64_t wall_ns);
 /* Nearest moment at which task_expire wants to be called, or 0. */
 uint64_t task_deadline(const struct task *task);
 void task_expire(struct task *task, uint64_t now_ns);
+/* Clients get what is left, then the end of the stream; the task has none any more. */
+void task_finish_clients(struct task *task);
 /* Closes everything; clients get what is left. The memory lives until the end of the round. */
 void task_free(struct task *task);
 

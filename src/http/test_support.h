@@ -10,6 +10,9 @@
 #include "base/str.h"
 #include "http/server.h"
 
+#define HOST    "Host: docker\r\n"
+#define CHUNKED HOST "Transfer-Encoding: chunked\r\n\r\n"
+
 /* Long enough never to matter, short enough to end a test that hangs. */
 static UNUSED void give_up_eventually(int fd)
 {
@@ -60,6 +63,16 @@ static UNUSED void hear(int fd, const char *text, struct str *out)
                      str_text(out) + start);
         str_add_char(out, c);
     }
+}
+
+/* Sends 'request', ends the sending direction, and gives all that is answered. */
+static UNUSED void converse(struct http_server *server, const char *request, struct str *out)
+{
+    CLEANUP(close) int fd = visit(server);
+
+    say(fd, request);
+    shutdown(fd, SHUT_WR);
+    hear_all(fd, out);
 }
 
 static UNUSED size_t count_of(const char *text, const char *part)

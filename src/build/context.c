@@ -101,7 +101,7 @@ static int filter_directory(const struct dockerignore *ignore, int directory_fd,
     for (size_t i = 0; i < names.count; i++) {
         CLEANUP(free)
         char *below = *path ? path_join(path, names.items[i]) : xstrdup(names.items[i]);
-        bool stays;
+        bool stays = false;
 
         if (filter_entry(ignore, directory_fd, names.items[i], below, depth, &stays, err) < 0)
             return -1;

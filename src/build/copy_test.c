@@ -25,6 +25,16 @@ static void put(int fd, const char *path, const char *text, mode_t mode)
     close(file);
 }
 
+static void put_link(int fd, const char *target, const char *path)
+{
+    cr_assert_eq(symlinkat(target, fd, path), 0, "%s", path);
+}
+
+static void set_mode(const char *path, mode_t mode)
+{
+    cr_assert_eq(fchmodat(from_fd, path, mode, 0), 0, "%s", path);
+}
+
 static void set_up(void)
 {
     cr_assert(mkdtemp(top));
@@ -43,10 +53,10 @@ static void set_up(void)
     put(from_fd, "dir/s", "s", 04755);
     mkdirat(from_fd, "dir/sub", 0700);
     put(from_fd, "dir/sub/t", "t", 0600);
-    symlinkat("s", from_fd, "dir/link");
-    symlinkat("a.txt", from_fd, "lnk");
-    symlinkat("dir", from_fd, "ldir");
-    symlinkat("/../../../../etc/passwd", from_fd, "escape");
+    put_link(from_fd, "s", "dir/link");
+    put_link(from_fd, "a.txt", "lnk");
+    put_link(from_fd, "dir", "ldir");
+    put_link(from_fd, "/../../../../etc/passwd", "escape");
 }
 
 static void tear_down(void)
@@ -158,9 +168,9 @@ Test(copy, follows_links_of_the_target_inside_it)
     CLEANUP(str_done) struct str tree = {};
     struct error err = {};
 
-    symlinkat("/real", to_fd, "abs");
-    symlinkat("../../../../up", to_fd, "rel");
-    symlinkat("/new/file", to_fd, "dangling");
+    put_link(to_fd, "/real", "abs");
+    put_link(to_fd, "../../../../up", "rel");
+    put_link(to_fd, "/new/file", "dangling");
     mkdirat(to_fd, "real", 0755);
     cr_assert_eq(copy_all("a.txt", "/abs/x", &err), 0, "%s", err.text);
     cr_assert_eq(copy_all("a.txt", "/rel/x", &err), 0, "%s", err.text);
@@ -241,11 +251,11 @@ Test(copy, digests_what_counts)
     CLEANUP(free) char *touched = digest("dir");
     cr_expect_str_eq(touched, before);
 
-    fchmodat(from_fd, "dir/s", 0700, 0);
+    set_mode("dir/s", 0700);
     CLEANUP(free) char *changed_mode = digest("dir");
     cr_expect_str_neq(changed_mode, before);
 
-    fchmodat(from_fd, "dir/s", 04755, 0);
+    set_mode("dir/s", 04755);
     put(from_fd, "dir/s", "S", 04755);
     CLEANUP(free) char *changed = digest("dir");
     cr_expect_str_neq(changed, before);

@@ -39,8 +39,9 @@ static int write_archive(const char *const *entries, enum compression compressio
     int fd = openat(directory_fd, "../archive.tar", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     CLEANUP(stream_close) struct stream *file = stream_from_fd(fd, false);
     CLEANUP(stream_close)
-    struct stream *deflate =
-        compression == COMPRESSION_NONE ? NULL : stream_deflate(file, compression, 6, NULL);
+    struct stream *deflate = compression == COMPRESSION_NONE
+                                 ? NULL
+                                 : stream_deflate(file, compression, 6, NULL);
     struct stream *out = deflate ? deflate : file;
     CLEANUP(tar_writer_free) struct tar_writer *writer = tar_writer_new(out, false, NULL);
 

@@ -1,11 +1,12 @@
 /* Attaching in the order that leaves nothing behind: ports are bound (which dies with the process),
  * the endpoint is recorded, then made; whatever fails takes the steps before back. */
-#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "network/conntrack.h"
 #include "network/internal.h"
 #include "network/link.h"
 #include "network/port.h"
@@ -326,7 +327,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .address = { attachment->row.address, entry->subnet.prefix_length },
         .gateway = attachment->network->internal ? 0 : entry->subnet.address,
         .is_default = attachment->is_default,
-        /* See docs/decisions/firewall.md, "Packets that are bridged". */
+        /* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
         .is_isolated = !entry->icc && !can_filter,
         .is_hairpin = can_filter,
         /* An announcement wakes each container on the bridge; an address that always has the same
@@ -342,6 +343,18 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         network_assert_bridge(attachment->networks, entry, err) < 0)
         return -1;
     return pair_create(&pair, attachment->networks->home_fd, namespace_fd, err);
+}
+
+/* A kernel that cannot do this forgets them later, by itself. */
+static void forget_flows(const struct json_list *ports)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct port_mapping *port = &JSON_ITEMS(ports, struct port_mapping)[i];
+        uint8_t protocol;
+
+        if (port_protocol(port->protocol, &protocol, NULL) == 0 && protocol == IPPROTO_UDP)
+            conntrack_forget(protocol, port->host_port, NULL);
+    }
 }
 
 static int publish(struct attachment *attachment, struct error *err)
@@ -380,6 +393,7 @@ int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish,
         link_remove(host_name, NULL);
         return -1;
     }
+    forget_flows(&attachment.row.endpoint.ports);
     attachment.was_recorded = false;
     for (size_t i = 0; i < attachment.row.endpoint.ports.count; i++)
         out_port_fds[i] = attachment.port_fds[i];
@@ -426,6 +440,7 @@ int endpoint_detach(struct networks *networks, const char *container_id, const c
     for (size_t i = 0; i < rows.count; i++) {
         char name[IFNAMSIZ];
 
+        forget_flows(&rows.items[i].endpoint.ports);
         endpoint_link_name(networks, rows.items[i].endpoint.id, name);
         if (!network_id) /* The container is gone, and its namespace takes the link along. */
             helper_remove_link(networks->helper, name);

@@ -1,5 +1,5 @@
 /* Chains and rules as tables of steps. Where a rule looks simpler than one would expect, see
- * docs/decisions/firewall.md. */
+ * docs/decisions/0004-firewall.md. */
 #include "network/firewall.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
 /* The one table of an engine in nf_tables. Its chains and rules never change; networks and
  * published ports are elements of its sets and maps, so a change costs the same however many there
- * are. What the rules say is told in docs/decisions/firewall.md.
+ * are. What the rules say is told in docs/decisions/0004-firewall.md.
  *
  * All functions may be called from any thread. */
 #ifndef BERTH_NETWORK_FIREWALL_H

@@ -431,6 +431,28 @@ Test(network, a_published_udp_port_is_reached_and_answers)
     cr_expect_str_eq(caller_udp(box.fd, HOST_ADDRESS, 5353, server, PATIENCE_MS), "172.17.0.1");
 }
 
+/* The same client all the time, as a resolver that never stops asking. */
+Test(network, udp_clients_follow_a_port_to_its_new_container)
+{
+    struct port_mapping port = port_of("udp", "", 5353, 53);
+    struct sockaddr_in name = name_of(HOST_ADDRESS, 5353);
+    CLEANUP(close) int client = socket_in(outside_fd, SOCK_DGRAM);
+    struct error err = {};
+
+    sendto(client, "a", 1, 0, (struct sockaddr *)&name, sizeof(name)); /* nobody is there */
+    poll(NULL, 0, 50);
+    CLEANUP(box_done) struct box first = make_port_box("first", port);
+    CLEANUP(close) int first_server = serve(first.fd, SOCK_DGRAM, "0.0.0.0", 53);
+    sendto(client, "b", 1, 0, (struct sockaddr *)&name, sizeof(name));
+    cr_expect(wait_for(first_server, POLLIN, PATIENCE_MS));
+    box_done(&first);
+    cr_assert_eq(endpoint_detach(networks, "first", NULL, &err), 0, "%s", err.text);
+    CLEANUP(box_done) struct box second = make_port_box("second", port);
+    CLEANUP(close) int second_server = serve(second.fd, SOCK_DGRAM, "0.0.0.0", 53);
+    sendto(client, "c", 1, 0, (struct sockaddr *)&name, sizeof(name));
+    cr_expect(wait_for(second_server, POLLIN, PATIENCE_MS));
+}
+
 Test(network, unpublished_ports_are_closed_to_the_outside)
 {
     CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));

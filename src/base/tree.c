@@ -48,6 +48,7 @@ static int descend(struct descent *descent, int fd, const char *name, struct err
 {
     struct stat status;
     DIR *dir = fdopendir(fd);
+    CLEANUP(free) char *copy = xstrdup(name); /* it lies in the level above, which may close */
 
     if (!dir || fstat(fd, &status) < 0) {
         error_sys(err, "read directory");
@@ -68,7 +69,7 @@ static int descend(struct descent *descent, int fd, const char *name, struct err
         descent->levels = xrealloc(descent->levels, descent->capacity, sizeof(struct level));
     }
     descent->levels[descent->depth++] = (struct level){ dir, 0, status.st_dev, status.st_ino,
-                                                        xstrdup(name) };
+                                                        TAKE(copy) };
     return 0;
 }
 

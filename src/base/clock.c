@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -43,9 +44,10 @@ void time_format_fixed(int64_t wall_ns, char out[TIME_TEXT_SIZE])
     struct tm tm;
     int64_t rest = split(wall_ns, &tm);
 
-    snprintf(out, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ",
-             (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100,
-             tm.tm_min % 100, tm.tm_sec % 100, (int)(rest % NS_PER_S));
+    snprintf(out, TIME_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ",
+             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100, (unsigned)(rest % NS_PER_S));
 }
 
 void time_format(int64_t wall_ns, char out[TIME_TEXT_SIZE])
@@ -138,6 +140,12 @@ static int parse_rfc3339(const char *text, int whole_only, int64_t *out)
     if (whole_only && (fields != 3 || !*at))
         return -1;
 
+    /* February has no 30th: the calendar functions would make it March. */
+    struct tm normal = { .tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday };
+    timegm(&normal);
+    if (normal.tm_mon != tm.tm_mon)
+        return -1;
+
     int64_t seconds;
     if (*at) {
         if (!(at = parse_zone(at, &offset_s)) || *at)
@@ -147,7 +155,7 @@ static int parse_rfc3339(const char *text, int whole_only, int64_t *out)
         seconds = (int64_t)mktime(&tm);
     }
     if (seconds > INT64_MAX / NS_PER_S - 1 || seconds < INT64_MIN / NS_PER_S + 1)
-        *out = 0; /* year 1, Go's zero time, lies outside what nanoseconds can hold */
+        *out = seconds > 0 ? INT64_MAX : 0; /* Go's zero time, year 1, is out of range too */
     else
         *out = seconds * NS_PER_S + fraction_ns;
     return 0;
@@ -160,53 +168,78 @@ int time_parse(const char *text, int64_t *out_wall_ns, struct error *err)
     return 0;
 }
 
-int duration_parse(const char *text, int64_t *out_ns, struct error *err)
+/* A number with its unit: "1.5h". Integers throughout, so that no nanosecond is lost. */
+static const char *parse_component(const char *at, uint64_t *total, const char **out_problem)
 {
     static const struct {
         const char *name;
-        double ns;
-    } units[] = { { "ns", 1 },   { "us", 1e3 }, { "\xC2\xB5s", 1e3 }, { "\xCE\xBCs", 1e3 },
-                  { "ms", 1e6 }, { "s", 1e9 },  { "m", 60e9 },        { "h", 3600e9 } };
-    const char *at = text;
-    double total = 0;
+        uint64_t ns;
+    } units[] = { { "ns", 1 },
+                  { "us", 1000 },
+                  { "\xC2\xB5s", 1000 },
+                  { "\xCE\xBCs", 1000 },
+                  { "ms", 1000000 },
+                  { "s", 1000000000 },
+                  { "m", UINT64_C(60000000000) },
+                  { "h", UINT64_C(3600000000000) } };
+    uint64_t whole = 0, fraction = 0;
+    double scale = 1;
+    int digits = 0;
+
+    *out_problem = "invalid";
+    for (; isdigit((unsigned char)*at); at++, digits++) {
+        if (whole > INT64_MAX / 10)
+            return NULL;
+        whole = whole * 10 + (uint64_t)(*at - '0');
+    }
+    if (*at == '.')
+        for (at++; isdigit((unsigned char)*at); at++, digits++)
+            if (fraction <= INT64_MAX / 10) {
+                fraction = fraction * 10 + (uint64_t)(*at - '0');
+                scale *= 10;
+            }
+    if (!digits)
+        return NULL;
+    size_t length = strcspn(at, ".0123456789");
+    *out_problem = length ? "unknown unit" : "missing unit";
+    for (size_t i = 0; i < COUNT(units); i++) {
+        if (strlen(units[i].name) != length || strncmp(at, units[i].name, length) != 0)
+            continue;
+        *out_problem = "invalid";
+        if (whole > INT64_MAX / units[i].ns)
+            return NULL;
+        double part = (double)fraction * ((double)units[i].ns / scale);
+        *total += whole * units[i].ns + (uint64_t)part;
+        return *total > (uint64_t)INT64_MAX ? NULL : at + length;
+    }
+    return NULL;
+}
+
+int duration_parse(const char *text, int64_t *out_ns, struct error *err)
+{
+    const char *at = text, *problem = "invalid";
+    uint64_t total = 0;
     int sign = 1;
 
     if (*at == '-' || *at == '+')
         sign = *at++ == '-' ? -1 : 1;
-    if (strcmp(at, "0") == 0) {
-        *out_ns = 0;
-        return 0;
-    }
+    bool is_zero = strcmp(at, "0") == 0;
     if (!*at)
-        return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
-    while (*at) {
-        double whole = 0, scale = 1;
-        int digits = 0;
-        size_t i;
+        at = NULL;
+    while (at && *at && !is_zero) {
+        const char *component = at;
 
-        for (; isdigit((unsigned char)*at); at++, digits++)
-            whole = whole * 10 + (*at - '0');
-        if (*at == '.')
-            for (at++; isdigit((unsigned char)*at); at++, digits++)
-                whole += (*at - '0') * (scale /= 10);
-        if (!digits)
-            return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
-        for (i = 0; i < COUNT(units); i++) {
-            size_t length = strlen(units[i].name);
+        at = parse_component(at, &total, &problem);
+        if (!at && strcmp(problem, "unknown unit") == 0) {
+            const char *unit = component + strspn(component, ".0123456789");
 
-            /* "m" is also the first letter of "ms". */
-            if (strncmp(at, units[i].name, length) == 0 &&
-                !(length == 1 && *at == 'm' && at[1] == 's')) {
-                total += whole * units[i].ns;
-                at += length;
-                break;
-            }
+            return error_set(err, ERROR_INVALID, "time: unknown unit \"%.*s\" in duration \"%s\"",
+                             (int)strcspn(unit, ".0123456789"), unit, text);
         }
-        if (i == COUNT(units))
-            return error_set(err, ERROR_INVALID, "time: %s unit in duration \"%s\"",
-                             *at ? "unknown" : "missing", text);
     }
-    if (total > 9.2e18)
+    if (!at && strcmp(problem, "missing unit") == 0)
+        return error_set(err, ERROR_INVALID, "time: missing unit in duration \"%s\"", text);
+    if (!at)
         return error_set(err, ERROR_INVALID, "time: invalid duration \"%s\"", text);
     *out_ns = sign * (int64_t)total;
     return 0;
@@ -241,7 +274,7 @@ int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, str
     struct error ignored;
     int64_t ns;
 
-    if (time_parse_unix(text, out_wall_ns, &ignored) == 0 && strcmp(text, "0") != 0)
+    if (time_parse_unix(text, out_wall_ns, &ignored) == 0)
         return 0;
     if (duration_parse(text, &ns, &ignored) == 0) {
         *out_wall_ns = now_ns - ns;
@@ -249,7 +282,7 @@ int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, str
     }
     if (parse_rfc3339(text, 0, out_wall_ns) == 0)
         return 0;
-    return error_set(err, ERROR_INVALID, "failed to parse value \"%s\" as time or duration", text);
+    return error_set(err, ERROR_INVALID, "failed to parse value as time or duration: \"%s\"", text);
 }
 
 void duration_human(int64_t ns, char *out, size_t size)

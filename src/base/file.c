@@ -132,6 +132,15 @@ ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err)
     return (ssize_t)filled;
 }
 
+/* The new name of a file is safe only when its directory is on the disk too. */
+static int sync_parent(const char *path)
+{
+    CLEANUP(free) char *parent = xstrndup(path, (size_t)(path_base(path) - path));
+    CLEANUP(close) int fd = open(*parent ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -1 : fsync(fd);
+}
+
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, bool sync,
                       struct error *err)
 {
@@ -147,6 +156,8 @@ int file_write_atomic(const char *path, const void *data, size_t size, mode_t mo
         unlink(temporary);
         return -1;
     }
+    if (sync && sync_parent(path) < 0)
+        return error_sys(err, "sync the directory of %s", path);
     return 0;
 }
 
@@ -166,19 +177,31 @@ bool file_exists(const char *path)
     return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* A directory that is there is fine; anything else of that name is not. */
+static int make_one(const char *path, mode_t mode)
+{
+    struct stat status;
+
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno == EEXIST && (stat(path, &status) < 0 || !S_ISDIR(status.st_mode)))
+        errno = ENOTDIR;
+    return errno == EEXIST ? 0 : -1;
+}
+
 int dir_make(const char *path, mode_t mode, struct error *err)
 {
     CLEANUP(free) char *partial = xstrdup(path);
 
-    if (mkdir(path, mode) == 0 || errno == EEXIST)
+    if (make_one(path, mode) == 0)
         return 0;
     for (char *slash = strchr(partial + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        if (mkdir(partial, mode) < 0 && errno != EEXIST)
+        if (make_one(partial, mode) < 0)
             return error_sys(err, "make directory %s", partial);
         *slash = '/';
     }
-    if (mkdir(path, mode) < 0 && errno != EEXIST)
+    if (make_one(path, mode) < 0)
         return error_sys(err, "make directory %s", path);
     return 0;
 }

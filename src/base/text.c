@@ -35,25 +35,20 @@ int parse_size(const char *text, int64_t *out_bytes, struct error *err)
     static const char units[] = "bkmgtp";
     char *end;
 
-    if (!text || !isdigit((unsigned char)text[0]))
+    if (!text || !isdigit((unsigned char)text[0]) || strchr("xX", text[1] ?: ' '))
         return error_set(err, ERROR_INVALID, "invalid size: '%s'", text ? text : "");
     double value = strtod(text, &end);
-    while (*end == ' ')
+    if (*end == ' ')
         end++;
     int power = 0;
     if (*end) {
         const char *unit = strchr(units, tolower((unsigned char)*end));
 
-        if (!unit || !*unit)
+        /* Behind the letter "b" or "ib" may follow, nothing behind a "b". */
+        if (!unit || (end[1] && (unit == units || (strcasecmp(end + 1, "b") != 0 &&
+                                                   strcasecmp(end + 1, "ib") != 0))))
             return error_set(err, ERROR_INVALID, "invalid suffix: '%s'", end);
         power = (int)(unit - units);
-        end++;
-        if (power && tolower((unsigned char)*end) == 'i')
-            end++;
-        if (power && tolower((unsigned char)*end) == 'b')
-            end++;
-        if (*end)
-            return error_set(err, ERROR_INVALID, "invalid size: '%s'", text);
     }
     for (int i = 0; i < power; i++)
         value *= 1024;

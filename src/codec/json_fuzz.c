@@ -1,5 +1,5 @@
-/* What was read must come back the same when it is written and read again; and whatever it is, a
- * struct takes it or refuses it whole. */
+/* What was read must be readable when it is written, and the same from then on (1.0 becomes 1); and
+ * whatever it is, a struct takes it or refuses it whole. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,16 +57,26 @@ static const struct json_field outer_fields[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Writes 'value' and reads it again. */
+static struct json *rewrite(const struct json *value, struct str *out)
+{
+    struct json *again = NULL;
+
+    str_clear(out);
+    json_write(value, out);
+    if (json_parse(out->data, out->length, &again, NULL) < 0)
+        abort();
+    return again;
+}
+
 static void check_value(const struct json *value)
 {
     CLEANUP(str_done) struct str first = {};
     CLEANUP(str_done) struct str second = {};
-    CLEANUP(json_free) struct json *again = NULL;
+    CLEANUP(json_free) struct json *again = rewrite(value, &first);
+    CLEANUP(json_free) struct json *settled = rewrite(again, &first);
+    CLEANUP(json_free) UNUSED struct json *same = rewrite(settled, &second);
 
-    json_write(value, &first);
-    if (json_parse(first.data, first.length, &again, NULL) < 0)
-        abort();
-    json_write(again, &second);
     if (first.length != second.length || strcmp(first.data, second.data) != 0)
         abort();
     str_clear(&second);

@@ -1,4 +1,5 @@
 /* Reads any bytes as an archive, and writes what was read: the copy must be readable. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -48,8 +49,10 @@ static size_t read_copy(const struct buf *bytes)
 
     while (reader && (result = tar_reader_next(reader, &entry, &err)) > 0)
         count++;
-    if (result < 0)
+    if (result < 0) {
+        fprintf(stderr, "entry %zu of the copy: %s\n", count, err.text);
         abort();
+    }
     return count;
 }
 

@@ -48,16 +48,14 @@ static bool copy_out(const struct tar_window *window, uint64_t position, void *t
     return true;
 }
 
-static void replace(char **name, const char *value, size_t size)
+static void keep(char **name, const char *value, size_t size)
 {
-    if (!name || size > TAR_NAME_LIMIT + 1)
-        return;
     free(*name);
     *name = xstrndup(value, size);
 }
 
 /* "<length> <key>=<value>\n", one behind the other. The name of a sparse file beats its path. */
-static void read_records(char *records, size_t size, char **name, char **link_target)
+static void read_records(char *records, size_t size, struct tar_raw *out)
 {
     bool has_sparse_name = false;
 
@@ -66,51 +64,58 @@ static void read_records(char *records, size_t size, char **name, char **link_ta
         size_t length = strtoul(records + at, &key, 10);
         size_t start = (size_t)(key - records) + 1;
 
-        if (*key != ' ' || length < start - at + 2 || length > size - at)
+        if (*key != ' ' || length > size - at || length < start - at + 2)
             return;
         char *end = records + at + length - 1, *value = memchr(key, '=', (size_t)(end - key));
         at += length;
-        if (!value)
-            continue;
+        if (!value || *end != '\n')
+            return;
         *value++ = 0;
         key++;
         size_t value_size = (size_t)(end - value);
         if (strcmp(key, "GNU.sparse.name") == 0) {
-            replace(name, value, value_size);
+            keep(&out->name, value, value_size);
             has_sparse_name = true;
         } else if (strcmp(key, "path") == 0 && !has_sparse_name) {
-            replace(name, value, value_size);
+            keep(&out->name, value, value_size);
         } else if (strcmp(key, "linkpath") == 0) {
-            replace(link_target, value, value_size);
+            keep(&out->link_target, value, value_size);
         }
     }
 }
 
-bool tar_window_names(const struct tar_window *window, int64_t position, char **name,
-                      char **link_target)
+bool tar_window_read(const struct tar_window *window, int64_t position, struct tar_raw *out)
 {
     char header[TAR_RECORD_SIZE];
 
     for (uint64_t at = (uint64_t)position; copy_out(window, at, header, sizeof(header));) {
         char digits[SIZE_LENGTH + 1] = {};
 
-        if (!header[TYPE_OFFSET] || !strchr("gxXLK", header[TYPE_OFFSET]))
+        out->type = header[TYPE_OFFSET];
+        if (!out->type || !strchr("gxXLK", out->type))
             return true;
         memcpy(digits, header + SIZE_OFFSET, SIZE_LENGTH);
         size_t size = strtoul(digits, NULL, 8);
         if (size > PAX_LIMIT)
             return false;
         at += TAR_RECORD_SIZE;
-        if (header[TYPE_OFFSET] == 'x' || header[TYPE_OFFSET] == 'X') {
+        if (out->type == 'x' || out->type == 'X') {
             CLEANUP(free) char *records = xcalloc(1, size + 1);
 
             if (!copy_out(window, at, records, size))
                 return false;
-            read_records(records, size, name, link_target);
+            read_records(records, size, out);
         }
         at += (size + TAR_RECORD_SIZE - 1) / TAR_RECORD_SIZE * TAR_RECORD_SIZE;
     }
     return false;
+}
+
+void tar_raw_done(struct tar_raw *raw)
+{
+    free(raw->name);
+    free(raw->link_target);
+    *raw = (struct tar_raw){};
 }
 
 void tar_window_done(struct tar_window *window)

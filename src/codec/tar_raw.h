@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/macros.h"
+
 #define TAR_RECORD_SIZE 512
 
 /* The last two blocks that were read. */
@@ -22,11 +24,17 @@ struct tar_window {
 uint8_t *tar_window_next(struct tar_window *window, size_t size);
 void tar_window_filled(struct tar_window *window, size_t size);
 
-/* Looks at the headers that begin at 'position'. Where a pax header gives a name or a link target,
- * replaces '*name' and '*link_target' (NULL: not wanted) by it, byte for byte. False if the headers
- * are too long to be there still. */
-bool tar_window_names(const struct tar_window *window, int64_t position, char **name,
-                      char **link_target);
+/* What the headers of one entry say, byte for byte. */
+struct tar_raw {
+    char *name, *link_target; /* of a pax header; NULL if there is none */
+    char type;                /* letter of the main header */
+};
+
+/* Looks at the headers that begin at 'position'. False if they are too long to be there still. */
+bool tar_window_read(const struct tar_window *window, int64_t position, struct tar_raw *out);
+
+void tar_raw_done(struct tar_raw *raw);
+CLEANUP_VALUE(tar_raw_done, struct tar_raw)
 
 void tar_window_done(struct tar_window *window);
 

@@ -152,23 +152,46 @@ static int copy_xattrs(struct archive_entry *from, struct tar_entry *entry, stru
     return 0;
 }
 
-/* Names as libarchive has them, unless it warned and the raw header says otherwise. */
+static bool is_link(const struct tar_entry *entry)
+{
+    return entry->type == TAR_HARDLINK || entry->type == TAR_SYMLINK;
+}
+
+/* After a warning: what the raw headers say is right. A hard link whose target libarchive could not
+ * convert looked like a file. */
+static int correct_names(struct tar_reader *self, struct tar_entry *entry, struct error *err)
+{
+    CLEANUP(tar_raw_done) struct tar_raw raw = {};
+
+    if (!tar_window_read(&self->window, archive_read_header_position(self->archive), &raw))
+        return error_set(err, ERROR_INVALID, "archive/tar: %s",
+                         archive_error_string(self->archive));
+    if (raw.type == '1') {
+        entry->type = TAR_HARDLINK;
+        entry->size = 0;
+    }
+    if (raw.name) {
+        free(entry->name);
+        entry->name = TAKE(raw.name);
+    }
+    if (raw.link_target && is_link(entry)) {
+        free(entry->link_target);
+        entry->link_target = TAKE(raw.link_target);
+    }
+    return 0;
+}
+
 static int copy_names(struct tar_reader *self, struct archive_entry *from, bool has_warning,
                       struct tar_entry *entry, struct error *err)
 {
-    const char *target = entry->type == TAR_HARDLINK ? archive_entry_hardlink(from)
-                                                     : archive_entry_symlink(from);
-
     entry->name = xstrdup(archive_entry_pathname(from));
-    if (entry->type == TAR_HARDLINK || entry->type == TAR_SYMLINK)
-        entry->link_target = xstrdup(target);
-    if (has_warning &&
-        !tar_window_names(&self->window, archive_read_header_position(self->archive), &entry->name,
-                          entry->link_target ? &entry->link_target : NULL))
-        return error_set(err, ERROR_INVALID, "archive/tar: %s",
-                         archive_error_string(self->archive));
-    if (!entry->name ||
-        (!entry->link_target && (entry->type == TAR_SYMLINK || entry->type == TAR_HARDLINK)))
+    if (is_link(entry))
+        entry->link_target = xstrdup(entry->type == TAR_HARDLINK ? archive_entry_hardlink(from)
+                                                                 : archive_entry_symlink(from));
+    if (has_warning && correct_names(self, entry, err) < 0)
+        return -1;
+    if (!entry->name || !*entry->name ||
+        (is_link(entry) && (!entry->link_target || !*entry->link_target)))
         return error_set(err, ERROR_INVALID, "archive/tar: an entry has no name");
     if (strlen(entry->name) > TAR_NAME_LIMIT ||
         (entry->link_target && strlen(entry->link_target) > TAR_NAME_LIMIT))

@@ -379,6 +379,8 @@ static const struct {
     { { .name = "caf\xe9", .type = TAR_FILE }, false, 5 },
     { { .name = "l", .type = TAR_SYMLINK, .link_target = "/etc/passwd" }, false, 3 },
     { { .name = "l", .type = TAR_HARDLINK, .link_target = LONG_NAME }, false, 5 },
+    { { .name = "l", .type = TAR_HARDLINK, .link_target = "\xff" }, false, 5 },
+    { { .name = "l\xff", .type = TAR_SYMLINK, .link_target = "\xff\xfe" }, false, 5 },
     { { .name = "b", .type = TAR_BLOCK_DEVICE, .device_major = 259, .device_minor = 70000 },
       false,
       3 },

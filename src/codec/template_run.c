@@ -69,13 +69,17 @@ static void push_variable(struct run *run, const char *name, struct value value)
     run->variables[run->variable_count++] = (struct variable){ name, value };
 }
 
-/* The youngest of that name; the parser has seen to it that there is one. */
-static struct variable *find_variable(struct run *run, const char *name)
+/* The youngest of that name. The parser lets few through that are not there: "$x := $x". */
+static int find_variable(struct run *run, const char *name, struct variable **out)
 {
-    for (size_t i = run->variable_count; i-- > 0;)
-        if (strcmp(run->variables[i].name, name) == 0)
-            return &run->variables[i];
-    return NULL;
+    for (size_t i = run->variable_count; i-- > 0;) {
+        if (strcmp(run->variables[i].name, name) != 0)
+            continue;
+        *out = &run->variables[i];
+        return 0;
+    }
+    return error_set(run->err, ERROR_INVALID,
+                     "template parsing error: template: : undefined variable: %s", name);
 }
 
 /* ---- fields and methods */
@@ -172,13 +176,15 @@ static int evaluate(struct run *run, const struct value *dot, const struct comma
                     struct value *out)
 {
     struct value from = *dot;
+    struct variable *variable = NULL;
 
     switch (operand->kind) {
     case OPERAND_FIELD:
         return follow_fields(run, operand, *dot, arguments, count, out);
     case OPERAND_VARIABLE:
-        return follow_fields(run, operand, find_variable(run, operand->text)->value, arguments,
-                             count, out);
+        if (find_variable(run, operand->text, &variable) < 0)
+            return -1;
+        return follow_fields(run, operand, variable->value, arguments, count, out);
     case OPERAND_PIPE:
         if (run_pipe(run, dot, operand->pipe, &from) < 0)
             return -1;
@@ -290,12 +296,18 @@ static int run_pipe(struct run *run, const struct value *dot, const struct pipe 
 
 /* ---- nodes */
 
-static void declare(struct run *run, const struct pipe *pipe, size_t index, struct value value)
+static int declare(struct run *run, const struct pipe *pipe, size_t index, struct value value)
 {
-    if (pipe->is_assignment)
-        find_variable(run, pipe->variables[index])->value = value;
-    else
+    struct variable *variable = NULL;
+
+    if (!pipe->is_assignment) {
         push_variable(run, pipe->variables[index], value);
+        return 0;
+    }
+    if (find_variable(run, pipe->variables[index], &variable) < 0)
+        return -1;
+    variable->value = value;
+    return 0;
 }
 
 static int run_action(struct run *run, const struct value *dot, const struct node *node)
@@ -305,9 +317,8 @@ static int run_action(struct run *run, const struct value *dot, const struct nod
     if (run_pipe(run, dot, node->pipe, &value) < 0)
         return -1;
     if (node->pipe->variable_count)
-        declare(run, node->pipe, 0, value);
-    else
-        value_print(&value, run->out);
+        return declare(run, node->pipe, 0, value);
+    value_print(&value, run->out);
     if (run->out->length - run->out_start > OUTPUT_LIMIT)
         return error_set(run->err, ERROR_INVALID, "template prints more than %zu bytes",
                          OUTPUT_LIMIT);
@@ -321,8 +332,8 @@ static enum flow run_branch(struct run *run, const struct value *dot, const stru
 
     if (run_pipe(run, dot, node->pipe, &value) < 0)
         return FLOW_ERROR;
-    if (node->pipe->variable_count)
-        declare(run, node->pipe, 0, value);
+    if (node->pipe->variable_count && declare(run, node->pipe, 0, value) < 0)
+        return FLOW_ERROR;
     enum flow flow;
     if (value_is_true(&value))
         flow = run_nodes(run, node->kind == NODE_WITH ? &value : dot, node->body);
@@ -338,12 +349,11 @@ static enum flow run_turn(struct run *run, const struct node *node, struct value
     const struct pipe *pipe = node->pipe;
     size_t variables = run->variable_count;
 
-    if (pipe->variable_count == 1)
-        declare(run, pipe, 0, element);
-    if (pipe->variable_count == 2) {
-        declare(run, pipe, 0, key);
-        declare(run, pipe, 1, element);
-    }
+    if (pipe->variable_count == 1 && declare(run, pipe, 0, element) < 0)
+        return FLOW_ERROR;
+    if (pipe->variable_count == 2 &&
+        (declare(run, pipe, 0, key) < 0 || declare(run, pipe, 1, element) < 0))
+        return FLOW_ERROR;
     enum flow flow = run_nodes(run, &element, node->body);
     run->variable_count = variables;
     return flow == FLOW_CONTINUE ? FLOW_ON : flow;

@@ -115,6 +115,9 @@ static const struct {
                  "command" },
     { "{{1 2}}", "template parsing error: template: :1:2: executing \"\" at <1>: can't give "
                  "argument to non-function 1" },
+    { "{{$x := $x}}", "template parsing error: template: : undefined variable: $x" },
+    { "{{if .Off}}{{$x := 1}}{{else}}{{$x}}{{end}}",
+      "template parsing error: template: : undefined variable: $x" },
     /* What does not even parse. */
     { "{{", "template parsing error: template: :1: unclosed action" },
     { "{{.Name", "template parsing error: template: :1: unclosed action" },

@@ -328,7 +328,7 @@ static int check_log(const struct host_config *host, struct error *err)
                                          "env",      "env-regex",      "tag",    "compress",
                                          "mode",     "max-buffer-size" };
     static const char *const supported[] = { "max-size", "max-file", "mode" };
-    const char *type = host->log_config.type ? host->log_config.type : "json-file";
+    const char *type = text_is_empty(host->log_config.type) ? "json-file" : host->log_config.type;
 
     if (strcmp(type, "local") == 0 || strcmp(type, "syslog") == 0 || strcmp(type, "journald") == 0)
         return error_set(err, ERROR_UNSUPPORTED, "log driver %s is not supported yet", type);

@@ -156,6 +156,17 @@ static int pin_joined(struct engine *engine, char **mode, struct error *err)
     return 0;
 }
 
+/* "default" is another word for the default bridge; clients use it as a key too. */
+static void name_default_network(struct container_spec *spec)
+{
+    struct map *endpoints = &spec->networking.endpoints;
+
+    if (!map_has(endpoints, "default"))
+        return;
+    void *endpoint = map_take(endpoints, "default");
+    map_set(endpoints, "bridge", endpoint);
+}
+
 static int check_networks(struct container_spec *spec, struct strv *warnings, struct error *err)
 {
     const char *mode = spec->host_config.network_mode;
@@ -238,6 +249,7 @@ static int make_spec(struct engine *engine, const char *platform,
             warnings,
             "The image's health check is not carried out: health checks are not supported yet.");
     host_config_fill(engine, &spec->host_config);
+    name_default_network(spec);
     if (fill_command(spec, err) < 0 ||
         pin_joined(engine, &spec->host_config.network_mode, err) < 0 ||
         pin_joined(engine, &spec->host_config.pid_mode, err) < 0 ||

@@ -108,5 +108,8 @@ void launch_clean(struct engine *engine, const char *id)
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
                       int *out_fd, struct error *err)
 {
-    return store_mount(engine->store, chain_id, writable, out_fd, err);
+    struct writable with_init = *writable;
+
+    with_init.init_path = engine->init_layer_path;
+    return store_mount(engine->store, chain_id, &with_init, out_fd, err);
 }

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
@@ -238,4 +239,15 @@ void helper_remove_link(struct helper *helper, const char *name)
     list_add(&helper->doomed, &link->list);
     mutex_unlock(&helper->lock);
     wake(helper);
+}
+
+bool helper_will_remove_link(struct helper *helper, const char *name)
+{
+    bool will = false;
+
+    mutex_lock(&helper->lock);
+    LIST_EACH (&helper->doomed, struct doomed_link, list, link)
+        will |= strcmp(link->name, name) == 0;
+    mutex_unlock(&helper->lock);
+    return will;
 }

@@ -18,5 +18,7 @@ int helper_namespace(struct helper *helper, int *out_fd, struct error *err);
 
 /* Removes the link if it is still there after a while. */
 void helper_remove_link(struct helper *helper, const char *name);
+/* Is that still to come? */
+bool helper_will_remove_link(struct helper *helper, const char *name);
 
 #endif

@@ -123,9 +123,10 @@ int network_namespace_new(struct networks *networks, int *out_fd, struct error *
 int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish, int namespace_fd,
                     struct endpoint *out, int *out_port_fds, struct error *err);
 
-/* Unpublishes the ports, forgets the endpoint: its address is free when this returns. The link goes
- * with its namespace, or in the background. All endpoints of the container if 'network_id' is NULL.
- * Absent is fine. */
+/* Unpublishes the ports, forgets the endpoint: its address is free when this returns. Absent is
+ * fine. All endpoints of the container if 'network_id' is NULL: the container is gone then, and its
+ * links go with its namespace (or in the background, if that stays). Of one network otherwise: the
+ * container lives on, and the link is removed before this returns. */
 int endpoint_detach(struct networks *networks, const char *container_id, const char *network_id,
                     struct error *err);
 

@@ -348,6 +348,26 @@ static bool has_difference(const char *words)
     return false;
 }
 
+/* Containers' links that the host still has. */
+static size_t count_pairs(void)
+{
+    CLEANUP(free) struct link *links = NULL;
+    struct error err = {};
+    size_t count, pairs = 0;
+
+    cr_assert_eq(link_list(&links, &count, &err), 0, "%s", err.text);
+    for (size_t i = 0; i < count; i++)
+        pairs += links[i].name[0] == 'v';
+    return pairs;
+}
+
+static void wait_for_pairs(size_t wanted)
+{
+    for (int i = 0; i < 100 && count_pairs() != wanted; i++)
+        poll(NULL, 0, 50);
+    cr_expect_eq(count_pairs(), wanted);
+}
+
 /* ---- tests ---- */
 
 static int read_address(void *data, struct error *err)
@@ -632,8 +652,8 @@ Test(network, a_dead_containers_link_goes_with_its_namespace)
 
     box_done(&box);
     cr_assert_eq(endpoint_detach(networks, "web", NULL, &err), 0, "%s", err.text);
-    for (int i = 0; i < 100 && has_difference("link"); i++)
-        poll(NULL, 0, 50);
+    expect_verified();
+    wait_for_pairs(0);
     expect_verified();
     CLEANUP(box_done) struct box next = make_port_box("web", port_of("tcp", "", 8080, 80));
     cr_expect_str_eq(next.endpoint.address, "172.17.0.3", "addresses rest before they come back");
@@ -844,6 +864,28 @@ static bool lives(void *data, const char *container_id)
     return strcmp(data, container_id) == 0;
 }
 
+Test(network, a_containers_link_is_removed_even_if_its_namespace_stays)
+{
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
+    struct error err = {};
+
+    cr_assert_eq(endpoint_detach(networks, "one", NULL, &err), 0, "%s", err.text);
+    wait_for_pairs(0);
+}
+
+Test(network, links_that_nobody_recorded_are_told_and_removed)
+{
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
+    struct error err = {};
+
+    /* As after an end half-way through a start. */
+    cr_assert_geq(database_run(database, &err, "DELETE FROM endpoint", ""), 0, "%s", err.text);
+    cr_expect(has_difference("link v"));
+    cr_assert_eq(networks_reconcile(networks, lives, "one", &err), 0, "%s", err.text);
+    cr_expect_eq(count_pairs(), 0);
+    expect_verified();
+}
+
 Test(network, what_was_removed_meanwhile_is_made_again)
 {
     CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
@@ -861,9 +903,8 @@ Test(network, what_was_removed_meanwhile_is_made_again)
     networks = open_engine("", "berth.db", &database);
     cr_expect(has_difference("is not on berth0"));
     cr_assert_eq(networks_reconcile(networks, lives, "web", &err), 0, "%s", err.text);
-    for (int i = 0; i < 100 && has_difference("link"); i++)
-        poll(NULL, 0, 50);
     expect_verified();
+    wait_for_pairs(1);
     expect_caller(outside_fd, HOST_ADDRESS, 8080, server, OUTSIDE_ADDRESS);
 }
 

@@ -1,4 +1,5 @@
-/* The record and the kernel, compared: what is missing is made again, what is left over is told. */
+/* The record and the kernel, compared: what is missing is made again, what is left over is removed,
+ * or both are told. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,73 +9,7 @@
 
 #include "base/banned.h"
 
-/* ---- making it right ---- */
-
-static int drop_dead(struct networks *networks, bool (*is_alive)(void *data, const char *id),
-                     void *data, struct error *err)
-{
-    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
-
-    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0)
-        return -1;
-    for (size_t i = 0; i < rows.count; i++) {
-        const struct endpoint *endpoint = &rows.items[i].endpoint;
-
-        if (!is_alive(data, endpoint->container_id) &&
-            endpoint_detach(networks, endpoint->container_id, NULL, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Where a bridge was removed, its links are still there but belong to none. */
-static int rejoin_links(struct networks *networks, struct error *err)
-{
-    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
-    CLEANUP(free) struct link *links = NULL;
-    size_t count;
-
-    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0 ||
-        link_list(&links, &count, err) < 0)
-        return -1;
-    for (size_t i = 0; i < rows.count; i++) {
-        CLEANUP(network_unref)
-        struct network *network = networks_get(networks, rows.items[i].endpoint.network_id);
-        const struct link *link, *bridge;
-        char name[IFNAMSIZ];
-
-        endpoint_link_name(networks, rows.items[i].endpoint.id, name);
-        link = link_find(links, count, name);
-        bridge = network ? link_find(links, count, network->bridge_name) : NULL;
-        if (link && bridge && link->master != bridge->index &&
-            link_join(link->index, bridge->index, err) < 0)
-            return error_context(err, "put %s onto bridge %s", name, bridge->name);
-    }
-    return 0;
-}
-
-int networks_reconcile(struct networks *networks,
-                       bool (*is_alive)(void *data, const char *container_id), void *data,
-                       struct error *err)
-{
-    struct network **list;
-    size_t count;
-    int result;
-
-    if (drop_dead(networks, is_alive, data, err) < 0 ||
-        network_list(networks, &list, &count, err) < 0)
-        return -1;
-    result = 0;
-    for (size_t i = 0; i < count && result == 0; i++)
-        if (network_entry(list[i])->is_bridge)
-            result = network_assert_bridge(networks, network_entry(list[i]), err);
-    network_list_free(list, count);
-    if (result < 0 || rejoin_links(networks, err) < 0)
-        return -1;
-    return firewall_rebuild(networks->firewall, err);
-}
-
-/* ---- comparing ---- */
+/* ---- both at one time ---- */
 
 struct view {
     struct networks *networks;
@@ -109,6 +44,116 @@ static bool is_our_bridge(const struct view *view, const char *name)
             return true;
     return false;
 }
+
+static bool is_endpoint_of_ours(const struct view *view, const char *link_name)
+{
+    for (size_t i = 0; i < view->rows.count; i++) {
+        char name[IFNAMSIZ];
+
+        endpoint_link_name(view->networks, view->rows.items[i].endpoint.id, name);
+        if (strcmp(name, link_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int view_open(struct view *view, struct networks *networks, struct error *err)
+{
+    view->networks = networks;
+    return network_list(networks, &view->list, &view->count, err) < 0 ||
+                   record_endpoints(networks, NULL, NULL, &view->rows, err) < 0 ||
+                   link_list(&view->links, &view->link_count, err) < 0
+               ? -1
+               : 0;
+}
+
+/* A host's end of a pair that nobody has recorded, and that nobody is about to remove. */
+static bool is_leftover(const struct view *view, const struct link *link)
+{
+    const struct link *master = NULL;
+
+    for (size_t m = 0; link->master && m < view->link_count; m++)
+        if (view->links[m].index == link->master)
+            master = &view->links[m];
+    return strcmp(link->kind, "veth") == 0 && is_endpoint_link_name(view->networks, link->name) &&
+           (!master || is_our_bridge(view, master->name)) &&
+           !is_endpoint_of_ours(view, link->name) &&
+           !helper_will_remove_link(view->networks->helper, link->name);
+}
+
+/* ---- making it right ---- */
+
+static int drop_dead(struct networks *networks, bool (*is_alive)(void *data, const char *id),
+                     void *data, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+
+    if (record_endpoints(networks, NULL, NULL, &rows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct endpoint *endpoint = &rows.items[i].endpoint;
+
+        if (!is_alive(data, endpoint->container_id) &&
+            endpoint_detach(networks, endpoint->container_id, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Where a bridge was removed, its links are still there but belong to none. */
+static int rejoin_link(const struct view *view, const struct endpoint *endpoint, struct error *err)
+{
+    const struct network *network = view_network(view, endpoint->network_id);
+    const struct link *link, *bridge;
+    char name[IFNAMSIZ];
+
+    endpoint_link_name(view->networks, endpoint->id, name);
+    link = link_find(view->links, view->link_count, name);
+    bridge = network ? link_find(view->links, view->link_count, network->bridge_name) : NULL;
+    if (!link || !bridge || link->master == bridge->index)
+        return 0;
+    if (link_join(link->index, bridge->index, err) < 0)
+        return error_context(err, "put %s onto bridge %s", name, bridge->name);
+    return 0;
+}
+
+static int repair_links(struct networks *networks, struct error *err)
+{
+    CLEANUP(view_done) struct view view = {};
+
+    if (view_open(&view, networks, err) < 0)
+        return -1;
+    for (size_t i = 0; i < view.rows.count; i++)
+        if (rejoin_link(&view, &view.rows.items[i].endpoint, err) < 0)
+            return -1;
+    for (size_t i = 0; i < view.link_count; i++)
+        if (is_leftover(&view, &view.links[i]) && link_remove(view.links[i].name, err) < 0)
+            return -1;
+    return 0;
+}
+
+int networks_reconcile(struct networks *networks,
+                       bool (*is_alive)(void *data, const char *container_id), void *data,
+                       struct error *err)
+{
+    struct network **list;
+    size_t count;
+    int result;
+
+    if (drop_dead(networks, is_alive, data, err) < 0 ||
+        network_list(networks, &list, &count, err) < 0)
+        return -1;
+    result = 0;
+    for (size_t i = 0; i < count && result == 0; i++)
+        if (network_entry(list[i])->is_bridge)
+            result = network_assert_bridge(networks, network_entry(list[i]), err);
+    network_list_free(list, count);
+    if (result < 0 || repair_links(networks, err) < 0)
+        return -1;
+    return firewall_rebuild(networks->firewall, err);
+}
+
+/* ---- comparing ---- */
 
 static void verify_bridges(const struct view *view)
 {
@@ -148,18 +193,6 @@ static void verify_endpoints(const struct view *view)
     }
 }
 
-static bool is_endpoint_of_ours(const struct view *view, const char *link_name)
-{
-    for (size_t i = 0; i < view->rows.count; i++) {
-        char name[IFNAMSIZ];
-
-        endpoint_link_name(view->networks, view->rows.items[i].endpoint.id, name);
-        if (strcmp(name, link_name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Bridges of other engines look alike, so only names that hold our id are ours for sure. */
 static bool looks_like_our_bridge(const struct networks *networks, const char *name)
 {
@@ -175,27 +208,19 @@ static void verify_leftovers(const struct view *view)
 {
     for (size_t i = 0; i < view->link_count; i++) {
         const struct link *link = &view->links[i];
-        const struct link *master = NULL;
 
-        for (size_t m = 0; link->master && m < view->link_count; m++)
-            if (view->links[m].index == link->master)
-                master = &view->links[m];
         if (looks_like_our_bridge(view->networks, link->name) && !is_our_bridge(view, link->name))
             strv_add_format(view->out, "bridge %s is not in the record", link->name);
-        if (strcmp(link->kind, "veth") == 0 && is_endpoint_link_name(view->networks, link->name) &&
-            (!master || is_our_bridge(view, master->name)) &&
-            !is_endpoint_of_ours(view, link->name))
+        if (is_leftover(view, link))
             strv_add_format(view->out, "link %s is not in the record", link->name);
     }
 }
 
 int networks_verify(struct networks *networks, struct strv *out, struct error *err)
 {
-    CLEANUP(view_done) struct view view = { .networks = networks, .out = out };
+    CLEANUP(view_done) struct view view = { .out = out };
 
-    if (network_list(networks, &view.list, &view.count, err) < 0 ||
-        record_endpoints(networks, NULL, NULL, &view.rows, err) < 0 ||
-        link_list(&view.links, &view.link_count, err) < 0)
+    if (view_open(&view, networks, err) < 0)
         return -1;
     verify_bridges(&view);
     verify_endpoints(&view);

@@ -102,6 +102,17 @@ static int daemon_start(struct daemon *daemon, struct error *err)
     return 0;
 }
 
+/* --remove-kernel-objects: the last act of an engine that is not to come back. */
+static int daemon_remove_kernel_objects(struct daemon *daemon, struct error *err)
+{
+    struct engine_options engine;
+
+    daemon_options_engine(&daemon->options, &engine);
+    if (take_directories(daemon, err) < 0 || engine_open(&engine, &daemon->engine, err) < 0)
+        return -1;
+    return engine_destroy_kernel_objects(daemon->engine, err);
+}
+
 static void daemon_stop(struct daemon *daemon)
 {
     int timeout_s = (int)MIN(daemon->options.shutdown_timeout_s, 3600);
@@ -192,10 +203,12 @@ int main(int argc, char **argv)
     }
     block_signals(&signals);
 
-    bool started = daemon_start(&daemon, &err) == 0;
-    if (started)
+    bool removes = daemon.options.remove_kernel_objects;
+    bool started = (removes ? daemon_remove_kernel_objects(&daemon, &err)
+                            : daemon_start(&daemon, &err)) == 0;
+    if (started && !removes)
         serve(&daemon, &signals);
-    else
+    else if (!started)
         log_error("cannot start", "error", err.text);
     daemon_stop(&daemon);
     return started ? 0 : 1;

@@ -17,6 +17,7 @@
 #define DEFAULT_EXEC_ROOT   "/run/berth"
 
 struct daemon_options {
+    bool remove_kernel_objects;
     bool help, version, validate;
     char *config_path;
     struct strv hosts;

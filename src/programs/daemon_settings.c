@@ -47,6 +47,7 @@ const struct setting daemon_settings[] = {
     { "no-new-privileges",    "no-new-privileges",    0,   SETTING_SWITCH,  AT(no_new_privileges),  "Set no-new-privileges for containers by default" },
     { "pidfile",              "pidfile",              'p', SETTING_TEXT,    AT(pid_path),           "File for the daemon's process id (default <exec-root>/berth.pid)" },
     { "registry-mirror",      "registry-mirrors",     0,   SETTING_LIST,    AT(registry_mirrors),   "Mirror to ask before docker.io" },
+    { "remove-kernel-objects", NULL,                  0,   SETTING_SWITCH,  AT(remove_kernel_objects), "Remove bridge, firewall table and cgroups of this engine, and end" },
     { "shim-path",            "shim-path",            0,   SETTING_TEXT,    AT(shim_path),          "The program berth-shim (default: beside berthd)" },
     { "shutdown-timeout",     "shutdown-timeout",     0,   SETTING_NUMBER,  AT(shutdown_timeout_s), "Seconds that requests in progress get at the end (default 15)" },
     { "storage-driver",       "storage-driver",       's', SETTING_TEXT,    AT(storage_driver),     "overlay2 or vfs (default: the best that works)" },

@@ -351,7 +351,7 @@ static bool take_attributes(struct cursor *c, struct str *out)
     skip_space(c);
     const char *start = c->at;
 
-    if (!skip_value(c))
+    if (!skip_value(c) || memchr(start, '\0', (size_t)(c->at - start)))
         return false;
     str_clear(out);
     if (*start == '{')

@@ -236,8 +236,9 @@ static int publish(struct store *store, struct draft *draft, struct image **out,
     if (database_commit(store->database, err) < 0)
         return -1;
     mutex_lock(&store->memory);
-    *out = image_ref(&draft->known->image);
-    map_set(&store->images, draft->known->image.id, TAKE(draft->known));
+    struct known_image *known = TAKE(draft->known);
+    *out = image_ref(&known->image);
+    map_set(&store->images, known->image.id, known);
     mutex_unlock(&store->memory);
     store_write_index(store, NULL); /* For other tools; it is rewritten when the store is opened. */
     return 0;

@@ -57,14 +57,15 @@ static bool is_endpoint_of_ours(const struct view *view, const char *link_name)
     return false;
 }
 
+/* Links first: who attaches a container meanwhile records it before there is a link, so what is
+ * seen here without a record has none. */
 static int view_open(struct view *view, struct networks *networks, struct error *err)
 {
     view->networks = networks;
-    return network_list(networks, &view->list, &view->count, err) < 0 ||
-                   record_endpoints(networks, NULL, NULL, &view->rows, err) < 0 ||
-                   link_list(&view->links, &view->link_count, err) < 0
-               ? -1
-               : 0;
+    if (link_list(&view->links, &view->link_count, err) < 0 ||
+        record_endpoints(networks, NULL, NULL, &view->rows, err) < 0)
+        return -1;
+    return network_list(networks, &view->list, &view->count, err);
 }
 
 /* A host's end of a pair that nobody has recorded, and that nobody is about to remove. */

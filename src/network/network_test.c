@@ -866,7 +866,7 @@ static bool lives(void *data, const char *container_id)
 
 Test(network, a_containers_link_is_removed_even_if_its_namespace_stays)
 {
-    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
+    CLEANUP(box_done) UNUSED struct box box = make_box("one", "bridge", NULL, 0);
     struct error err = {};
 
     cr_assert_eq(endpoint_detach(networks, "one", NULL, &err), 0, "%s", err.text);
@@ -875,7 +875,7 @@ Test(network, a_containers_link_is_removed_even_if_its_namespace_stays)
 
 Test(network, links_that_nobody_recorded_are_told_and_removed)
 {
-    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
+    CLEANUP(box_done) UNUSED struct box box = make_box("one", "bridge", NULL, 0);
     struct error err = {};
 
     /* As after an end half-way through a start. */

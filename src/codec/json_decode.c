@@ -143,8 +143,8 @@ static int decode_set(const struct place *place, const struct json *value, struc
         return mismatch(place, value, "map[string]struct {}", err);
     strv_done(out);
     strv_init_empty(out);
-    JSON_EACH(value, key)
-    strv_add(out, key);
+    JSON_EACH (value, key)
+        strv_add(out, key);
     return 0;
 }
 
@@ -157,8 +157,7 @@ static int decode_texts(const struct place *place, const struct json *value, str
         return mismatch(place, value, "map[string]string", err);
     if (!out->entries)
         map_init_empty(out, free);
-    JSON_EACH(value, key)
-    {
+    JSON_EACH (value, key) {
         if (decode_item(place, json_key_value(key), &item, err) < 0)
             return -1;
         map_set_text(out, key, item);
@@ -192,8 +191,7 @@ static int decode_map(const struct place *place, const struct json_field *field,
         return mismatch(place, value, "map", err);
     if (!out->entries)
         map_init_empty(out, NULL);
-    JSON_EACH(value, key)
-    {
+    JSON_EACH (value, key) {
         const struct json *item = json_key_value(key);
         bool is_lists = field->type == JSON_FIELD_MAP_OF_LISTS;
         void *element = NULL;
@@ -308,8 +306,7 @@ static int decode_struct(const struct json_field *fields, const struct json *val
         return 0;
     if (json_type(value) != JSON_DICT)
         return mismatch(outer, value, "struct", err);
-    JSON_EACH(value, key)
-    {
+    JSON_EACH (value, key) {
         const struct json *member = json_key_value(key);
         const struct json_field *field = find_field(fields, key);
 

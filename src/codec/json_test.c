@@ -153,8 +153,8 @@ Test(json, answers_questions)
     cr_expect_eq(json_at(value, 2), json_get(value, "t"));
     cr_expect_null(json_at(value, 7));
     cr_expect_null(json_key_at(value, 7));
-    JSON_EACH(value, key)
-    str_add_format(&keys, "%s ", key);
+    JSON_EACH (value, key)
+        str_add_format(&keys, "%s ", key);
     cr_expect_str_eq(keys.data, "n r t y l d big ");
     cr_expect_null(json_get(value, "N"));
     cr_expect_null(json_get(json_get(value, "t"), "x"));

@@ -278,8 +278,7 @@ static void write_dict(const struct layout *layout, const struct json *dict, int
     bool is_first = true;
 
     str_add_char(layout->out, '{');
-    JSON_EACH(dict, key)
-    {
+    JSON_EACH (dict, key) {
         if (!is_first)
             str_add_char(layout->out, ',');
         is_first = false;

@@ -1,7 +1,6 @@
 #include "codec/tar.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 

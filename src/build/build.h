@@ -57,6 +57,7 @@ struct build_options {
     const struct map *labels;
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
+    /* 'cache_from' is a hint that is not followed: all builds here share one cache. */
     const struct strv *extra_hosts, *cache_from;
     struct build_run limits; /* resource fields only */
     int cancel_fd;

@@ -198,7 +198,11 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
 
     if (*stage->image_id == 0)
         return error_set(err, ERROR_INVALID, "No image was generated. Is your Dockerfile empty?");
-    if (stage->is_changed) {
+    /* What is there already, whole and with its names, costs no writing. */
+    if (store_image_find(store, stage->image_id, &image, stage->is_changed ? NULL : err) < 0) {
+        if (!stage->is_changed)
+            return -1;
+
         /* The base may have been removed meanwhile; its layers are held. */
         CLEANUP(image_unref) struct image *base = NULL;
         bool has_base = *stage->base_id &&
@@ -207,12 +211,12 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
         if (store_image_create(store, &stage->image, has_base ? stage->base_id : "", &image, err) <
             0)
             return -1;
-    } else if (store_image_find(store, stage->image_id, &image, err) < 0) {
-        return -1;
     }
     for (size_t i = 0; i < names->count; i++) {
         CLEANUP(reference_done) struct reference reference = {};
 
+        if (strv_contains(&image->tags, names->items[i]))
+            continue;
         if (reference_parse(names->items[i], &reference, err) < 0 ||
             store_image_tag(store, image->id, &reference, err) < 0)
             return -1;

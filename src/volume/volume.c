@@ -1,9 +1,6 @@
-/* Volumes: a row in the record, committed before the directory is made and deleted before the
- * directory goes. */
-#include "volume/volume.h"
+/* Volumes are recorded before they are made, and marked before they go. */
+#include "volume/internal.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,52 +10,32 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "base/thread.h"
 #include "codec/json.h"
 
 #include "base/banned.h"
 
 #define ANONYMOUS_LABEL "com.docker.volume.anonymous"
+#define NAME_LIMIT      255
 
-struct volumes {
-    char *path; /* <data>/volumes */
-    struct database *database;
-    struct mutex lock; /* makes look-up and creation one step */
+static const char *const tables[] = {
+    "CREATE TABLE volume (name TEXT PRIMARY KEY, driver TEXT NOT NULL, labels TEXT NOT NULL,"
+    " options TEXT NOT NULL, created_ns INTEGER NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID",
 };
 
-static const char *const schema[] = {
-    "CREATE TABLE volume(name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL, labels TEXT, options "
-    "TEXT) WITHOUT ROWID;",
-};
-
-struct texts {
-    struct map map;
-};
-
-static const struct json_field texts_fields[] = {
-    JSON_TEXTS(struct texts, map, "m"),
-    JSON_END,
-};
-
-struct counted_volume {
-    struct volume volume;
-    int reference_count;
-};
-
-static struct counted_volume *counted(struct volume *volume)
+static struct known_volume *known_volume(struct volume *volume)
 {
-    return CONTAINER_OF(volume, struct counted_volume, volume);
+    return CONTAINER_OF(volume, struct known_volume, volume);
 }
 
 struct volume *volume_ref(struct volume *volume)
 {
-    __atomic_add_fetch(&counted(volume)->reference_count, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add(&known_volume(volume)->references, 1);
     return volume;
 }
 
 void volume_unref(struct volume *volume)
 {
-    if (!volume || __atomic_sub_fetch(&counted(volume)->reference_count, 1, __ATOMIC_ACQ_REL) > 0)
+    if (!volume || atomic_fetch_sub(&known_volume(volume)->references, 1) > 1)
         return;
     free(volume->name);
     free(volume->driver);
@@ -66,111 +43,62 @@ void volume_unref(struct volume *volume)
     free(volume->scope);
     map_done(&volume->labels);
     map_done(&volume->options);
-    free(counted(volume));
+    free(known_volume(volume));
 }
 
-static struct volume *make(struct volumes *volumes, const char *name, int64_t created_ns)
+static void unref_value(void *value)
 {
-    struct counted_volume *made = NEW(struct counted_volume);
-
-    made->reference_count = 1;
-    made->volume.name = xstrdup(name);
-    made->volume.driver = xstrdup("local");
-    made->volume.scope = xstrdup("local");
-    made->volume.mountpoint = xasprintf("%s/%s/_data", volumes->path, name);
-    made->volume.created_ns = created_ns;
-    return &made->volume;
+    volume_unref(&((struct known_volume *)value)->volume);
 }
 
-static char *texts_text(const struct map *map)
+char *volume_path(const struct volumes *volumes, const char *name)
 {
-    struct texts texts = { .map = *map };
-    struct str text = {};
-
-    json_encode(texts_fields, &texts, &text);
-    return str_take(&text);
+    return path_join(volumes->path, name);
 }
 
-static int read_texts(const char *text, struct map *out, struct error *err)
+char *volume_data_path(const struct volumes *volumes, const char *name)
 {
-    struct texts texts = {};
-
-    if (text && json_decode(texts_fields, text, strlen(text), &texts, err) < 0)
-        return -1;
-    *out = texts.map;
-    return 0;
+    return xasprintf("%s/%s/_data", volumes->path, name);
 }
 
-static int from_row(struct volumes *volumes, const struct query *query, struct volume **out,
-                    struct error *err)
+struct known_volume *volume_new(struct volumes *volumes, const char *name)
 {
-    CLEANUP(volume_unref)
-    struct volume *volume = make(volumes, query_text(query, 0), query_int64(query, 1));
+    struct known_volume *known = NEW(struct known_volume);
 
-    if (read_texts(query_text(query, 2), &volume->labels, err) < 0 ||
-        read_texts(query_text(query, 3), &volume->options, err) < 0)
-        return error_context(err, "record of volume %s", volume->name);
-    volume->is_anonymous = map_has(&volume->labels, ANONYMOUS_LABEL);
-    *out = TAKE(volume);
-    return 0;
+    atomic_init(&known->references, 1);
+    known->volumes = volumes;
+    known->volume.name = xstrdup(name);
+    known->volume.driver = xstrdup("local");
+    known->volume.scope = xstrdup("local");
+    known->volume.mountpoint = volume_data_path(volumes, name);
+    known->volume.created_ns = clock_wall_ns();
+    return known;
 }
 
-static int make_directories(const struct volume *volume, struct error *err)
+void volume_remember(struct volumes *volumes, struct known_volume *known)
 {
-    CLEANUP(free)
-    char *parent = xstrndup(volume->mountpoint, strlen(volume->mountpoint) - strlen("/_data"));
-
-    if (mkdir(parent, 0701) < 0 && errno != EEXIST)
-        return error_sys(err, "make directory %s", parent);
-    if (mkdir(volume->mountpoint, 0755) < 0 && errno != EEXIST)
-        return error_sys(err, "make directory %s", volume->mountpoint);
-    return 0;
-}
-
-static bool is_known(struct volumes *volumes, const char *name)
-{
-    CLEANUP(query_close) struct query *query = NULL;
-
-    return database_query(volumes->database, &query, NULL, "SELECT 1 FROM volume WHERE name = ?1",
-                          "s", name) == 0 &&
-           query_next(query, NULL) > 0;
-}
-
-/* What a crash left: directories without a row go, rows without a directory get one again. */
-static int repair(struct volumes *volumes, struct error *err)
-{
-    DIR *dir = opendir(volumes->path);
-    struct volume **list = NULL;
-    size_t count = 0;
-    struct dirent *entry;
-    int result = 0;
-
-    if (!dir)
-        return error_sys(err, "open %s", volumes->path);
-    while (result == 0 && (entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && !is_known(volumes, entry->d_name))
-            result = tree_remove_at(dirfd(dir), entry->d_name, err);
-    closedir(dir);
-    if (result == 0)
-        result = volume_list(volumes, &list, &count, err);
-    for (size_t i = 0; result == 0 && i < count; i++)
-        result = make_directories(list[i], err);
-    volume_list_free(list, count);
-    return result;
+    known->volume.is_anonymous = map_has(&known->volume.labels, ANONYMOUS_LABEL);
+    mutex_lock(&volumes->memory);
+    map_set(&volumes->known, known->volume.name, known);
+    mutex_unlock(&volumes->memory);
 }
 
 int volumes_open(const char *data_path, struct database *database, struct volumes **out,
                  struct error *err)
 {
     CLEANUP(volumes_close) struct volumes *volumes = NEW(struct volumes);
+    CLEANUP(free) char *absolute = path_absolute(data_path);
 
-    mutex_init(&volumes->lock);
-    volumes->path = path_join(data_path, "volumes");
+    volumes->path = path_join(absolute, "volumes");
     volumes->database = database;
+    mutex_init(&volumes->changes);
+    mutex_init(&volumes->filling);
+    mutex_init(&volumes->memory);
+    map_init_empty(&volumes->known, unref_value);
     if (dir_make(volumes->path, 0701, err) < 0 ||
-        database_migrate(database, "volume", schema, COUNT(schema), err) < 0 ||
-        repair(volumes, err) < 0)
-        return -1;
+        database_migrate(database, "volume", tables, COUNT(tables), err) < 0 ||
+        volumes_load(volumes, err) < 0)
+        return error_context(err, "open volumes");
     *out = TAKE(volumes);
     return 0;
 }
@@ -179,48 +107,229 @@ void volumes_close(struct volumes *volumes)
 {
     if (!volumes)
         return;
-    mutex_done(&volumes->lock);
+    map_done(&volumes->known);
+    mutex_done(&volumes->changes);
+    mutex_done(&volumes->filling);
+    mutex_done(&volumes->memory);
     free(volumes->path);
     free(volumes);
 }
 
-int volume_get(struct volumes *volumes, const char *name, struct volume **out, struct error *err)
-{
-    CLEANUP(query_close) struct query *query = NULL;
+/* ---- creating ---- */
 
-    if (database_query(volumes->database, &query, err,
-                       "SELECT name, created_ns, labels, options FROM volume WHERE name = ?1", "s",
-                       name) < 0)
-        return -1;
-    int row = query_next(query, err);
-    if (row < 0)
-        return -1;
-    if (row == 0)
-        return error_set(err, ERROR_NOT_FOUND, "get %s: no such volume", name);
-    return from_row(volumes, query, out, err);
+int volume_check_name(const char *name, struct error *err)
+{
+    size_t length = strlen(name);
+    bool fits = length && length <= NAME_LIMIT && name[0] != '.' && name[0] != '_' &&
+                name[0] != '-';
+
+    if (length == 1)
+        return error_set(err, ERROR_INVALID,
+                         "volume name is too short, names should be at least two alphanumeric "
+                         "characters");
+    for (const char *at = name; *at; at++)
+        if (!(*at >= 'a' && *at <= 'z') && !(*at >= 'A' && *at <= 'Z') &&
+            !(*at >= '0' && *at <= '9') && !strchr("_.-", *at))
+            fits = false;
+    if (!fits)
+        return error_set(
+            err, ERROR_INVALID,
+            "\"%.300s\" includes invalid characters for a local volume name, only "
+            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+            "directory, use absolute path",
+            name);
+    return 0;
 }
 
-int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count, struct error *err)
-{
-    CLEANUP(query_close) struct query *query = NULL;
-    struct volume **list = NULL;
-    size_t count = 0;
-    int row;
+/* Each option and what it cannot do without. */
+static const struct {
+    const char *name, *needs[2];
+} local_options[] = {
+    { "device", { "type" } },
+    { "o", { "device", "type" } },
+    { "size", {} },
+    { "type", { "device" } },
+};
 
-    if (database_query(volumes->database, &query, err,
-                       "SELECT name, created_ns, labels, options FROM volume ORDER BY name",
-                       "") < 0)
-        return -1;
-    while ((row = query_next(query, err)) > 0) {
-        list = xrealloc(list, count + 1, sizeof(*list));
-        if (from_row(volumes, query, &list[count], err) < 0)
-            break;
-        count++;
+static int check_option(const struct map *options, const char *name, struct error *err)
+{
+    for (size_t i = 0; i < COUNT(local_options); i++) {
+        if (strcmp(name, local_options[i].name) != 0)
+            continue;
+        for (size_t j = 0; j < 2 && local_options[i].needs[j]; j++)
+            if (!map_has(options, local_options[i].needs[j]))
+                return error_set(err, ERROR_INVALID, "missing required option: \"%s\"",
+                                 local_options[i].needs[j]);
+        return 0;
     }
-    if (row != 0) {
-        volume_list_free(list, count);
+    return error_set(err, ERROR_INVALID, "invalid option: \"%.200s\"", name);
+}
+
+static int check_options(const struct map *options, struct error *err)
+{
+    if (!options)
+        return 0;
+    MAP_EACH (options, entry)
+        if (check_option(options, entry->key, err) < 0)
+            return -1;
+    if (options->count)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "options of the local volume driver are not supported yet");
+    return 0;
+}
+
+static int check_driver(const char *driver, struct error *err)
+{
+    if (text_is_empty(driver) || strcmp(driver, "local") == 0)
+        return 0;
+    return error_set(err, ERROR_NOT_FOUND,
+                     "error looking up volume plugin %.100s: plugin \"%.100s\" not found", driver,
+                     driver);
+}
+
+int volume_make_directory(const struct volumes *volumes, const char *name, struct error *err)
+{
+    CLEANUP(free) char *path = volume_path(volumes, name);
+    CLEANUP(free) char *data_path = volume_data_path(volumes, name);
+
+    if (dir_make(path, 0701, err) < 0)
+        return -1;
+    if (mkdir(data_path, 0755) < 0)
+        return errno == EEXIST ? 0 : error_sys(err, "make directory %s", data_path);
+    return chmod(path, 0701) < 0 || chmod(data_path, 0755) < 0 ? error_sys(err, "%s", path) : 0;
+}
+
+static char *encode(const struct map *texts)
+{
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    json_add_texts(&w, NULL, texts);
+    return str_take(&text);
+}
+
+int volume_record(struct volumes *volumes, const struct volume *volume, struct error *err)
+{
+    CLEANUP(free) char *labels = encode(&volume->labels);
+    CLEANUP(free) char *options = encode(&volume->options);
+
+    if (database_begin(volumes->database, DURABLE, err) < 0)
+        return -1;
+    if (database_run(volumes->database, err,
+                     "INSERT INTO volume (name, driver, labels, options, created_ns, state)"
+                     " VALUES (?, ?, ?, ?, ?, 0)",
+                     "ssssi", volume->name, volume->driver, labels, options,
+                     volume->created_ns) < 0) {
+        database_rollback(volumes->database);
         return -1;
     }
+    return database_commit(volumes->database, err);
+}
+
+static int create(struct volumes *volumes, const char *name, const struct map *options,
+                  const struct map *labels, bool is_anonymous, struct volume **out,
+                  struct error *err)
+{
+    struct known_volume *known = volume_new(volumes, name);
+    CLEANUP(volume_unref) struct volume *volume = &known->volume;
+
+    if (labels)
+        map_copy_texts(&volume->labels, labels);
+    if (options)
+        map_copy_texts(&volume->options, options);
+    if (is_anonymous)
+        map_set_text(&volume->labels, ANONYMOUS_LABEL, "");
+    if (volume_record(volumes, volume, err) < 0)
+        return -1;
+    if (volume_make_directory(volumes, name, err) < 0) {
+        database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s", name);
+        return -1;
+    }
+    *out = volume_ref(volume);
+    volume = NULL;
+    volume_remember(volumes, known);
+    return 0;
+}
+
+static struct volume *get(struct volumes *volumes, const char *name)
+{
+    mutex_lock(&volumes->memory);
+    struct known_volume *known = map_get(&volumes->known, name);
+    struct volume *volume = known ? volume_ref(&known->volume) : NULL;
+    mutex_unlock(&volumes->memory);
+    return volume;
+}
+
+static int create_new(struct volumes *volumes, const char *name, const char *driver,
+                      const struct map *options, const struct map *labels, bool is_anonymous,
+                      struct volume **out, bool *out_created, struct error *err)
+{
+    int result = 0;
+
+    if (check_driver(driver, err) < 0 || volume_check_name(name, err) < 0 ||
+        check_options(options, err) < 0)
+        return -1;
+    mutex_lock(&volumes->changes);
+    struct volume *volume = get(volumes, name);
+    *out_created = !volume;
+    if (!volume)
+        result = create(volumes, name, options, labels, is_anonymous, &volume, err);
+    mutex_unlock(&volumes->changes);
+    if (result == 0)
+        *out = volume;
+    return result;
+}
+
+int volume_create(struct volumes *volumes, const char *name, const char *driver,
+                  const struct map *options, const struct map *labels, struct volume **out,
+                  bool *out_created, struct error *err)
+{
+    char id[ID_LENGTH + 1];
+    bool is_anonymous = text_is_empty(name), created = false;
+
+    if (is_anonymous)
+        id_generate(id);
+    name = is_anonymous ? id : name;
+    /* One that is there already is given whatever else was asked for. */
+    struct volume *there = check_driver(driver, NULL) == 0 ? get(volumes, name) : NULL;
+    if (there)
+        *out = there;
+    else if (create_new(volumes, name, driver, options, labels, is_anonymous, out, &created, err) <
+             0)
+        return error_context(err, "create %.300s", name);
+    if (out_created)
+        *out_created = created;
+    return 0;
+}
+
+/* ---- asking ---- */
+
+int volume_get(struct volumes *volumes, const char *name, struct volume **out, struct error *err)
+{
+    struct volume *volume = get(volumes, name);
+
+    if (!volume)
+        return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
+    *out = volume;
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(struct volume *const *)a)->name, (*(struct volume *const *)b)->name);
+}
+
+int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count,
+                struct error *err UNUSED)
+{
+    size_t count = 0;
+
+    mutex_lock(&volumes->memory);
+    struct volume **list = xcalloc(volumes->known.count + 1, sizeof(*list));
+    MAP_EACH (&volumes->known, entry)
+        list[count++] = volume_ref(&((struct known_volume *)entry->value)->volume);
+    mutex_unlock(&volumes->memory);
+    qsort(list, count, sizeof(*list), compare_names);
     *out = list;
     *out_count = count;
     return 0;
@@ -228,170 +337,79 @@ int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count
 
 void volume_list_free(struct volume **list, size_t count)
 {
-    for (size_t i = 0; list && i < count; i++)
+    for (size_t i = 0; i < count; i++)
         volume_unref(list[i]);
     free(list);
 }
 
-/* ---- creation ---- */
-
-static bool is_valid_name(const char *name)
+int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err)
 {
-    if (!isalnum((unsigned char)name[0]) || !name[1] || strlen(name) > 255)
-        return false;
-    for (const char *at = name; *at; at++)
-        if (!isalnum((unsigned char)*at) && !strchr("_.-", *at))
-            return false;
-    return true;
-}
-
-static int check_wish(const char *name, const char *driver, const struct map *options,
-                      struct error *err)
-{
-    static const char *const known[] = { "type", "o", "device", "size" };
-
-    if (!text_is_empty(driver) && strcmp(driver, "local") != 0)
-        return error_set(err, ERROR_NOT_FOUND, "create %s: plugin \"%s\" not found", name, driver);
-    if (!is_valid_name(name))
-        return error_set(
-            err, ERROR_INVALID,
-            "create %s: \"%s\" includes invalid characters for a local volume name, only "
-            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-            "use absolute path",
-            name, name);
-    if (!options)
-        return 0;
-    MAP_EACH (options, entry) {
-        bool found = false;
-
-        for (size_t i = 0; i < COUNT(known); i++)
-            found |= strcmp(known[i], entry->key) == 0;
-        if (!found)
-            return error_set(err, ERROR_INVALID, "create %s: invalid option: \"%s\"", name,
-                             entry->key);
-    }
-    if (options->count)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "create %s: options of the local driver are not supported yet", name);
+    if (tree_size(volume->mountpoint, out_bytes, err) < 0)
+        return error_context(err, "size of volume %s", volume->name);
     return 0;
 }
 
-static int record(struct volumes *volumes, const struct volume *volume, struct error *err)
-{
-    CLEANUP(free) char *labels = texts_text(&volume->labels);
-    CLEANUP(free) char *options = texts_text(&volume->options);
+/* ---- removing ---- */
 
+int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
+                     struct error *err)
+{
     if (database_begin(volumes->database, DURABLE, err) < 0)
         return -1;
-    if (database_run(volumes->database, err,
-                     "INSERT INTO volume(name, created_ns, labels, options) VALUES(?1, ?2, ?3, ?4)",
-                     "siss", volume->name, volume->created_ns, labels, options) < 0) {
+    if (database_run(volumes->database, err, "UPDATE volume SET state = ? WHERE name = ?", "is",
+                     (int64_t)state, name) < 0) {
         database_rollback(volumes->database);
         return -1;
     }
     return database_commit(volumes->database, err);
 }
 
-static int create_locked(struct volumes *volumes, const char *name, bool is_anonymous,
-                         const struct map *options, const struct map *labels, struct volume **out,
-                         bool *out_created, struct error *err)
+/* Out of the way first: while a large volume is being removed, its name is free again. */
+static int move_away(struct volumes *volumes, const char *name, char **out_path, struct error *err)
 {
-    *out_created = false;
-    if (volume_get(volumes, name, out, err) == 0)
-        return 0;
-    if (err->kind != ERROR_NOT_FOUND)
-        return -1;
-    CLEANUP(volume_unref) struct volume *volume = make(volumes, name, clock_wall_ns());
-    if (labels)
-        map_copy_texts(&volume->labels, labels);
-    if (options)
-        map_copy_texts(&volume->options, options);
-    if (is_anonymous)
-        map_set_text(&volume->labels, ANONYMOUS_LABEL, "");
-    volume->is_anonymous = map_has(&volume->labels, ANONYMOUS_LABEL);
-    if (record(volumes, volume, err) < 0)
-        return -1;
-    if (make_directories(volume, err) < 0) {
-        struct error ignored;
+    CLEANUP(free) char *path = volume_path(volumes, name);
+    char id[ID_LENGTH + 1];
 
-        database_run(volumes->database, &ignored, "DELETE FROM volume WHERE name = ?1", "s", name);
-        return -1;
+    id_generate(id);
+    CLEANUP(free) char *trash = xasprintf("%s/" REMOVED_PREFIX "%.24s", volumes->path, id);
+    if (rename(path, trash) < 0) {
+        if (errno != ENOENT)
+            return error_sys(err, "rename %s", path);
+        return 0;
     }
-    *out = TAKE(volume);
-    *out_created = true;
+    *out_path = TAKE(trash);
     return 0;
 }
 
-int volume_create(struct volumes *volumes, const char *name, const char *driver,
-                  const struct map *options, const struct map *labels, struct volume **out,
-                  bool *out_created, struct error *err)
+static int remove_locked(struct volumes *volumes, const char *name, char **out_path,
+                         struct error *err) REQUIRES(volumes->changes)
 {
-    char generated[ID_LENGTH + 1];
-    bool is_anonymous = text_is_empty(name);
-    struct error local;
+    CLEANUP(volume_unref) struct volume *volume = get(volumes, name);
 
-    if (!err)
-        err = &local;
-    if (is_anonymous) {
-        id_generate(generated);
-        name = generated;
-    }
-    if (check_wish(name, driver, options, err) < 0)
+    if (!volume)
+        return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
+    if (volume_set_state(volumes, name, VOLUME_REMOVING, err) < 0)
         return -1;
-    mutex_lock(&volumes->lock);
-    int result = create_locked(volumes, name, is_anonymous, options, labels, out, out_created, err);
-    mutex_unlock(&volumes->lock);
-    return result;
+    if (move_away(volumes, name, out_path, err) < 0) {
+        volume_set_state(volumes, name, VOLUME_READY, NULL);
+        return -1;
+    }
+    mutex_lock(&volumes->memory);
+    map_remove(&volumes->known, name);
+    mutex_unlock(&volumes->memory);
+    return database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?", "s", name) < 0
+               ? -1
+               : 0;
 }
 
 int volume_remove(struct volumes *volumes, const char *name, struct error *err)
 {
-    CLEANUP(volume_unref) struct volume *volume = NULL;
-    int result;
+    CLEANUP(free) char *trash = NULL;
 
-    if (volume_get(volumes, name, &volume, err) < 0)
-        return -1;
-    mutex_lock(&volumes->lock);
-    result = database_begin(volumes->database, DURABLE, err);
-    if (result == 0 &&
-        database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?1", "s", name) < 0) {
-        database_rollback(volumes->database);
-        result = -1;
-    } else if (result == 0) {
-        result = database_commit(volumes->database, err);
-    }
-    CLEANUP(free) char *path = path_join(volumes->path, name);
-    if (result == 0)
-        result = tree_remove(path, err);
-    mutex_unlock(&volumes->lock);
+    mutex_lock(&volumes->changes);
+    int result = remove_locked(volumes, name, &trash, err);
+    mutex_unlock(&volumes->changes);
+    if (trash && tree_remove(trash, err) < 0)
+        return error_context(err, "remove volume %s", name);
     return result;
-}
-
-int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err)
-{
-    return tree_size(volume->mountpoint, out_bytes, err);
-}
-
-int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err)
-{
-    struct volume **list;
-    size_t count;
-    DIR *dir = opendir(volumes->path);
-    struct dirent *entry;
-
-    if (!dir)
-        return error_sys(err, "open %s", volumes->path);
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && !is_known(volumes, entry->d_name))
-            strv_add_format(out, "directory %s/%s belongs to no volume", volumes->path,
-                            entry->d_name);
-    closedir(dir);
-    if (volume_list(volumes, &list, &count, err) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        if (!file_exists(list[i]->mountpoint))
-            strv_add_format(out, "volume %s has no directory %s", list[i]->name,
-                            list[i]->mountpoint);
-    volume_list_free(list, count);
-    return 0;
 }

@@ -1,0 +1,50 @@
+/* What the files of this folder share. */
+#ifndef BERTH_VOLUME_INTERNAL_H
+#define BERTH_VOLUME_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "volume/volume.h"
+
+/* What a volume is going through, in the record: a crash leaves it so. */
+enum volume_state {
+    VOLUME_READY,
+    VOLUME_FILLING,  /* its content comes from an image; half of it is worth nothing */
+    VOLUME_REMOVING, /* it is to be gone */
+};
+
+struct volumes {
+    char *path; /* <data root>/volumes */
+    struct database *database;
+    struct mutex changes; /* record and directories; taken before 'memory' */
+    struct mutex filling; /* one volume is filled at a time */
+    struct mutex memory;  /* guards 'known' */
+    struct map known;     /* name → struct known_volume */
+};
+
+struct known_volume {
+    struct volume volume;
+    struct volumes *volumes; /* outlives it */
+    atomic_int references;
+};
+
+#define REMOVED_PREFIX ".removed-" /* no volume's name begins so */
+
+/* <name>, or <name>/_data. */
+char *volume_path(const struct volumes *volumes, const char *name);
+char *volume_data_path(const struct volumes *volumes, const char *name);
+int volume_make_directory(const struct volumes *volumes, const char *name, struct error *err);
+int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
+                     struct error *err);
+/* INVALID with Docker's text. */
+int volume_check_name(const char *name, struct error *err);
+int volume_record(struct volumes *volumes, const struct volume *volume, struct error *err);
+/* A volume as it is remembered; labels and options are none. */
+struct known_volume *volume_new(struct volumes *volumes, const char *name);
+void volume_remember(struct volumes *volumes, struct known_volume *known);
+
+/* Reads the record, ends what a crash interrupted, adopts directories that it does not know. */
+int volumes_load(struct volumes *volumes, struct error *err);
+
+#endif

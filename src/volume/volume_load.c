@@ -1,0 +1,168 @@
+/* Volumes of an earlier run: what the record says, what a crash interrupted, and directories that
+ * are there without a record. Those hold somebody's data: they become volumes. */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "codec/json.h"
+#include "volume/internal.h"
+
+#include "base/banned.h"
+
+struct texts {
+    struct map texts;
+};
+
+static int decode(const char *json, struct map *out, struct error *err)
+{
+    static const struct json_field fields[] = { JSON_TEXTS(struct texts, texts, "texts"),
+                                                JSON_END };
+    CLEANUP(free) char *whole = xasprintf("{\"texts\":%s}", json ?: "null");
+    struct texts texts = {};
+
+    if (json_decode(fields, whole, strlen(whole), &texts, err) < 0)
+        return -1;
+    *out = texts.texts;
+    return 0;
+}
+
+static int load(struct volumes *volumes, const struct query *query, struct error *err)
+{
+    const char *name = query_text(query, 0);
+    struct known_volume *known = volume_new(volumes, name);
+    CLEANUP(volume_unref) struct volume *volume = &known->volume;
+
+    if (volume_check_name(name, err) < 0 ||
+        decode(query_text(query, 1), &volume->labels, err) < 0 ||
+        decode(query_text(query, 2), &volume->options, err) < 0)
+        return error_context(err, "volume %.300s", name);
+    volume->created_ns = query_int64(query, 3);
+    volume = NULL;
+    volume_remember(volumes, known);
+    return 0;
+}
+
+/* Ends what was begun. */
+static int settle(struct volumes *volumes, const char *name, enum volume_state state,
+                  struct error *err)
+{
+    CLEANUP(free) char *path = volume_path(volumes, name);
+
+    if (tree_remove(path, err) < 0)
+        return -1;
+    if (state == VOLUME_FILLING)
+        return volume_set_state(volumes, name, VOLUME_READY, err);
+    return database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?", "s", name) < 0
+               ? -1
+               : 0;
+}
+
+static int settle_all(struct volumes *volumes, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int more;
+
+    if (database_query(volumes->database, &query, err,
+                       "SELECT name, state FROM volume WHERE state != 0", NULL) < 0)
+        return -1;
+    while ((more = query_next(query, err)) == 1) {
+        if (volume_check_name(query_text(query, 0), err) < 0 ||
+            settle(volumes, query_text(query, 0), (enum volume_state)query_int64(query, 1), err) <
+                0)
+            return -1;
+    }
+    return more;
+}
+
+static int load_all(struct volumes *volumes, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int more;
+
+    if (database_query(volumes->database, &query, err,
+                       "SELECT name, labels, options, created_ns FROM volume", NULL) < 0)
+        return -1;
+    while ((more = query_next(query, err)) == 1) {
+        if (load(volumes, query, err) < 0 ||
+            volume_make_directory(volumes, query_text(query, 0), err) < 0)
+            return -1;
+    }
+    return more;
+}
+
+static int adopt(struct volumes *volumes, const char *name, struct error *err)
+{
+    CLEANUP(free) char *path = volume_path(volumes, name);
+    CLEANUP(free) char *data_path = volume_data_path(volumes, name);
+    struct stat status;
+
+    if (text_starts(name, REMOVED_PREFIX))
+        return tree_remove(path, err);
+    if (map_has(&volumes->known, name) || volume_check_name(name, NULL) < 0 ||
+        lstat(data_path, &status) < 0 || !S_ISDIR(status.st_mode))
+        return 0;
+    struct known_volume *known = volume_new(volumes, name);
+    known->volume.created_ns = status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
+    if (volume_record(volumes, &known->volume, err) < 0) {
+        volume_unref(&known->volume);
+        return -1;
+    }
+    volume_remember(volumes, known);
+    return 0;
+}
+
+static int list_names(const struct volumes *volumes, struct strv *out, struct error *err)
+{
+    DIR *dir = opendir(volumes->path);
+    struct dirent *entry;
+
+    if (!dir)
+        return error_sys(err, "open %s", volumes->path);
+    while ((entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            strv_add(out, entry->d_name);
+    closedir(dir);
+    strv_sort(out);
+    return 0;
+}
+
+int volumes_load(struct volumes *volumes, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    if (settle_all(volumes, err) < 0 || load_all(volumes, err) < 0 ||
+        list_names(volumes, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.count; i++)
+        if (adopt(volumes, names.items[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    int result;
+
+    mutex_lock(&volumes->changes);
+    result = list_names(volumes, &names, err);
+    mutex_lock(&volumes->memory);
+    MAP_EACH (&volumes->known, entry) {
+        CLEANUP(free) char *path = volume_data_path(volumes, entry->key);
+
+        if (result == 0 && !file_exists(path))
+            strv_add_format(out, "volume %s is recorded, but not on disk", entry->key);
+    }
+    for (size_t i = 0; result == 0 && i < names.count; i++)
+        if (!map_has(&volumes->known, names.items[i]) &&
+            !text_starts(names.items[i], REMOVED_PREFIX))
+            strv_add_format(out, "%s/%s is on disk, but not recorded", volumes->path,
+                            names.items[i]);
+    mutex_unlock(&volumes->memory);
+    mutex_unlock(&volumes->changes);
+    return result;
+}

@@ -280,7 +280,7 @@ void read_until(int fd, const char *stop, struct str *out)
     char block[4096];
     struct pollfd readable = { .fd = fd, .events = POLLIN };
 
-    for (;;) {
+    while (!stop || !out->length || !memmem(out->data, out->length, stop, strlen(stop))) {
         cr_assert_eq(poll(&readable, 1, LIMIT_MS), 1, "no answer; so far: %s", str_text(out));
         ssize_t size = read(fd, block, sizeof(block));
         cr_assert_geq(size, 0, "%s", strerror(errno));
@@ -289,8 +289,6 @@ void read_until(int fd, const char *stop, struct str *out)
             return;
         }
         str_add_bytes(out, block, (size_t)size);
-        if (stop && memmem(out->data, out->length, stop, strlen(stop)))
-            return;
     }
 }
 

@@ -154,10 +154,26 @@ void set_up(void)
     open_monitor();
 }
 
+/* Of a test that failed half-way. */
+static void end_supervisors(void)
+{
+    CLEANUP(strv_done) struct strv ids = {};
+
+    shim_list(run_path, &ids, NULL);
+    for (size_t i = 0; i < ids.count; i++) {
+        CLEANUP(shim_unref) struct shim *shim = NULL;
+        struct shim_status status;
+
+        if (shim_connect(monitor, ids.items[i], &shim, &status, NULL) == 0)
+            shim_forget(shim, NULL);
+    }
+}
+
 void tear_down(void)
 {
     if (!monitor)
         return;
+    end_supervisors();
     shim_monitor_free(monitor);
     tree_remove(dir_path, NULL);
 }

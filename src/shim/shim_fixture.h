@@ -54,7 +54,8 @@ void forget(struct shim *shim);
 /* One end for the supervisor, the other for us. */
 extern const struct shim_stream_options all_raw;
 int attach(struct shim *shim, struct shim_stream_options options);
-/* All until the end, or until 'stop' is in what was read. Bytes of frames' heads show as they are. */
+/* All until the end, or until 'stop' is in what was read. Bytes of frames' heads show as they are.
+ */
 void read_until(int fd, const char *stop, struct str *out);
 void send_text(int fd, const char *text);
 /* All entries, with O: or E: in front. */

@@ -80,19 +80,36 @@ def test_published_port_is_refused_when_taken(engine, name, free_port):
     assert "port is already allocated" in refused.err
 
 
+ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 5000))
+s.settimeout(60)
+while True:
+    data, peer = s.recvfrom(1000)
+    s.sendto(peer[0].encode() + b" " + data, peer)
+"""
+
+
 def test_udp_port(engine, name, free_port):
-    engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:5000/udp", "busybox", "nc", "-u", "-l", "-p", "5000", "-e", "cat",
-                  check=True)
+    """The echo runs in the container's network namespace; it also tells whom it saw."""
+    engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:5000/udp", "busybox", "sleep", "300", check=True)
+    pid = engine.inspect(name)["State"]["Pid"]
+    server = subprocess.Popen(["nsenter", "-t", str(pid), "-n", "python3", "-c", ECHO])
 
     def echo():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(1)
             s.sendto(b"ping", ("127.0.0.1", free_port))
             try:
-                return s.recv(100) == b"ping"
+                return s.recv(100)
             except OSError:
-                return False
-    wait_until(echo, what="an echo over UDP")
+                return None
+    try:
+        assert wait_until(echo, what="an echo over UDP").endswith(b" ping")
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_containers_reach_each_other_and_outside_names(engine, name):
@@ -218,7 +235,7 @@ def test_terminal_size(engine, name, terminal):
 
 
 @pytest.mark.parametrize("command, code", [
-    (["true"], 0), (["false"], 1), (["sh", "-c", "exit 42"], 42), (["sh", "-c", "kill -9 $$"], 137), (["nope"], 127),
+    (["true"], 0), (["false"], 1), (["sh", "-c", "exit 42"], 42), (["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137), (["nope"], 127),
     (["/etc"], 126), (["/etc/passwd"], 126)])
 def test_exit_codes(engine, command, code):
     assert engine.docker("run", "--rm", "busybox", *command).code == code

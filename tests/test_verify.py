@@ -15,9 +15,9 @@ def differences(engine):
 
 def test_silent_when_all_is_well(private_engine, free_port):
     engine = private_engine
-    engine.docker("run", "-d", "--name", "a", "-p", f"{free_port}:80", "busybox", "sleep", "300", check=True)
+    engine.docker("run", "-d", "--name", "alpha", "-p", f"{free_port}:80", "busybox", "sleep", "300", check=True)
     assert engine.verify().code == 0, engine.verify()
-    engine.docker("rm", "-f", "a", check=True)
+    engine.docker("rm", "-f", "alpha", check=True)
     assert engine.verify().code == 0, engine.verify()
 
 
@@ -53,9 +53,9 @@ def test_complains_of_a_layer_and_a_volume_without_record(private_engine):
 
 def test_complains_of_a_port_without_container(private_engine, free_port):
     engine = private_engine
-    engine.docker("run", "-d", "--name", "p", "-p", f"{free_port}:80", "busybox", "sleep", "300", check=True)
+    engine.docker("run", "-d", "--name", "alpha", "-p", f"{free_port}:80", "busybox", "sleep", "300", check=True)
     tables = [line.split()[-1] for line in run(["nft", "list", "tables"], check=True).out.splitlines() if "berth" in line]
     ours = [t for t in tables if str(free_port) in run(["nft", "list", "table", "inet", t]).out + run(["nft", "list", "table", "ip", t]).out]
     assert len(ours) == 1, tables
-    engine.docker("rm", "-f", "p", check=True)
+    engine.docker("rm", "-f", "alpha", check=True)
     assert engine.verify().code == 0

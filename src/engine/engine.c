@@ -107,7 +107,7 @@ static void free_options(struct engine_strings *strings)
 
 struct exit_news {
     struct engine *engine;
-    char container_id[65], exec_id[65];
+    char container_id[65];
     int exit_code;
     bool oom_killed;
     int64_t wall_ns;
@@ -118,10 +118,6 @@ static void handle_exit(void *data)
     CLEANUP(free) struct exit_news *news = data;
     CLEANUP(container_unref) struct container *container = NULL;
 
-    if (news->exec_id[0]) {
-        exec_exited(news->engine, news->container_id, news->exec_id, news->exit_code);
-        return;
-    }
     container = container_find_id(news->engine, news->container_id);
     if (container)
         container_exited(container, news->exit_code, news->oom_killed, news->wall_ns);
@@ -147,14 +143,18 @@ static void on_exit_news(void *data, const char *container_id, const char *exec_
 {
     struct engine *engine = data;
 
-    if (!exec_id && tell_build(engine, container_id, exit_code))
+    if (exec_id) {
+        /* At once: a client that saw the end of the output asks for the exit code next. */
+        exec_exited(engine, container_id, exec_id, exit_code);
+        return;
+    }
+    if (tell_build(engine, container_id, exit_code))
         return;
     struct exit_news *news = NEW(struct exit_news);
     *news = (struct exit_news){
         .engine = engine, .exit_code = exit_code, .oom_killed = oom_killed, .wall_ns = wall_ns
     };
     snprintf(news->container_id, sizeof(news->container_id), "%s", container_id);
-    snprintf(news->exec_id, sizeof(news->exec_id), "%s", exec_id ? exec_id : "");
     work_submit(engine->work, 0, handle_exit, free, news);
 }
 

@@ -148,6 +148,17 @@ int engine_exec_get(struct engine *engine, const char *id, struct exec_info **ou
 
     if (find(engine, id, &exec, err) < 0)
         return -1;
+    CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
+    CLEANUP(container_unref)
+    struct container *container = container_find_id(engine, info->container_id);
+    CLEANUP(shim_unref) struct shim *shim = container ? container_shim(container) : NULL;
+    if (info->is_running && shim) {
+        /* An answer from the supervisor comes behind all that it had to tell before. */
+        struct shim_status ignored_status;
+        struct error ignored;
+
+        shim_get_status(shim, &ignored_status, &ignored);
+    }
     *out = snapshot(exec);
     return 0;
 }

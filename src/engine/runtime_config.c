@@ -134,7 +134,7 @@ static int fill_process(const struct container_info *info, const struct containe
     process->terminal = info->config.tty;
     process->console_height = host->console_size[0];
     process->console_width = host->console_size[1];
-    process->user.username = xstrdup(info->config.user ? info->config.user : "");
+    process->user.username = xstrdup(text_is_empty(info->config.user) ? "0" : info->config.user);
     strv_copy(&process->user.additional_groups, &host->group_add);
     if (spec->init_path) {
         strv_add(&process->args, "/sbin/docker-init");
@@ -610,8 +610,8 @@ int exec_runtime_process(const struct container_info *info, const struct exec_co
     process.terminal = wish->tty;
     process.console_height = wish->console_size[0];
     process.console_width = wish->console_size[1];
-    process.user.username = xstrdup(
-        text_is_empty(wish->user) ? (info->config.user ? info->config.user : "") : wish->user);
+    const char *user = text_is_empty(wish->user) ? info->config.user : wish->user;
+    process.user.username = xstrdup(text_is_empty(user) ? "0" : user);
     strv_copy(&process.user.additional_groups, &info->host_config.group_add);
     strv_copy(&process.args, &wish->cmd);
     fill_environment(info, &wish->env, wish->tty, &process.env);

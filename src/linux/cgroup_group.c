@@ -363,6 +363,24 @@ static int remove_tree(const char *whole, int depth)
     return rmdir(whole) == 0 || errno == ENOENT ? 0 : -1;
 }
 
+/* The frozen do not die, and each group below may be frozen for itself. */
+static void thaw_tree(const char *path, int depth)
+{
+    bool legacy = cgroup_version() == CGROUP_V1;
+    CLEANUP(free) char *whole = cgroup_file_path(path, "freezer", "");
+    CLEANUP(strv_done) struct strv children = {};
+
+    cgroup_write(path, "freezer", legacy ? "freezer.state" : "cgroup.freeze",
+                 legacy ? "THAWED" : "0", NULL);
+    if (whole && depth < DEPTH_LIMIT)
+        list_directories(whole, &children);
+    for (size_t i = 0; i < children.count; i++) {
+        CLEANUP(free) char *child = path_join(path, children.items[i]);
+
+        thaw_tree(child, depth + 1);
+    }
+}
+
 int cgroup_remove(const char *path, struct error *err)
 {
     const char *const *roots;
@@ -379,8 +397,9 @@ int cgroup_remove(const char *path, struct error *err)
             if (errno != EBUSY || clock_monotonic_ns() > deadline_ns)
                 return error_sys(err, "remove cgroup %s", whole);
             signal_all(whole, SIGKILL);
-            if (!thawed && cgroup_freeze(path, false, NULL) == 0) /* the frozen do not die */
-                thawed = true;
+            if (!thawed)
+                thaw_tree(path, 0);
+            thawed = true;
             nap();
         }
     }

@@ -32,22 +32,19 @@ static void remove_group(void)
 
 static pid_t sleeper(const char *where)
 {
-    pid_t pid = fork();
+    int pipe_fds[2];
+    char joined = 0;
 
+    cr_assert_eq(pipe(pipe_fds), 0);
+    pid_t pid = fork();
     if (pid == 0) {
-        if (cgroup_join_self(where, NULL) < 0)
-            _exit(1);
+        joined = cgroup_join_self(where, NULL) == 0;
+        (void)!write(pipe_fds[1], &joined, 1);
         for (;;)
             pause();
     }
-    pid_t *pids = NULL;
-    for (size_t count = 0; !count;) { /* until it has joined */
-        free(pids);
-        pids = NULL;
-        if (cgroup_pids(where, &pids, &count, NULL) < 0 || waitpid(pid, NULL, WNOHANG) != 0)
-            break;
-    }
-    free(pids);
+    cr_assert_eq(read(pipe_fds[0], &joined, 1), 1);
+    cr_assert_eq(joined, 1);
     return pid;
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -767,6 +768,7 @@ static int seal(char **argv, struct error *err)
 {
     char path[32];
 
+    prctl(PR_SET_NAME, "berth-runtime", 0, 0, 0); /* not the number of a descriptor */
     if (mount_program_is_sealed())
         return 0;
     CLEANUP(close) int fd = mount_program("/proc/self/exe", err);

@@ -85,11 +85,12 @@ static bool is_cpuset(const char *root)
     return cpuset && strcmp(root, cpuset) == 0;
 }
 
-static bool is_unified(const char *root)
+/* On a hybrid host version 2 is only joined: nothing there is limited by us. */
+static bool hands_down(const char *root)
 {
     const char *unified = cgroup_unified_path();
 
-    return unified && strcmp(root, unified) == 0;
+    return cgroup_version() == CGROUP_V2 && unified && strcmp(root, unified) == 0;
 }
 
 /* Makes one level; its parent is there and prepared. */
@@ -99,7 +100,7 @@ static int make_level(const char *root, const char *path, struct error *err)
     CLEANUP(free) char *parent = xstrdup(path);
 
     *strrchr(parent, '/') = 0;
-    if (is_unified(root) && hand_down_controllers(root, parent, err) < 0)
+    if (hands_down(root) && hand_down_controllers(root, parent, err) < 0)
         return -1;
     if (mkdir(whole, 0755) < 0 && errno != EEXIST)
         return error_sys(err, "make cgroup %s", whole);
@@ -111,7 +112,7 @@ static int make_in(const char *root, const char *path, struct error *err)
     CLEANUP(free) char *level = xstrdup(path);
     CLEANUP(free) char *whole = xasprintf("%s%s", root, path);
 
-    if (!is_unified(root)) { /* mostly the parents are there */
+    if (!hands_down(root)) { /* mostly the parents are there */
         if (mkdir(whole, 0755) == 0)
             return is_cpuset(root) ? fill_cpuset(root, path, err) : 0;
         if (errno == EEXIST)

@@ -118,10 +118,15 @@ int blob_finish_as(struct blob_writer *writer, const char *expected_digest, int6
     mutex_lock(&store->memory);
     const struct known_blob *known = map_get(&store->blobs, digest);
     bool is_known = known && (known->media_type || !media_type);
-    map_set(&store->young, digest, store);
+    young_add(store, digest);
     mutex_unlock(&store->memory);
     if (!is_known)
         result = publish(writer, digest, media_type, err);
+    if (result < 0) {
+        mutex_lock(&store->memory);
+        young_drop(store, digest);
+        mutex_unlock(&store->memory);
+    }
     mutex_unlock(&store->changes);
     if (result == 0)
         memcpy(out_digest, digest, DIGEST_SIZE);

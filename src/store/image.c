@@ -124,8 +124,9 @@ int store_load_images(struct store *store, struct error *err)
 /* A new image on its way into the record. */
 struct draft {
     struct known_image *known;
-    struct str config; /* its bytes */
-    struct strv chain; /* top first */
+    struct str config;                                                       /* its bytes */
+    char config_digest[DIGEST_TEXT_SIZE], manifest_digest[DIGEST_TEXT_SIZE]; /* once they are put */
+    struct strv chain;                                                       /* top first */
 };
 
 static void draft_done(struct draft *draft)
@@ -204,19 +205,16 @@ static int record_image(struct store *store, const struct draft *draft, struct e
 }
 
 /* Now that an image names them, they need no other reason to stay. */
-static void grow_up(struct store *store, const struct image *image, const struct draft *draft)
-    REQUIRES(store->memory)
+static void grow_up(struct store *store, const struct draft *draft) REQUIRES(store->memory)
 {
-    map_remove(&store->young, image->id);
-    map_remove(&store->young, CONTAINER_OF(image, struct known_image, image)->manifest_digest);
     for (size_t i = 0; i < draft->chain.count; i++) {
         struct known_layer *known = map_get(&store->layers, draft->chain.items[i]);
 
-        map_remove(&store->young, draft->chain.items[i]);
+        young_drop(store, draft->chain.items[i]);
         if (!known)
             continue;
         known->is_synced = true;
-        map_remove(&store->young, known->layer.blob_digest);
+        young_drop(store, known->layer.blob_digest);
     }
 }
 
@@ -253,31 +251,53 @@ static struct image *get(struct store *store, const char *image_id)
     return image;
 }
 
+/* Its own blobs. They stay young until the image is recorded, or has failed to be. */
+static int put_blobs(struct store *store, struct draft *draft, struct error *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+
+    if (blob_put(store, draft->config.data, draft->config.length, digest, err) < 0)
+        return -1;
+    snprintf(draft->config_digest, sizeof(draft->config_digest), "%s", digest);
+    if (image_make_manifest(store, draft->known, (int64_t)draft->config.length, err) < 0)
+        return -1;
+    snprintf(draft->manifest_digest, sizeof(draft->manifest_digest), "%s",
+             draft->known->manifest_digest);
+    return 0;
+}
+
+static int create_locked(struct store *store, struct draft *draft, struct image **out,
+                         struct error *err) REQUIRES(store->changes)
+{
+    *out = get(store, draft->known->image.id);
+    return *out ? 0 : publish(store, draft, out, err);
+}
+
 static int create(struct store *store, struct draft *draft, const char *parent_id,
                   struct image **out, struct error *err)
 {
-    char digest[DIGEST_TEXT_SIZE];
-    int result = 0;
+    struct image *image = NULL;
 
     copy_text(draft->known->image.parent_id, parent_id);
-    if (describe(store, draft, err) < 0)
-        return -1;
-    if (blob_put(store, draft->config.data, draft->config.length, digest, err) < 0 ||
-        image_make_manifest(store, draft->known, (int64_t)draft->config.length, err) < 0 ||
-        sync_layers(store, &draft->chain, err) < 0)
-        return -1;
-    mutex_lock(&store->changes);
-    struct image *image = get(store, draft->known->image.id);
-    if (!image)
-        result = publish(store, draft, &image, err);
-    mutex_unlock(&store->changes);
-    if (result < 0)
-        return -1;
+    int result = describe(store, draft, err);
+    if (result == 0)
+        result = put_blobs(store, draft, err);
+    if (result == 0)
+        result = sync_layers(store, &draft->chain, err);
+    if (result == 0) {
+        mutex_lock(&store->changes);
+        result = create_locked(store, draft, &image, err);
+        mutex_unlock(&store->changes);
+    }
     mutex_lock(&store->memory);
-    grow_up(store, image, draft);
+    young_drop(store, draft->config_digest);
+    young_drop(store, draft->manifest_digest);
+    if (result == 0)
+        grow_up(store, draft);
     mutex_unlock(&store->memory);
-    *out = image;
-    return 0;
+    if (result == 0)
+        *out = image;
+    return result;
 }
 
 static struct known_image *new_image(void)

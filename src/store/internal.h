@@ -27,7 +27,7 @@ struct store {
     struct map images;    /* id → struct known_image */
     struct map tags;      /* familiar name → image id (text) */
     struct map holds;     /* chain id → struct hold */
-    struct map young;     /* chain ids and digests that nothing names yet */
+    struct map young;     /* chain id or digest that nothing names yet → struct hold */
 };
 
 struct known_layer {
@@ -93,6 +93,11 @@ int store_repair(struct store *store, struct error *err);
 
 /* Rewrites index.json. The caller holds 'changes'. */
 int store_write_index(struct store *store, struct error *err) REQUIRES(store->changes);
+
+/* What was just made is young: it stays although nothing names it yet. Each maker's claim is
+ * dropped by an image that names it, or turned into a hold. False if there was none. */
+void young_add(struct store *store, const char *key) REQUIRES(store->memory);
+bool young_drop(struct store *store, const char *key) REQUIRES(store->memory);
 
 void known_image_unref(struct known_image *known);
 void known_layer_free(void *layer);

@@ -144,26 +144,49 @@ int store_copy_root_attributes(struct store *store, const char *chain_id, int di
 
 /* ---- holding ---- */
 
+static void count_up(struct map *counts, const char *key)
+{
+    struct hold *hold = map_get(counts, key);
+
+    if (!hold) {
+        hold = NEW(struct hold);
+        map_set(counts, key, hold);
+    }
+    hold->count++;
+}
+
+static bool count_down(struct map *counts, const char *key)
+{
+    struct hold *hold = map_get(counts, key);
+
+    if (hold && --hold->count == 0)
+        map_remove(counts, key);
+    return hold;
+}
+
+void young_add(struct store *store, const char *key)
+{
+    count_up(&store->young, key);
+}
+
+bool young_drop(struct store *store, const char *key)
+{
+    return count_down(&store->young, key);
+}
+
 void store_layer_hold(struct store *store, const char *chain_id)
 {
     mutex_lock(&store->memory);
-    struct hold *hold = map_get(&store->holds, chain_id);
-    if (!hold) {
-        hold = NEW(struct hold);
-        map_set(&store->holds, chain_id, hold);
-    }
-    hold->count++;
+    count_down(&store->young, chain_id);
+    count_up(&store->holds, chain_id);
     mutex_unlock(&store->memory);
 }
 
 void store_layer_release(struct store *store, const char *chain_id)
 {
     mutex_lock(&store->memory);
-    struct hold *hold = map_get(&store->holds, chain_id);
-    if (!hold)
-        map_remove(&store->young, chain_id);
-    else if (--hold->count == 0)
-        map_remove(&store->holds, chain_id);
+    if (!count_down(&store->holds, chain_id))
+        count_down(&store->young, chain_id);
     mutex_unlock(&store->memory);
 }
 
@@ -248,11 +271,16 @@ static int publish_locked(struct store *store, const char *directory_path, struc
         result = error_set(err, ERROR_NOT_FOUND, "layer %s not found", layer->parent_id);
     /* Nobody names it yet, and yet it is wanted. */
     if (result == 0)
-        map_set(&store->young, layer->chain_id, store);
+        young_add(store, layer->chain_id);
     mutex_unlock(&store->memory);
-    if (result == 0 && !is_there)
-        result = publish_new(store, directory_path, layer, err);
-    return result;
+    if (result < 0)
+        return -1;
+    if (is_there || publish_new(store, directory_path, layer, err) == 0)
+        return 0;
+    mutex_lock(&store->memory);
+    young_drop(store, layer->chain_id);
+    mutex_unlock(&store->memory);
+    return -1;
 }
 
 int layer_publish(struct store *store, const char *directory_path, struct layer *layer,

@@ -186,7 +186,7 @@ static int unpack(struct store *store, const char *parent_id, struct keeper *kee
 static void forget_blob(struct store *store, const char *digest)
 {
     mutex_lock(&store->memory);
-    map_remove(&store->young, digest);
+    young_drop(store, digest);
     mutex_unlock(&store->memory);
 }
 

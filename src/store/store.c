@@ -181,7 +181,7 @@ int store_open(const struct store_options *options, struct database *database, s
     map_init_empty(&store->images, NULL);
     map_init_empty(&store->tags, free);
     map_init_empty(&store->holds, free);
-    map_init_empty(&store->young, NULL);
+    map_init_empty(&store->young, free);
     if (prepare(store, options, err) < 0)
         return error_context(err, "open store");
     *out = TAKE(store);

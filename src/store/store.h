@@ -161,7 +161,9 @@ int store_image_remove(struct store *store, const char *image_id,
                        struct strv *out_removed_layers, struct error *err);
 bool store_image_has_children(struct store *store, const char *image_id);
 
-/* A layer that is in use though no image names it (a build in progress) is held against removal. */
+/* A layer that is in use though no image names it (a build in progress) is held against removal.
+ * One that was just unpacked, committed or copied stays until an image is made of it or until it is
+ * released; holding it takes that over, so that one release is enough. */
 void store_layer_hold(struct store *store, const char *chain_id);
 void store_layer_release(struct store *store, const char *chain_id);
 /* Removes layers and blobs that nothing uses. */

@@ -57,7 +57,8 @@ void image_refresh(struct store *store, const char *image_id, int64_t tagged_ns)
     if (!before)
         return;
     struct known_image *now = NEW(struct known_image);
-    *now = *before;
+    now->image = before->image;
+    memcpy(now->manifest_digest, before->manifest_digest, sizeof(now->manifest_digest));
     atomic_init(&now->references, 1);
     json_fields_copy(image_config_fields, &before->image.config, &now->image.config);
     now->image.tags = now->image.digests = (struct strv){};

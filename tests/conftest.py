@@ -39,7 +39,7 @@ def build(request):
 def docker_client():
     """The real docker command; without it the tests that need it fail rather than vanish."""
     program = engines.docker_program()
-    assert program, "no docker client on PATH: install Debian's docker.io, or name one in $DOCKER"
+    assert program, "no docker client: run tools/install-deps --test, or name one in $DOCKER"
     return program
 
 

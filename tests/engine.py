@@ -151,7 +151,9 @@ class Engine:
 
 
 def docker_program():
-    return os.environ.get("DOCKER", shutil.which("docker"))
+    """Docker's own client: named by $DOCKER, on PATH, or the one that tools/install-deps unpacked."""
+    unpacked = pathlib.Path(__file__).resolve().parent.parent / "build-client/usr/bin/docker"
+    return os.environ.get("DOCKER") or shutil.which("docker") or (str(unpacked) if unpacked.exists() else None)
 
 
 def make_busybox_context(directory):

@@ -78,7 +78,7 @@ struct process_setup {
     bool in_user_namespace; /* where setgroups may be forbidden */
 
     struct user_identity user;
-    struct capability_sets wanted;
+    struct capability_sets own, wanted;
     char *executable;
     struct strv env;
 };

@@ -337,10 +337,9 @@ static int find_executable(struct process_setup *setup, struct error *err)
  * lowered for a moment. */
 static int find_executable_as_user(struct process_setup *setup, struct error *err)
 {
-    struct capability_sets own, lowered;
+    const struct capability_sets own = setup->own;
+    struct capability_sets lowered = own;
 
-    capability_get(&own);
-    lowered = own;
     lowered.effective &= setup->user.uid ? setup->wanted.ambient : setup->wanted.effective;
     setfsgid(setup->user.gid);
     setfsuid(setup->user.uid);
@@ -361,6 +360,7 @@ static void want_capabilities(struct process_setup *setup)
 
     /* What this host has not got nobody can be given ("all" means all of ours). */
     capability_get(&own);
+    setup->own = own;
     setup->wanted = (struct capability_sets){};
     if (list)
         setup->wanted = (struct capability_sets){

@@ -162,6 +162,41 @@ static int vfs_fill(struct store *store, const char *chain_id, int dir_fd, struc
     return tree_copy_attributes(from_fd, dir_fd, NULL, err);
 }
 
+/* What the container needs between image and changes is put into its copy, where nothing is in the
+ * way. */
+static int skip_what_is_there(void *data, const struct tree_entry *entry, struct error *err UNUSED)
+{
+    const char *name;
+    CLEANUP(close) int dir_fd = path_open_parent(*(const int *)data, entry->path, 0, &name, NULL);
+
+    return !S_ISDIR(entry->status.st_mode) && dir_fd >= 0 &&
+           faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int keep_directory(void *data, const struct tree_entry *entry, struct error *err UNUSED)
+{
+    struct stat status;
+    const char *name;
+    CLEANUP(close) int dir_fd = path_open_parent(*(const int *)data, entry->path, 0, &name, NULL);
+
+    /* Made a moment ago with mode 0700, or the image's own. */
+    return dir_fd < 0 || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+           (status.st_mode & 07777) != 0700;
+}
+
+static int add_init(const struct writable *writable, struct error *err)
+{
+    CLEANUP(close) int from_fd = open(writable->init_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(close) int to_fd = open(writable->diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct tree_copy options = { .enter = skip_what_is_there,
+                                       .leave = keep_directory,
+                                       .data = &to_fd };
+
+    if (from_fd < 0 || to_fd < 0)
+        return error_sys(err, "open %s", writable->init_path);
+    return tree_copy(from_fd, to_fd, &options, err);
+}
+
 static int vfs_mount(struct store *store, const char *chain_id, const struct writable *writable,
                      int *out_fd, struct error *err)
 {
@@ -173,6 +208,8 @@ static int vfs_mount(struct store *store, const char *chain_id, const struct wri
         if (whole_fd < 0)
             return -1;
     }
+    if (writable && writable->init_path && add_init(writable, err) < 0)
+        return error_context(err, "writable layer");
     CLEANUP(close) int fd = mount_clone(AT_FDCWD, path, false, err);
     if (fd < 0 || mount_change(fd, false, writable ? 0 : MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, err) < 0)
         return -1;

@@ -83,7 +83,7 @@ struct writable {
     char *diff_path, *work_path; /* work_path NULL with vfs */
     char *top_path;              /* holds both */
     const char *init_path; /* borrowed: a directory between the layers and the changes, NULL: none.
-                            * Overlay only: vfs has no place for it. */
+                            * With vfs its entries are copied to where nothing is yet. */
 };
 int store_writable_new(struct store *store, struct writable *out, struct error *err); /* in tmp/ */
 int store_writable_at(
@@ -154,8 +154,9 @@ int store_image_tag(struct store *store, const char *image_id, const struct refe
 int store_image_untag(struct store *store, const char *familiar_name, struct error *err);
 
 /* Removes the record of an image, its names, and all layers and blobs that nothing uses any more.
- * 'in_use' (may be NULL) is asked for chain ids that must stay (containers). The chain ids that
- * went are added to 'out_removed_layers' (may be NULL). */
+ * 'in_use' (may be NULL) is asked for chain ids that must stay (containers); it may read from the
+ * store, but neither change it nor wait for a lock under which somebody does. The chain ids that
+ * went are added to 'out_removed_layers' (may be NULL), those on top first. */
 int store_image_remove(struct store *store, const char *image_id,
                        bool (*in_use)(void *data, const char *chain_id), void *data,
                        struct strv *out_removed_layers, struct error *err);

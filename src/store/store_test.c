@@ -256,6 +256,38 @@ Test(store, keeps_compressed_archives_as_they_came)
     }
 }
 
+/* An end of archive, and then a gigabyte of nothing from a few bytes. */
+Test(store, stops_bombs)
+{
+    static const enum compression kinds[] = { COMPRESSION_GZIP, COMPRESSION_ZSTD };
+    CLEANUP(free) char *zeros = xcalloc(1, 1 << 20);
+
+    test_store_open(NULL);
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        CLEANUP(str_done) struct str packed = {};
+        struct text_sink sink = text_sink(&packed);
+        struct layer layer;
+
+        {
+            CLEANUP(stream_close)
+            struct stream *deflate = stream_deflate(&sink.stream, kinds[i], 3, &err);
+            for (int block = 0; block < 256; block++)
+                cr_assert_eq(stream_write(deflate, zeros, 1 << 20, &err), 0);
+            cr_assert_eq(stream_write(deflate, "", 0, &err), 0);
+        }
+        bool is_bomb = packed.length * 1000 < (size_t)256 << 20;
+        CLEANUP(stream_close)
+        struct stream *stream = stream_from_memory(packed.data, packed.length);
+        int result = store_layer_unpack(test_store, "", stream, true, &layer, &err);
+        cr_expect_eq(result, is_bomb ? -1 : 0, "%zu bytes: %s", packed.length, err.text);
+        if (is_bomb)
+            cr_expect_eq(err.kind, ERROR_INVALID, "%s", err.text);
+        else
+            store_layer_release(test_store, layer.chain_id);
+        cr_expect(is_bomb || kinds[i] == COMPRESSION_GZIP);
+    }
+}
+
 Test(store, leaves_nothing_of_a_bad_archive)
 {
     EACH_DRIVER(driver)
@@ -405,6 +437,27 @@ Test(store, keeps_a_containers_changes)
                 cr_assert_eq(store_writable_remove(test_store, &writable, &err), 0, "%s", err.text);
         }
         cr_expect_not(file_exists(path));
+    }
+}
+
+Test(store, puts_the_init_directory_below_the_changes)
+{
+    EACH_DRIVER(driver)
+    {
+        CLEANUP(writable_done) struct writable writable = {};
+        CLEANUP(free) char *init_path = path_join(test_directory, "init");
+        struct layer base;
+
+        cr_assert_eq(mkdir(init_path, 0755), 0);
+        CLEANUP(close) int init_fd = open(init_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_eq(mkdirat(init_fd, "etc", 0755), 0);
+        cr_assert_eq(mkdirat(init_fd, "dev", 0755), 0);
+        close(openat(init_fd, "etc/hosts", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+        test_unpack("", "etc/, etc/passwd = root", true, &base);
+        cr_assert_eq(store_writable_new(test_store, &writable, &err), 0);
+        writable.init_path = init_path;
+        CLEANUP(free) char *seen = describe_mount(base.chain_id, &writable);
+        cr_expect_str_eq(seen, "dev etc etc/hosts= etc/passwd=root");
     }
 }
 

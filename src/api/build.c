@@ -187,8 +187,9 @@ static int read_query(struct request *req, struct build_query *query, struct bui
     options->network_mode = text_or_null(req, "networkmode");
     options->no_cache = request_query_bool(req, "nocache");
     options->quiet = request_query_bool(req, "q");
-    options->remove_intermediate = request_query_bool(req, "rm");
     options->force_remove = request_query_bool(req, "forcerm");
+    options->remove_intermediate = /* On, unless it is switched off. */
+        options->force_remove || !text_or_null(req, "rm") || request_query_bool(req, "rm");
     options->pull = request_query_bool(req, "pull");
     options->extra_hosts = &query->extra_hosts;
     options->cache_from = &query->cache_from;

@@ -68,6 +68,10 @@ static const struct {
       "{\"message\":\"config cannot be empty in order to create a container\"}\n" },
     { "POST /containers/create" HOST JSON_ "Content-Length: 4\r\n\r\n{} x",
       "HTTP/1.1 400 Bad Request", "{\"message\":\"unexpected content after JSON\"}\n" },
+    { "POST /containers/create" HOST JSON_ "Content-Length: 2\r\n\r\n[]",
+      "HTTP/1.1 400 Bad Request",
+      "{\"message\":\"invalid JSON: json: cannot unmarshal array into Go value of type "
+      "container.CreateRequest\"}\n" },
     { "POST /containers/create" HOST JSON_ "Content-Length: 11\r\n\r\n{\"Image\":5}",
       "HTTP/1.1 400 Bad Request",
       "{\"message\":\"invalid JSON: json: cannot unmarshal number into Go struct field .Image of "

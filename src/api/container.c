@@ -21,6 +21,24 @@ static bool has_config(const struct json *body)
     return false;
 }
 
+static const char *type_name(const struct json *value)
+{
+    switch (json_type(value)) {
+    case JSON_LIST:
+        return "array";
+    case JSON_TEXT:
+        return "string";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "bool";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "number";
+    default:
+        return "null";
+    }
+}
+
 static int read_wish(struct request *req, struct container_create *out, struct error *err)
 {
     CLEANUP(json_free) struct json *body = NULL;
@@ -30,7 +48,12 @@ static int read_wish(struct request *req, struct container_create *out, struct e
         return -1;
     if (!body)
         return error_set(err, ERROR_INVALID, "invalid JSON: got EOF while reading request body");
-    if (json_type(body) == JSON_DICT && !has_config(body))
+    if (json_type(body) != JSON_DICT)
+        return error_set(err, ERROR_INVALID,
+                         "invalid JSON: json: cannot unmarshal %s into Go value of type "
+                         "container.CreateRequest",
+                         type_name(body));
+    if (!has_config(body))
         return error_set(err, ERROR_INVALID,
                          "config cannot be empty in order to create a container");
     json_write(body, &text);

@@ -668,8 +668,8 @@ static const struct {
     const char *address;
     bool is_good;
 } addresses[] = {
-    { "127.0.0.1", false },   { "::1:0", false },  { "127.0.0.1:", false },
-    { "127.0.0.1:x", false },
+    { "127.0.0.1:0", true }, { "[::1]:0", true },     { "127.0.0.1", false },
+    { "::1:0", false },      { "127.0.0.1:", false }, { "127.0.0.1:x", false },
 };
 
 Test(http_listen, knows_tcp_addresses)

@@ -13,9 +13,10 @@
 #else
 #define THREAD_ATTRIBUTE(x)
 #endif
-/* Says which lock guards a member. A word for readers: in C, clang 14 cannot look a sibling member up. */
+/* Says which lock guards a member. A word for readers: in C, clang 14 cannot look a sibling member
+ * up. */
 #define GUARDED_BY(lock)
-#define REQUIRES(lock)   THREAD_ATTRIBUTE(requires_capability(lock))
+#define REQUIRES(lock) THREAD_ATTRIBUTE(requires_capability(lock))
 
 struct THREAD_ATTRIBUTE(capability("mutex")) mutex {
     pthread_mutex_t handle;

@@ -278,7 +278,8 @@ const struct json_field exec_config_fields[] = {
 };
 /* clang-format on */
 
-int container_create_decode(const char *text, size_t size, struct container_create *out, struct error *err)
+int container_create_decode(const char *text, size_t size, struct container_create *out,
+                            struct error *err)
 {
     CLEANUP(json_free) struct json *body = NULL;
     CLEANUP(container_create_done) struct container_create create = {};

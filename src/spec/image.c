@@ -97,8 +97,9 @@ const char *image_native_architecture(void)
 {
     static const struct {
         const char *machine, *architecture;
-    } names[] = { { "x86_64", "amd64" },  { "aarch64", "arm64" }, { "armv7l", "arm" },      { "i686", "386" },
-                  { "ppc64le", "ppc64le" }, { "s390x", "s390x" }, { "riscv64", "riscv64" }, { "loongarch64", "loong64" } };
+    } names[] = { { "x86_64", "amd64" },    { "aarch64", "arm64" },      { "armv7l", "arm" },
+                  { "i686", "386" },        { "ppc64le", "ppc64le" },    { "s390x", "s390x" },
+                  { "riscv64", "riscv64" }, { "loongarch64", "loong64" } };
     struct utsname host;
 
     uname(&host);

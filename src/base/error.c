@@ -30,7 +30,7 @@ static void trim_partial_character(char *text)
         text[start - 1] = 0;
 }
 
-static void set_text(struct error *err, const char *format, va_list arguments)
+PRINTF(2, 0) static void set_text(struct error *err, const char *format, va_list arguments)
 {
     int length = vsnprintf(err->text, sizeof(err->text), format, arguments);
 

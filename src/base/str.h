@@ -17,7 +17,7 @@ void str_add(struct str *str, const char *text);
 void str_add_bytes(struct str *str, const void *bytes, size_t size);
 void str_add_char(struct str *str, char c);
 void str_add_format(struct str *str, const char *format, ...) PRINTF(2, 3);
-void str_add_vformat(struct str *str, const char *format, va_list arguments);
+void str_add_vformat(struct str *str, const char *format, va_list arguments) PRINTF(2, 0);
 void str_reserve(struct str *str, size_t more); /* room for 'more' further characters */
 void str_cut(struct str *str, size_t length);   /* keeps the first 'length' characters */
 void str_clear(struct str *str);                /* empty, memory kept */

@@ -210,7 +210,7 @@ static int wait_condition_parse(const char *text, enum wait_condition *out, stru
 {
     static const struct {
         const char *name;
-        enum wait_condition condition;
+        enum wait_condition condition = WAIT_NOT_RUNNING;
     } names[] = { { "", WAIT_NOT_RUNNING },
                   { "not-running", WAIT_NOT_RUNNING },
                   { "next-exit", WAIT_NEXT_EXIT },
@@ -244,7 +244,7 @@ int api_container_wait(struct request *req, struct error *err)
     CLEANUP(free) char *failure = NULL;
     CLEANUP(str_done) struct str answer = {};
     struct container_waiter *waiter;
-    enum wait_condition condition;
+    enum wait_condition condition = WAIT_NOT_RUNNING;
     struct error ignored;
     int exit_code;
 

@@ -256,6 +256,16 @@ static int load_identity(struct engine *engine, struct error *err)
                : 0;
 }
 
+/* The build cache let go of entries: layers that nobody else uses go too. */
+static void collect_layers(void *data)
+{
+    struct engine *engine = data;
+    struct error err = {};
+
+    if (store_collect(engine->store, engine_layer_is_used, engine, &err) < 0)
+        log_warn("cannot remove unused layers", "error", err.text);
+}
+
 static int open_parts(struct engine *engine, struct error *err)
 {
     const struct engine_options *options = &engine->options;
@@ -270,7 +280,9 @@ static int open_parts(struct engine *engine, struct error *err)
                                          .icc = options->icc,
                                          .ip_forward = options->ip_forward,
                                          .ip_masquerade = options->ip_masquerade };
-    struct build_worker worker = { .run = build_worker_run, .data = engine };
+    struct build_worker worker = { .run = build_worker_run,
+                                   .collect = collect_layers,
+                                   .data = engine };
     struct shim_events news = {
         .exited = on_exit_news, .out_of_memory = on_out_of_memory, .lost = on_lost, .data = engine
     };

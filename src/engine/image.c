@@ -97,8 +97,9 @@ static void add_removal(struct json_list *out, bool is_untagged, const char *nam
 static const char *short_id(const char *id)
 {
     static __thread char text[SHORT_ID_LENGTH + 1];
+    const char *colon = strchr(id, ':');
 
-    snprintf(text, sizeof(text), "%s", strchr(id, ':') ? strchr(id, ':') + 1 : id);
+    snprintf(text, sizeof(text), "%.12s", colon ? colon + 1 : id);
     return text;
 }
 

@@ -210,7 +210,7 @@ static int wait_condition_parse(const char *text, enum wait_condition *out, stru
 {
     static const struct {
         const char *name;
-        enum wait_condition condition = WAIT_NOT_RUNNING;
+        enum wait_condition condition;
     } names[] = { { "", WAIT_NOT_RUNNING },
                   { "not-running", WAIT_NOT_RUNNING },
                   { "next-exit", WAIT_NEXT_EXIT },

@@ -101,9 +101,16 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-                raise AssertionError("berthd did not end within 30 s of SIGTERM")
-            finally:
                 self.process = None
+                raise AssertionError("berthd did not end within 30 s of SIGTERM")
+            code, self.process = self.process.returncode, None
+            assert code == 0, f"berthd ended with {code}: {self.log.read_text(errors='replace')[-6000:]}"
+
+    def check_sanitizers(self):
+        """What sanitizers said in the daemon's log (builds with them only)."""
+        said = [line for line in self.log.read_text(errors="replace").splitlines()
+                if "Sanitizer" in line or "runtime error:" in line]
+        assert not said, said[:20]
 
     def remove(self):
         """Ends the engine and takes back all that it has in the kernel and on disk."""
@@ -115,8 +122,11 @@ class Engine:
             ids = self.docker("ps", "-aq", "--no-trunc").out.split()
             if ids:
                 self.docker("rm", "-f", "-v", *ids)
-        finally:
             self.stop()
+            self.check_sanitizers()
+        finally:
+            if self.process:
+                self.kill()
             run([self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
                  "--remove-kernel-objects", *self.extra], limit_s=60)
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -336,7 +336,9 @@ void engine_close(struct engine *engine)
     if (engine->monitor)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);
+    execs_free(engine);
     mutex_lock(&engine->lock);
+    map_done(&engine->build_processes);
     MAP_EACH (&engine->containers, entry)
         container_unref(entry->value);
     map_done(&engine->containers);

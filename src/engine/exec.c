@@ -361,3 +361,12 @@ void execs_forget(struct engine *engine, const char *container_id)
     }
     mutex_unlock(&engine->lock);
 }
+
+void execs_free(struct engine *engine)
+{
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->execs, entry)
+        exec_unref(entry->value);
+    map_done(&engine->execs);
+    mutex_unlock(&engine->lock);
+}

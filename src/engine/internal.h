@@ -213,6 +213,7 @@ int engine_root_mount(struct engine *engine, const char *chain_id, const struct 
 void exec_exited(struct engine *engine, const char *container_id, const char *exec_id,
                  int exit_code);
 void execs_forget(struct engine *engine, const char *container_id);
+void execs_free(struct engine *engine); /* all, at the end */
 
 /* ---- builds ---- */
 int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),

@@ -47,7 +47,7 @@ static int join(struct cli *cli, const char *id, const struct stream_options *st
         return -1;
     if (start && client_call(cli->client, "POST", &start_path, NULL, NULL, err) < 0)
         return -1;
-    int ended = stream_run(cli->client, connection, streams, err);
+    int ended = stream_run(cli->client, TAKE(connection), streams, err);
     if (ended <= 0)
         return ended;
     if (http_response_read_all(waiting, 1 << 20, &text, err) < 0 ||
@@ -286,7 +286,7 @@ static int exec_command(struct cli *cli, const void *parsed, const struct strv *
         .detach_keys = options->detach_keys ? options->detach_keys : settings_text("detachKeys"),
         .resize_path = options->tty ? resize : NULL,
     };
-    int ended = stream_run(cli->client, connection, &streams, err);
+    int ended = stream_run(cli->client, TAKE(connection), &streams, err);
     if (ended <= 0)
         return ended;
     return exec_exit_code(cli, id, err);

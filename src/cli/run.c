@@ -170,7 +170,7 @@ static int run_attached(struct cli *cli, const struct run_options *options, cons
         return refuse(cli, EXIT_REFUSED, err);
     if (start(cli, id, err) < 0)
         return refuse(cli, exit_code_of(err), err);
-    int ended = stream_run(cli->client, connection, &streams, err);
+    int ended = stream_run(cli->client, TAKE(connection), &streams, err);
     if (ended < 0)
         return refuse(cli, EXIT_REFUSED, err);
     if (!ended)

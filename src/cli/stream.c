@@ -21,7 +21,7 @@ enum { KEYS_LIMIT = 16 };
 struct session {
     struct client *client;
     struct http_connection *connection;
-    const struct stream_options *options;
+    struct stream_options options; /* texts are copies */
     char keys[KEYS_LIMIT];
     size_t key_count;
     bool is_detached;
@@ -131,11 +131,11 @@ static void send_size(struct session *session)
     struct error ignored;
     int rows, columns;
 
-    if (!session->options->resize_path || !terminal_size(&rows, &columns) || !rows)
+    if (!session->options.resize_path || !terminal_size(&rows, &columns) || !rows)
         return;
     snprintf(height, sizeof(height), "%d", rows);
     snprintf(width, sizeof(width), "%d", columns);
-    client_path_begin(&path, "%s", session->options->resize_path);
+    client_path_begin(&path, "%s", session->options.resize_path);
     client_path_query(&path, "h", height);
     client_path_query(&path, "w", width);
     client_call(session->client, "POST", &path, NULL, NULL, &ignored);
@@ -148,7 +148,7 @@ static void send_signal(struct session *session, int number)
     struct error ignored;
 
     snprintf(text, sizeof(text), "%d", number);
-    client_path_begin(&path, "%s", session->options->kill_path);
+    client_path_begin(&path, "%s", session->options.kill_path);
     client_path_query(&path, "signal", text);
     client_call(session->client, "POST", &path, NULL, NULL, &ignored);
 }
@@ -169,9 +169,9 @@ static void *watch_signals(void *data)
             _exit(0);
         }
         if (number == SIGWINCH) {
-            if (session->options->tty)
+            if (session->options.tty)
                 send_size(session);
-        } else if (session->options->kill_path) {
+        } else if (session->options.kill_path) {
             send_signal(session, number);
         } else if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT) {
             terminal_restore();
@@ -245,7 +245,10 @@ int stream_run(struct client *client, struct http_connection *connection,
 
     session->client = client;
     session->connection = connection;
-    session->options = options;
+    session->options = *options;
+    session->options.resize_path = xstrdup(options->resize_path);
+    session->options.kill_path = xstrdup(options->kill_path);
+    session->options.detach_keys = NULL;
     if (options->tty && options->stdin_wanted &&
         detach_keys_parse(options->detach_keys ? options->detach_keys : "ctrl-p,ctrl-q",
                           session->keys, KEYS_LIMIT, &session->key_count, err) < 0)

@@ -24,7 +24,8 @@ struct stream_options {
  * early. */
 void stream_block_signals(void);
 
-/* Until the container closes its side. 1: ended, 0: detached by keys. */
+/* Until the container closes its side. 1: ended, 0: detached by keys. The connection is taken and
+ * kept until the program ends: the thread that feeds stdin may still be at it. */
 int stream_run(struct client *client, struct http_connection *connection,
                const struct stream_options *options, struct error *err);
 

@@ -101,6 +101,26 @@ void container_publish_only(struct container *container, struct container_info *
 {
     mutex_lock(&container->lock);
     struct container_info *old = container->info;
+    /* Execs come and go while an operation works on its copy. */
+    strv_done(&info->exec_ids);
+    strv_copy(&info->exec_ids, &old->exec_ids);
+    container->info = info;
+    mutex_unlock(&container->lock);
+    container_info_unref(old);
+}
+
+void container_list_exec(struct container *container, const char *exec_id, bool is_added)
+{
+    mutex_lock(&container->lock);
+    struct container_info *old = container->info;
+    struct container_info *info = container_info_copy(old);
+    if (is_added)
+        strv_add(&info->exec_ids, exec_id);
+    for (size_t i = info->exec_ids.count; !is_added && i-- > 0;)
+        if (!exec_id || strcmp(info->exec_ids.items[i], exec_id) == 0)
+            strv_remove(&info->exec_ids, i);
+    if (!info->exec_ids.count)
+        strv_done(&info->exec_ids);
     container->info = info;
     mutex_unlock(&container->lock);
     container_info_unref(old);

@@ -118,12 +118,12 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     next->oom_killed = oom_killed;
     next->finished_ns = wall_ns;
     next->pid = 0;
-    strv_done(&next->exec_ids);
     clear_endpoints(next);
 
     mutex_lock(&container->lock);
     shim = TAKE(container->shim);
     mutex_unlock(&container->lock);
+    container_list_exec(container, NULL, false);
     execs_forget(container->engine, container->id);
     container_release_network(container, info);
     tell_unmounted(container, info);

@@ -87,7 +87,8 @@ struct container_info *container_info_copy(const struct container_info *info)
 {
     struct container_info *copy = NEW(struct container_info);
 
-    *copy = *info;
+    /* All but the count, which others change meanwhile. */
+    memcpy(&copy->spec, &info->spec, sizeof(*info) - offsetof(struct container_info, spec));
     copy->reference_count = 1;
     container_spec_ref(copy->spec);
     copy->name = xstrdup(info->name);

@@ -25,7 +25,8 @@ static struct exec_info *info_copy(const struct exec_info *info)
 {
     struct exec_info *copy = NEW(struct exec_info);
 
-    *copy = *info;
+    /* All but the count, which others change meanwhile. */
+    memcpy(copy->id, info->id, sizeof(*info) - offsetof(struct exec_info, id));
     copy->reference_count = 1;
     json_fields_copy(exec_config_fields, &info->config, &copy->config);
     return copy;
@@ -77,21 +78,6 @@ static int check_container(const struct container_info *info, const char *shown,
     if (info->state != CONTAINER_RUNNING)
         return error_set(err, ERROR_CONFLICT, "container %s is not running", info->id);
     return 0;
-}
-
-static void list_in_container(struct container *container, const char *exec_id, bool is_added)
-{
-    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    struct container_info *next = container_info_copy(info);
-
-    if (is_added)
-        strv_add(&next->exec_ids, exec_id);
-    for (size_t i = next->exec_ids.count; !is_added && i-- > 0;)
-        if (strcmp(next->exec_ids.items[i], exec_id) == 0)
-            strv_remove(&next->exec_ids, i);
-    if (!next->exec_ids.count)
-        strv_done(&next->exec_ids);
-    container_publish_only(container, next);
 }
 
 static void exec_event(struct container *container, const struct exec_info *exec,
@@ -223,11 +209,11 @@ static int run(struct engine *engine, struct exec *exec, const struct exec_info 
     if (exec_runtime_process(owner, &info->config, &process, err) < 0)
         return -1;
     exec_event(container, info, "exec_start", true, NULL);
-    list_in_container(container, exec->id, true);
+    container_list_exec(container, exec->id, true);
     int result = shim_exec(shim, exec->id, &process, client_fd, options, &pid, err);
     json_fields_done(runtime_process_fields, &process);
     if (result < 0) {
-        list_in_container(container, exec->id, false);
+        container_list_exec(container, exec->id, false);
         return error_context(
             err, "OCI runtime exec failed: exec failed: unable to start container process");
     }
@@ -323,7 +309,7 @@ void exec_exited(struct engine *engine, const char *container_id, const char *ex
     if (!container || find(engine, exec_id, &exec, &ignored) < 0)
         return;
     end(exec, exit_code);
-    list_in_container(container, exec_id, false);
+    container_list_exec(container, exec_id, false);
     CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
     snprintf(code, sizeof(code), "%d", exit_code);
     exec_event(container, info, "exec_die", false, code);

@@ -127,6 +127,9 @@ struct container_info *container_info_copy(const struct container_info *info);
 void container_publish(struct container *container, struct container_info *info);
 /* The same, without the record: for a step of an operation that the record need not know. */
 void container_publish_only(struct container *container, struct container_info *info);
+/* Enters an exec into the snapshot or takes it out (NULL: all of them). Needs no operation lock;
+ * what is published meanwhile keeps the list. */
+void container_list_exec(struct container *container, const char *exec_id, bool is_added);
 struct container *container_new(struct engine *engine, const char *id, const char *name,
                                 struct container_spec *spec, int64_t created_ns, uint64_t sequence);
 int container_record(struct container *container, struct error *err);

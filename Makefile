@@ -57,8 +57,9 @@ sanitize: deps-test ## unit and end-to-end tests with AddressSanitizer and UBSan
 
 sanitize-thread: deps-test ## the daemon's unit tests and first light with ThreadSanitizer
 	@test -f build-tsan/build.ninja || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
-	$(MAKE) BUILD=build-tsan all
-	$(PYTEST) tests/test_first_light.py --engine=berth --build=$(abspath build-tsan) $(ARGS)
+	ninja -C build-tsan $(addprefix src/programs/,$(PROGRAMS))
+	@for program in $(PROGRAMS); do ln -sf src/programs/$$program build-tsan/$$program; done
+	$(PYTEST) $(addprefix tests/test_,first_light.py restart.py sdk.py cli.py tls.py) --engine=berth --build=$(abspath build-tsan) $(ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz: deps-test ## every fuzz target for FUZZ_SECONDS
@@ -71,7 +72,7 @@ try: ## install what is needed, build, and show the main job step by step
 	@$(MAKE) --no-print-directory all
 	@tools/try $(abspath $(BUILD))
 
-install: all ## programs and the systemd unit; DOCKER_NAMES=1 adds the names docker and docker-compose
+install: all ## programs and the systemd unit; DOCKER_NAMES=1 adds the name docker
 	@tools/install $(abspath $(BUILD)) "$(DESTDIR)" "$(PREFIX)" "$(DOCKER_NAMES)"
 
 clean:

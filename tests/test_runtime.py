@@ -9,6 +9,7 @@ import pty
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -79,9 +80,15 @@ class Bundle:
         (self.rootfs / "etc/group").write_text("root:x:0:root\nwww:x:34:\naudio:x:29:web\n")
 
     def call(self, *arguments, **options):
+        """Output goes to files: a container keeps the standard descriptors of the call that made it."""
         command = [self.program, "--root", self.state_root, *arguments]
         options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            done = subprocess.run(command, stdout=out, stderr=err, text=True, timeout=60, **options)
+            out.seek(0)
+            err.seek(0)
+            done.stdout, done.stderr = out.read(), err.read()
+        return done
 
     def write(self):
         (self.path / "config.json").write_text(json.dumps(self.config))

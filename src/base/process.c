@@ -11,23 +11,30 @@
 
 extern char **environ;
 
-enum {
-    PARKING = 64
-}; /* descriptors are first copied above this number, so that none overwrites another */
+/* Descriptors are first copied above all that are listed, so that none overwrites another. */
+static int parking_of(const struct process_options *options, size_t count)
+{
+    int parking = (int)count;
+
+    for (size_t i = 0; i < options->fd_count; i++)
+        parking = MAX(parking, options->fds[i] + 1);
+    return parking;
+}
 
 static void add_descriptors(posix_spawn_file_actions_t *actions,
                             const struct process_options *options)
 {
     size_t count = MAX(options->fd_count, 3);
+    int parking = parking_of(options, count);
 
     for (size_t i = 0; i < count; i++)
         if (i < options->fd_count && options->fds[i] >= 0)
-            posix_spawn_file_actions_adddup2(actions, options->fds[i], PARKING + (int)i);
+            posix_spawn_file_actions_adddup2(actions, options->fds[i], parking + (int)i);
         else
-            posix_spawn_file_actions_addopen(actions, PARKING + (int)i, "/dev/null", O_RDWR, 0);
+            posix_spawn_file_actions_addopen(actions, parking + (int)i, "/dev/null", O_RDWR, 0);
     for (size_t i = 0; i < count; i++) {
-        posix_spawn_file_actions_adddup2(actions, PARKING + (int)i, (int)i);
-        posix_spawn_file_actions_addclose(actions, PARKING + (int)i);
+        posix_spawn_file_actions_adddup2(actions, parking + (int)i, (int)i);
+        posix_spawn_file_actions_addclose(actions, parking + (int)i);
     }
 }
 

@@ -396,15 +396,15 @@ def test_our_program_cannot_be_overwritten(bundle):
 
 
 def test_waiting_init_is_out_of_reach(bundle):
-    """Before its exec the init cannot be looked into from another container of the same user namespace."""
-    bundle.write()
+    """Before its exec nobody without CAP_SYS_PTRACE can look into the init, be it root like itself."""
     bundle.config["process"]["args"] = ["sleep", "100"]
     bundle.write()
     assert bundle.call("create", "-b", bundle.path, "box").returncode == 0
     pid = json.loads(bundle.call("state", "box").stdout)["pid"]
-    watch = subprocess.run(["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "ls", f"/proc/{pid}/fd"],
-                           capture_output=True, text=True)
-    assert "Permission denied" in watch.stderr
+    look = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "readlink"]
+    for name in ("exe", "cwd", "root", "fd/0"):
+        assert subprocess.run([*look, f"/proc/{pid}/{name}"], capture_output=True).returncode == 1, name
+    assert bundle.call("start", "box").returncode == 0
 
 
 def test_no_descriptor_leaks(bundle, tmp_path):
@@ -412,7 +412,6 @@ def test_no_descriptor_leaks(bundle, tmp_path):
         os.set_inheritable(leak.fileno(), True)
         text = bundle.run("sh", "-c", "ls -l /proc/self/fd", close_fds=False).stdout
     assert "leak" not in text
-    assert len([line for line in text.splitlines() if "->" in line]) == 3 or "/proc/" in text
     bundle.start("sleep", "100")
     with open(tmp_path / "leak", "w") as leak:
         os.set_inheritable(leak.fileno(), True)

@@ -78,12 +78,18 @@ int error_lower(struct error *err)
 
 /* ---- beginning ---- */
 
+/* From the start to the exec no process of the container may look at this one. Said again after
+ * each change of ids: the kernel then falls back to what fs.suid_dumpable says. */
+static void hide_from_container(void)
+{
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 void process_begin(void)
 {
     sigset_t none;
 
-    /* From here to the exec no process of the container may look at this one. */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    hide_from_container();
     for (int i = 1; i < NSIG; i++) /* clone resets handlers, but what is ignored stays so */
         signal(i, SIG_DFL);
     sigemptyset(&none);
@@ -400,6 +406,7 @@ int process_prepare(struct process_setup *setup, struct error *err)
     if (set_limits(setup->process, err) < 0 || set_groups(setup, err) < 0 ||
         find_executable_as_user(setup, err) < 0)
         return -1;
+    hide_from_container();
     return capability_drop_bounding(setup->wanted.bounding, err);
 }
 
@@ -440,6 +447,7 @@ int process_execute(struct process_setup *setup, struct error *err)
         return -1;
     if (become_user(setup, err) < 0)
         return -1;
+    hide_from_container();
     if (no_new_privileges && load_seccomp(setup, err) < 0)
         return -1;
     execve(setup->executable, setup->process->args.items, setup->env.items);

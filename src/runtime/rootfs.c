@@ -61,20 +61,31 @@ static bool may_cover_proc(const char *destination)
     return false;
 }
 
+static int fail_kind(struct error *err)
+{
+    return error_set(err, ERROR_INVALID,
+                     "not a directory: Are you trying to mount a directory onto a file (or "
+                     "vice-versa)? Check if the specified host path exists and is the expected "
+                     "type");
+}
+
 static int open_target(struct plan *plan, const char *destination, bool wants_directory,
                        struct error *err)
 {
+    struct error failure = {};
     CLEANUP(close)
-    int fd = wants_directory ? path_make_dir(plan->rootfs_fd, destination, 0755, err)
-                             : path_make_file(plan->rootfs_fd, destination, 0755, err);
+    int fd = wants_directory ? path_make_dir(plan->rootfs_fd, destination, 0755, &failure)
+                             : path_make_file(plan->rootfs_fd, destination, 0755, &failure);
 
-    if (fd < 0)
+    if (fd < 0 && failure.sys == ENOTDIR)
+        return fail_kind(err);
+    if (fd < 0) {
+        if (err)
+            *err = failure;
         return -1;
+    }
     if (is_directory(fd) != wants_directory)
-        return error_set(err, ERROR_INVALID,
-                         "not a directory: Are you trying to mount a directory onto a file (or "
-                         "vice-versa)? Check if the specified host path exists and is the expected "
-                         "type");
+        return fail_kind(err);
     CLEANUP(free) char *clean = path_clean(destination);
     if (is_procfs(fd) && strcmp(clean, "/proc") != 0 && !may_cover_proc(clean))
         return error_set(err, ERROR_INVALID, "\"%s\" cannot be mounted because it is inside /proc",

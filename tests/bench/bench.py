@@ -34,7 +34,7 @@ def timed(arguments, env):
     start = time.perf_counter()
     null = os.open(os.devnull, os.O_RDWR)
     pid = os.posix_spawnp(str(arguments[0]), [str(a) for a in arguments], env,
-                          file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1)])
+                          file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)])
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     elapsed = time.perf_counter() - start
     os.close(null)

@@ -421,15 +421,11 @@ def test_no_descriptor_leaks(bundle, tmp_path):
 
 def test_preserved_descriptors(bundle, tmp_path):
     (tmp_path / "given").write_text("handed over\n")
-    fd = os.open(tmp_path / "given", os.O_RDONLY)
-    wanted = 3
-    if fd != wanted:
-        os.dup2(fd, wanted)
     bundle.config["process"]["args"] = ["sh", "-c", "cat <&3"]
     bundle.write()
-    done = subprocess.run([bundle.program, "--root", bundle.state_root, "run", "--preserve-fds", "1", "-b", bundle.path, "box"],
-                          pass_fds=[wanted], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    os.close(wanted)
+    command = f'exec "$@" 3<{tmp_path}/given'
+    done = subprocess.run(["sh", "-c", command, "sh", bundle.program, "--root", bundle.state_root, "run", "--preserve-fds", "1",
+                           "-b", bundle.path, "box"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.stdout == "handed over\n", done.stderr
 
 

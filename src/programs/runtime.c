@@ -239,6 +239,13 @@ failed:
     return -1;
 }
 
+/* The container goes on; only our handle on it ends. */
+static void let_go(struct container *container)
+{
+    free(TAKE(container->cgroup_path));
+    container_delete(container, NULL);
+}
+
 static int run_create(const struct options *options, int *out_code UNUSED, struct error *err)
 {
     CLEANUP(bundle_done) struct bundle bundle = {};
@@ -248,7 +255,10 @@ static int run_create(const struct options *options, int *out_code UNUSED, struc
     if (bundle_load(options, &bundle, err) < 0 ||
         check_terminal(options, bundle.config.process.terminal, true, err) < 0)
         return -1;
-    return create(options, &bundle, true, &container, &directory, err);
+    if (create(options, &bundle, true, &container, &directory, err) < 0)
+        return -1;
+    let_go(&container);
+    return 0;
 }
 
 static int run_start(const struct options *options, int *out_code UNUSED, struct error *err)
@@ -320,16 +330,19 @@ static int run_run(const struct options *options, int *out_code, struct error *e
         finish(options, id, &container, &failure);
         return -1;
     }
-    if (options->detach)
+    if (options->detach) {
+        let_go(&container);
         return 0;
-    if (options->console_socket) {
-        close(container.console_fd);
-        container.console_fd = -1;
     }
+    if (options->console_socket)
+        close(TAKE_FD(container.console_fd));
     if (console_wait(&container, signal_fd, &code, err) < 0)
         return -1;
     *out_code = code;
-    return options->keep ? 0 : finish(options, id, &container, err);
+    if (!options->keep)
+        return finish(options, id, &container, err);
+    let_go(&container);
+    return 0;
 }
 
 /* ---- exec ---- */

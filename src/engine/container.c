@@ -139,6 +139,13 @@ void container_publish(struct container *container, struct container_info *info)
     container_publish_only(container, info);
 }
 
+/* A power cut ends all containers, and those that go with their end nobody looks for afterwards:
+ * starting and removing them need not wait for the disk. */
+static enum durability durability_of(const struct container_info *info)
+{
+    return info->host_config.auto_remove ? RELAXED : DURABLE;
+}
+
 int container_record(struct container *container, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
@@ -147,7 +154,7 @@ int container_record(struct container *container, struct error *err)
     struct database *database = container->engine->database;
 
     json_encode(container_spec_fields, info->spec, &spec);
-    if (database_begin(database, DURABLE, err) < 0)
+    if (database_begin(database, durability_of(info), err) < 0)
         return -1;
     if (database_run(database, err,
                      "INSERT INTO container(id, name, created_ns, sequence, spec, state) "
@@ -165,7 +172,7 @@ int container_forget(struct container *container, struct error *err)
     struct engine *engine = container->engine;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
 
-    if (database_begin(engine->database, DURABLE, err) < 0)
+    if (database_begin(engine->database, durability_of(info), err) < 0)
         return -1;
     if (database_run(engine->database, err, "DELETE FROM container WHERE id = ?1", "s",
                      container->id) < 0) {

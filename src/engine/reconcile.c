@@ -71,8 +71,17 @@ static void take_over(struct container *container, const struct container_info *
             container_settle_exit(container, status.exit_code, status.oom_killed, status.exited_ns);
         }
     }
-    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-    bool has_ended = !container_is_up(now) && now->state != CONTAINER_RESTARTING;
+    mutex_unlock(&container->operation);
+}
+
+/* Also those that had ended before, when the last engine did not come to removing them. */
+static void remove_ended(struct container *container)
+{
+    struct error err = {};
+
+    mutex_lock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    bool has_ended = info->state == CONTAINER_EXITED || info->state == CONTAINER_DEAD;
     if (has_ended && info->host_config.auto_remove &&
         container_remove_locked(container, true, &err) < 0)
         log_warn("cannot remove a container that ended", "container", container->id, "error",
@@ -184,6 +193,7 @@ int engine_reconcile(struct engine *engine, struct error *err)
 
         if (container_is_up(info))
             take_over(list[i], info);
+        remove_ended(list[i]);
     }
     int result = networks_reconcile(engine->networks, is_alive, engine, err);
     end_strays(engine);

@@ -163,3 +163,13 @@ def test_stop_without_handler_takes_the_kill(engine, name):
     engine.docker("run", "-d", "--name", name, "busybox", "sleep", "300", check=True)
     engine.docker("stop", "-t", "1", name, check=True)
     assert engine.inspect(name)["State"]["ExitCode"] == 137
+
+
+@pytest.mark.own
+def test_supervisor_cannot_be_overwritten(engine, name):
+    """What runs as supervisor is seen through a read-only mount, so a container that finds it in /proc cannot write to it."""
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "300", check=True)
+    pid = engine.inspect(name)["State"]["Pid"]
+    supervisor = re.search(r"PPid:\s*(\d+)", open(f"/proc/{pid}/status").read())[1]
+    assert open(f"/proc/{supervisor}/comm").read() == "berth-shim\n"
+    assert os.statvfs(f"/proc/{supervisor}/exe").f_flag & os.ST_RDONLY

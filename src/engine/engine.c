@@ -15,8 +15,11 @@
 #include "base/text.h"
 #include "engine/internal.h"
 #include "linux/cgroup.h"
+#include "linux/mount.h"
 
 #include "base/banned.h"
+
+enum { SEALED_FD = 256 };
 
 static const char *const schema[] = {
     "CREATE TABLE container(id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, created_ns INTEGER NOT "
@@ -266,6 +269,22 @@ static void collect_layers(void *data)
         log_warn("cannot remove unused layers", "error", err.text);
 }
 
+/* The supervisor is run through a read-only mount of its own, so that no container that got hold of
+ * it through /proc can write to it. */
+static int seal_shim(struct engine *engine, struct error *err)
+{
+    CLEANUP(close) int fd = mount_program(engine->options.shim_path, err);
+
+    if (fd < 0)
+        return error_context(err, "supervisor program");
+    /* Far above those that a starting supervisor gets. */
+    engine->shim_fd = fcntl(fd, F_DUPFD_CLOEXEC, SEALED_FD);
+    if (engine->shim_fd < 0)
+        return error_sys(err, "supervisor program");
+    engine->sealed_shim_path = xasprintf("/proc/self/fd/%d", engine->shim_fd);
+    return 0;
+}
+
 static int open_parts(struct engine *engine, struct error *err)
 {
     const struct engine_options *options = &engine->options;
@@ -311,6 +330,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     const char *parent = options->cgroup_parent;
 
     engine->strings = keep_options(options, &engine->options);
+    engine->shim_fd = -1;
     mutex_init(&engine->lock);
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
@@ -319,9 +339,9 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine->cgroup_path = xasprintf("/berth%s%s", *id ? "-" : "", id);
     else
         engine->cgroup_path = xasprintf("%s%s", parent[0] == '/' ? "" : "/", parent);
-    if (make_directories(engine, err) < 0 || make_init_layer(engine, err) < 0 ||
-        open_parts(engine, err) < 0 || containers_load(engine, err) < 0 ||
-        engine_reconcile(engine, err) < 0) {
+    if (make_directories(engine, err) < 0 || seal_shim(engine, err) < 0 ||
+        make_init_layer(engine, err) < 0 || open_parts(engine, err) < 0 ||
+        containers_load(engine, err) < 0 || engine_reconcile(engine, err) < 0) {
         engine_close(engine);
         return -1;
     }
@@ -350,6 +370,9 @@ void engine_close(struct engine *engine)
     store_close(engine->store);
     database_close(engine->database);
     event_ring_free(engine->events);
+    if (engine->shim_fd >= 0)
+        close(engine->shim_fd);
+    free(engine->sealed_shim_path);
     free(engine->cgroup_path);
     free(engine->containers_path);
     free(engine->bundles_path);

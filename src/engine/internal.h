@@ -88,11 +88,13 @@ struct engine {
     struct engine_options options; /* pointers into owned memory below */
     struct engine_strings *strings;
     char uuid[40];
-    char *cgroup_path;     /* "/berth" or "/berth-<engine id>" */
-    char *containers_path; /* <data>/containers */
-    char *bundles_path;    /* <run>/bundles */
-    char *filters_path;    /* <run>/seccomp */
-    char *init_layer_path; /* <data>/init: what lies between image and changes */
+    char *cgroup_path;      /* "/berth" or "/berth-<engine id>" */
+    char *containers_path;  /* <data>/containers */
+    char *bundles_path;     /* <run>/bundles */
+    char *filters_path;     /* <run>/seccomp */
+    char *init_layer_path;  /* <data>/init: what lies between image and changes */
+    char *sealed_shim_path; /* what is executed: shim_fd's name below /proc */
+    int shim_fd;
     struct database *database;
     struct store *store;
     struct volumes *volumes;

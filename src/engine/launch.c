@@ -76,7 +76,7 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
         return -1;
     }
     struct shim_options options = {
-        .program_path = engine->options.shim_path,
+        .program_path = engine->sealed_shim_path,
         .container_id = launch->id,
         .bundle_path = bundle,
         .seccomp_path = filter,

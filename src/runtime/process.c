@@ -89,9 +89,14 @@ void process_begin(void)
 {
     sigset_t none;
 
+    /* As the kernel has it: handler, flags, restorer and mask of 8 bytes each, all zero. */
+    static const uint64_t kernel_default[4];
+
     hide_from_container();
-    for (int i = 1; i < NSIG; i++) /* clone resets handlers, but what is ignored stays so */
-        signal(i, SIG_DFL);
+    /* clone resets handlers, but what is ignored stays so. The C library's call would refuse its
+     * own two signals, which posix_spawn leaves ignored. */
+    for (int i = 1; i < NSIG; i++)
+        syscall(SYS_rt_sigaction, i, kernel_default, NULL, sizeof(uint64_t));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     umask(DEFAULT_UMASK);

@@ -1,0 +1,114 @@
+"""berthd itself: flags, configuration file, sockets handed over by a service manager, reload, locks."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+import engine as engines
+from engine import run, wait_until
+
+pytestmark = pytest.mark.own
+
+
+@pytest.fixture
+def berthd(build, tmp_path):
+    def call(*arguments, **options):
+        return run([build / "berthd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run", *arguments], limit_s=20, **options)
+    return call
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--nope"], "nope"),
+    (["--userns-remap", "default"], "userns-remap"),
+    (["--selinux-enabled"], "selinux-enabled"),
+    (["--mtu", "many"], "mtu"),
+    (["-H", "gopher://x"], "gopher"),
+    (["--engine-id", "XYZ"], "engine-id"),
+])
+def test_bad_flags_are_named(berthd, arguments, said):
+    got = berthd(*arguments)
+    assert got.code == 1 and said in got.err, got
+
+
+@pytest.mark.parametrize("config, arguments, said", [
+    ({"no-such-key": 1}, [], "no-such-key"),
+    ({"debug": True}, ["--debug"], "debug"),
+    ({"mtu": "x"}, [], "mtu"),
+    ({"live-restore": False}, [], "live-restore"),
+])
+def test_bad_configuration_is_named(berthd, tmp_path, config, arguments, said):
+    path = tmp_path / "daemon.json"
+    path.write_text(json.dumps(config))
+    got = berthd("--config-file", path, "--validate", *arguments)
+    assert got.code == 1 and said in got.err, got
+
+
+def test_good_configuration_is_taken(berthd, tmp_path):
+    path = tmp_path / "daemon.json"
+    path.write_text(json.dumps({"debug": True, "labels": ["a=b"], "log-opts": {"max-size": "1m"}, "live-restore": True}))
+    assert berthd("--config-file", path, "--validate").code == 0
+
+
+def test_socket_is_for_its_group_only(engine):
+    mode = os.stat(engine.socket).st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660
+
+
+def test_run_directory_shows_nothing_else(engine):
+    for name in ("shims", "bundles", "seccomp"):
+        assert stat.S_IMODE(os.stat(engine.run_directory / name).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(engine.data).st_mode) == 0o700
+
+
+def test_a_second_engine_on_the_same_data_is_refused(engine, build):
+    got = run([build / "berthd", "--data-root", engine.data, "--exec-root", engine.directory / "other", "-H",
+               f"unix://{engine.directory}/other.sock"], limit_s=20)
+    assert got.code == 1 and "another berthd" in got.err
+    assert engine.answers()
+
+
+def test_two_engines_side_by_side(engine, private_engine):
+    for made in (engine, private_engine):
+        assert made.docker("run", "--rm", "busybox", "echo", "both", check=True).out == "both\n"
+    assert engine.docker("info", "-f", "{{.ID}}").out != private_engine.docker("info", "-f", "{{.ID}}").out
+
+
+def test_reload(private_engine):
+    events = subprocess.Popen([engines.docker_program(), "events", "--filter", "type=daemon", "--format", "{{.Action}}"],
+                              env=private_engine.environment, stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    private_engine.process.send_signal(signal.SIGHUP)
+    assert events.stdout.readline() == b"reload\n"
+    events.kill()
+    events.wait()
+    assert private_engine.answers()
+
+
+def test_socket_from_a_service_manager(build, tmp_path):
+    """LISTEN_FDS and NOTIFY_SOCKET, as systemd hands them over."""
+    path, notify_path = tmp_path / "berth.sock", tmp_path / "notify"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(notify_path))
+    notify.settimeout(20)
+    command = f"exec 3<&{listening.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec {build}/berthd --data-root {tmp_path}/data --exec-root {tmp_path}/run -H fd://"
+    daemon = subprocess.Popen(["bash", "-c", command], pass_fds=[listening.fileno()], env=dict(os.environ, NOTIFY_SOCKET=str(notify_path)),
+                              stderr=subprocess.DEVNULL)
+    try:
+        assert notify.recv(100).startswith(b"READY=1")
+        environment = dict(os.environ, DOCKER_HOST=f"unix://{path}")
+        got = wait_until(lambda: run([build / "berth", "version"], env=environment), what="an answer on the socket")
+        assert got.code == 0 and "Server: berth" in got.out
+    finally:
+        daemon.terminate()
+        code = daemon.wait(30)
+        run([build / "berthd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run", "--remove-kernel-objects"])
+    assert code == 0
+    assert path.exists(), "the socket belongs to the service manager"

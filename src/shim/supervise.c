@@ -255,6 +255,31 @@ static void signals_ready(struct source *source, uint32_t events UNUSED)
     }
 }
 
+/* ---- memory of the container */
+
+static void oom_ready(struct source *source, uint32_t events UNUSED)
+{
+    struct supervisor *shim = CONTAINER_OF(source, struct supervisor, oom);
+    char ignored[1024];
+    const char *path = shim->init->process.cgroup_path;
+
+    if (read(source->fd, ignored, sizeof(ignored)) < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            loop_close_source(&shim->loop, source);
+        return;
+    }
+    /* Version 2 tells of other things too; version 1 tells before it kills. */
+    int64_t kills = cgroup_oom_kill_count(path);
+    if (cgroup_version() == CGROUP_V2 && kills <= shim->oom_kills)
+        return;
+    shim->oom_kills = kills;
+    if (kills > 0)
+        shim->state.oom_killed = true;
+    supervisor_tell(shim, WIRE_OUT_OF_MEMORY, NULL);
+}
+
+/* ---- the end of the container */
+
 void supervisor_save(struct supervisor *shim)
 {
     struct error err = {};
@@ -270,10 +295,21 @@ static void set_status(struct supervisor *shim, const char *status)
     shim->state.status = xstrdup(status);
 }
 
+/* Nothing lives in it any more. It goes while the daemon writes down what happened, which will then
+ * not have to wait for that; what cannot go yet goes when the container is forgotten. */
+static void leave_cgroup(struct supervisor *shim)
+{
+    loop_close_source(&shim->loop, &shim->oom); /* the removal would be taken for such an event */
+    if (shim->init->process.cgroup_path)
+        cgroup_remove(shim->init->process.cgroup_path, NULL);
+}
+
 static void init_done(struct supervisor *shim, struct task *init)
 {
     CLEANUP(wire_done) struct wire_message event = {};
 
+    if (shim->oom.fd >= 0)
+        oom_ready(&shim->oom, EPOLLIN);
     if (!shim->state.oom_killed && init->process.cgroup_path)
         shim->state.oom_killed = cgroup_oom_kill_count(init->process.cgroup_path) > 0;
     shim->state.exit_code = init->exit_code;
@@ -290,6 +326,7 @@ static void init_done(struct supervisor *shim, struct task *init)
     wire_put_int(&event, WIRE_FIELD_OOM_KILLED, shim->state.oom_killed);
     wire_put_int(&event, WIRE_FIELD_WALL_NS, init->exited_ns);
     supervisor_send(shim, &event);
+    leave_cgroup(shim);
 }
 
 void supervisor_task_done(struct supervisor *shim, struct task *task)
@@ -301,28 +338,6 @@ void supervisor_task_done(struct supervisor *shim, struct task *task)
         task_free(task);
     }
     supervisor_buffer(shim); /* sets the time of rest */
-}
-
-/* ---- memory of the container */
-
-static void oom_ready(struct source *source, uint32_t events UNUSED)
-{
-    struct supervisor *shim = CONTAINER_OF(source, struct supervisor, oom);
-    char ignored[1024];
-    const char *path = shim->init->process.cgroup_path;
-
-    if (read(source->fd, ignored, sizeof(ignored)) < 0 && errno != EAGAIN && errno != EINTR) {
-        loop_close_source(&shim->loop, source);
-        return;
-    }
-    /* Version 2 tells of other things too; version 1 tells before it kills. */
-    int64_t kills = cgroup_oom_kill_count(path);
-    if (cgroup_version() == CGROUP_V2 && kills <= shim->oom_kills)
-        return;
-    shim->oom_kills = kills;
-    if (kills > 0)
-        shim->state.oom_killed = true;
-    supervisor_tell(shim, WIRE_OUT_OF_MEMORY, NULL);
 }
 
 /* ---- the loop */

@@ -49,7 +49,7 @@ static void restore_ports(struct container *container)
 
 /* A container that the record says is up: still so, ended meanwhile, or gone with its supervisor.
  */
-static void take_over(struct container *container, const struct container_info *info)
+static void take_over(struct container *container)
 {
     struct shim_status status = {};
     struct shim *shim = NULL;
@@ -192,7 +192,7 @@ int engine_reconcile(struct engine *engine, struct error *err)
         CLEANUP(container_info_unref) struct container_info *info = container_snapshot(list[i]);
 
         if (container_is_up(info))
-            take_over(list[i], info);
+            take_over(list[i]);
         remove_ended(list[i]);
     }
     int result = networks_reconcile(engine->networks, is_alive, engine, err);

@@ -25,6 +25,7 @@ CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
 REST_S = 3  # until supervisors and the daemon have given back what they do not need
 IMAGE = "busybox"
+MEMORY = "/dev/shm"
 
 
 # ---- measuring ----
@@ -59,6 +60,20 @@ def print_table(title, medians, reference):
     for name, median in medians.items():
         print(f"  {name:<34} {median * 1e3:9.2f} ms   {median / medians[reference]:6.2f} x {reference}")
     sys.stdout.flush()
+
+
+class BenchEngine(Engine):
+    """Has its run directory where an installed engine usually has it: in memory."""
+
+    def __init__(self, build):
+        super().__init__(build)
+        self.run_directory = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir=MEMORY))
+        self.socket = self.run_directory / "berth.sock"
+        self.host = f"unix://{self.socket}"
+
+    def remove(self):
+        super().remove()
+        shutil.rmtree(self.run_directory, ignore_errors=True)
 
 
 # ---- peers ----
@@ -139,13 +154,14 @@ class Docker:
 
     def __init__(self, command, context):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-"))
+        self.run_directory = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir=MEMORY))
         self.socket = self.directory / "docker.sock"
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.directory),
                     "DOCKER_BUILDKIT": "0", "DOCKER_CLI_HINTS": "false"}
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--net", "--mount", *command, "--data-root", self.directory / "data", "--exec-root",
-                 self.directory / "exec", "--pidfile", self.directory / "pid", "-H", f"unix://{self.socket}"],
+                 self.run_directory, "--pidfile", self.directory / "pid", "-H", f"unix://{self.socket}"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_until(self.answers, limit_s=60, what="Docker's engine answering")
         run([docker_program(), "build", "-t", IMAGE, context], env=self.env, check=True)
@@ -162,6 +178,7 @@ class Docker:
         self.process.terminate()
         self.process.wait(60)
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.run_directory, ignore_errors=True)
 
 
 def start_docker(context):
@@ -267,7 +284,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--only", default=",".join(PARTS), help="of " + ", ".join(PARTS))
     options = parser.parse_args()
-    engine = Engine(options.build).start()
+    engine = BenchEngine(options.build).start()
     docker = None
     try:
         context = make_busybox_context(engine.directory / "context")

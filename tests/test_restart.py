@@ -12,15 +12,18 @@ from test_first_light import Terminal, fetch
 
 pytestmark = pytest.mark.own
 
-LOGGED_LINES = 400_000
+# 100 bytes a line, ten pieces of 1 MB a second: it writes on while the engine is down.
+LOGGED_LINES = 500_000
+WRITER = ("awk 'BEGIN { pad = \"\"; while (length(pad) < 91) pad = pad \"x\"; "
+          f"for (i = 1; i <= {LOGGED_LINES}; i++) {{ printf \"%08d %s\\n\", i, substr(pad, 1, 90); "
+          "if (i % 10000 == 0) { fflush(); system(\"sleep 0.1\") } } }'; sleep 300")
 
 
 def test_containers_outlive_the_engine(private_engine, free_port):
     engine = private_engine
     engine.docker("run", "-d", "--name", "web", "-p", f"{free_port}:80", "busybox", "sh", "-c",
                   "echo page > /tmp/index.html; httpd -f -p 80 -h /tmp", check=True)
-    engine.docker("run", "-d", "--name", "writer", "busybox", "sh", "-c",
-                  f"sleep 1; seq {LOGGED_LINES}; sleep 300", check=True)
+    engine.docker("run", "-d", "--name", "writer", "--log-opt", "max-size=200m", "busybox", "sh", "-c", WRITER, check=True)
     engine.docker("run", "-d", "--name", "seven", "busybox", "sh", "-c", "sleep 4; exit 7", check=True)
     engine.docker("run", "-d", "--name", "idle", "busybox", "sleep", "300", check=True)
     terminal = Terminal([docker_program(), "run", "-it", "--name", "shell", "busybox", "sh"], engine.environment)
@@ -62,13 +65,12 @@ def test_containers_outlive_the_engine(private_engine, free_port):
         assert engine.inspect(name)["State"]["Pid"] == pids[name]
     assert engine.docker("exec", "idle", "echo", "still here", check=True).out == "still here\n"
 
-    # The log is kept whole as far as its bound goes: here the lines fit.
     def complete():
-        lines = engine.docker("logs", "--tail", "1", "writer").out.split()
-        return lines == [str(LOGGED_LINES)]
+        return engine.docker("logs", "--tail", "1", "writer").out.startswith(f"{LOGGED_LINES:08d} ")
     wait_until(complete, 60, what="the last line in the log")
-    numbers = engine.docker("logs", "writer", check=True).out.split()
-    assert numbers == [str(n) for n in range(1, LOGGED_LINES + 1)]
+    lines = engine.docker("logs", "writer", check=True).out.splitlines()
+    assert [line[:8] for line in lines] == [f"{n:08d}" for n in range(1, LOGGED_LINES + 1)]
+    assert {len(line) for line in lines} == {99}
 
     terminal.send("exit 6\r")
     assert terminal.process.wait(15) == 6 or engine.inspect("shell")["State"]["ExitCode"] == 6

@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import run
+from test_first_light import Terminal
 
 pytestmark = pytest.mark.own
 
@@ -61,6 +62,16 @@ def test_first_light(over_tls, tls_engine, tmp_path):
     assert over_tls("logs", id, check=True).out == ""
     assert over_tls("stop", "-t", "0", id, check=True).out.strip() == id
     over_tls("rm", id, check=True)
+
+
+def test_terminal(tls_engine, build):
+    for program in (engines.docker_program(), str(build / "berth")):
+        terminal = Terminal([program, "run", "-it", "--rm", "busybox", "sh"], tls_engine.tls_environment)
+        terminal.expect("# ")
+        terminal.send("echo $((6*7))\r")
+        terminal.expect("42")
+        terminal.send("exit 4\r")
+        assert terminal.end() == 4
 
 
 def test_exit_code(over_tls):

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -14,6 +15,7 @@
 #include "base/banned.h"
 
 enum { KILL_WAIT_MS = 10000 };
+#define TRASH_DELAY_NS (20 * NS_PER_MS)
 
 static int check_removable(const struct container_info *info, const char *text, bool force,
                            struct error *err)
@@ -97,6 +99,28 @@ static void drop_attaches(struct container *container)
     mutex_unlock(&container->lock);
 }
 
+static void empty_trash(void *data)
+{
+    CLEANUP(free) char *path = data;
+    struct error err = {};
+
+    if (tree_remove(path, &err) < 0)
+        log_warn("cannot remove what a container left", "path", path, "error", err.text);
+}
+
+/* Out of the way in one step; the files themselves go when nobody waits for it, at the latest with
+ * the next start of the engine, which empties tmp/. */
+static int remove_directory(struct engine *engine, const char *directory, struct error *err)
+{
+    CLEANUP(free)
+    char *trash = xasprintf("%s/tmp/container-%s", engine->options.data_path, path_base(directory));
+
+    if (rename(directory, trash) < 0)
+        return tree_remove(directory, err);
+    work_submit(engine->work, TRASH_DELAY_NS, empty_trash, empty_trash, TAKE(trash));
+    return 0;
+}
+
 int container_remove_locked(struct container *container, bool with_volumes, struct error *err)
 {
     struct engine *engine = container->engine;
@@ -113,7 +137,7 @@ int container_remove_locked(struct container *container, bool with_volumes, stru
     next->state = CONTAINER_REMOVING;
     container_publish_only(container, next);
     endpoint_detach(engine->networks, container->id, NULL, &ignored);
-    if (tree_remove(directory, err) < 0) {
+    if (remove_directory(engine, directory, err) < 0) {
         struct container_info *dead = container_info_copy(info);
 
         dead->state = CONTAINER_DEAD;
@@ -177,7 +201,9 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
     mutex_lock(&container->operation);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     int result = 0;
-    if (strcmp(info->name, name) == 0)
+    if (container_is_removed(container)) /* while this waited for its turn */
+        result = error_set(err, ERROR_NOT_FOUND, "No such container: %s", text);
+    else if (strcmp(info->name, name) == 0)
         result = error_set(err, ERROR_INVALID,
                            "Renaming a container with the same name as its current name");
     else if (!container_name_is_valid(name))
@@ -197,7 +223,6 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
                                "be able to reuse that name.",
                                name, other->id);
         } else {
-            map_take(&engine->container_names, info->name);
             map_set(&engine->container_names, name, container);
         }
         mutex_unlock(&engine->lock);
@@ -208,6 +233,10 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
         free(next->name);
         next->name = xstrdup(name);
         container_publish(container, next);
+        /* Nobody else gets the old name before the record has let go of it. */
+        mutex_lock(&engine->lock);
+        map_take(&engine->container_names, info->name);
+        mutex_unlock(&engine->lock);
         container_event_text(container, next, "rename", "oldName", info->name);
     }
     mutex_unlock(&container->operation);

@@ -167,6 +167,30 @@ static void name_default_network(struct container_spec *spec)
     map_set(endpoints, "bridge", endpoint);
 }
 
+/* What an endpoint of a user-defined network may ask for and does not get yet. */
+static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, const char *network,
+                                      struct error *err)
+{
+    const struct endpoint_ipam *ipam = endpoint->ipam_config;
+    const struct {
+        bool is_wanted;
+        const char *what;
+    } rows[] = {
+        { endpoint->aliases.count > 0, "an alias (names are not answered)" },
+        { endpoint->links.count > 0, "a link" },
+        { endpoint->driver_opts.count > 0, "a driver option" },
+        { endpoint->gw_priority != 0, "a gateway priority" },
+        { ipam && !text_is_empty(ipam->ipv6_address), "an IPv6 address" },
+        { ipam && ipam->link_local_ips.count > 0, "a link-local address" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (rows[i].is_wanted)
+            return error_set(err, ERROR_UNSUPPORTED, "%s on network %s is not supported yet",
+                             rows[i].what, network);
+    return 0;
+}
+
 static int check_networks(struct container_spec *spec, struct strv *warnings, struct error *err)
 {
     const char *mode = spec->host_config.network_mode;
@@ -176,8 +200,13 @@ static int check_networks(struct container_spec *spec, struct strv *warnings, st
     MAP_EACH (&spec->networking.endpoints, entry) {
         const struct endpoint_settings *endpoint = entry->value;
 
-        if (!endpoint || is_user)
+        if (!endpoint)
             continue;
+        if (is_user) {
+            if (check_endpoint_unsupported(endpoint, entry->key, err) < 0)
+                return -1;
+            continue;
+        }
         if (endpoint->aliases.count)
             return error_set(err, ERROR_INVALID,
                              "invalid config for network %s: invalid endpoint "

@@ -74,7 +74,16 @@ static void take_over(struct container *container)
     mutex_unlock(&container->operation);
 }
 
-/* Also those that had ended before, when the last engine did not come to removing them. */
+/* Its creation was cut off between record and directory: no client was told of it. */
+static bool is_half_made(struct container *container, const struct container_info *info)
+{
+    CLEANUP(free) char *directory = container_directory(container->engine, container->id);
+
+    return info->state == CONTAINER_CREATED && !info->started_ns && !file_exists(directory);
+}
+
+/* Also those that had ended before, when the last engine did not come to removing them, and those
+ * that it was just making or removing. */
 static void remove_ended(struct container *container)
 {
     struct error err = {};
@@ -82,8 +91,16 @@ static void remove_ended(struct container *container)
     mutex_lock(&container->operation);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     bool has_ended = info->state == CONTAINER_EXITED || info->state == CONTAINER_DEAD;
-    if (has_ended && info->host_config.auto_remove &&
-        container_remove_locked(container, true, &err) < 0)
+    bool is_half_removed = info->state == CONTAINER_REMOVING;
+    bool is_new = is_half_made(container, info);
+    if (is_half_removed) {
+        struct container_info *dead = container_info_copy(info);
+
+        dead->state = CONTAINER_DEAD;
+        container_publish_only(container, dead);
+    }
+    if (((has_ended && info->host_config.auto_remove) || is_half_removed || is_new) &&
+        container_remove_locked(container, is_new || info->host_config.auto_remove, &err) < 0)
         log_warn("cannot remove a container that ended", "container", container->id, "error",
                  err.text);
     mutex_unlock(&container->operation);

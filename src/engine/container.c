@@ -64,6 +64,14 @@ struct container_info *container_snapshot(struct container *container)
     return info;
 }
 
+bool container_is_removed(struct container *container)
+{
+    mutex_lock(&container->lock);
+    bool is_removed = container->is_removed;
+    mutex_unlock(&container->lock);
+    return is_removed;
+}
+
 struct shim *container_shim(struct container *container)
 {
     mutex_lock(&container->lock);

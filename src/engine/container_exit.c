@@ -149,13 +149,17 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     }
 }
 
-void container_exited(struct container *container, int exit_code, bool oom_killed, int64_t wall_ns)
+void container_exited(struct container *container, uint64_t run_number, int exit_code,
+                      bool oom_killed, int64_t wall_ns)
 {
     struct error err = {};
 
     mutex_lock(&container->operation);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    if (container_is_up(info)) {
+    mutex_lock(&container->lock);
+    bool is_late = container->run_number != run_number;
+    mutex_unlock(&container->lock);
+    if (container_is_up(info) && !is_late) {
         container_settle_exit(container, exit_code, oom_killed, wall_ns);
         if (info->host_config.auto_remove && container_remove_locked(container, true, &err) < 0)
             log_warn("cannot remove a container that ended", "container", container->id, "error",

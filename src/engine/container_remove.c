@@ -14,7 +14,7 @@
 
 #include "base/banned.h"
 
-enum { KILL_WAIT_MS = 10000 };
+enum { KILL_WAIT_MS = 10000, REMOVE_ATTEMPTS = 10 };
 #define TRASH_DELAY_NS (20 * NS_PER_MS)
 
 static int check_removable(const struct container_info *info, const char *text, bool force,
@@ -44,14 +44,16 @@ static int check_removable(const struct container_info *info, const char *text, 
 /* Ends what runs, so that the container can go. The end itself is handled like any other. */
 static int end_run(struct container *container, struct error *err)
 {
+    mutex_lock(&container->lock);
+    container->manually_stopped = true;
+    mutex_unlock(&container->lock);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     struct container_waiter *waiter;
     int exit_code;
 
     if (!container_is_up(info))
         return 0;
-    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
-                                    err) < 0)
+    if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     CLEANUP(shim_unref) struct shim *shim = container_shim(container);
     struct error sent = {};
@@ -86,7 +88,7 @@ static void remove_volumes(struct engine *engine, const struct container_info *i
     }
 }
 
-static void drop_attaches(struct container *container)
+void container_drop_attaches(struct container *container)
 {
     mutex_lock(&container->lock);
     LIST_EACH (&container->attaches, struct pending_attach, link, attach) {
@@ -135,18 +137,17 @@ int container_remove_locked(struct container *container, bool with_volumes, stru
                          info->name);
     }
     next->state = CONTAINER_REMOVING;
-    container_publish_only(container, next);
+    /* Recorded, so that an engine that starts after a crash half-way finishes it. */
+    container_publish(container, next);
     endpoint_detach(engine->networks, container->id, NULL, &ignored);
-    if (remove_directory(engine, directory, err) < 0) {
+    if (remove_directory(engine, directory, err) < 0 || container_forget(container, err) < 0) {
         struct container_info *dead = container_info_copy(info);
 
         dead->state = CONTAINER_DEAD;
         container_publish(container, dead);
         return error_context(err, "cannot remove container \"%s\"", info->name);
     }
-    if (container_forget(container, err) < 0)
-        return -1;
-    drop_attaches(container);
+    container_drop_attaches(container);
     if (with_volumes)
         remove_volumes(engine, info);
     container_event(container, info, "destroy", NULL);
@@ -164,26 +165,22 @@ int engine_container_remove(struct engine *engine, const char *text, bool force,
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (check_removable(info, text, force, err) < 0)
         return -1;
-    if (force) {
-        mutex_lock(&container->lock);
-        container->manually_stopped = true;
-        mutex_unlock(&container->lock);
-        if (end_run(container, err) < 0)
+    for (int attempt = 1;; attempt++) {
+        if (force && end_run(container, err) < 0)
             return -1;
+        mutex_lock(&container->operation);
+        CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+        /* An auto-remove may have been faster, a start too. */
+        bool is_gone = container_is_removed(container), is_up = !is_gone && container_is_up(now);
+        int result = 0;
+        if (is_up)
+            result = check_removable(now, text, false, err);
+        else if (!is_gone)
+            result = container_remove_locked(container, with_volumes, err);
+        mutex_unlock(&container->operation);
+        if (!is_up || !force || attempt == REMOVE_ATTEMPTS)
+            return result;
     }
-    mutex_lock(&container->operation);
-    mutex_lock(&container->lock);
-    bool is_gone = container->is_removed;
-    mutex_unlock(&container->lock);
-    int result = 0;
-    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-    /* An auto-remove may have been faster, a start too. */
-    if (!is_gone && container_is_up(now))
-        result = check_removable(now, text, false, err);
-    else if (!is_gone)
-        result = container_remove_locked(container, with_volumes, err);
-    mutex_unlock(&container->operation);
-    return result;
 }
 
 int engine_container_rename(struct engine *engine, const char *text, const char *name,

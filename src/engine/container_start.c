@@ -239,6 +239,7 @@ static void keep_failure(struct container *container, const struct error *err)
         next->finished_ns = clock_wall_ns();
     }
     container_publish(container, next);
+    container_drop_attaches(container);
     container_wake_waiters(container, false, exit_code_of(err), err->text);
     if (info->host_config.auto_remove) {
         struct error ignored;
@@ -256,8 +257,6 @@ static int run(struct container *container, const struct container_info *info,
 
     if (launch_container(container, info, network, &shim, &pid, err) < 0)
         return -1;
-    container_hand_over_attaches(container, shim);
-
     struct container_info *next = container_info_copy(info);
     next->state = CONTAINER_RUNNING;
     next->pid = pid;
@@ -279,6 +278,8 @@ static int run(struct container *container, const struct container_info *info,
     container->manually_stopped = false;
     container->run_number++;
     mutex_unlock(&container->lock);
+    /* Who attaches from here on finds the supervisor; who did before is handed over. */
+    container_hand_over_attaches(container, shim);
     /* The record knows of the run before its command does anything. */
     container_publish(container, next);
     if (shim_start(shim, err) < 0) {
@@ -305,6 +306,8 @@ int container_start_locked(struct container *container, struct error *err)
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
 
+    if (container_is_removed(container))
+        return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
     if (check_startable(info, err) < 0)
         return -1;
     if (container_network_setup(container, info, &network, err) < 0) {

@@ -65,18 +65,23 @@ static int wait_for_end(struct container_waiter *waiter, int timeout_s, int canc
                                           &ignored) == 0;
 }
 
-/* A restart that waits for its time is called off. Operation held. */
+/* Marks the container as stopped by hand; a restart that waits for its time is called off (true).
+ * Waits for a start that is going on, which takes the mark back. */
 static bool cancel_restart(struct container *container)
 {
+    mutex_lock(&container->operation);
+    mark_stopped(container);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    bool is_waiting = info->state == CONTAINER_RESTARTING;
+    if (is_waiting) {
+        struct container_info *next = container_info_copy(info);
 
-    if (info->state != CONTAINER_RESTARTING)
-        return false;
-    struct container_info *next = container_info_copy(info);
-    next->state = CONTAINER_EXITED;
-    container_publish(container, next);
-    container_wake_waiters(container, false, info->exit_code, NULL);
-    return true;
+        next->state = CONTAINER_EXITED;
+        container_publish(container, next);
+        container_wake_waiters(container, false, info->exit_code, NULL);
+    }
+    mutex_unlock(&container->operation);
+    return is_waiting;
 }
 
 static int stop_running(struct container *container, const struct container_info *info, int signal,
@@ -84,8 +89,7 @@ static int stop_running(struct container *container, const struct container_info
 {
     struct container_waiter *waiter;
 
-    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
-                                    err) < 0)
+    if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     struct error sent = {};
     if (send(container, info, signal, &sent) < 0)
@@ -101,8 +105,7 @@ static int stop_running(struct container *container, const struct container_info
     struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
     if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0)
         return error_set(err, ERROR_CANCELLED, "the stop was called off");
-    if (engine_container_wait_begin(container->engine, container->id, WAIT_NOT_RUNNING, &waiter,
-                                    err) < 0)
+    if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
     if (container_is_up(now))
@@ -123,10 +126,7 @@ static int stop(struct container *container, const char *signal_text, int timeou
         err->kind = ERROR_INTERNAL;
         return error_context(err, "cannot stop container: %s", info->name);
     }
-    mark_stopped(container);
-    mutex_lock(&container->operation);
     bool was_waiting = cancel_restart(container);
-    mutex_unlock(&container->operation);
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
     if (was_waiting)
         return 0;
@@ -178,11 +178,11 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
         return error_context(err, "cannot kill container: %s", text);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (info->state == CONTAINER_RESTARTING) {
-        mark_stopped(container);
-        mutex_lock(&container->operation);
-        cancel_restart(container);
-        mutex_unlock(&container->operation);
-        return 0;
+        if (cancel_restart(container))
+            return 0;
+        /* The start was faster. */
+        container_info_unref(info);
+        info = container_snapshot(container);
     }
     if (!container_is_up(info)) {
         error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
@@ -192,8 +192,7 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
     if (text_is_empty(info->config.stop_signal) || signal == SIGKILL ||
         signal == default_signal(info))
         mark_stopped(container);
-    if (signal == SIGKILL &&
-        engine_container_wait_begin(engine, container->id, WAIT_NOT_RUNNING, &waiter, err) < 0)
+    if (signal == SIGKILL && container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     if (send(container, info, signal, err) < 0) {
         if (waiter)
@@ -204,6 +203,28 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
         return error_set(err, ERROR_INTERNAL,
                          "cannot kill container: %s: it did not end after SIGKILL", text);
     return 0;
+}
+
+static void publish_state(struct container *container, const struct container_info *info,
+                          enum container_state state)
+{
+    struct container_info *next = container_info_copy(info);
+
+    next->state = state;
+    container_publish(container, next);
+}
+
+/* The record calls it paused before it is and until it is no more: after a crash in between, a
+ * frozen container that was taken for a running one could not be thawed. Operation held. */
+static int freeze(struct container *container, const struct container_info *info, struct shim *shim,
+                  bool paused, struct error *err)
+{
+    if (paused)
+        publish_state(container, info, CONTAINER_PAUSED);
+    int result = shim_pause(shim, paused, err);
+    if ((result == 0) != paused)
+        publish_state(container, info, CONTAINER_RUNNING);
+    return result;
 }
 
 int engine_container_pause(struct engine *engine, const char *text, bool paused, struct error *err)
@@ -227,14 +248,9 @@ int engine_container_pause(struct engine *engine, const char *text, bool paused,
     else if (paused && info->state == CONTAINER_PAUSED)
         result = error_set(err, ERROR_CONFLICT, "Container %s is already paused", container->id);
     else
-        result = shim_pause(shim, paused, err);
-    if (result == 0) {
-        struct container_info *next = container_info_copy(info);
-
-        next->state = paused ? CONTAINER_PAUSED : CONTAINER_RUNNING;
-        container_publish(container, next);
+        result = freeze(container, info, shim, paused, err);
+    if (result == 0)
         container_event(container, info, paused ? "pause" : "unpause", NULL);
-    }
     mutex_unlock(&container->operation);
     return result;
 }

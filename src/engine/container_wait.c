@@ -27,14 +27,9 @@ static void fulfil(struct container_waiter *waiter, int exit_code, const char *e
     eventfd_write(waiter->fd, 1);
 }
 
-int engine_container_wait_begin(struct engine *engine, const char *text,
-                                enum wait_condition condition, struct container_waiter **out,
-                                struct error *err)
+int container_wait_begin(struct container *container, enum wait_condition condition,
+                         struct container_waiter **out, struct error *err)
 {
-    CLEANUP(container_unref) struct container *container = NULL;
-
-    if (container_find(engine, text, &container, err) < 0)
-        return -1;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return error_sys(err, "wait for a container");
@@ -52,9 +47,20 @@ int engine_container_wait_begin(struct engine *engine, const char *text,
     else
         list_add(&container->waiters, &waiter->link);
     mutex_unlock(&container->lock);
-    waiter->container = TAKE(container);
+    waiter->container = container_ref(container);
     *out = waiter;
     return 0;
+}
+
+int engine_container_wait_begin(struct engine *engine, const char *text,
+                                enum wait_condition condition, struct container_waiter **out,
+                                struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    return container_wait_begin(container, condition, out, err);
 }
 
 int container_waiter_finish_within(struct container_waiter *waiter, int timeout_ms, int cancel_fd,

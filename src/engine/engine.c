@@ -111,6 +111,7 @@ static void free_options(struct engine_strings *strings)
 struct exit_news {
     struct engine *engine;
     char container_id[65];
+    uint64_t run_number; /* when it was told */
     int exit_code;
     bool oom_killed;
     int64_t wall_ns;
@@ -123,7 +124,8 @@ static void handle_exit(void *data)
 
     container = container_find_id(news->engine, news->container_id);
     if (container)
-        container_exited(container, news->exit_code, news->oom_killed, news->wall_ns);
+        container_exited(container, news->run_number, news->exit_code, news->oom_killed,
+                         news->wall_ns);
 }
 
 /* A build step's end is told to the thread that waits for it. */
@@ -158,6 +160,12 @@ static void on_exit_news(void *data, const char *container_id, const char *exec_
         .engine = engine, .exit_code = exit_code, .oom_killed = oom_killed, .wall_ns = wall_ns
     };
     snprintf(news->container_id, sizeof(news->container_id), "%s", container_id);
+    CLEANUP(container_unref) struct container *container = container_find_id(engine, container_id);
+    if (container) {
+        mutex_lock(&container->lock);
+        news->run_number = container->run_number;
+        mutex_unlock(&container->lock);
+    }
     work_submit(engine->work, 0, handle_exit, free, news);
 }
 
@@ -353,6 +361,9 @@ void engine_close(struct engine *engine)
 {
     if (!engine)
         return;
+    /* Jobs use the monitor, and the monitor hands out jobs. */
+    if (engine->work)
+        work_queue_end(engine->work);
     if (engine->monitor)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);

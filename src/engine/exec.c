@@ -13,6 +13,8 @@
 
 #include "base/banned.h"
 
+#define KEPT_NS (600 * NS_PER_S) /* after its end, for inspect */
+
 void exec_info_unref(struct exec_info *info)
 {
     if (!info || __atomic_sub_fetch(&info->reference_count, 1, __ATOMIC_ACQ_REL) > 0)
@@ -97,6 +99,26 @@ static void exec_event(struct container *container, const struct exec_info *exec
     container_event(container, info, text, &attributes);
 }
 
+/* Those that ended long ago: nobody asks for their exit codes any more. */
+static void forget_old(struct engine *engine)
+{
+    int64_t old_ns = clock_wall_ns() - KEPT_NS;
+
+    mutex_lock(&engine->lock);
+    for (size_t i = engine->execs.count; i-- > 0;) {
+        struct exec *exec = engine->execs.entries[i].value;
+
+        mutex_lock(&exec->lock);
+        bool is_old = !exec->info->is_running && exec->ended_ns && exec->ended_ns < old_ns;
+        mutex_unlock(&exec->lock);
+        if (is_old) {
+            map_take(&engine->execs, exec->id);
+            exec_unref(exec);
+        }
+    }
+    mutex_unlock(&engine->lock);
+}
+
 int engine_exec_create(struct engine *engine, const char *text, const struct exec_config *config,
                        char out_id[65], struct error *err)
 {
@@ -109,6 +131,7 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (check_container(info, info->name, err) < 0)
         return -1;
+    forget_old(engine);
     struct exec *exec = NEW(struct exec);
     exec->reference_count = 1;
     mutex_init(&exec->lock);
@@ -206,7 +229,7 @@ static int run(struct engine *engine, struct exec *exec, const struct exec_info 
     CLEANUP(shim_unref) struct shim *shim = container_shim(container);
     if (!shim)
         return error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
-    if (exec_runtime_process(owner, &info->config, &process, err) < 0)
+    if (exec_runtime_process(engine, owner, &info->config, &process, err) < 0)
         return -1;
     exec_event(container, info, "exec_start", true, NULL);
     container_list_exec(container, exec->id, true);

@@ -141,6 +141,8 @@ int container_forget(struct container *container, struct error *err);
 char *container_directory(struct engine *engine, const char *id);
 int container_writable(struct container *container, struct writable *out, struct error *err);
 bool container_is_up(const struct container_info *info); /* running or paused */
+/* What was found by a name may be gone by the time its operation lock is had. */
+bool container_is_removed(struct container *container);
 /* An event of the container with its labels, image and name; 'extra' (may be NULL) on top. */
 void container_event(struct container *container, const struct container_info *info,
                      const char *action, const struct map *extra);
@@ -149,7 +151,8 @@ void container_event_text(struct container *container, const struct container_in
 
 /* ---- steps of its life ---- */
 int container_start_locked(struct container *container, struct error *err); /* operation held */
-void container_exited(struct container *container, int exit_code, bool oom_killed, int64_t wall_ns);
+void container_exited(struct container *container, uint64_t run_number, int exit_code,
+                      bool oom_killed, int64_t wall_ns);
 int container_remove_locked(struct container *container, bool with_volumes, struct error *err);
 /* Publishes "not running", gives address and ports back, tells waiters. Operation held. */
 void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
@@ -157,10 +160,14 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
 void container_release_network(struct container *container, const struct container_info *info);
 void container_wake_waiters(struct container *container, bool is_removal, int exit_code,
                             const char *error);
+/* As engine_container_wait_begin; one that was removed meanwhile has ended. */
+int container_wait_begin(struct container *container, enum wait_condition condition,
+                         struct container_waiter **out, struct error *err);
 /* As container_waiter_finish, but CANCELLED too when 'timeout_ms' passed (-1: none). */
 int container_waiter_finish_within(struct container_waiter *waiter, int timeout_ms, int cancel_fd,
                                    int *out_exit_code, char **out_error, struct error *err);
 void container_hand_over_attaches(struct container *container, struct shim *shim);
+void container_drop_attaches(struct container *container);
 int container_default_stop(const struct container_info *info);
 
 int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */
@@ -193,8 +200,9 @@ int container_runtime_config(struct engine *engine, const struct container_info 
 int container_capabilities(const struct host_config *host_config, struct strv *out,
                            struct error *err);
 /* Process of an exec in that container. */
-int exec_runtime_process(const struct container_info *info, const struct exec_config *config,
-                         struct runtime_process *out, struct error *err);
+int exec_runtime_process(const struct engine *engine, const struct container_info *info,
+                         const struct exec_config *config, struct runtime_process *out,
+                         struct error *err);
 
 /* ---- launching a supervisor (launch.c) ---- */
 struct launch {
@@ -228,7 +236,8 @@ bool engine_layer_is_used(void *engine, const char *chain_id);
 
 /* ---- work queue (work.c): what events ask for, done by a few threads ---- */
 int work_queue_new(struct work_queue **out, struct error *err);
-void work_queue_free(struct work_queue *queue); /* waits for what runs; drops what waits */
+void work_queue_end(struct work_queue *queue);  /* waits for what runs; nothing more is run */
+void work_queue_free(struct work_queue *queue); /* ended or not; drops what waits */
 void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *data),
                  void (*drop)(void *data), void *data);
 

@@ -92,7 +92,7 @@ static void fill_capabilities(const struct host_config *host, struct runtime_pro
     process->capabilities = capabilities;
 }
 
-static bool wants_no_new_privileges(const struct host_config *host)
+static bool wants_no_new_privileges(const struct engine *engine, const struct host_config *host)
 {
     for (size_t i = 0; i < host->security_opt.count; i++) {
         const char *option = host->security_opt.items[i];
@@ -100,7 +100,7 @@ static bool wants_no_new_privileges(const struct host_config *host)
         if (text_starts(option, "no-new-privileges"))
             return !option[17] || text_is_true(option + 18);
     }
-    return false;
+    return engine->options.no_new_privileges;
 }
 
 /* Docker's order: PATH, HOSTNAME, TERM, then the configuration's, whose entries replace equal keys.
@@ -126,8 +126,9 @@ static void fill_environment(const struct container_info *info, const struct str
         }
 }
 
-static int fill_process(const struct container_info *info, const struct container_spec *spec,
-                        bool no_new_privileges, struct runtime_process *process, struct error *err)
+static int fill_process(const struct engine *engine, const struct container_info *info,
+                        const struct container_spec *spec, struct runtime_process *process,
+                        struct error *err)
 {
     const struct host_config *host = &info->host_config;
 
@@ -146,7 +147,7 @@ static int fill_process(const struct container_info *info, const struct containe
     process->cwd = xstrdup(text_is_empty(info->config.working_dir) ? "/"
                                                                    : info->config.working_dir);
     fill_capabilities(host, process);
-    process->no_new_privileges = no_new_privileges || wants_no_new_privileges(host);
+    process->no_new_privileges = wants_no_new_privileges(engine, host);
     process->oom_score_adj = (struct optional_int64){ true, host->oom_score_adj };
     for (size_t i = 0; i < host->ulimits.count; i++) {
         const struct ulimit *limit = &JSON_ITEMS(&host->ulimits, struct ulimit)[i];
@@ -581,7 +582,7 @@ int container_runtime_config(struct engine *engine, const struct container_info 
                                 ? NULL
                                 : xstrdup(info->config.domainname);
     }
-    if (fill_process(info, spec, engine->options.no_new_privileges, &config.process, err) < 0)
+    if (fill_process(engine, info, spec, &config.process, err) < 0)
         return -1;
     add_default_mounts(info, spec, &config);
     if (paths->ipc_namespace_of)
@@ -602,8 +603,9 @@ int container_runtime_config(struct engine *engine, const struct container_info 
     return 0;
 }
 
-int exec_runtime_process(const struct container_info *info, const struct exec_config *wish,
-                         struct runtime_process *out, struct error *err)
+int exec_runtime_process(const struct engine *engine, const struct container_info *info,
+                         const struct exec_config *wish, struct runtime_process *out,
+                         struct error *err)
 {
     struct runtime_process process = {};
 
@@ -625,7 +627,7 @@ int exec_runtime_process(const struct container_info *info, const struct exec_co
     } else {
         fill_capabilities(&info->host_config, &process);
     }
-    process.no_new_privileges = wants_no_new_privileges(&info->host_config);
+    process.no_new_privileges = wants_no_new_privileges(engine, &info->host_config);
     process.oom_score_adj = (struct optional_int64){ true, info->host_config.oom_score_adj };
     if (!process.args.count)
         return error_set(err, ERROR_INVALID, "No exec command specified");

@@ -128,16 +128,21 @@ void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *d
     mutex_unlock(&queue->lock);
 }
 
-void work_queue_free(struct work_queue *queue)
+void work_queue_end(struct work_queue *queue)
 {
-    if (!queue)
-        return;
     mutex_lock(&queue->lock);
     queue->is_ending = true;
     condition_broadcast(&queue->changed);
     while (queue->threads)
         condition_wait(&queue->changed, &queue->lock);
     mutex_unlock(&queue->lock);
+}
+
+void work_queue_free(struct work_queue *queue)
+{
+    if (!queue)
+        return;
+    work_queue_end(queue);
     LIST_EACH (&queue->jobs, struct job, link, job) {
         if (job->drop)
             job->drop(job->data);

@@ -44,6 +44,7 @@ struct floor {
     int bridge_index;
     char groups[GROUP_LIMIT][PATH_SIZE]; /* this container's control groups, one per hierarchy */
     int group_count;
+    int unified; /* index of the version 2 one, -1: none */
 };
 
 /* Nothing here may fail: a floor with a hole is none. */
@@ -71,10 +72,15 @@ static void find_groups(struct floor *floor)
     char path[256], type[32];
 
     check(mounts, "/proc/self/mounts");
-    while (fscanf(mounts, "%*s %255s %31s %*[^\n]", path, type) == 2)
-        if (strncmp(type, "cgroup", 6) == 0 && floor->group_count < GROUP_LIMIT)
-            snprintf(floor->groups[floor->group_count++], PATH_SIZE, "%s/kernel-floor-%d", path,
-                     (int)getpid());
+    floor->unified = -1;
+    while (fscanf(mounts, "%*s %255s %31s %*[^\n]", path, type) == 2) {
+        if (strncmp(type, "cgroup", 6) != 0 || floor->group_count == GROUP_LIMIT)
+            continue;
+        if (strcmp(type, "cgroup2") == 0)
+            floor->unified = floor->group_count;
+        snprintf(floor->groups[floor->group_count++], PATH_SIZE, "%s/kernel-floor-%d", path,
+                 (int)getpid());
+    }
     fclose(mounts);
 }
 
@@ -84,11 +90,14 @@ static void make_groups(struct floor *floor)
         check(mkdir(floor->groups[i], 0755) == 0, floor->groups[i]);
 }
 
-/* A version 1 group takes a single thread through "tasks", which is by far the cheaper way. */
+/* A version 1 group takes a single thread through "tasks", a version 2 group a child that is born
+ * in it: "cgroup.procs" would wait for all processors. */
 static void join_groups(struct floor *floor)
 {
     for (int i = 0; i < floor->group_count; i++) {
         char path[PATH_SIZE + 16];
+        if (i == floor->unified)
+            continue;
         bool is_cpuset = strstr(floor->groups[i], "/cpuset/") != NULL;
 
         if (is_cpuset) /* inherits nothing by itself */
@@ -107,10 +116,6 @@ static void join_groups(struct floor *floor)
             }
         snprintf(path, sizeof(path), "%s/tasks", floor->groups[i]);
         int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0) {
-            snprintf(path, sizeof(path), "%s/cgroup.procs", floor->groups[i]);
-            fd = open(path, O_WRONLY | O_CLOEXEC);
-        }
         check(fd >= 0 && write(fd, "0", 1) == 1, path);
         close(fd);
     }
@@ -389,17 +394,22 @@ static void run_child(struct floor *floor, int root_fd, int go_fd, bool has_pair
 
 static void run_one(struct floor *floor, bool has_pair)
 {
-    int root_fd, go_fds[2], pid_fd, status;
+    int root_fd, go_fds[2], pid_fd, status, group_fd = -1;
     struct error err;
 
     make_groups(floor);
+    if (floor->unified >= 0)
+        group_fd = open(floor->groups[floor->unified], O_PATH | O_DIRECTORY | O_CLOEXEC);
     root_fd = mount_root(floor);
     check(pipe2(go_fds, O_CLOEXEC) == 0, "pipe");
-    pid_t pid = namespace_clone(
-        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET, -1, &pid_fd, &err);
+    pid_t pid = namespace_clone(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                                    CLONE_NEWNET,
+                                group_fd, &pid_fd, &err);
     check_error(pid, &err);
     if (pid == 0)
         run_child(floor, root_fd, go_fds[0], has_pair);
+    if (group_fd >= 0)
+        close(group_fd);
     close(root_fd);
     close(go_fds[0]);
     if (has_pair)

@@ -84,10 +84,55 @@ static bool cancel_restart(struct container *container)
     return is_waiting;
 }
 
+/* The second half of a stop whose client went away: SIGKILL when its time is over. */
+struct late_kill {
+    struct container *container;
+    uint64_t run_number;
+};
+
+static void drop_late_kill(void *data)
+{
+    struct late_kill *kill = data;
+
+    container_unref(kill->container);
+    free(kill);
+}
+
+static uint64_t current_run(struct container *container)
+{
+    mutex_lock(&container->lock);
+    uint64_t run_number = container->run_number;
+    mutex_unlock(&container->lock);
+    return run_number;
+}
+
+static void run_late_kill(void *data)
+{
+    struct late_kill *kill = data;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(kill->container);
+    struct error err = {};
+
+    if (container_is_up(info) && current_run(kill->container) == kill->run_number &&
+        send(kill->container, info, SIGKILL, &err) < 0)
+        log_warn("cannot kill a container", "container", info->id, "error", err.text);
+    drop_late_kill(kill);
+}
+
+static void kill_later(struct container *container, uint64_t run_number, uint64_t due_ns)
+{
+    struct late_kill *kill = NEW(struct late_kill);
+    uint64_t now_ns = clock_monotonic_ns();
+
+    *kill = (struct late_kill){ container_ref(container), run_number };
+    work_submit(container->engine->work, due_ns > now_ns ? (int64_t)(due_ns - now_ns) : 0,
+                run_late_kill, drop_late_kill, kill);
+}
+
 static int stop_running(struct container *container, const struct container_info *info, int signal,
                         int timeout_s, int cancel_fd, struct error *err)
 {
     struct container_waiter *waiter;
+    uint64_t run_number = current_run(container), began_ns = clock_monotonic_ns();
 
     if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
@@ -103,8 +148,11 @@ static int stop_running(struct container *container, const struct container_info
     if (wait_for_end(waiter, timeout_s, cancel_fd))
         return 0;
     struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
-    if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0)
+    if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0) {
+        if (timeout_s >= 0)
+            kill_later(container, run_number, began_ns + (uint64_t)timeout_s * NS_PER_S);
         return error_set(err, ERROR_CANCELLED, "the stop was called off");
+    }
     if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);

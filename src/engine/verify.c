@@ -1,5 +1,6 @@
 /* `system verify`: record, kernel and disk, compared. Says what it finds; repairs nothing. */
 #include <dirent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 #include "base/banned.h"
 
-enum { MOUNTINFO_LIMIT = 16 * 1024 * 1024 };
+enum { MOUNTINFO_LIMIT = 16 * 1024 * 1024, PASSES = 3, PASS_DELAY_MS = 150 };
 
 static bool is_up(struct engine *engine, const char *id)
 {
@@ -128,7 +129,7 @@ static void verify_mounts(struct engine *engine, struct strv *out)
     }
 }
 
-int engine_verify(struct engine *engine, struct strv *out, struct error *err)
+static int verify_once(struct engine *engine, struct strv *out, struct error *err)
 {
     verify_containers(engine, out);
     verify_directory(engine, engine->containers_path, "directory", false, out);
@@ -139,4 +140,25 @@ int engine_verify(struct engine *engine, struct strv *out, struct error *err)
     if (store_verify(engine->store, out, err) < 0 || volumes_verify(engine->volumes, out, err) < 0)
         return -1;
     return networks_verify(engine->networks, out, err);
+}
+
+int engine_verify(struct engine *engine, struct strv *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv found = {};
+
+    if (verify_once(engine, &found, err) < 0)
+        return -1;
+    /* What starts or ends at this moment is in between: only what stays is a difference. */
+    for (int pass = 1; pass < PASSES && found.count; pass++) {
+        CLEANUP(strv_done) struct strv again = {};
+
+        poll(NULL, 0, PASS_DELAY_MS);
+        if (verify_once(engine, &again, err) < 0)
+            return -1;
+        for (size_t i = found.count; i-- > 0;)
+            if (!strv_contains(&again, found.items[i]))
+                strv_remove(&found, i);
+    }
+    strv_add_all(out, &found);
+    return 0;
 }

@@ -27,6 +27,7 @@ PAUSE_S = 0.1
 REST_S = 3  # until supervisors and the daemon have given back what they do not need
 IMAGE = "busybox"
 MEMORY = "/dev/shm"
+GROUP = f"/berth-bench-{os.getpid()}"
 
 
 # ---- measuring ----
@@ -168,7 +169,7 @@ class Docker:
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--net", "--mount", *command, "--data-root", self.directory / "data", "--exec-root",
-                 self.run_directory, "--pidfile", self.directory / "pid", "-H", f"unix://{self.socket}"],
+                 self.run_directory, "--cgroup-parent", GROUP, "--pidfile", self.directory / "pid", "-H", f"unix://{self.socket}"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_until(self.answers, limit_s=60, what="Docker's engine answering")
         run([docker_program(), "build", "-t", IMAGE, context], env=self.env, check=True)
@@ -186,6 +187,9 @@ class Docker:
         self.process.wait(60)
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self.run_directory, ignore_errors=True)
+        groups = pathlib.Path("/sys/fs/cgroup")
+        for group in [*groups.glob(GROUP[1:]), *groups.glob(f"*{GROUP}")]:
+            group.rmdir()
 
 
 def start_docker(context):

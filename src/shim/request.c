@@ -323,6 +323,14 @@ static int pause_container(struct supervisor *shim, struct wire_message *request
     return 0;
 }
 
+/* Before the reply: whoever gets it may bind the ports again at once. */
+static void drop_kept(struct supervisor *shim)
+{
+    for (size_t i = 0; i < shim->kept_count; i++)
+        close(shim->kept_fds[i]);
+    shim->kept_count = 0;
+}
+
 static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
                   struct wire_message *reply UNUSED, struct error *err)
 {
@@ -337,6 +345,7 @@ static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
         if (container_delete(process, err) < 0)
             return -1;
     }
+    drop_kept(shim);
     shim_state_remove(shim->bundle_path);
     unlink(shim->socket_path);
     loop_close_source(&shim->loop, &shim->listener);

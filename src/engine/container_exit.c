@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "linux/cgroup.h"
 
 #include "base/banned.h"
 
@@ -104,6 +105,24 @@ static void plan_restart(struct container *container, const struct container_inf
                 container_ref(container));
 }
 
+/* A supervisor that was killed left what it supervised: processes, their cgroup, its socket. */
+static void end_orphans(struct container *container, const struct container_info *info)
+{
+    const char *parent = text_is_empty(info->host_config.cgroup_parent)
+                             ? container->engine->cgroup_path
+                             : info->host_config.cgroup_parent;
+    CLEANUP(free)
+    char *cgroup = xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, container->id);
+    CLEANUP(shim_unref) struct shim *shim = NULL;
+    struct shim_status status;
+    struct error err = {}, ignored;
+
+    if (cgroup_remove(cgroup, &err) < 0)
+        log_warn("cannot remove a cgroup", "path", cgroup, "error", err.text);
+    /* Nobody answers there: that removes the socket. */
+    shim_connect(container->engine->monitor, container->id, &shim, &status, &ignored);
+}
+
 void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
                            int64_t wall_ns)
 {
@@ -129,8 +148,13 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     tell_unmounted(container, info);
     /* The supervisor keeps the exit code until the record has it. */
     container_publish(container, next);
-    if (shim && shim_forget(shim, &err) < 0)
+    bool is_orphaned = !shim;
+    if (shim && shim_forget(shim, &err) < 0) {
         log_warn("a supervisor did not end", "container", container->id, "error", err.text);
+        is_orphaned = true;
+    }
+    if (is_orphaned)
+        end_orphans(container, info);
     launch_clean(container->engine, container->id);
 
     CLEANUP(map_done) struct map attributes = {};

@@ -15,6 +15,8 @@
 
 #include "base/banned.h"
 
+#define RETRY_NS (5 * NS_PER_S)
+
 static bool is_alive(void *data, const char *container_id)
 {
     CLEANUP(container_unref) struct container *container = container_find_id(data, container_id);
@@ -47,8 +49,25 @@ static void restore_ports(struct container *container)
     container_publish_only(container, next);
 }
 
+static void take_over(struct container *container);
+
+static void retry_take_over(void *data)
+{
+    CLEANUP(container_unref) struct container *container = data;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+
+    if (container_is_up(info))
+        take_over(container);
+}
+
+static void drop_take_over(void *data)
+{
+    container_unref(data);
+}
+
 /* A container that the record says is up: still so, ended meanwhile, or gone with its supervisor.
- */
+ * One whose supervisor is there but does not answer (stopped by somebody, starved) is left alone
+ * and asked again later. */
 static void take_over(struct container *container)
 {
     struct shim_status status = {};
@@ -56,7 +75,13 @@ static void take_over(struct container *container)
     struct error err = {};
 
     mutex_lock(&container->operation);
-    if (shim_connect(container->engine->monitor, container->id, &shim, &status, &err) < 0) {
+    int result = shim_connect(container->engine->monitor, container->id, &shim, &status, &err);
+    if (result < 0 && err.kind != ERROR_NOT_FOUND) {
+        log_warn("a container's supervisor does not answer", "container", container->id, "error",
+                 err.text);
+        work_submit(container->engine->work, RETRY_NS, retry_take_over, drop_take_over,
+                    container_ref(container));
+    } else if (result < 0) {
         log_warn("a container's supervisor is gone", "container", container->id, "error", err.text);
         container_settle_exit(container, 255, false, clock_wall_ns());
     } else {
@@ -178,6 +203,9 @@ static void remove_stray_cgroups(struct engine *engine)
     CLEANUP(strv_done) struct strv children = {};
     struct error err = {};
 
+    /* A parent that was named by the user may hold the groups of others. */
+    if (!text_is_empty(engine->options.cgroup_parent))
+        return;
     cgroup_children(engine->cgroup_path, &children);
     for (size_t i = 0; i < children.count; i++) {
         CLEANUP(free) char *path = path_join(engine->cgroup_path, children.items[i]);

@@ -1,8 +1,10 @@
 /* Errors are written once, where they happen, and prefixed on the way up. */
 #include "base/error.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,9 +67,12 @@ int error_sys(struct error *err, const char *format, ...)
     set_text(err, format, arguments);
     va_end(arguments);
 
+    /* In the middle of a sentence, and as clients look for it: "no such file or directory". */
+    const char *text = strerrordesc_np(number) ?: "unknown error";
+    bool is_word = islower((unsigned char)text[1]); /* not an abbreviation */
     size_t length = strlen(err->text);
-    snprintf(err->text + length, sizeof(err->text) - length, ": %s",
-             strerrordesc_np(number) ?: "unknown error");
+    snprintf(err->text + length, sizeof(err->text) - length, ": %c%s",
+             is_word ? tolower((unsigned char)text[0]) : text[0], text + 1);
     return -1;
 }
 

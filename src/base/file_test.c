@@ -101,7 +101,7 @@ Test(file, leaves_the_old_one_when_it_cannot_be_written)
     struct error err = {};
 
     cr_expect_eq(file_write_atomic(path, "x", 1, 0600, false, &err), -1);
-    cr_expect(strstr(err.text, "No such file or directory"));
+    cr_expect(strstr(err.text, "no such file or directory"));
 }
 
 Test(file, is_read_up_to_a_limit)

@@ -89,7 +89,7 @@ Test(error, tells_the_story_from_the_outside_in)
     cr_expect_eq(err.sys, ENOENT);
     cr_expect_eq(err.kind, ERROR_INTERNAL);
     cr_expect_eq(error_context(&err, "layer %d", 5), -1);
-    cr_expect_str_eq(err.text, "layer 5: open x: No such file or directory");
+    cr_expect_str_eq(err.text, "layer 5: open x: no such file or directory");
     cr_expect_eq(error_set(&err, ERROR_CONFLICT, "no"), -1);
     cr_expect_eq(err.sys, 0);
     cr_expect_eq(error_set(NULL, ERROR_CONFLICT, "no"), -1);

@@ -125,11 +125,11 @@ static const struct {
     const char *text;
 } replies[] = {
     { "success", 7, 0, 0, 0, 0, 1, "" },
-    { "refusal", 8, -EEXIST, 0, -1, EEXIST, 0, "too bad: File exists" },
+    { "refusal", 8, -EEXIST, 0, -1, EEXIST, 0, "too bad: file exists" },
     { "somebody else's", 9, -EEXIST, 0, 0, 0, 0, "" },
     { "an older one", 6, -EEXIST, 0, 0, 0, 0, "" },
     { "longer than it is", 7, -EEXIST, 20, 0, 0, 0, "" },
-    { "no errno", 7, 12345, 0, -1, EPROTO, 0, "too bad: Protocol error" },
+    { "no errno", 7, 12345, 0, -1, EPROTO, 0, "too bad: protocol error" },
 };
 
 Test(netlink, reads_answers_to_its_own_messages)

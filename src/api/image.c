@@ -189,7 +189,9 @@ static int pull(const char *name, const char *tag, struct error *err)
                                                : xasprintf("%s:%s", name, tag);
     CLEANUP(reference_done) struct reference reference = {};
 
-    if (reference_parse(text, &reference, err) < 0)
+    if ((!text_is_empty(tag) && !text_starts(tag, "sha256:") &&
+         reference_tag_check(tag, err) < 0) ||
+        reference_parse(text, &reference, err) < 0)
         return -1;
     CLEANUP(free) char *shown = reference_familiar(&reference);
     if (text_equal(name, "scratch"))

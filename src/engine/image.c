@@ -76,7 +76,7 @@ int engine_image_tag(struct engine *engine, const char *text, const char *reposi
     char *name = text_is_empty(tag) ? xstrdup(repository) : xasprintf("%s:%s", repository, tag);
 
     if (store_image_find(engine->store, text, &image, err) < 0 ||
-        reference_parse(name, &reference, err) < 0)
+        reference_tag_check(tag, err) < 0 || reference_parse(name, &reference, err) < 0)
         return -1;
     if (reference.digest)
         return error_set(err, ERROR_INVALID, "refusing to create a tag with a digest reference");

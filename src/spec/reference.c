@@ -125,6 +125,13 @@ static size_t tag_length(const char *text)
     return length <= TAG_LIMIT ? length : 0;
 }
 
+int reference_tag_check(const char *tag, struct error *err)
+{
+    if (text_is_empty(tag) || tag_length(tag) == strlen(tag))
+        return 0;
+    return error_set(err, ERROR_INVALID, "invalid tag format");
+}
+
 /* The first component is a domain if it cannot be the name of a Hub user. */
 static bool begins_with_domain(const char *text, size_t length)
 {

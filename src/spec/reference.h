@@ -17,6 +17,9 @@ int reference_parse(const char *text, struct reference *out, struct error *err);
 /* The same without adding the tag "latest". */
 int reference_parse_exact(const char *text, struct reference *out, struct error *err);
 
+/* INVALID "invalid tag format" if 'tag' cannot be one; none (NULL, "") is fine. */
+int reference_tag_check(const char *tag, struct error *err);
+
 /* "alpine:latest", "localhost:5000/app:v1": how Docker shows it. */
 char *reference_familiar(const struct reference *reference);
 /* The same without tag and digest. */

@@ -111,3 +111,14 @@ Test(reference, leaves_the_tag_open_when_asked)
     cr_expect_str_eq(canonical, "docker.io/library/app");
     cr_expect_str_eq(name, "app");
 }
+
+Test(reference, checks_a_tag_alone)
+{
+    struct error err = {};
+
+    cr_expect_eq(reference_tag_check("v1.2-rc_3", &err), 0);
+    cr_expect_eq(reference_tag_check(NULL, &err), 0);
+    cr_expect_eq(reference_tag_check("a:b", &err), -1);
+    cr_expect_str_eq(err.text, "invalid tag format");
+    cr_expect_eq(reference_tag_check("-a", &err), -1);
+}

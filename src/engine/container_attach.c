@@ -111,6 +111,7 @@ int engine_container_attach(struct engine *engine, const char *text, int client_
         close(client_fd);
         return -1;
     }
+    container_event(container, info, "attach", NULL);
     if (!options->stream) {
         close(client_fd);
         return 0;
@@ -123,7 +124,6 @@ int engine_container_attach(struct engine *engine, const char *text, int client_
     else
         keep_for_start(container, client_fd, &options->streams);
     mutex_unlock(&container->lock);
-    container_event(container, info, "attach", NULL);
     return shim ? shim_attach(shim, client_fd, &options->streams, err) : 0;
 }
 

@@ -167,20 +167,17 @@ static int check_cpu(const struct host_config *host, struct error *err)
 {
     int cpus = get_nprocs();
 
-    if (host->nano_cpus && (host->nano_cpus < 0 || host->nano_cpus > cpus * INT64_C(1000000000)))
-        return error_set(err, ERROR_INVALID,
-                         "range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available",
-                         cpus, cpus);
-    if (host->nano_cpus && host->nano_cpus < 10000000)
-        return error_set(err, ERROR_INVALID,
-                         "range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available",
-                         cpus, cpus);
     if (host->nano_cpus && host->cpu_period_us)
         return error_set(err, ERROR_INVALID,
                          "Conflicting options: Nano CPUs and CPU Period cannot both be set");
     if (host->nano_cpus && host->cpu_quota_us)
         return error_set(err, ERROR_INVALID,
                          "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    if (host->nano_cpus &&
+        (host->nano_cpus < 10000000 || host->nano_cpus > cpus * INT64_C(1000000000)))
+        return error_set(err, ERROR_INVALID,
+                         "range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available",
+                         cpus, cpus);
     if (host->cpu_period_us && (host->cpu_period_us < 1000 || host->cpu_period_us > 1000000))
         return error_set(
             err, ERROR_INVALID,
@@ -422,12 +419,24 @@ static void fill_text(char **field, const char *value)
     *field = xstrdup(value);
 }
 
+/* Docker's way to say that SELinux does not separate these from the host. */
+static void fill_security(struct host_config *host)
+{
+    for (size_t i = 0; i < host->security_opt.count; i++)
+        if (text_starts(host->security_opt.items[i], "label"))
+            return;
+    if (host->privileged || text_equal(host->ipc_mode, "host") ||
+        text_equal(host->pid_mode, "host"))
+        strv_add(&host->security_opt, "label=disable");
+}
+
 void host_config_fill(struct engine *engine, struct host_config *host)
 {
     if (text_is_empty(host->network_mode) || strcmp(host->network_mode, "default") == 0) {
         free(host->network_mode);
         host->network_mode = xstrdup("bridge");
     }
+    fill_security(host);
     fill_text(&host->restart_policy.name, "no");
     fill_text(&host->ipc_mode, "private");
     fill_text(&host->cgroupns_mode, cgroup_version() == CGROUP_V2 ? "private" : "host");

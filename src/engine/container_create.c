@@ -1,4 +1,5 @@
 /* Creating a container: check, merge with the image, record, prepare its directory and volumes. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -191,17 +192,58 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
     return 0;
 }
 
+/* Addresses can be chosen on user-defined networks only. */
+static int refuse_address(const struct endpoint_ipam *ipam, const char *network, struct error *err)
+{
+    const char *address = text_is_empty(ipam->ipv4_address) ? NULL : ipam->ipv4_address;
+    struct in_addr ignored;
+    CLEANUP(free)
+    char *wrong = address && inet_pton(AF_INET, address, &ignored) != 1
+                      ? xasprintf("* invalid IPv4 address: %s\n", address)
+                      : xstrdup("");
+
+    return error_set(err, ERROR_INVALID,
+                     "invalid config for network %s: invalid endpoint settings:\n"
+                     "* user specified IP address is supported on user defined networks only\n%s"
+                     "* user specified IP address is supported only when connecting to networks "
+                     "with user configured subnets",
+                     network, wrong);
+}
+
+static bool is_mac_address(const char *text)
+{
+    unsigned byte[6];
+    int length = 0;
+
+    return strlen(text) == 17 && strspn(text, "0123456789abcdefABCDEF:") == 17 &&
+           sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
+                  &byte[4], &byte[5], &length) == 6 &&
+           length == 17;
+}
+
+static int check_mac_address(const char *text, const char *network, struct error *err)
+{
+    if (text_is_empty(text) || is_mac_address(text))
+        return 0;
+    return error_set(err, ERROR_INVALID, "invalid config for network %s: invalid MAC address %s",
+                     network, text);
+}
+
 static int check_networks(struct container_spec *spec, struct strv *warnings, struct error *err)
 {
     const char *mode = spec->host_config.network_mode;
     bool is_user = strcmp(mode, "bridge") != 0 && strcmp(mode, "host") != 0 &&
                    strcmp(mode, "none") != 0 && !text_starts(mode, "container:");
 
+    if (check_mac_address(spec->config.mac_address, mode, err) < 0)
+        return -1;
     MAP_EACH (&spec->networking.endpoints, entry) {
         const struct endpoint_settings *endpoint = entry->value;
 
         if (!endpoint)
             continue;
+        if (check_mac_address(endpoint->mac_address, entry->key, err) < 0)
+            return -1;
         if (is_user) {
             if (check_endpoint_unsupported(endpoint, entry->key, err) < 0)
                 return -1;
@@ -215,13 +257,7 @@ static int check_networks(struct container_spec *spec, struct strv *warnings, st
                              entry->key);
         if (endpoint->ipam_config && (!text_is_empty(endpoint->ipam_config->ipv4_address) ||
                                       !text_is_empty(endpoint->ipam_config->ipv6_address)))
-            return error_set(err, ERROR_INVALID,
-                             "invalid config for network %s: invalid endpoint settings:\n* user "
-                             "specified IP address is "
-                             "supported on user defined networks only\n* user specified IP address "
-                             "is supported only when "
-                             "connecting to networks with user configured subnets",
-                             entry->key);
+            return refuse_address(endpoint->ipam_config, entry->key, err);
     }
     if (strcmp(mode, "host") == 0 && spec->host_config.port_bindings.count)
         strv_add(warnings, "Published ports are discarded when using host network mode");

@@ -57,6 +57,13 @@ static int joined_pid(struct engine *engine, const char *mode, const char *what,
     return 0;
 }
 
+static int log_driver_error(struct error *err)
+{
+    err->kind = ERROR_INTERNAL;
+    return error_context(
+        err, "failed to create task for container: failed to initialize logging driver");
+}
+
 static int log_options(const struct container_info *info, struct shim_log_options *out,
                        struct error *err)
 {
@@ -71,12 +78,10 @@ static int log_options(const struct container_info *info, struct shim_log_option
     if (size && strcmp(size, "-1") == 0)
         out->max_size_bytes = 0;
     else if (size && parse_size(size, &out->max_size_bytes, err) < 0)
-        return error_context(
-            err, "failed to create task for container: failed to initialize logging driver");
+        return log_driver_error(err);
     if (files) {
         if (parse_int64(files, 1, 1000, &count, err) < 0)
-            return error_context(
-                err, "failed to create task for container: failed to initialize logging driver");
+            return log_driver_error(err);
         out->max_files = (int)count;
     }
     return 0;
@@ -96,14 +101,24 @@ static const char *seccomp_profile(const struct host_config *host)
 
 /* What is put in front of the runtime's own words, so that clients find the phrases they look for.
  */
+static int exit_code_of(const struct error *err);
+
+/* Only a command that cannot be run is the client's fault. */
+static void judge_runtime_error(struct error *err)
+{
+    if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_FORBIDDEN || err->kind == ERROR_INVALID)
+        err->kind = exit_code_of(err) == 128 ? ERROR_INTERNAL : ERROR_INVALID;
+}
+
 static int runtime_error(struct error *err)
 {
+    judge_runtime_error(err);
+    if (text_starts(err->text, "unable to find "))
+        return -1;
     error_context(err,
                   "failed to create task for container: failed to create shim task: OCI runtime "
                   "create failed: runc "
                   "create failed: unable to start container process: error during container init");
-    if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_FORBIDDEN)
-        err->kind = ERROR_INVALID;
     return -1;
 }
 

@@ -141,6 +141,10 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
     memcpy(exec->info->id, exec->id, sizeof(exec->id));
     memcpy(exec->info->container_id, container->id, sizeof(container->id));
     json_fields_copy(exec_config_fields, config, &exec->info->config);
+    if (text_is_empty(config->user) && !text_is_empty(info->config.user)) {
+        free(exec->info->config.user);
+        exec->info->config.user = xstrdup(info->config.user);
+    }
     memcpy(out_id, exec->id, sizeof(exec->id));
     CLEANUP(exec_info_unref) struct exec_info *created = snapshot(exec);
     mutex_lock(&engine->lock);

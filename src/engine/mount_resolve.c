@@ -70,11 +70,7 @@ static int add_binds(const struct host_config *host_config, struct json_list *ou
 
         if (mount_parse_bind(host_config->binds.items[i], &mount, err) < 0)
             return -1;
-        const struct container_mount *other = find(out, mount.destination);
-        if (other && text_equal(other->source, mount.source) &&
-            text_equal(other->name, mount.name) && text_equal(other->mode, mount.mode))
-            continue; /* the same twice */
-        if (other)
+        if (find(out, mount.destination))
             return error_set(err, ERROR_INVALID, "Duplicate mount point: %s", mount.destination);
         add(out, &mount);
     }

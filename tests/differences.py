@@ -1,0 +1,109 @@
+"""Every difference between our answers and Docker's that is meant, with its reason. Tests fail on differences that are not here,
+and on those that are here and gone."""
+
+RUNTIME = "the runtime is our own: its name is berth, and neither runc nor containerd is behind it"
+VOLUMES = "options of the local volume driver are not supported yet"
+BUILDER = "images have no record of the container they were built in; Docker dropped these fields with API 1.45"
+NAMES = "containers' names are not answered on networks yet"
+
+# (name of the answer or event in tests/shapes/, with * and ?; the difference; why)
+SHAPES = [
+    ("info", "answer: lacks Containerd", RUNTIME),
+    ("info", "Runtimes: lacks io.containerd.runc.v2", RUNTIME),
+    ("info", "Runtimes: lacks runc", RUNTIME),
+    ("info", "Runtimes: has berth", RUNTIME),
+    ("info", 'DriverStatus: lacks an element ["string"]', "the overlay snapshotter has nothing to tell"),
+    ("info", "CDISpecDirs: lacks an element string", "devices by CDI are not supported yet"),
+    ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
+    ("volume create, with options", "status 501 instead of 201: create gt: options of the local volume driver are not supported yet", VOLUMES),
+    ("container create, health check", "status 501 instead of 201: health checks are not supported yet", "health checks are not supported yet"),
+    ("container create, alias", "status 501 instead of 201: an alias (names are not answered) on network vn is not supported yet", NAMES),
+    ("container inspect, running*", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
+    ("container inspect, exited", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
+    ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
+    ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),
+    ("image inspect, 1.43", 'ContainerConfig.Env: null instead of ["string"]', BUILDER),
+    ("image inspect, 1.43", 'ContainerConfig.Cmd: null instead of ["string"]', BUILDER),
+    ("image inspect, 1.43", 'ContainerConfig.Volumes: null instead of {"/v": {}}', BUILDER),
+    ("image inspect, 1.43", 'ContainerConfig.Entrypoint: null instead of ["string"]', BUILDER),
+    ("image inspect, 1.43", 'ContainerConfig.Labels: null instead of {"a": "string", "z": "string"}', BUILDER),
+]
+
+# name of the case in tests/shapes/errors.json: (our status, our message, why)
+ERRORS = {
+    'POST /images/create?fromSrc=-&repo=x notatar':
+        (400, 'unpack layer: unexpected EOF',
+         "a broken archive is the client's fault; the text says what was done with it"),
+    'POST /images/create':
+        (400, 'neither fromImage nor fromSrc is given',
+         "a text that says what is missing"),
+    'POST /containers/create {"Sysctls":{"net.ipv4.conf.eth0.x":"1"}}':
+        (201, None,
+         "a setting of one interface is written like any other of the network namespace"),
+    'POST /containers/create {"StorageOpt":{"size":"1G"}}':
+        (501, 'StorageOpt is not supported yet',
+         "quotas of the writable layer are not supported yet"),
+    'POST /containers/create {"StorageOpt":{"foo":"1G"}}':
+        (501, 'StorageOpt is not supported yet',
+         "quotas of the writable layer are not supported yet"),
+    'POST /containers/create {"Links":["nope"]}':
+        (501, 'links are not supported yet',
+         "links are not supported yet"),
+    'POST /containers/create {"Links":["a:b:c"]}':
+        (501, 'links are not supported yet',
+         "links are not supported yet"),
+    'POST /containers/c1/exec {"Cmd":["a"],"User":"nobodyx"} [c1 running]':
+        (201, None,
+         "the user is looked up inside the container when the process starts"),
+    'POST /containers/f5/start {"NetworkMode":"container:nope"}':
+        (400, 'No such container: nope',
+         "a container to join is looked for when it is named, at creation"),
+    'POST /containers/f7/start {"Sysctls":{"foo":"1"}}':
+        (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: sysctl "foo" is not in a separate kernel namespace',
+         "the runtime's message is framed as all messages from inside the container's setup"),
+    'POST /containers/f8/start {"DeviceRequests":[{"Count":-1,"Capabilities":[["gpu"]]}]}':
+        (501, 'DeviceRequests (GPUs) is not supported yet',
+         "GPUs are not supported yet"),
+    'POST /containers/f9/start {"Ulimits":[{"Name":"foo","Soft":1,"Hard":1}]}':
+        (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: invalid rlimit type: RLIMIT_FOO',
+         "the runtime's message is framed as all messages from inside the container's setup"),
+    'POST /containers/f10/start {"SecurityOpt":["seccomp={\\"a\\""]}':
+        (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: decoding seccomp profile failed: unexpected EOF',
+         "the profile is read when the filter is compiled, at the start of the container"),
+    'POST /containers/f16/start {"Tmpfs":{"/x":"foo"}}':
+        (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting "tmpfs" to rootfs at "/x": mount tmpfs: foo (tmpfs: Unknown parameter \'foo\'): invalid argument',
+         "the kernel judges options of tmpfs, and names the one that it does not know"),
+    'POST /networks/create {"Name":"x","Options":{"com.docker.network.bridge.name":"waytoolongbridgename"}}':
+        (400, 'invalid bridge name: waytoolongbridgename',
+         "the name is checked before the kernel is asked"),
+    'POST /networks/create {"Name":"x","ConfigFrom":{"Network":"nope"}}':
+        (501, 'ConfigOnly, ConfigFrom and Ingress are not supported by berth yet',
+         "configuration networks are not supported yet"),
+    'POST /networks/create {"Name":"x","ConfigOnly":true,"Internal":true}':
+        (501, 'ConfigOnly, ConfigFrom and Ingress are not supported by berth yet',
+         "configuration networks are not supported yet"),
+    'POST /networks/create {"Name":"x","EnableIPv6":true,"IPAM":{"Config":[{"Subnet":"zz::/129"}]}}':
+        (501, 'IPv6 networks are not supported',
+         "IPv6 networks are not supported yet"),
+    'POST /build?platform=foo':
+        (501, 'building for platform foo is not supported: this machine is linux/amd64',
+         "one architecture is built for: the machine's"),
+}
+
+# (method and path with * and ?, why): answered with 501 so far
+NOT_SERVED = [
+    ("GET /images/search*", "registries are not spoken to yet"),
+    ("GET /distribution/*", "registries are not spoken to yet"),
+    ("POST /images/*/push", "registries are not spoken to yet"),
+    ("GET /images/*get*", "images are not saved yet"),
+    ("GET /containers/*/top*", "not built yet"),
+    ("GET /containers/*/changes", "not built yet"),
+    ("GET /containers/*/export", "not built yet"),
+    ("GET /containers/*/stats*", "not built yet"),
+    ("POST /containers/*/update", "not built yet"),
+    ("* /containers/*/archive*", "copying in and out is not built yet"),
+    ("GET /containers/*/attach/ws", "not built yet"),
+    ("POST /commit*", "not built yet"),
+    ("POST /networks/*/connect", "networks are joined at creation only so far"),
+    ("POST /networks/*/disconnect", "networks are joined at creation only so far"),
+]

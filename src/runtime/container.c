@@ -247,7 +247,6 @@ int container_create(const struct container_options *options, struct container *
         *out = container;
         return 0;
     }
-    error_lower(err);
     abandon(&container);
     if (owns_cgroup)
         cgroup_remove(cgroup_path, NULL);

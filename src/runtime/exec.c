@@ -74,7 +74,6 @@ static _Noreturn void child(struct exec_plan *plan)
     struct error err = {};
 
     run_child(plan, &err);
-    error_lower(&err);
     channel_send(plan->channel_fd, CHANNEL_ERROR, 0, &err, -1, NULL);
     _exit(1);
 }
@@ -208,7 +207,6 @@ int container_exec(const struct exec_options *options, struct container *out, st
         *out = process;
         return 0;
     }
-    error_lower(err);
     if (process.pidfd >= 0) {
         pidfd_signal(process.pidfd, SIGKILL, NULL);
         pidfd_wait(process.pidfd, &code, NULL);

@@ -238,7 +238,6 @@ _Noreturn void init_run(struct plan *plan)
         goto failed;
     process_execute(&setup, &err);
 failed:
-    error_lower(&err);
     channel_send(plan->channel_fd, CHANNEL_ERROR, 0, &err, -1, NULL);
     _exit(1);
 }

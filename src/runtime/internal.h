@@ -97,8 +97,4 @@ int process_adjust_oom(pid_t pid, const struct runtime_process *process, struct 
 /* init.c: the child's life after clone. */
 _Noreturn void init_run(struct plan *plan);
 
-/* Copies the kernel's words into lower case at the end of an error's text, as clients know them
- * from Go. Returns -1. */
-int error_lower(struct error *err);
-
 #endif

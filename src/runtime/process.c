@@ -66,16 +66,6 @@ static const char *kernel_words(int number)
     return words;
 }
 
-int error_lower(struct error *err)
-{
-    const char *description = err && err->sys ? strerrordesc_np(err->sys) : NULL;
-    size_t length = description ? strlen(description) : 0, whole = err ? strlen(err->text) : 0;
-
-    if (length && whole >= length && memcmp(err->text + whole - length, description, length) == 0)
-        memcpy(err->text + whole - length, kernel_words(err->sys), length);
-    return -1;
-}
-
 /* ---- beginning ---- */
 
 /* From the start to the exec no process of the container may look at this one. Said again after

@@ -6,6 +6,9 @@ VOLUMES = "options of the local volume driver are not supported yet"
 BUILDER = "images have no record of the container they were built in; Docker dropped these fields with API 1.45"
 NAMES = "containers' names are not answered on networks yet"
 
+# What the Server header begins with. Docker says "Docker/28.5.2 (linux)"; ours names the program that answers.
+SERVER = "berth/"
+
 # (name of the answer or event in tests/shapes/, with * and ?; the difference; why)
 SHAPES = [
     ("info", "answer: lacks Containerd", RUNTIME),

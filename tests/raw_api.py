@@ -20,8 +20,9 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Answer:
-    def __init__(self, status, content_type, data):
-        self.status, self.content_type, self.data = status, content_type, data
+    def __init__(self, status, headers, data):
+        self.status, self.headers, self.data = status, headers, data
+        self.content_type = headers.get("Content-Type")
 
     @property
     def json(self):
@@ -47,7 +48,7 @@ class Api:
             connection.putheader("Content-Length", str(len(data or b"")))
         connection.endheaders(data)
         response = connection.getresponse()
-        answer = Answer(response.status, response.headers.get("Content-Type"), response.read())
+        answer = Answer(response.status, dict(response.headers), response.read())
         connection.close()
         return answer
 

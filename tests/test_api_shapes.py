@@ -244,6 +244,8 @@ def compared(name, value):
 def found_differences(entry, answer):
     if answer.status != entry["status"]:
         return [f"status {answer.status} instead of {entry['status']}: {message_of(answer)}"]
+    if answer.content_type != ("application/json" if answer.data else None):
+        return [f"content type {answer.content_type}"]
     return raw_api.differences(entry["shape"], compared(entry["name"], answer.json))
 
 
@@ -291,6 +293,35 @@ def test_declared_difference_of_shape_still_exists(story, pattern, line, reason)
         if fnmatch.fnmatch(f"event {wanted['type']} {wanted['action']}", pattern) and line in event_differences(story, wanted):
             return
     pytest.fail(f"no answer differs like this any more: {pattern}: {line}")
+
+
+COMMON_HEADERS = {"Api-Version": "1.51", "Docker-Experimental": "false", "Ostype": "linux"}
+
+
+@pytest.mark.parametrize("version", ["1.24", "1.43", "1.51"])
+@pytest.mark.parametrize("path, status", [("/version", 200), ("/info", 200), ("/containers/json", 200), ("/images/json", 200),
+                                          ("/networks", 200), ("/volumes", 200), ("/events?since=1&until=2", 200),
+                                          ("/containers/zz/json", 404), ("/containers/json?filters=x", 400)])
+def test_every_version_is_answered_with_the_common_headers(api, version, path, status):
+    answer = api.call("GET", path, version=version)
+    assert answer.status == status
+    assert {key: answer.headers.get(key) for key in COMMON_HEADERS} == COMMON_HEADERS
+    assert answer.headers["Server"].startswith(declared.SERVER)
+
+
+@pytest.mark.parametrize("version, message", [
+    ("1.23", "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version"),
+    ("1.52", "client version 1.52 is too new. Maximum supported API version is 1.51"),
+    ("9", "client version 9 is too new. Maximum supported API version is 1.51"),
+])
+def test_other_versions_are_refused(api, version, message):
+    answer = api.call("GET", "/version", version=version)
+    assert (answer.status, message_of(answer)) == (400, message)
+
+
+def test_what_is_younger_than_the_version_is_not_there(api):
+    assert api.call("GET", "/system/df", version="1.24").status == 404
+    assert api.call("GET", "/system/df", version="1.25").status == 200
 
 
 # ---- errors ----

@@ -26,6 +26,7 @@ struct prune {
     size_t count; /* of things removed */
     struct str removed;
     struct json_writer writer; /* into 'removed', inside a list */
+    atomic_flag *turn;         /* that it holds, or NULL */
 };
 
 static int prune_begin(struct prune *prune, struct request *req, const char *const *accepted,
@@ -38,8 +39,25 @@ static int prune_begin(struct prune *prune, struct request *req, const char *con
     return filters_until(&prune->filters, &prune->until_ns, err);
 }
 
+/* Takes the turn of one kind. */
+static int turn_take(struct prune *prune, atomic_flag *turn, struct error *err)
+{
+    if (atomic_flag_test_and_set(turn))
+        return error_set(err, ERROR_CONFLICT, "a prune operation is already running");
+    prune->turn = turn;
+    return 0;
+}
+
+static void turn_give_back(struct prune *prune)
+{
+    if (prune->turn)
+        atomic_flag_clear(prune->turn);
+    prune->turn = NULL;
+}
+
 static void prune_done(struct prune *prune)
 {
+    turn_give_back(prune);
     filters_done(&prune->filters);
     str_done(&prune->removed);
 }
@@ -79,22 +97,9 @@ static int prune_reply(struct prune *prune, const char *type, const char *key, b
     if (with_space)
         json_add_int64(&w, "SpaceReclaimed", prune->reclaimed);
     json_end_dict(&w);
+    turn_give_back(prune); /* Whoever has the answer may prune again. */
     return reply_json(prune->req, 200, &body, err);
 }
-
-/* Takes the turn of one kind. */
-static int turn_take(atomic_flag *turn, struct error *err)
-{
-    if (atomic_flag_test_and_set(turn))
-        return error_set(err, ERROR_CONFLICT, "a prune operation is already running");
-    return 0;
-}
-
-static void turn_give_back(atomic_flag **turn)
-{
-    atomic_flag_clear(*turn);
-}
-CLEANUP_VALUE(turn_give_back, atomic_flag *)
 
 /* ---- containers ---- */
 
@@ -123,9 +128,8 @@ int api_container_prune(struct request *req, struct error *err)
     struct container_info **list;
     size_t count;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&turn, err) < 0)
+    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
-    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
     if (engine_container_list(req->engine, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
@@ -177,9 +181,8 @@ int api_image_prune(struct request *req, struct error *err)
 
     if (prune_begin(&prune, req, accepted, err) < 0 ||
         filters_bool(&prune.filters, "dangling", true, &dangling_only, err) < 0 ||
-        turn_take(&turn, err) < 0)
+        turn_take(&prune, &turn, err) < 0)
         return -1;
-    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
 
     int64_t before = engine_layers_size(req->engine);
     if (engine_image_list(req->engine, &list, &count, err) < 0)
@@ -246,9 +249,8 @@ int api_volume_prune(struct request *req, struct error *err)
     bool all;
 
     if (prune_begin(&prune, req, accepted, err) < 0 || read_all(&prune, &all, err) < 0 ||
-        turn_take(&turn, err) < 0)
+        turn_take(&prune, &turn, err) < 0)
         return -1;
-    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
     if (engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
@@ -279,9 +281,8 @@ int api_network_prune(struct request *req, struct error *err)
     struct network **list;
     size_t count;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&turn, err) < 0)
+    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
-    CLEANUP(turn_give_back) UNUSED atomic_flag *taken = &turn;
     if (engine_network_list(req->engine, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)

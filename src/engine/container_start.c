@@ -101,13 +101,11 @@ static const char *seccomp_profile(const struct host_config *host)
 
 /* What is put in front of the runtime's own words, so that clients find the phrases they look for.
  */
-static int exit_code_of(const struct error *err);
-
 /* Only a command that cannot be run is the client's fault. */
 static void judge_runtime_error(struct error *err)
 {
     if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_FORBIDDEN || err->kind == ERROR_INVALID)
-        err->kind = exit_code_of(err) == 128 ? ERROR_INTERNAL : ERROR_INVALID;
+        err->kind = start_failure_code(err) == 128 ? ERROR_INTERNAL : ERROR_INVALID;
 }
 
 static int runtime_error(struct error *err)
@@ -122,7 +120,7 @@ static int runtime_error(struct error *err)
     return -1;
 }
 
-static int exit_code_of(const struct error *err)
+int start_failure_code(const struct error *err)
 {
     if (strstr(err->text, "permission denied") || strstr(err->text, "is a directory"))
         return 126;
@@ -247,7 +245,7 @@ static void keep_failure(struct container *container, const struct error *err)
 
     free(next->error);
     next->error = xstrdup(err->text);
-    next->exit_code = exit_code_of(err);
+    next->exit_code = start_failure_code(err);
     next->pid = 0;
     if (next->state != CONTAINER_CREATED) {
         next->state = CONTAINER_EXITED;
@@ -255,7 +253,7 @@ static void keep_failure(struct container *container, const struct error *err)
     }
     container_publish(container, next);
     container_drop_attaches(container);
-    container_wake_waiters(container, false, exit_code_of(err), err->text);
+    container_wake_waiters(container, false, start_failure_code(err), err->text);
     if (info->host_config.auto_remove) {
         struct error ignored;
 

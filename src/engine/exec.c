@@ -209,16 +209,6 @@ static void tell_client(int fd, bool framed, const struct error *err)
     fd_write_all(fd, text, strlen(text), &ignored);
 }
 
-static int failure_code(const struct error *err)
-{
-    if (strstr(err->text, "permission denied") || strstr(err->text, "is a directory"))
-        return 126;
-    if (strstr(err->text, "executable file not found") ||
-        strstr(err->text, "no such file or directory"))
-        return 127;
-    return 128;
-}
-
 static int run(struct engine *engine, struct exec *exec, const struct exec_info *info,
                int *client_fd, const struct shim_stream_options *options, struct error *err)
 {
@@ -300,7 +290,7 @@ int engine_exec_start(struct engine *engine, const char *id, int client_fd,
     } else {
         result = run(engine, exec, info, &fd, options, err);
         if (result < 0)
-            end(exec, failure_code(err));
+            end(exec, start_failure_code(err));
     }
     if (result < 0 && fd >= 0)
         tell_client(fd, options->framed, err);

@@ -150,6 +150,9 @@ void container_event_text(struct container *container, const struct container_in
                           const char *action, const char *key, const char *value);
 
 /* ---- steps of its life ---- */
+/* The exit code of a process that could not be started: 126 not executable, 127 not found, 128 else
+ * (spec/api.md 2.5). */
+int start_failure_code(const struct error *err);
 int container_start_locked(struct container *container, struct error *err); /* operation held */
 void container_exited(struct container *container, uint64_t run_number, int exit_code,
                       bool oom_killed, int64_t wall_ns);

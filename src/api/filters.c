@@ -1,7 +1,6 @@
 /* Filters: decoding of both encodings, and the ways values are compared. */
 #include "api/filters.h"
 
-#include <regex.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,11 +8,9 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "codec/json.h"
+#include "codec/regex.h"
 
 #include "base/banned.h"
-
-/* Longest regular expression that is compiled: the C library's compiler is recursive. */
-enum { PATTERN_LIMIT = 512 };
 
 static void values_free(void *value)
 {
@@ -113,61 +110,15 @@ bool filters_match_prefix(const struct filters *filters, const char *key, const 
     return wanted->count == 0;
 }
 
-/* Go's expressions know no back references, and bound what a repetition may cost; the C library
- * does neither. One bounded repetition is enough for names. */
-static bool is_affordable(const char *pattern)
-{
-    const char *brace = strchr(pattern, '{');
-
-    for (const char *at = pattern; (at = strchr(at, '\\')) && at[1]; at += 2)
-        if (at[1] >= '1' && at[1] <= '9')
-            return false;
-    if (!brace)
-        return true;
-
-    size_t low = strspn(brace + 1, "0123456789");
-    const char *comma = brace + 1 + low;
-    size_t high = *comma == ',' ? strspn(comma + 1, "0123456789") : 0;
-    return !strchr(brace + 1, '{') && low <= 2 && high <= 2;
-}
-
-/* The few things of Go's syntax that POSIX writes otherwise. */
-static char *pattern_translate(const char *pattern)
-{
-    struct str out = {};
-
-    for (const char *at = pattern; *at; at++) {
-        if (at[0] == '\\' && at[1] == 'd') {
-            str_add(&out, "[0-9]");
-            at++;
-        } else if (at[0] == '\\' && at[1]) {
-            str_add_bytes(&out, at, 2);
-            at++;
-        } else if (strncmp(at, "(?:", 3) == 0) {
-            str_add_char(&out, '(');
-            at += 2;
-        } else {
-            str_add_char(&out, *at);
-        }
-    }
-    return str_take(&out);
-}
-
 static bool pattern_matches(const char *pattern, const char *value)
 {
-    CLEANUP(free) char *translated = NULL;
-    regex_t compiled;
+    CLEANUP(regex_free) struct regex *regex = NULL;
+    struct error err;
 
     if (strcmp(pattern, value) == 0)
         return true;
-    if (strlen(pattern) > PATTERN_LIMIT || !is_affordable(pattern))
-        return false;
-    translated = pattern_translate(pattern);
-    if (regcomp(&compiled, translated, REG_EXTENDED | REG_NOSUB) != 0)
-        return false;
-    bool matches = regexec(&compiled, value, 0, NULL, 0) == 0;
-    regfree(&compiled);
-    return matches;
+    regex = regex_new(pattern, &err);
+    return regex && regex_matches(regex, value);
 }
 
 bool filters_match_pattern(const struct filters *filters, const char *key, const char *value)

@@ -325,8 +325,8 @@ static int make_spec(struct engine *engine, const char *platform,
                                                     : engine->options.init;
     if (wants_init && text_is_empty(engine->options.init_path))
         return error_set(err, ERROR_UNSUPPORTED,
-                         "--init needs an init program on this host (for example Debian's tini): "
-                         "none was found");
+                         "--init needs the program berth-init, which is not beside berthd: say "
+                         "where one is with --init-path");
     if (wants_init && text_is_empty(spec->host_config.pid_mode))
         spec->init_path = xstrdup(engine->options.init_path);
     spec->image_id = xstrdup(image->id);

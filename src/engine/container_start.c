@@ -130,6 +130,15 @@ int start_failure_code(const struct error *err)
     return 128;
 }
 
+/* The engine's init of today: the one of the container's creation may have moved with an upgrade.
+ */
+static const char *init_path(const struct engine *engine, const struct container_spec *spec)
+{
+    if (!spec->init_path || text_is_empty(engine->options.init_path))
+        return spec->init_path;
+    return engine->options.init_path;
+}
+
 static int launch_container(struct container *container, const struct container_info *info,
                             const struct container_network *network, struct shim **out,
                             pid_t *out_pid, struct error *err)
@@ -153,7 +162,7 @@ static int launch_container(struct container *container, const struct container_
         .id = container->id,
         .config = &config,
         .seccomp_profile = seccomp_profile(&info->host_config),
-        .init_path = info->spec->init_path,
+        .init_path = init_path(engine, info->spec),
         .network_fd = network->namespace_fd,
         .kept_fds = network->port_fds,
         .kept_fd_count = network->port_fd_count,

@@ -55,9 +55,6 @@ ERRORS = {
     'POST /containers/create {"Links":["a:b:c"]}':
         (501, 'links are not supported yet',
          "links are not supported yet"),
-    'POST /containers/c1/exec {"Cmd":["a"],"User":"nobodyx"} [c1 running]':
-        (201, None,
-         "the user is looked up inside the container when the process starts"),
     'POST /containers/f5/start {"NetworkMode":"container:nope"}':
         (400, 'No such container: nope',
          "a container to join is looked for when it is named, at creation"),

@@ -77,7 +77,10 @@ static int start_attached(struct request *req, const struct exec_info *info,
     CLEANUP(hijack_done) struct hijack hijack = { .fd = -1, .near_fd = -1 };
     struct shim_stream_options streams = {};
     char keys[DETACH_KEYS_LIMIT];
-    bool multiplexed = !start->tty && req->version >= API_VERSION(42);
+    bool is_new = req->version >= API_VERSION(42), multiplexed = !start->tty && is_new;
+    bool is_sized = start->tty && is_new && start->console_size[0] > 0 &&
+                    start->console_size[1] > 0;
+    const int64_t *console_size = is_sized ? start->console_size : NULL;
 
     read_streams(&info->config, start, keys, &streams);
     if (hijack_begin(req, multiplexed ? MEDIA_TYPE_MULTIPLEXED_STREAM : MEDIA_TYPE_RAW_STREAM,
@@ -86,7 +89,8 @@ static int start_attached(struct request *req, const struct exec_info *info,
     streams.pending = hijack.pending;
     streams.pending_size = hijack.pending_size;
     /* If it fails now, the engine writes why into the stream. */
-    if (engine_exec_start(req->engine, info->id, hijack_take_fd(&hijack), &streams, err) < 0)
+    if (engine_exec_start(req->engine, info->id, console_size, hijack_take_fd(&hijack), &streams,
+                          err) < 0)
         log_debug("exec failed", "exec", info->id, "error", err->text);
     hijack_relay(req, &hijack);
     return 0;
@@ -107,7 +111,7 @@ int api_exec_start(struct request *req, struct error *err)
             log_debug("exec not attached", "exec", id, "error", err->text);
         return 0;
     }
-    if (engine_exec_start(req->engine, id, -1, &(struct shim_stream_options){}, err) < 0)
+    if (engine_exec_start(req->engine, id, NULL, -1, &(struct shim_stream_options){}, err) < 0)
         return -1;
     return reply_empty(req, 200, err);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/exec_record.h"
 #include "engine/internal.h"
 #include "linux/cgroup.h"
 #include "linux/mount.h"
@@ -26,6 +27,7 @@ static const char *const schema[] = {
     "NULL, "
     "sequence INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+    exec_record_schema,
 };
 
 /* Copies of what the options point to. */
@@ -179,6 +181,20 @@ static void on_out_of_memory(void *data, const char *container_id, int64_t wall_
     container_event(container, info, "oom", NULL);
 }
 
+static void on_detached(void *data, const char *container_id, const char *exec_id)
+{
+    if (exec_id) {
+        exec_detached(data, container_id, exec_id);
+        return;
+    }
+    CLEANUP(container_unref) struct container *container = container_find_id(data, container_id);
+
+    if (!container)
+        return;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    container_event(container, info, "detach", NULL);
+}
+
 static void on_lost(void *data, const char *container_id, pid_t pid UNUSED)
 {
     struct engine *engine = data;
@@ -310,9 +326,11 @@ static int open_parts(struct engine *engine, struct error *err)
     struct build_worker worker = { .run = build_worker_run,
                                    .collect = collect_layers,
                                    .data = engine };
-    struct shim_events news = {
-        .exited = on_exit_news, .out_of_memory = on_out_of_memory, .lost = on_lost, .data = engine
-    };
+    struct shim_events news = { .exited = on_exit_news,
+                                .out_of_memory = on_out_of_memory,
+                                .detached = on_detached,
+                                .lost = on_lost,
+                                .data = engine };
 
     if (database_open(database_path, &engine->database, err) < 0 ||
         database_migrate(engine->database, "engine", schema, COUNT(schema), err) < 0 ||
@@ -349,7 +367,8 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine->cgroup_path = xasprintf("%s%s", parent[0] == '/' ? "" : "/", parent);
     if (make_directories(engine, err) < 0 || seal_shim(engine, err) < 0 ||
         make_init_layer(engine, err) < 0 || open_parts(engine, err) < 0 ||
-        containers_load(engine, err) < 0 || engine_reconcile(engine, err) < 0) {
+        containers_load(engine, err) < 0 || execs_load(engine, err) < 0 ||
+        engine_reconcile(engine, err) < 0) {
         engine_close(engine);
         return -1;
     }

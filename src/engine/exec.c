@@ -1,4 +1,4 @@
-/* Execs: remembered from their creation until the container stops. */
+/* Execs: remembered from their creation until the container stops, also across engines. */
 #include "engine/exec.h"
 
 #include <arpa/inet.h>
@@ -7,13 +7,18 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/exec_record.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
 
-#define KEPT_NS (600 * NS_PER_S) /* after its end, for inspect */
+#define KEPT_NS  (600 * NS_PER_S) /* after its end, for inspect */
+#define FRESH_NS (60 * NS_PER_S)  /* also behind the end of its container */
+
+enum { KILLED_CODE = 137, LOST_CODE = 255 };
 
 void exec_info_unref(struct exec_info *info)
 {
@@ -99,10 +104,28 @@ static void exec_event(struct container *container, const struct exec_info *exec
     container_event(container, info, text, &attributes);
 }
 
+/* Out of the map, with the lock held; out of the record afterwards. */
+static void take_out(struct engine *engine, struct exec *exec, struct strv *out_ids)
+{
+    map_take(&engine->execs, exec->id);
+    strv_add(out_ids, exec->id);
+    exec_unref(exec);
+}
+
+static void remove_rows(struct engine *engine, const struct strv *ids)
+{
+    struct error err = {};
+
+    for (size_t i = 0; i < ids->count; i++)
+        if (exec_record_remove(engine->database, ids->items[i], &err) < 0)
+            log_warn("cannot forget an exec", "exec", ids->items[i], "error", err.text);
+}
+
 /* Those that ended long ago: nobody asks for their exit codes any more. */
 static void forget_old(struct engine *engine)
 {
     int64_t old_ns = clock_wall_ns() - KEPT_NS;
+    CLEANUP(strv_done) struct strv gone = {};
 
     mutex_lock(&engine->lock);
     for (size_t i = engine->execs.count; i-- > 0;) {
@@ -111,12 +134,40 @@ static void forget_old(struct engine *engine)
         mutex_lock(&exec->lock);
         bool is_old = !exec->info->is_running && exec->ended_ns && exec->ended_ns < old_ns;
         mutex_unlock(&exec->lock);
-        if (is_old) {
-            map_take(&engine->execs, exec->id);
-            exec_unref(exec);
-        }
+        if (is_old)
+            take_out(engine, exec, &gone);
     }
     mutex_unlock(&engine->lock);
+    remove_rows(engine, &gone);
+}
+
+static struct exec *exec_new(struct exec_info *taken_info, int64_t ended_ns)
+{
+    struct exec *exec = NEW(struct exec);
+
+    exec->reference_count = 1;
+    mutex_init(&exec->lock);
+    memcpy(exec->id, taken_info->id, sizeof(exec->id));
+    exec->info = taken_info;
+    exec->ended_ns = ended_ns;
+    return exec;
+}
+
+/* 'user' of the container unless the exec has one of its own. */
+static struct exec_info *info_new(const struct container_info *container,
+                                  const struct exec_config *config)
+{
+    struct exec_info *info = NEW(struct exec_info);
+
+    info->reference_count = 1;
+    id_generate(info->id);
+    memcpy(info->container_id, container->id, sizeof(info->container_id));
+    json_fields_copy(exec_config_fields, config, &info->config);
+    if (text_is_empty(config->user) && !text_is_empty(container->config.user)) {
+        free(info->config.user);
+        info->config.user = xstrdup(container->config.user);
+    }
+    return info;
 }
 
 int engine_exec_create(struct engine *engine, const char *text, const struct exec_config *config,
@@ -131,22 +182,16 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (check_container(info, info->name, err) < 0)
         return -1;
+    if (exec_check_user(info, config->user, err) < 0)
+        return -1;
     forget_old(engine);
-    struct exec *exec = NEW(struct exec);
-    exec->reference_count = 1;
-    mutex_init(&exec->lock);
-    id_generate(exec->id);
-    exec->info = NEW(struct exec_info);
-    exec->info->reference_count = 1;
-    memcpy(exec->info->id, exec->id, sizeof(exec->id));
-    memcpy(exec->info->container_id, container->id, sizeof(container->id));
-    json_fields_copy(exec_config_fields, config, &exec->info->config);
-    if (text_is_empty(config->user) && !text_is_empty(info->config.user)) {
-        free(exec->info->config.user);
-        exec->info->config.user = xstrdup(info->config.user);
-    }
-    memcpy(out_id, exec->id, sizeof(exec->id));
+    struct exec *exec = exec_new(info_new(info, config), 0);
     CLEANUP(exec_info_unref) struct exec_info *created = snapshot(exec);
+    if (exec_record_add(engine->database, created, err) < 0) {
+        exec_unref(exec);
+        return -1;
+    }
+    memcpy(out_id, created->id, sizeof(created->id));
     mutex_lock(&engine->lock);
     map_set(&engine->execs, exec->id, exec);
     mutex_unlock(&engine->lock);
@@ -209,8 +254,23 @@ static void tell_client(int fd, bool framed, const struct error *err)
     fd_write_all(fd, text, strlen(text), &ignored);
 }
 
+static void note_pid(struct engine *engine, struct exec *exec, pid_t pid)
+{
+    struct error err = {};
+
+    mutex_lock(&exec->lock);
+    struct exec_info *next = info_copy(exec->info);
+    next->pid = pid;
+    exec_info_unref(exec->info);
+    exec->info = next;
+    mutex_unlock(&exec->lock);
+    if (exec_record_pid(engine->database, exec->id, pid, &err) < 0)
+        log_warn("cannot record an exec", "exec", exec->id, "error", err.text);
+}
+
 static int run(struct engine *engine, struct exec *exec, const struct exec_info *info,
-               int *client_fd, const struct shim_stream_options *options, struct error *err)
+               const int64_t console_size[2], int *client_fd,
+               const struct shim_stream_options *options, struct error *err)
 {
     CLEANUP(container_unref)
     struct container *container = container_find_id(engine, info->container_id);
@@ -225,6 +285,14 @@ static int run(struct engine *engine, struct exec *exec, const struct exec_info 
         return error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
     if (exec_runtime_process(engine, owner, &info->config, &process, err) < 0)
         return -1;
+    if (console_size && process.terminal) {
+        process.console_height = console_size[0];
+        process.console_width = console_size[1];
+    }
+    if (exec_record_claim(engine->database, exec->id, err) < 0) {
+        json_fields_done(runtime_process_fields, &process);
+        return -1;
+    }
     exec_event(container, info, "exec_start", true, NULL);
     container_list_exec(container, exec->id, true);
     int result = shim_exec(shim, exec->id, &process, client_fd, options, &pid, err);
@@ -234,15 +302,7 @@ static int run(struct engine *engine, struct exec *exec, const struct exec_info 
         return error_context(
             err, "OCI runtime exec failed: exec failed: unable to start container process");
     }
-    mutex_lock(&exec->lock);
-    if (exec->info->is_running) { /* not ended meanwhile */
-        struct exec_info *next = info_copy(exec->info);
-
-        next->pid = pid;
-        exec_info_unref(exec->info);
-        exec->info = next;
-    }
-    mutex_unlock(&exec->lock);
+    note_pid(engine, exec, pid);
     return 0;
 }
 
@@ -262,21 +322,35 @@ static bool claim(struct exec *exec)
     return is_first;
 }
 
-static void end(struct exec *exec, int exit_code)
+/* False if that was known. */
+static bool end(struct exec *exec, int exit_code)
 {
     mutex_lock(&exec->lock);
-    struct exec_info *next = info_copy(exec->info);
-    next->is_running = false;
-    next->has_exited = true;
-    next->exit_code = exit_code;
-    exec_info_unref(exec->info);
-    exec->info = next;
-    exec->ended_ns = clock_wall_ns();
+    bool is_news = !exec->info->has_exited;
+    if (is_news) {
+        struct exec_info *next = info_copy(exec->info);
+
+        next->is_running = false;
+        next->has_started = next->has_exited = true;
+        next->exit_code = exit_code;
+        exec_info_unref(exec->info);
+        exec->info = next;
+        exec->ended_ns = clock_wall_ns();
+    }
     mutex_unlock(&exec->lock);
+    return is_news;
 }
 
-int engine_exec_start(struct engine *engine, const char *id, int client_fd,
-                      const struct shim_stream_options *options, struct error *err)
+static void record_end(struct engine *engine, const char *id, int exit_code)
+{
+    struct error err = {};
+
+    if (exec_record_end(engine->database, id, exit_code, clock_wall_ns(), &err) < 0)
+        log_warn("cannot record the end of an exec", "exec", id, "error", err.text);
+}
+
+int engine_exec_start(struct engine *engine, const char *id, const int64_t console_size[2],
+                      int client_fd, const struct shim_stream_options *options, struct error *err)
 {
     CLEANUP(exec_unref) struct exec *exec = NULL;
     CLEANUP(close) int fd = client_fd;
@@ -288,9 +362,11 @@ int engine_exec_start(struct engine *engine, const char *id, int client_fd,
     if (!claim(exec)) {
         result = error_set(err, ERROR_CONFLICT, "exec command %s has already run", id);
     } else {
-        result = run(engine, exec, info, &fd, options, err);
-        if (result < 0)
+        result = run(engine, exec, info, console_size, &fd, options, err);
+        if (result < 0) {
             end(exec, start_failure_code(err));
+            record_end(engine, id, start_failure_code(err));
+        }
     }
     if (result < 0 && fd >= 0)
         tell_client(fd, options->framed, err);
@@ -315,6 +391,27 @@ int engine_exec_resize(struct engine *engine, const char *id, int height, int wi
     return shim_resize(shim, id, height, width, err);
 }
 
+/* ---- news from supervisors ---- */
+
+struct exec_news {
+    struct engine *engine;
+    char container_id[65], exec_id[65];
+    int exit_code;
+};
+
+/* The supervisor remembers the end until the record has it. */
+static void settle(void *data)
+{
+    CLEANUP(free) struct exec_news *news = data;
+    CLEANUP(container_unref)
+    struct container *container = container_find_id(news->engine, news->container_id);
+    CLEANUP(shim_unref) struct shim *shim = container ? container_shim(container) : NULL;
+
+    record_end(news->engine, news->exec_id, news->exit_code);
+    if (shim)
+        shim_exec_heard(shim, news->exec_id);
+}
+
 void exec_exited(struct engine *engine, const char *container_id, const char *exec_id,
                  int exit_code)
 {
@@ -323,46 +420,109 @@ void exec_exited(struct engine *engine, const char *container_id, const char *ex
     struct error ignored;
     char code[16];
 
-    if (!container || find(engine, exec_id, &exec, &ignored) < 0)
+    struct exec_news *news = NEW(struct exec_news);
+    *news = (struct exec_news){ .engine = engine, .exit_code = exit_code };
+    snprintf(news->container_id, sizeof(news->container_id), "%s", container_id);
+    snprintf(news->exec_id, sizeof(news->exec_id), "%s", exec_id);
+    work_submit(engine->work, 0, settle, free, news);
+    if (!container || find(engine, exec_id, &exec, &ignored) < 0 || !end(exec, exit_code))
         return;
-    end(exec, exit_code);
     container_list_exec(container, exec_id, false);
     CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
     snprintf(code, sizeof(code), "%d", exit_code);
     exec_event(container, info, "exec_die", false, code);
 }
 
+void exec_detached(struct engine *engine, const char *container_id, const char *exec_id)
+{
+    CLEANUP(exec_unref) struct exec *exec = NULL;
+    CLEANUP(container_unref) struct container *container = container_find_id(engine, container_id);
+    struct error ignored;
+
+    if (!container || find(engine, exec_id, &exec, &ignored) < 0)
+        return;
+    CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
+    exec_event(container, info, "exec_detach", false, NULL);
+}
+
+/* ---- a new engine ---- */
+
+static void take_loaded(void *data, struct exec_info *info, int64_t ended_ns)
+{
+    struct engine *engine = data;
+    struct exec *exec = exec_new(info, ended_ns);
+
+    mutex_lock(&engine->lock);
+    map_set(&engine->execs, exec->id, exec);
+    mutex_unlock(&engine->lock);
+}
+
+int execs_load(struct engine *engine, struct error *err)
+{
+    if (exec_record_load(engine->database, clock_wall_ns() - KEPT_NS, take_loaded, engine, err) < 0)
+        return error_context(err, "load the execs");
+    return 0;
+}
+
+/* What the record says is running in that container. */
+static void list_running(struct container *container, struct strv *out_ids)
+{
+    struct engine *engine = container->engine;
+
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->execs, entry) {
+        CLEANUP(exec_info_unref) struct exec_info *info = snapshot(entry->value);
+
+        if (info->is_running && strcmp(info->container_id, container->id) == 0)
+            strv_add(out_ids, info->id);
+    }
+    mutex_unlock(&engine->lock);
+}
+
+/* The supervisor has told of all that ended meanwhile before it answers. One that it does not know
+ * at all was claimed, but its supervisor never heard of it: the crash fell in between. */
+void execs_take_over(struct container *container, struct shim *shim)
+{
+    CLEANUP(strv_done) struct strv living = {}, running = {};
+    struct error err = {};
+
+    if (shim_list_execs(shim, &living, &err) < 0) {
+        log_warn("cannot ask for the execs of a container", "container", container->id, "error",
+                 err.text);
+        return;
+    }
+    list_running(container, &running);
+    for (size_t i = 0; i < running.count; i++) {
+        if (strv_contains(&living, running.items[i]))
+            container_list_exec(container, running.items[i], true);
+        else
+            exec_exited(container->engine, container->id, running.items[i], LOST_CODE);
+    }
+}
+
 /* The container stopped: what ran in it is over and no longer asked for, but an exit code that a
  * client is about to read stays until the next run of the container ends. */
 void execs_forget(struct engine *engine, const char *container_id)
 {
-    int64_t old_ns = clock_wall_ns() - 60 * NS_PER_S;
+    int64_t old_ns = clock_wall_ns() - FRESH_NS;
+    CLEANUP(strv_done) struct strv ended = {}, gone = {};
 
     mutex_lock(&engine->lock);
     for (size_t i = engine->execs.count; i-- > 0;) {
         struct exec *exec = engine->execs.entries[i].value;
+        CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
 
-        mutex_lock(&exec->lock);
-        bool is_theirs = strcmp(exec->info->container_id, container_id) == 0;
-        bool is_fresh = exec->info->is_running || exec->ended_ns > old_ns;
-        if (is_theirs && exec->info->is_running) {
-            struct exec_info *next = info_copy(exec->info);
-
-            next->is_running = false;
-            next->has_exited = true;
-            next->exit_code = 137;
-            exec_info_unref(exec->info);
-            exec->info = next;
-            exec->ended_ns = clock_wall_ns();
-        }
-        mutex_unlock(&exec->lock);
-        if ((is_theirs && !is_fresh) ||
-            (!is_theirs && exec->ended_ns && exec->ended_ns < old_ns - 600 * NS_PER_S)) {
-            map_take(&engine->execs, exec->id);
-            exec_unref(exec);
-        }
+        if (strcmp(info->container_id, container_id) != 0)
+            continue;
+        if (info->is_running && end(exec, KILLED_CODE))
+            strv_add(&ended, exec->id);
+        else if (!info->is_running && exec->ended_ns < old_ns)
+            take_out(engine, exec, &gone);
     }
     mutex_unlock(&engine->lock);
+    for (size_t i = 0; i < ended.count; i++)
+        record_end(engine, ended.items[i], KILLED_CODE);
+    remove_rows(engine, &gone);
 }
 
 void execs_free(struct engine *engine)

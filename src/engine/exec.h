@@ -27,10 +27,12 @@ int engine_exec_get(struct engine *engine, const char *id, struct exec_info **ou
 /* Errors that are told before the upgrade (not found, container paused or stopped, Detach on a
  * running one). */
 int engine_exec_start_check(struct engine *engine, const char *id, bool detach, struct error *err);
-/* 'client_fd' (taken; -1: detached). If it fails after the upgrade, the text is written to the
- * client (framed if options->framed) and the exit code kept; the error is returned too. */
-int engine_exec_start(struct engine *engine, const char *id, int client_fd,
-                      const struct shim_stream_options *options, struct error *err);
+/* 'console_size' (rows, columns; may be NULL) is that of the terminal, if there is one, instead of
+ * what was said at creation. 'client_fd' (taken; -1: detached). If it fails after the upgrade, the
+ * text is written to the client (framed if options->framed) and the exit code kept; the error is
+ * returned too. */
+int engine_exec_start(struct engine *engine, const char *id, const int64_t console_size[2],
+                      int client_fd, const struct shim_stream_options *options, struct error *err);
 int engine_exec_resize(struct engine *engine, const char *id, int height, int width,
                        struct error *err);
 

@@ -226,8 +226,15 @@ int engine_root_mount(struct engine *engine, const char *chain_id, const struct 
                       int *out_fd, struct error *err);
 
 /* ---- execs ---- */
+int execs_load(struct engine *engine, struct error *err);
+/* Behind the take-over of a container: which of its execs run still. */
+void execs_take_over(struct container *container, struct shim *shim);
+/* INVALID if the user cannot be found in the container's image and changes ("unable to find user
+ * x: …"). Where something is mounted over the files that say, it is left to the start. */
+int exec_check_user(const struct container_info *info, const char *user, struct error *err);
 void exec_exited(struct engine *engine, const char *container_id, const char *exec_id,
                  int exit_code);
+void exec_detached(struct engine *engine, const char *container_id, const char *exec_id);
 void execs_forget(struct engine *engine, const char *container_id);
 void execs_free(struct engine *engine); /* all, at the end */
 

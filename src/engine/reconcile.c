@@ -89,6 +89,7 @@ static void take_over(struct container *container)
         container->shim = shim;
         mutex_unlock(&container->lock);
         restore_ports(container);
+        execs_take_over(container, shim);
         if (status.is_created) {
             /* The crash fell between its creation and its start: it never ran. */
             container_settle_exit(container, 128, false, clock_wall_ns());

@@ -214,6 +214,15 @@ int shim_list_execs(struct shim *shim, struct strv *out_ids, struct error *err)
     return 0;
 }
 
+void shim_exec_heard(struct shim *shim, const char *exec_id)
+{
+    CLEANUP(wire_done) struct wire_message heard = {};
+
+    wire_init(&heard, WIRE_HEARD, 0);
+    wire_put_text(&heard, WIRE_FIELD_EXEC_ID, exec_id);
+    handle_send(shim, &heard, NULL);
+}
+
 int shim_start(struct shim *shim, struct error *err)
 {
     CLEANUP(wire_done) struct wire_message request = {};

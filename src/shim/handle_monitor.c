@@ -43,7 +43,6 @@ static void take_reply(struct shim *shim, struct wire_message *reply)
 static void tell_exited(struct shim *shim, const struct wire_message *event, const char *exec_id)
 {
     const struct shim_events *events = &shim->monitor->events;
-    CLEANUP(wire_done) struct wire_message heard = {};
 
     if (!exec_id) {
         mutex_lock(&shim->lock);
@@ -55,12 +54,6 @@ static void tell_exited(struct shim *shim, const struct wire_message *event, con
                        (int)wire_get_int(event, WIRE_FIELD_EXIT_CODE, -1),
                        wire_get_bool(event, WIRE_FIELD_OOM_KILLED),
                        wire_get_int(event, WIRE_FIELD_WALL_NS, 0));
-    if (!exec_id)
-        return;
-    /* Without this the supervisor tells it again after the next connection, which does no harm. */
-    wire_init(&heard, WIRE_HEARD, 0);
-    wire_put_text(&heard, WIRE_FIELD_EXEC_ID, exec_id);
-    wire_send(shim->fd, &heard, NULL);
 }
 
 static void take_message(struct shim *shim, struct wire_message *message)

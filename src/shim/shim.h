@@ -89,9 +89,11 @@ int shim_connect(struct shim_monitor *monitor, const char *container_id, struct 
                  struct shim_status *out_status, struct error *err);
 int shim_get_status(struct shim *shim, struct shim_status *out, struct error *err);
 /* Execs that still run, for a restarted daemon: of those that ended while there was none, 'exited'
- * is told after shim_connect (the container's own exit is not: it is in the status). One that ended
- * just when the connection broke may be told twice. */
+ * is told after shim_connect and before the answer to this (the container's own exit is not: it is
+ * in the status). */
 int shim_list_execs(struct shim *shim, struct strv *out_ids, struct error *err);
+/* The end of an exec is on record. Until then the supervisor tells it again after each connect. */
+void shim_exec_heard(struct shim *shim, const char *exec_id);
 /* Container ids of all sockets in the run directory. */
 int shim_list(const char *run_path, struct strv *out_ids, struct error *err);
 

@@ -256,6 +256,7 @@ Test(shim, survives_the_daemon_and_is_found_again)
     cr_expect(status.is_running);
     wait_until(exec_has_exited);
     cr_expect_str_eq(map_get(&told.exec_exits, "e1"), "6");
+    shim_exec_heard(shim, "e1");
 
     shim_unref(shim);
     shim_monitor_free(monitor);

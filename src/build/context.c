@@ -6,12 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "archive/extract.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/build.h"
 #include "build/dockerignore.h"
-#include "build/extract.h"
 #include "build/parse.h"
 #include "build/source.h"
 #include "linux/path.h"

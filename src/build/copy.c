@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "archive/extract.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "build/extract.h"
 #include "build/owner.h"
 #include "linux/path.h"
 
@@ -320,7 +320,8 @@ static int unpack_source(const struct copy *copy, const struct source *source,
         .is_owner_given = copy->is_owner_given,
         .uid = copy->uid,
         .gid = copy->gid,
-        .mode_change = copy->mode_change,
+        .change_mode = copy->mode_change ? mode_apply : NULL,
+        .mode_text = copy->mode_change,
         .cancel_fd = copy->cancel_fd,
     };
     CLEANUP(close) int fd = -1, target_fd = -1;

@@ -5,13 +5,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
-#include "base/map.h"
+#include "archive/entry.h"
 #include "base/memory.h"
 #include "base/strv.h"
 #include "codec/tar.h"
@@ -20,14 +16,11 @@
 
 #include "base/banned.h"
 
-#define BLOCK_SIZE ((size_t)128 * 1024)
-
 struct packer {
     struct tar_writer *writer;
     bool marks_by_name;
-    struct map links; /* "device:inode" → first path */
+    struct entry_links links;
     int64_t size;
-    char *block;
 };
 
 static int write_mark(struct packer *packer, const char *directory, const char *name,
@@ -85,158 +78,32 @@ static int write_hidden(struct packer *packer, int dir_fd, const char *path, str
     return 0;
 }
 
-static int add_xattr(int fd, const char *name, struct tar_entry *entry, struct error *err)
-{
-    ssize_t size = fgetxattr(fd, name, NULL, 0);
-
-    if (size < 0)
-        return error_sys(err, "read attribute %s", name);
-    void *value = xmalloc((size_t)size + 1);
-    size = fgetxattr(fd, name, value, (size_t)size);
-    if (size < 0) {
-        free(value);
-        return error_sys(err, "read attribute %s", name);
-    }
-    entry->xattrs = xrealloc(entry->xattrs, entry->xattr_count + 1, sizeof(*entry->xattrs));
-    entry->xattrs[entry->xattr_count++] = (struct tar_xattr){ xstrdup(name), value, (size_t)size };
-    return 0;
-}
-
-static int compare_xattrs(const void *a, const void *b)
-{
-    return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);
-}
-
-static int read_xattrs(int fd, struct tar_entry *entry, struct error *err)
-{
-    ssize_t size = flistxattr(fd, NULL, 0);
-    CLEANUP(free) char *names = size <= 0 ? NULL : xmalloc((size_t)size);
-
-    if (size <= 0)
-        return 0;
-    size = flistxattr(fd, names, (size_t)size);
-    for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1)
-        if (layer_keeps_xattr(names + at) && add_xattr(fd, names + at, entry, err) < 0)
-            return -1;
-    if (entry->xattr_count)
-        qsort(entry->xattrs, entry->xattr_count, sizeof(*entry->xattrs), compare_xattrs);
-    return 0;
-}
-
-static int write_content(struct packer *packer, int fd, int64_t size, struct error *err)
-{
-    if (!packer->block)
-        packer->block = xmalloc(BLOCK_SIZE);
-    while (size > 0) {
-        ssize_t count = read(fd, packer->block, MIN(BLOCK_SIZE, (size_t)size));
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_sys(err, "read");
-        if (count == 0)
-            return error_set(err, ERROR_CONFLICT, "became shorter while it was read");
-        if (tar_writer_data(packer->writer, packer->block, (size_t)count, err) < 0)
-            return -1;
-        size -= count;
-    }
-    return 0;
-}
-
-static void describe(const struct tree_entry *from, struct tar_entry *entry)
-{
-    const struct stat *status = &from->status;
-
-    entry->name = xstrdup(from->path);
-    entry->mode = status->st_mode & 07777;
-    entry->uid = status->st_uid;
-    entry->gid = status->st_gid;
-    entry->mtime_s = status->st_mtim.tv_sec;
-    entry->device_major = major(status->st_rdev);
-    entry->device_minor = minor(status->st_rdev);
-    switch (status->st_mode & S_IFMT) {
-    case S_IFREG:
-        entry->type = TAR_FILE;
-        entry->size = status->st_size;
-        break;
-    case S_IFDIR:
-        entry->type = TAR_DIRECTORY;
-        break;
-    case S_IFLNK:
-        entry->type = TAR_SYMLINK;
-        break;
-    case S_IFCHR:
-        entry->type = TAR_CHARACTER_DEVICE;
-        break;
-    case S_IFBLK:
-        entry->type = TAR_BLOCK_DEVICE;
-        break;
-    default:
-        entry->type = TAR_FIFO;
-    }
-}
-
-/* The first name of a file gets its content, the others become links to it. */
-static bool become_link(struct packer *packer, const struct tree_entry *from,
-                        struct tar_entry *entry)
-{
-    char key[64];
-
-    if (S_ISDIR(from->status.st_mode) || from->status.st_nlink < 2)
-        return false;
-    snprintf(key, sizeof(key), "%" PRIx64 ":%" PRIx64, (uint64_t)from->status.st_dev,
-             (uint64_t)from->status.st_ino);
-    const char *first = map_get(&packer->links, key);
-    if (!first) {
-        map_set_text(&packer->links, key, from->path);
-        return false;
-    }
-    entry->type = TAR_HARDLINK;
-    entry->size = 0;
-    entry->link_target = xstrdup(first);
-    return true;
-}
-
-static int write_link(struct packer *packer, const struct tree_entry *from, struct tar_entry *entry,
-                      struct error *err)
-{
-    char target[TAR_NAME_LIMIT + 1];
-    ssize_t length = readlinkat(from->dir_fd, from->name, target, TAR_NAME_LIMIT);
-
-    if (length < 0)
-        return error_sys(err, "read link");
-    entry->link_target = xstrndup(target, (size_t)length);
-    return tar_writer_entry(packer->writer, entry, err);
-}
-
 static int write_opened(struct packer *packer, const struct tree_entry *from,
                         struct tar_entry *entry, struct error *err)
 {
-    CLEANUP(close)
-    int fd = openat(from->dir_fd, from->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(close) int fd = entry_open(from->dir_fd, from->name, &from->status, err);
 
-    if (fd < 0)
-        return error_sys(err, "open");
-    if (read_xattrs(fd, entry, err) < 0 || tar_writer_entry(packer->writer, entry, err) < 0)
+    if (fd < 0 || entry_read_xattrs(fd, layer_keeps_xattr, entry, err) < 0 ||
+        tar_writer_entry(packer->writer, entry, err) < 0)
         return -1;
     if (entry->type == TAR_FILE) {
         packer->size += entry->size;
-        return write_content(packer, fd, entry->size, err);
+        return entry_write_content(packer->writer, fd, entry->size, err);
     }
     return write_hidden(packer, fd, from->path, err);
 }
 
 static int write_entry(struct packer *packer, const struct tree_entry *from, struct error *err)
 {
-    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    CLEANUP(tar_entry_done) struct tar_entry entry = { .name = xstrdup(from->path) };
 
-    describe(from, &entry);
-    if (become_link(packer, from, &entry))
+    entry_describe(&from->status, &entry);
+    if (entry_becomes_link(&packer->links, &from->status, from->path, &entry))
         return tar_writer_entry(packer->writer, &entry, err);
-    if (entry.type == TAR_SYMLINK)
-        return write_link(packer, from, &entry, err);
     if (entry.type == TAR_FILE || entry.type == TAR_DIRECTORY)
         return write_opened(packer, from, &entry, err);
+    if (entry.type == TAR_SYMLINK && entry_read_link(from->dir_fd, from->name, &entry, err) < 0)
+        return -1;
     return tar_writer_entry(packer->writer, &entry, err);
 }
 
@@ -268,7 +135,6 @@ int pack_directory(int dir_fd, bool marks_by_name, struct stream *out, int64_t *
         result = tar_writer_finish(writer, err);
     if (result == 0 && out_size)
         *out_size = packer.size;
-    map_done(&packer.links);
-    free(packer.block);
+    entry_links_done(&packer.links);
     return result;
 }

@@ -1,5 +1,5 @@
 /* Archives, friendly and hostile, unpacked into a directory. */
-#include "build/extract.h"
+#include "archive/extract.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -153,6 +153,12 @@ Test(extract, leaves_devices_out_of_contexts)
     cr_expect(content_is("a", "b"));
 }
 
+/* Like chmod a=rX. */
+static mode_t without_writing(const char *text UNUSED, mode_t mode)
+{
+    return S_ISDIR(mode) ? 0555 : 0444;
+}
+
 Test(extract, keeps_or_gives_owners)
 {
     const char *const entries[] = { "d d", "f d/a b", NULL };
@@ -166,7 +172,7 @@ Test(extract, keeps_or_gives_owners)
     cr_expect(info.st_uid == 3 && info.st_gid == 4);
 
     options = (struct extract_options){
-        .is_owner_given = true, .uid = 7, .gid = 8, .mode_change = "a=rX", .cancel_fd = -1
+        .is_owner_given = true, .uid = 7, .gid = 8, .change_mode = without_writing, .cancel_fd = -1
     };
     cr_assert_eq(extract(entries, &options, NULL), 0);
     fstatat(directory_fd, "d/a", &info, 0);
@@ -193,5 +199,42 @@ Test(extract, tells_archives_by_content)
         cr_expect(extract_is_archive(fd), "%zu", i);
         cr_expect_eq(lseek(fd, 0, SEEK_CUR), 0);
         close(fd);
+    }
+}
+
+Test(extract, goes_below_a_directory_whose_links_lead_through_the_tree)
+{
+    const char *const entries[] = { "f link/x one", "f y two", "h z y", NULL };
+    const struct extract_options options = { .path = "/deep/in", .cancel_fd = -1 };
+    struct error err = {};
+
+    mkdirat(directory_fd, "deep", 0755);
+    mkdirat(directory_fd, "deep/in", 0755);
+    mkdirat(directory_fd, "else", 0755);
+    cr_assert_eq(symlinkat("/else", directory_fd, "deep/in/link"), 0);
+    cr_assert_eq(extract(entries, &options, &err), 0, "%s", err.text);
+    cr_expect(content_is("else/x", "one") && content_is("deep/in/y", "two") &&
+              content_is("deep/in/z", "two"));
+}
+
+Test(extract, keeps_directories_from_files_and_files_from_directories)
+{
+    static const struct {
+        const char *first, *second;
+    } pairs[] = { { "d a", "f a x" }, { "f a x", "d a" } };
+
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        const char *const first[] = { pairs[i].first, NULL }, *const second[] = { pairs[i].second,
+                                                                                  NULL };
+        struct extract_options options = { .cancel_fd = -1 };
+        struct error err = {};
+
+        cr_assert_eq(extract(first, &options, NULL), 0);
+        options.keeps_kinds = true;
+        cr_expect_eq(extract(second, &options, &err), -1);
+        cr_expect_eq(err.kind, ERROR_INVALID);
+        cr_expect(strstr(err.text, "cannot overwrite"), "%s", err.text);
+        options.keeps_kinds = false;
+        cr_expect_eq(extract(second, &options, NULL), 0);
     }
 }

@@ -1,8 +1,10 @@
-/* Unpacking into a directory. */
-#include "build/extract.h"
+/* One entry after the other: find its directory, make room, create it, dress it. All of it is done
+ * with a directory's descriptor and one name without '/', following no link there. */
+#include "archive/extract.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -11,13 +13,13 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "build/owner.h"
-#include "build/source.h"
 #include "codec/compress.h"
 #include "codec/tar.h"
 #include "linux/path.h"
 
 #include "base/banned.h"
+
+#define LATE_TIME_LIMIT ((size_t)65536) /* directories whose times wait */
 
 /* A directory's time, set when all is in it. */
 struct late_time {
@@ -26,7 +28,7 @@ struct late_time {
 };
 
 struct extraction {
-    int directory_fd;
+    int root_fd;
     const struct extract_options *options;
     uint64_t size, count;
     struct late_time *times;
@@ -73,32 +75,33 @@ static struct tar_reader *open_reader(struct stream *archive, struct error *err)
     return plain ? tar_reader_new(plain, err) : NULL;
 }
 
+static int check_cancelled(int cancel_fd, struct error *err)
+{
+    struct pollfd poll_fd = { .fd = cancel_fd, .events = POLLIN };
+
+    if (cancel_fd >= 0 && poll(&poll_fd, 1, 0) > 0)
+        return error_set(err, ERROR_CANCELLED, "unpacking was called off");
+    return 0;
+}
+
+/* Where an entry's name is in the tree. */
+static char *name_in_tree(const struct extraction *extraction, const char *name)
+{
+    const char *top = extraction->options->path;
+
+    return top ? path_join(top, name) : xstrdup(name);
+}
+
 /* ---- entries ---- */
 
 static mode_t wanted_mode(const struct extraction *extraction, const struct tar_entry *entry)
 {
     mode_t type = entry->type == TAR_DIRECTORY ? S_IFDIR : S_IFREG;
 
-    if (!extraction->options->mode_change)
+    if (!extraction->options->change_mode)
         return entry->mode & 07777;
-    return mode_apply(extraction->options->mode_change, type | (entry->mode & 07777));
-}
-
-static int set_owner(const struct extraction *extraction, const struct tar_entry *entry,
-                     int parent_fd, const char *name, struct error *err)
-{
-    const struct extract_options *options = extraction->options;
-    uid_t uid = options->is_owner_given ? options->uid : (uid_t)entry->uid;
-    gid_t gid = options->is_owner_given ? options->gid : (gid_t)entry->gid;
-
-    if (!options->keeps_owners && !options->is_owner_given)
-        return 0;
-    if (!options->is_owner_given &&
-        (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 || entry->gid >= UINT32_MAX))
-        return error_set(err, ERROR_INVALID, "impossible owner of %s", entry->name);
-    if (fchownat(parent_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_sys(err, "change owner of %s", entry->name);
-    return 0;
+    return extraction->options->change_mode(extraction->options->mode_text,
+                                            type | (entry->mode & 07777));
 }
 
 static void set_attributes(int fd, const struct tar_entry *entry)
@@ -109,6 +112,53 @@ static void set_attributes(int fd, const struct tar_entry *entry)
         if (strcmp(xattr->name, "security.capability") == 0 || text_starts(xattr->name, "user."))
             (void)!fsetxattr(fd, xattr->name, xattr->value, xattr->size, 0);
     }
+}
+
+/* The owner that an entry gets; -1 leaves it to its maker. */
+static int wanted_owner(const struct extraction *extraction, const struct tar_entry *entry,
+                        uid_t *out_uid, gid_t *out_gid, struct error *err)
+{
+    const struct extract_options *options = extraction->options;
+
+    *out_uid = options->is_owner_given ? options->uid : (uid_t)-1;
+    *out_gid = options->is_owner_given ? options->gid : (gid_t)-1;
+    if (options->is_owner_given || !options->keeps_owners)
+        return 0;
+    if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 || entry->gid >= UINT32_MAX)
+        return error_set(err, ERROR_INVALID, "impossible owner of %s", entry->name);
+    *out_uid = (uid_t)entry->uid;
+    *out_gid = (gid_t)entry->gid;
+    return 0;
+}
+
+/* Owner before mode and attributes: a change of owner drops set-user-id and capabilities. */
+static int dress_opened(const struct extraction *extraction, const struct tar_entry *entry, int fd,
+                        struct error *err)
+{
+    uid_t uid;
+    gid_t gid;
+
+    if (wanted_owner(extraction, entry, &uid, &gid, err) < 0)
+        return -1;
+    if (fchown(fd, uid, gid) < 0)
+        return error_sys(err, "change owner of %s", entry->name);
+    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
+        return error_sys(err, "mode of %s", entry->name);
+    set_attributes(fd, entry);
+    return 0;
+}
+
+static int set_owner(const struct extraction *extraction, const struct tar_entry *entry,
+                     int parent_fd, const char *name, struct error *err)
+{
+    uid_t uid;
+    gid_t gid;
+
+    if (wanted_owner(extraction, entry, &uid, &gid, err) < 0)
+        return -1;
+    if (fchownat(parent_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "change owner of %s", entry->name);
+    return 0;
 }
 
 static void set_times(const struct tar_entry *entry, int parent_fd, const char *name)
@@ -168,21 +218,35 @@ static int make_file(struct extraction *extraction, struct tar_reader *reader,
         return -1;
     if (ftruncate(fd, entry->size) < 0)
         return error_sys(err, "size of %s", entry->name);
-    if (set_owner(extraction, entry, parent_fd, name, err) < 0)
+    if (dress_opened(extraction, entry, fd, err) < 0)
         return -1;
-    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
-        return error_sys(err, "mode of %s", entry->name);
-    set_attributes(fd, entry);
-    set_times(entry, parent_fd, name);
+
+    const struct timespec mtime = { entry->mtime_s, entry->mtime_ns };
+    (void)futimens(fd, (const struct timespec[]){ mtime, mtime });
     return 0;
+}
+
+static void set_late_times(struct extraction *extraction)
+{
+    for (size_t i = extraction->time_count; i-- > 0;) {
+        const struct timespec times[2] = { extraction->times[i].mtime, extraction->times[i].mtime };
+        CLEANUP(free) char *path = name_in_tree(extraction, extraction->times[i].name);
+        CLEANUP(close)
+        int fd = path_open(extraction->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+
+        if (fd >= 0) /* Otherwise something else took its place later. */
+            (void)futimens(fd, times);
+        free(extraction->times[i].name);
+    }
+    extraction->time_count = 0;
 }
 
 static void remember_time(struct extraction *extraction, const struct tar_entry *entry)
 {
-    if ((extraction->time_count & (extraction->time_count - 1)) == 0)
-        extraction->times = xrealloc(extraction->times,
-                                     extraction->time_count ? 2 * extraction->time_count : 1,
-                                     sizeof(struct late_time));
+    if (extraction->time_count == LATE_TIME_LIMIT)
+        set_late_times(extraction); /* Early is better than keeping any number of names. */
+    if (!extraction->times)
+        extraction->times = xcalloc(LATE_TIME_LIMIT, sizeof(*extraction->times));
     extraction->times[extraction->time_count++] =
         (struct late_time){ xstrdup(entry->name), { entry->mtime_s, entry->mtime_ns } };
 }
@@ -201,11 +265,8 @@ static int make_directory(struct extraction *extraction, const struct tar_entry 
     fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_sys(err, "open directory %s", entry->name);
-    if (set_owner(extraction, entry, parent_fd, name, err) < 0)
+    if (dress_opened(extraction, entry, fd, err) < 0)
         return -1;
-    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
-        return error_sys(err, "mode of %s", entry->name);
-    set_attributes(fd, entry);
     remember_time(extraction, entry);
     return 0;
 }
@@ -214,9 +275,11 @@ static int make_hard_link(struct extraction *extraction, const struct tar_entry 
                           int parent_fd, const char *name, struct error *err)
 {
     const char *target_name;
+    CLEANUP(free) char *rooted = xasprintf("/%s", entry->link_target ?: "");
+    CLEANUP(free) char *cleaned = path_clean(rooted);
+    CLEANUP(free) char *target = name_in_tree(extraction, cleaned + 1);
     CLEANUP(close)
-    int target_fd = path_open_parent(extraction->directory_fd, entry->link_target, 0, &target_name,
-                                     err);
+    int target_fd = path_open_parent(extraction->root_fd, target, 0, &target_name, err);
 
     if (target_fd < 0)
         return error_context(err, "hard link %s", entry->name);
@@ -237,9 +300,25 @@ static int make_node(struct extraction *extraction, const struct tar_entry *entr
     if (mknodat(parent_fd, name, type | 0600, makedev(entry->device_major, entry->device_minor)) <
             0 ||
         set_owner(extraction, entry, parent_fd, name, NULL) < 0 ||
-        fchmodat(parent_fd, name, wanted_mode(extraction, entry), 0) < 0)
+        fchmodat(parent_fd, name, wanted_mode(extraction, entry), AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, "create %s", entry->name);
     set_times(entry, parent_fd, name);
+    return 0;
+}
+
+static int check_kind(const struct tar_entry *entry, int parent_fd, const char *name,
+                      struct error *err)
+{
+    struct stat info;
+
+    if (fstatat(parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0; /* Whatever is wrong shows up when it is made. */
+    if (S_ISDIR(info.st_mode) && entry->type != TAR_DIRECTORY)
+        return error_set(err, ERROR_INVALID, "cannot overwrite directory \"%s\" with non-directory",
+                         entry->name);
+    if (!S_ISDIR(info.st_mode) && entry->type == TAR_DIRECTORY)
+        return error_set(err, ERROR_INVALID, "cannot overwrite non-directory \"%s\" with directory",
+                         entry->name);
     return 0;
 }
 
@@ -247,6 +326,8 @@ static int make_entry(struct extraction *extraction, struct tar_reader *reader,
                       const struct tar_entry *entry, int parent_fd, const char *name,
                       struct error *err)
 {
+    if (extraction->options->keeps_kinds && check_kind(entry, parent_fd, name, err) < 0)
+        return -1;
     if (entry->type != TAR_DIRECTORY && make_room(parent_fd, name, err) < 0)
         return -1;
     switch (entry->type) {
@@ -294,30 +375,18 @@ static int extract_entry(struct extraction *extraction, struct tar_reader *reade
     clean_name(entry);
     if (*entry->name == 0)
         return 0;
-    parent_fd = path_open_parent(extraction->directory_fd, entry->name, 1, &name, err);
+    CLEANUP(free) char *path = name_in_tree(extraction, entry->name);
+    parent_fd = path_open_parent(extraction->root_fd, path, 1, &name, err);
     if (parent_fd < 0)
         return error_context(err, "unpack %s", entry->name);
     return make_entry(extraction, reader, entry, parent_fd, name, err);
 }
 
-static void set_late_times(struct extraction *extraction)
-{
-    for (size_t i = extraction->time_count; i-- > 0;) {
-        const struct timespec times[2] = { extraction->times[i].mtime, extraction->times[i].mtime };
-        CLEANUP(close)
-        int fd = path_open(extraction->directory_fd, extraction->times[i].name,
-                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
-
-        if (fd >= 0)
-            (void)futimens(fd, times);
-    }
-}
-
-int extract_archive(struct stream *archive, int directory_fd, const struct extract_options *options,
+int extract_archive(struct stream *archive, int root_fd, const struct extract_options *options,
                     struct error *err)
 {
     CLEANUP(extraction_done)
-    struct extraction extraction = { .directory_fd = directory_fd, .options = options };
+    struct extraction extraction = { .root_fd = root_fd, .options = options };
     CLEANUP(tar_entry_done) struct tar_entry entry = {};
     CLEANUP(tar_reader_free) struct tar_reader *reader = open_reader(archive, err);
     int more;

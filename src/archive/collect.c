@@ -1,0 +1,122 @@
+/* One walk; each entry is described, opened if it has something inside, and written. */
+#include "archive/collect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+
+#include "archive/entry.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "linux/tree.h"
+
+#include "base/banned.h"
+
+struct collection {
+    const struct collect_options *options;
+    struct tar_writer *writer;
+    struct entry_links links;
+};
+
+static bool keeps_by_default(const char *name)
+{
+    return strcmp(name, "security.capability") == 0 ||
+           (text_starts(name, "user.") && !text_starts(name, "user.overlay."));
+}
+
+static bool is_cancelled(const struct collection *collection)
+{
+    struct pollfd poll_fd = { .fd = collection->options->cancel_fd, .events = POLLIN };
+
+    return poll_fd.fd >= 0 && poll(&poll_fd, 1, 0) > 0;
+}
+
+static int write_opened(struct collection *collection, int dir_fd, const char *name,
+                        const struct stat *status, struct tar_entry *entry, struct error *err)
+{
+    bool (*keeps)(const char *) = collection->options->keeps_xattr ?: keeps_by_default;
+    CLEANUP(close) int fd = entry_open(dir_fd, name, status, err);
+
+    if (fd < 0 || entry_read_xattrs(fd, keeps, entry, err) < 0 ||
+        tar_writer_entry(collection->writer, entry, err) < 0)
+        return -1;
+    return entry->type == TAR_FILE ? entry_write_content(collection->writer, fd, entry->size, err)
+                                   : 0;
+}
+
+/* 1: there is no such thing any more. */
+static int write_entry(struct collection *collection, int dir_fd, const char *name,
+                       const char *archive_name, const struct stat *status, struct error *err)
+{
+    CLEANUP(tar_entry_done) struct tar_entry entry = { .name = xstrdup(archive_name) };
+    struct error why = {};
+    int result;
+
+    entry_describe(status, &entry);
+    if (entry.type == TAR_OTHER)
+        return 0;
+    if (entry_becomes_link(&collection->links, status, archive_name, &entry))
+        return tar_writer_entry(collection->writer, &entry, err);
+    if (entry.type == TAR_FILE || entry.type == TAR_DIRECTORY) {
+        result = write_opened(collection, dir_fd, name, status, &entry, &why);
+    } else {
+        result = entry.type == TAR_SYMLINK ? entry_read_link(dir_fd, name, &entry, &why) : 0;
+        if (result == 0)
+            result = tar_writer_entry(collection->writer, &entry, &why);
+    }
+    if (result < 0 && why.sys == ENOENT)
+        return 1;
+    if (result < 0 && err) {
+        *err = why;
+        return error_context(err, "archive %.200s", archive_name);
+    }
+    return result;
+}
+
+static int enter(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct collection *collection = data;
+    const char *top = collection->options->name;
+    CLEANUP(free)
+    char *name = !top                    ? xstrdup(entry->path)
+                 : strcmp(top, "/") == 0 ? xasprintf("/%s", entry->path)
+                                         : xasprintf("%s/%s", top, entry->path);
+
+    if (is_cancelled(collection))
+        return error_set(err, ERROR_CANCELLED, "archiving was called off");
+    return write_entry(collection, entry->dir_fd, entry->name, name, &entry->status, err);
+}
+
+static int collect(struct collection *collection, int dir_fd, const char *name, struct error *err)
+{
+    static const struct tree_visitor visitor = { enter, NULL };
+    struct stat status;
+
+    if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_sys(err, "stat %s", name);
+    if (collection->options->name) {
+        int result = write_entry(collection, dir_fd, name, collection->options->name, &status, err);
+
+        if (result != 0 || !S_ISDIR(status.st_mode))
+            return MIN(result, 0);
+    }
+    CLEANUP(close) int fd = entry_open(dir_fd, name, &status, err);
+    return fd < 0 ? -1 : tree_walk(fd, &visitor, collection, err);
+}
+
+int collect_tree(int dir_fd, const char *name, const struct collect_options *options,
+                 struct stream *out, struct error *err)
+{
+    CLEANUP(tar_writer_free)
+    struct tar_writer *writer = tar_writer_new(out, options->with_nanoseconds, err);
+    struct collection collection = { .options = options, .writer = writer };
+
+    if (!writer)
+        return -1;
+    int result = collect(&collection, dir_fd, name, err);
+    if (result == 0)
+        result = tar_writer_finish(writer, err);
+    entry_links_done(&collection.links);
+    return result;
+}

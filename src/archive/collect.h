@@ -1,0 +1,25 @@
+/* A part of a tree becomes an archive: what is copied out of a container, or exported. */
+#ifndef BERTH_ARCHIVE_COLLECT_H
+#define BERTH_ARCHIVE_COLLECT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/stream.h"
+
+struct collect_options {
+    /* Name that the top gets in the archive ("x" gives "x", "x/a"…; "/" gives "/", "/a"…). NULL: a
+     * directory's content only ("a"…). */
+    const char *name;
+    bool (*keeps_xattr)(const char *name); /* NULL: security.capability and user.* */
+    bool with_nanoseconds;                 /* times with fractions of seconds */
+    int cancel_fd;                         /* -1: none */
+};
+
+/* Writes a plain tar of 'name' in the directory 'dir_fd' ("." is that directory itself) with all
+ * below it to 'out' (borrowed). No link is followed, sockets are left out, entries that vanish
+ * meanwhile are passed over. Anything else that goes wrong ends the archive with an error. */
+int collect_tree(int dir_fd, const char *name, const struct collect_options *options,
+                 struct stream *out, struct error *err);
+
+#endif

@@ -1,0 +1,39 @@
+/* Archives unpacked into a tree: a build's context, what ADD adds, what is copied into a container.
+ * Hostile, the archive and the tree alike: names are looked up in the tree as if it were "/",
+ * whatever somebody does to it meanwhile, and everything is counted. */
+#ifndef BERTH_ARCHIVE_EXTRACT_H
+#define BERTH_ARCHIVE_EXTRACT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/stream.h"
+
+#define EXTRACT_SIZE_LIMIT  (UINT64_C(64) << 30)
+#define EXTRACT_COUNT_LIMIT 4000000
+#define EXTRACT_RATIO_LIMIT 1000 /* plain to compressed */
+
+struct extract_options {
+    const char *path;    /* directory of the tree that names are below; NULL: its root */
+    bool keeps_owners;   /* of the archive; otherwise everything is the caller's */
+    bool is_owner_given; /* everything gets uid and gid */
+    uid_t uid;
+    gid_t gid;
+    /* What becomes of a mode (with its type); NULL: it stays as it is. */
+    mode_t (*change_mode)(const char *text, mode_t mode);
+    const char *mode_text; /* handed to it */
+    bool skips_devices;
+    bool keeps_kinds; /* no directory gives way to another file, and none takes its place */
+    int cancel_fd;    /* -1: none */
+};
+
+/* Unpacks a tar, plain or compressed in any way, into the tree 'root_fd'. 'archive' is borrowed. */
+int extract_archive(struct stream *archive, int root_fd, const struct extract_options *options,
+                    struct error *err);
+
+/* Does the file hold a tar? Told from its content; the offset is back at the start afterwards. */
+bool extract_is_archive(int fd);
+
+#endif

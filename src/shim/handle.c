@@ -304,6 +304,8 @@ int shim_exec(struct shim *shim, const char *exec_id, const struct runtime_proce
     json_encode(runtime_process_fields, process, &json);
     wire_init(&request, WIRE_EXEC, 0);
     wire_put_text(&request, WIRE_FIELD_EXEC_ID, exec_id);
+    if (options && options->lifetime_ms > 0)
+        wire_put_int(&request, WIRE_FIELD_LIFETIME_MS, options->lifetime_ms);
     if (wire_put_blob(&request, WIRE_FIELD_PROCESS, str_text(&json), json.length, err) < 0 ||
         put_stream(&request, fd, options, err) < 0 || handle_call(shim, &request, &reply, err) < 0)
         return -1;

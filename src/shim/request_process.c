@@ -118,8 +118,11 @@ static int start_exec(struct supervisor *shim, struct wire_message *request, str
     if (result == 0)
         result = run_exec(shim, task, process, &stdio, err);
     task_stdio_close(&stdio);
+    int64_t lifetime_ms = wire_get_int(request, WIRE_FIELD_LIFETIME_MS, 0);
     if (result == 0) {
         list_add(&shim->execs, &task->link);
+        if (lifetime_ms > 0)
+            task_limit_lifetime(task, lifetime_ms);
         task_serve(task, NULL);
     }
     if (client && (result < 0 || client_begin(client, request, NULL) < 0))

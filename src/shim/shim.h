@@ -113,6 +113,7 @@ struct shim_stream_options {
     size_t detach_keys_size;
     const void *pending; /* bytes that the client sent already: they are stdin */
     size_t pending_size;
+    int64_t lifetime_ms; /* exec: it is killed with its process group after that time; 0: never */
 };
 
 /* Hands a client's socket (taken, also on failure) to the supervisor: bytes then flow without the

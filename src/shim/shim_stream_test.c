@@ -252,6 +252,32 @@ Test(shim_stream, runs_further_processes)
     forget(shim);
 }
 
+Test(shim_stream, ends_an_exec_and_what_it_started_with_its_lifetime)
+{
+    struct shim *shim = create("sleep 1000", false, false, false);
+    struct runtime_process process;
+    struct shim_stream_options options = all_raw;
+    CLEANUP(str_done) struct str seen = {};
+    struct error err = {};
+    int pair[2];
+
+    start(shim);
+    make_process(&process, "sleep 1000 & sleep 1000");
+    options.lifetime_ms = 100;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    CLEANUP(close) int fd = pair[0];
+    cr_assert_eq(shim_exec(shim, "e1", &process, &pair[1], &options, NULL, &err), 0, "%s",
+                 err.text);
+    wait_until(exec_has_exited);
+    cr_expect_str_eq(map_get(&told.exec_exits, "e1"), "137");
+    /* The pipe is open as long as one of them lives; what else would close it is the drain limit,
+     * and that is far longer than killing takes. */
+    read_until(fd, NULL, &seen);
+    cr_expect_str_eq(str_text(&seen), "");
+    json_fields_done(runtime_process_fields, &process);
+    forget(shim);
+}
+
 Test(shim_stream, gives_the_client_back_when_an_exec_fails)
 {
     struct shim *shim = create("sleep 1000", false, false, false);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
@@ -265,7 +266,7 @@ void task_exited(struct task *task, int status, int64_t wall_ns)
     task->exit_code = exit_code(status);
     task->exited_ns = wall_ns;
     task->drain_left = DRAIN_LIMIT;
-    task->retry_ns = 0;
+    task->kill_ns = task->retry_ns = 0;
     task_close_input(task);
     for (size_t i = 0; i < LOG_STREAM_COUNT; i++)
         while (task->output[i].fd >= 0 && task->drain_left > 0 && read_output(task, i))
@@ -278,13 +279,36 @@ void task_exited(struct task *task, int status, int64_t wall_ns)
     task_watch_output(task);
 }
 
+void task_limit_lifetime(struct task *task, int64_t lifetime_ms)
+{
+    task->kill_ns = clock_monotonic_ns() + (uint64_t)lifetime_ms * NS_PER_MS;
+}
+
+/* What it started meanwhile is in its process group: it leads a session, and is not reaped yet, so
+ * that the number is still its own. */
+static void end_lifetime(struct task *task)
+{
+    struct error ignored;
+
+    task->kill_ns = 0;
+    if (task->process.pid > 1)
+        kill(-task->process.pid, SIGKILL);
+    container_signal(&task->process, SIGKILL, &ignored);
+}
+
 uint64_t task_deadline(const struct task *task)
 {
-    return task->drain_until_ns ? task->drain_until_ns : task->retry_ns;
+    uint64_t nearest = task->drain_until_ns ? task->drain_until_ns : task->retry_ns;
+
+    if (task->kill_ns && (!nearest || task->kill_ns < nearest))
+        nearest = task->kill_ns;
+    return nearest;
 }
 
 void task_expire(struct task *task, uint64_t now_ns)
 {
+    if (task->kill_ns && now_ns >= task->kill_ns)
+        end_lifetime(task);
     if (task->retry_ns && now_ns >= task->retry_ns) {
         task->retry_ns = 0;
         task_watch_output(task);

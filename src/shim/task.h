@@ -27,6 +27,7 @@ struct task {
     int64_t exited_ns;
     size_t drain_left;       /* bytes that are read behind the exit at most */
     uint64_t drain_until_ns; /* 0: not draining */
+    uint64_t kill_ns;        /* when its lifetime is over; 0: unlimited */
     uint64_t retry_ns;       /* a terminal that nobody has open is looked at again; 0: no */
 };
 
@@ -53,6 +54,8 @@ size_t task_write_input(struct task *task, const void *data, size_t size);
 void task_close_input(struct task *task);
 bool task_has_input(const struct task *task);
 
+/* It is killed, with its process group, unless it ends within that time. */
+void task_limit_lifetime(struct task *task, int64_t lifetime_ms);
 /* The process ended with that status (as of waitpid). supervisor_task_done follows when its output
  * was read: at once, or at the deadline when somebody else keeps a pipe open. */
 void task_exited(struct task *task, int status, int64_t wall_ns);

@@ -44,7 +44,7 @@
     X(RESIZE,          7)  /* EXEC_ID HEIGHT WIDTH                                               */ \
     X(PAUSE,           8)  /* PAUSED                                                             */ \
     X(ATTACH,          9)  /* CLIENT_FD STREAM_* DETACH_KEYS PENDING                             */ \
-    X(EXEC,           10)  /* EXEC_ID PROCESS CLIENT_FD and as ATTACH; PID                       */ \
+    X(EXEC,           10)  /* EXEC_ID PROCESS LIFETIME_MS CLIENT_FD and as ATTACH; PID           */ \
     X(FORGET,         11)  /* ; the shim ends behind the reply                                   */ \
     X(HEARD,          12)  /* EXEC_ID: its EXITED was heard, need not be told again; no reply    */ \
     /* answer */                                                                                    \
@@ -85,6 +85,7 @@
     X(WIDTH,          43)  /* integer: columns                                                   */ \
     X(PAUSED,         44)  /* integer: boolean                                                   */ \
     X(PROCESS,        45)  /* blob: runtime_process as JSON                                      */ \
+    X(LIFETIME_MS,    46)  /* integer: the exec is killed after that time; absent: never         */ \
     X(CLIENT_FD,      50)  /* descriptor: the client's socket; absent: detached                  */ \
     X(STREAM_STDIN,   51)  /* integer: boolean, the client's bytes are stdin                     */ \
     X(STREAM_STDOUT,  52)  /* integer: boolean                                                   */ \

@@ -19,7 +19,6 @@ SHAPES = [
     ("info", "CDISpecDirs: lacks an element string", "devices by CDI are not supported yet"),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
     ("volume create, with options", "status 501 instead of 201: create gt: options of the local volume driver are not supported yet", VOLUMES),
-    ("container create, health check", "status 501 instead of 201: health checks are not supported yet", "health checks are not supported yet"),
     ("container create, alias", "status 501 instead of 201: an alias (names are not answered) on network vn is not supported yet", NAMES),
     ("container inspect, running*", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
     ("container inspect, exited", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),

@@ -296,7 +296,7 @@ bool container_filter_matches(const struct container_filter *filter,
            (!filters_has(filters, "id") || strv_contains(&filter->ids, info->id)) &&
            (!filters_has(filters, "ancestor") || strv_contains(&filter->images, info->image_id)) &&
            filters_match_exactly(filters, "status", container_state_name(info->state)) &&
-           filters_match_exactly(filters, "health", "none") && /* Nothing is probed. */
+           filters_match_exactly(filters, "health", health_status(info->health)) &&
            filters_match_labels(filters, &info->config.labels) && order_matches(filter, info) &&
            exit_matches(filters, info) && name_matches(filters, info->name) &&
            network_matches(filters, info) && volume_matches(filters, info) &&

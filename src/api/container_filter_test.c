@@ -14,6 +14,7 @@ static struct mount_point mount = { .type = (char *)"volume",
                                     .source = (char *)"/v/data",
                                     .destination = (char *)"/srv" };
 static struct endpoint_settings endpoint = { .network_id = (char *)"feed01" };
+static struct container_health healthy = { .status = (char *)"healthy" };
 static struct container_info web = { .id = "ab11",
                                      .name = (char *)"web",
                                      .image_id = (char *)"sha256:1",
@@ -21,7 +22,8 @@ static struct container_info web = { .id = "ab11",
                                      .state = CONTAINER_RUNNING,
                                      .started_ns = 5,
                                      .ports = { &port, 1 },
-                                     .mounts = { &mount, 1 } };
+                                     .mounts = { &mount, 1 },
+                                     .health = &healthy };
 static struct container_info db = { .id = "ab22",
                                     .name = (char *)"db",
                                     .image_id = (char *)"sha256:2",
@@ -68,8 +70,9 @@ static const struct {
     { "{\"publish\":[\"8080/udp\"]}", true, false, false },
     { "{\"expose\":[\"80\"]}", true, true, false },
     { "{\"expose\":[\"90/udp\"]}", true, true, false },
-    { "{\"health\":[\"none\"]}", true, true, true },
-    { "{\"health\":[\"healthy\"]}", true, false, false },
+    { "{\"health\":[\"none\"]}", true, false, true },
+    { "{\"health\":[\"healthy\"]}", true, true, false },
+    { "{\"health\":[\"starting\",\"unhealthy\"]}", true, false, false },
     { "{\"is-task\":[\"true\"]}", true, false, false },
     { "{\"is-task\":[\"false\"]}", true, true, true },
     { "{\"name\":[\"web\"],\"status\":[\"exited\"]}", true, false, false },

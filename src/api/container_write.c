@@ -181,6 +181,8 @@ static void write_state(struct json_writer *w, const struct container_info *info
     json_add_text(w, "Error", info->error ?: "");
     json_add_time(w, "StartedAt", info->started_ns);
     json_add_time(w, "FinishedAt", info->finished_ns);
+    if (info->health)
+        json_add_object(w, "Health", container_health_fields, info->health);
     json_end_dict(w);
 }
 

@@ -465,6 +465,7 @@ static int encode_host(const struct run_options *options, struct container_creat
     for (size_t i = 0; i < options->expose.count; i++)
         if (port_expose_parse(options->expose.items[i], &create->config.exposed_ports, err) < 0)
             return -1;
+    host->health_on_failure = copy(options->health_on_failure);
     if (encode_restart(options->restart, &host->restart_policy, err) < 0 ||
         encode_devices(options, host, err) < 0 ||
         encode_security(&options->security_opt, host, err) < 0 ||

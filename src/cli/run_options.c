@@ -44,6 +44,7 @@
     { 0,   "group-add",             OPTION_LIST,     AT(group_add),             "Join a further group" },                                   \
     { 0,   "health-cmd",            OPTION_TEXT,     AT(health_cmd),            "Command that checks the health" },                         \
     { 0,   "health-interval",       OPTION_DURATION, AT(health_interval),       "Time between two checks" },                                \
+    { 0,   "health-on-failure",     OPTION_TEXT,     AT(health_on_failure),     "When unhealthy: none, restart, stop or kill" },            \
     { 0,   "health-retries",        OPTION_INTEGER,  AT(health_retries),        "Failures in a row that mean unhealthy" },                  \
     { 0,   "health-start-interval", OPTION_DURATION, AT(health_start_interval), "Time between checks while starting" },                     \
     { 0,   "health-start-period",   OPTION_DURATION, AT(health_start_period),   "Time in which failures do not count" },                    \

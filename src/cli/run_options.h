@@ -20,9 +20,9 @@ struct run_options {
         network, network_alias, publish, security_opt, storage_opt, sysctl, tmpfs, ulimit, volume,
         volumes_from, blkio_weight_device;
     const char *cgroup_parent, *cgroupns, *cidfile, *cpuset_cpus, *cpuset_mems, *domainname,
-        *entrypoint, *health_cmd, *hostname, *ip, *ip6, *ipc, *isolation, *log_driver, *mac_address,
-        *name, *pid, *platform, *pull, *restart, *runtime, *stop_signal, *user, *userns, *uts,
-        *volume_driver, *workdir;
+        *entrypoint, *health_cmd, *health_on_failure, *hostname, *ip, *ip6, *ipc, *isolation,
+        *log_driver, *mac_address, *name, *pid, *platform, *pull, *restart, *runtime, *stop_signal,
+        *user, *userns, *uts, *volume_driver, *workdir;
     struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, health_interval,
         health_retries, health_start_period, health_start_interval, health_timeout, memory,
         memory_reservation, memory_swap, memory_swappiness, oom_score_adj, pids_limit, shm_size,

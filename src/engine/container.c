@@ -109,9 +109,11 @@ void container_publish_only(struct container *container, struct container_info *
 {
     mutex_lock(&container->lock);
     struct container_info *old = container->info;
-    /* Execs come and go while an operation works on its copy. */
+    /* Execs and probes come and go while an operation works on its copy. */
     strv_done(&info->exec_ids);
     strv_copy(&info->exec_ids, &old->exec_ids);
+    health_unref(info->health);
+    info->health = health_ref(old->health);
     container->info = info;
     mutex_unlock(&container->lock);
     container_info_unref(old);
@@ -132,6 +134,39 @@ void container_list_exec(struct container *container, const char *exec_id, bool 
     container->info = info;
     mutex_unlock(&container->lock);
     container_info_unref(old);
+}
+
+bool container_set_health(struct container *container, uint64_t run_number,
+                          struct container_health *health)
+{
+    mutex_lock(&container->lock);
+    struct container_info *old = container->info, *info = NULL;
+    if (container->run_number == run_number) {
+        info = container_info_copy(old);
+        health_unref(info->health);
+        info->health = health_ref(health);
+        container->info = info;
+    }
+    mutex_unlock(&container->lock);
+    if (info)
+        container_info_unref(old);
+    return info != NULL;
+}
+
+/* A column of its own: probes and operations do not overwrite each other's part. */
+void container_record_health(struct container *container)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(str_done) struct str text = {};
+    struct error err = {};
+
+    if (info->health)
+        json_encode(container_health_fields, info->health, &text);
+    if (database_run(container->engine->database, &err,
+                     "UPDATE container SET health = ?1 WHERE id = ?2", "ss", str_text(&text),
+                     container->id) < 0)
+        log_error("cannot record the health of a container", "container", container->id, "error",
+                  err.text);
 }
 
 void container_publish(struct container *container, struct container_info *info)
@@ -237,6 +272,22 @@ static void restore_state(struct container *container, const struct state_docume
     }
 }
 
+/* Text that cannot be read is like none: the next probe tells. */
+static void restore_health(struct container *container, const char *text)
+{
+    struct container_health *health = NEW(struct container_health);
+    struct error ignored;
+
+    health->reference_count = 1;
+    if (text_is_empty(text) ||
+        json_decode(container_health_fields, text, strlen(text), health, &ignored) < 0 ||
+        text_is_empty(health->status)) {
+        health_unref(health);
+        return;
+    }
+    container->info->health = health;
+}
+
 static int load_row(struct engine *engine, struct query *query, struct error *err)
 {
     struct container_spec *spec = NEW(struct container_spec);
@@ -256,6 +307,7 @@ static int load_row(struct engine *engine, struct query *query, struct error *er
     container_spec_unref(spec);
     restore_state(container, &state);
     json_fields_done(state_fields, &state);
+    restore_health(container, query_text(query, 6));
     map_set(&engine->containers, container->id, container);
     map_set(&engine->container_names, container->info->name, container);
     engine->next_sequence = MAX(engine->next_sequence, sequence + 1);
@@ -267,10 +319,10 @@ int containers_load(struct engine *engine, struct error *err)
     CLEANUP(query_close) struct query *query = NULL;
     int row;
 
-    if (database_query(
-            engine->database, &query, err,
-            "SELECT id, name, created_ns, sequence, spec, state FROM container ORDER BY sequence",
-            "") < 0)
+    if (database_query(engine->database, &query, err,
+                       "SELECT id, name, created_ns, sequence, spec, state, health FROM container "
+                       "ORDER BY sequence",
+                       "") < 0)
         return -1;
     mutex_lock(&engine->lock);
     while ((row = query_next(query, err)) > 0)

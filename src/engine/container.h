@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "engine/container_state.h"
 #include "engine/engine.h"
+#include "engine/health.h"
 #include "shim/log_read.h"
 #include "shim/shim.h"
 #include "spec/container.h"
@@ -45,6 +46,7 @@ struct container_info {
     char *hosts_path, *hostname_path, *resolv_path;           /* "" until the first start */
     char *upper_path, *work_path, *merged_path, *lower_paths; /* GraphDriver.Data */
     struct strv exec_ids;                                     /* none: null */
+    struct container_health *health;                          /* NULL: no check, or never started */
 };
 struct container_info *container_info_ref(struct container_info *info);
 void container_info_unref(struct container_info *info);

@@ -34,8 +34,6 @@ static int check_health(const struct health_config *health, struct error *err)
                              durations[i].name);
     if (health->retries < 0)
         return error_set(err, ERROR_INVALID, "Retries in Healthcheck cannot be negative");
-    if (health->test.count && strcmp(health->test.items[0], "NONE") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "health checks are not supported yet");
     return 0;
 }
 
@@ -401,7 +399,8 @@ int host_config_check(struct engine *engine UNUSED, struct host_config *host, st
         host->pids_limit = (struct optional_int64){};
     if (check_modes(host, err) < 0 || check_capabilities(&host->cap_add, "CapAdd", err) < 0 ||
         check_capabilities(&host->cap_drop, "CapDrop", err) < 0 || check_security(host, err) < 0 ||
-        check_network(host, err) < 0 || check_unsupported(host, err) < 0)
+        check_network(host, err) < 0 || check_unsupported(host, err) < 0 ||
+        health_check_on_failure(host->health_on_failure, err) < 0)
         return -1;
     if (host->blkio_weight && !cgroup_has_controller("blkio") && !cgroup_has_controller("io")) {
         strv_add(warnings, "Your kernel does not support Block I/O weight or the cgroup is not "

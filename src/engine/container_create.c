@@ -69,6 +69,29 @@ static void merge_commands(struct container_config *config, const struct contain
     }
 }
 
+/* Each part that the request leaves out is the image's. */
+static void merge_health(struct container_config *config, const struct health_config *image)
+{
+    if (!image)
+        return;
+    if (!config->healthcheck)
+        config->healthcheck = NEW(struct health_config);
+    struct health_config *health = config->healthcheck;
+    int64_t *const numbers[] = { &health->interval_ns, &health->timeout_ns,
+                                 &health->start_period_ns, &health->start_interval_ns,
+                                 &health->retries };
+    const int64_t theirs[] = { image->interval_ns, image->timeout_ns, image->start_period_ns,
+                               image->start_interval_ns, image->retries };
+
+    if (!health->test.count) {
+        strv_done(&health->test);
+        strv_copy(&health->test, &image->test);
+    }
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        if (!*numbers[i])
+            *numbers[i] = theirs[i];
+}
+
 /* The image's configuration below the request's. */
 static void merge_config(struct container_config *config, const struct container_config *image)
 {
@@ -92,10 +115,7 @@ static void merge_config(struct container_config *config, const struct container
         strv_copy(&config->shell, &image->shell);
     if (!config->on_build.items && image->on_build.items)
         strv_copy(&config->on_build, &image->on_build);
-    if (!config->healthcheck && image->healthcheck) {
-        config->healthcheck = NEW(struct health_config);
-        json_fields_copy(health_config_fields, image->healthcheck, config->healthcheck);
-    }
+    merge_health(config, image->healthcheck);
 }
 
 static int check_platform(const char *platform, const struct image *image, const char *name,
@@ -308,11 +328,6 @@ static int make_spec(struct engine *engine, const char *platform,
                         "specific platform was requested",
                         image->config.os, image->config.architecture, image_native_architecture());
     merge_config(&spec->config, &image->config.config);
-    if (spec->config.healthcheck && spec->config.healthcheck->test.count &&
-        strcmp(spec->config.healthcheck->test.items[0], "NONE") != 0)
-        strv_add(
-            warnings,
-            "The image's health check is not carried out: health checks are not supported yet.");
     host_config_fill(engine, &spec->host_config);
     name_default_network(spec);
     if (fill_command(spec, err) < 0 ||

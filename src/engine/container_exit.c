@@ -123,6 +123,22 @@ static void end_orphans(struct container *container, const struct container_info
     shim_connect(container->engine->monitor, container->id, &shim, &status, &ignored);
 }
 
+/* What does not run is not healthy, as Docker has it. */
+static void end_health(struct container *container, const struct container_info *info)
+{
+    CLEANUP(health_unref) struct container_health *health = NULL;
+
+    health_unwatch(container);
+    if (!info->health)
+        return;
+    mutex_lock(&container->lock);
+    uint64_t run_number = container->run_number;
+    mutex_unlock(&container->lock);
+    health = health_with_status(info->health, "unhealthy");
+    container_set_health(container, run_number, health);
+    container_record_health(container);
+}
+
 void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
                            int64_t wall_ns)
 {
@@ -132,6 +148,7 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     CLEANUP(shim_unref) struct shim *shim = NULL;
     struct error err = {};
 
+    end_health(container, info);
     next->state = again ? CONTAINER_RESTARTING : CONTAINER_EXITED;
     next->exit_code = exit_code;
     next->oom_killed = oom_killed;

@@ -75,6 +75,7 @@ void container_info_unref(struct container_info *info)
     free(info->merged_path);
     free(info->lower_paths);
     strv_done(&info->exec_ids);
+    health_unref(info->health);
     map_done(&info->endpoints);
     free(info->ports.items);
     /* The mount points borrow their texts from the spec. */
@@ -102,6 +103,7 @@ struct container_info *container_info_copy(const struct container_info *info)
     copy->merged_path = xstrdup(info->merged_path);
     copy->lower_paths = xstrdup(info->lower_paths);
     strv_copy(&copy->exec_ids, &info->exec_ids);
+    health_ref(copy->health);
     ports_copy(&copy->ports, &info->ports);
     copy->mounts = (struct json_list){};
     for (size_t i = 0; i < info->mounts.count; i++)

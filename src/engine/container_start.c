@@ -270,6 +270,26 @@ static void keep_failure(struct container *container, const struct error *err)
     }
 }
 
+static void set_health(struct container *container, struct container_health *health)
+{
+    mutex_lock(&container->lock);
+    uint64_t run_number = container->run_number;
+    mutex_unlock(&container->lock);
+    container_set_health(container, run_number, health);
+    container_record_health(container);
+}
+
+/* Every run begins its health anew. */
+static void begin_health(struct container *container, const struct container_info *info)
+{
+    CLEANUP(health_unref) struct container_health *health = NULL;
+
+    if (!health_has_check(info->config.healthcheck))
+        return;
+    health = health_new("starting");
+    set_health(container, health);
+}
+
 static int run(struct container *container, const struct container_info *info,
                struct container_network *network, struct error *err)
 {
@@ -302,6 +322,7 @@ static int run(struct container *container, const struct container_info *info,
     mutex_unlock(&container->lock);
     /* Who attaches from here on finds the supervisor; who did before is handed over. */
     container_hand_over_attaches(container, shim);
+    begin_health(container, info);
     /* The record knows of the run before its command does anything. */
     container_publish(container, next);
     if (shim_start(shim, err) < 0) {
@@ -314,12 +335,15 @@ static int run(struct container *container, const struct container_info *info,
         mutex_unlock(&container->lock);
         launch_clean(engine, container->id);
         container_publish_only(container, container_info_copy(info));
+        if (health_has_check(info->config.healthcheck))
+            set_health(container, info->health);
         return runtime_error(err);
     }
     tell_connected(container, network);
     tell_mounted(container, next, "mount");
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
     container_event(container, now, "start", NULL);
+    health_watch(container);
     return 0;
 }
 

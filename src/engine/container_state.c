@@ -1,6 +1,8 @@
 /* Names of states and the words a list shows for them. */
 #include "engine/container_state.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "engine/container.h"
@@ -29,7 +31,11 @@ char *container_status_text(const struct container_info *info)
     case CONTAINER_CREATED:
         return xstrdup("Created");
     case CONTAINER_RUNNING:
-        return xasprintf("Up %s", up);
+        if (!info->health)
+            return xasprintf("Up %s", up);
+        return xasprintf("Up %s (%s%s)", up,
+                         strcmp(info->health->status, "starting") == 0 ? "health: " : "",
+                         info->health->status);
     case CONTAINER_PAUSED:
         return xasprintf("Up %s (Paused)", up);
     case CONTAINER_RESTARTING:

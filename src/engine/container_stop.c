@@ -267,8 +267,10 @@ static void publish_state(struct container *container, const struct container_in
 static int freeze(struct container *container, const struct container_info *info, struct shim *shim,
                   bool paused, struct error *err)
 {
-    if (paused)
+    if (paused) {
         publish_state(container, info, CONTAINER_PAUSED);
+        health_paused(container);
+    }
     int result = shim_pause(shim, paused, err);
     if ((result == 0) != paused)
         publish_state(container, info, CONTAINER_RUNNING);

@@ -28,6 +28,7 @@ static const char *const schema[] = {
     "sequence INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
     exec_record_schema,
+    "ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';",
 };
 
 /* Copies of what the options point to. */
@@ -365,10 +366,10 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine->cgroup_path = xasprintf("/berth%s%s", *id ? "-" : "", id);
     else
         engine->cgroup_path = xasprintf("%s%s", parent[0] == '/' ? "" : "/", parent);
-    if (make_directories(engine, err) < 0 || seal_shim(engine, err) < 0 ||
-        make_init_layer(engine, err) < 0 || open_parts(engine, err) < 0 ||
-        containers_load(engine, err) < 0 || execs_load(engine, err) < 0 ||
-        engine_reconcile(engine, err) < 0) {
+    if (health_open(engine, err) < 0 || make_directories(engine, err) < 0 ||
+        seal_shim(engine, err) < 0 || make_init_layer(engine, err) < 0 ||
+        open_parts(engine, err) < 0 || containers_load(engine, err) < 0 ||
+        execs_load(engine, err) < 0 || engine_reconcile(engine, err) < 0) {
         engine_close(engine);
         return -1;
     }
@@ -380,6 +381,7 @@ void engine_close(struct engine *engine)
 {
     if (!engine)
         return;
+    health_end(engine);
     /* Jobs use the monitor, and the monitor hands out jobs. */
     if (engine->work)
         work_queue_end(engine->work);
@@ -387,6 +389,7 @@ void engine_close(struct engine *engine)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);
     execs_free(engine);
+    health_close(engine);
     mutex_lock(&engine->lock);
     map_done(&engine->build_processes);
     MAP_EACH (&engine->containers, entry)

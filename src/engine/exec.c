@@ -431,6 +431,20 @@ void exec_exited(struct engine *engine, const char *container_id, const char *ex
     CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
     snprintf(code, sizeof(code), "%d", exit_code);
     exec_event(container, info, "exec_die", false, code);
+    health_exec_exited(engine, exec_id, exit_code);
+}
+
+/* Nobody asks for its exit code: it was a probe. */
+void exec_forget(struct engine *engine, const char *id)
+{
+    struct error err = {};
+
+    mutex_lock(&engine->lock);
+    struct exec *exec = map_take(&engine->execs, id);
+    mutex_unlock(&engine->lock);
+    exec_unref(exec);
+    if (exec_record_remove(engine->database, id, &err) < 0)
+        log_warn("cannot forget an exec", "exec", id, "error", err.text);
 }
 
 void exec_detached(struct engine *engine, const char *container_id, const char *exec_id)

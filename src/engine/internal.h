@@ -2,8 +2,8 @@
  * order of locks.
  *
  * Locks, outermost first: container.operation (one long operation at a time), engine.lock (the
- * maps), container.lock (its snapshot and handles), events. None but 'operation' is held across a
- * call to a supervisor or a write to the record. */
+ * maps), that of the health probes, container.lock (its snapshot and handles), events. None but
+ * 'operation' is held across a call to a supervisor or a write to the record. */
 #ifndef BERTH_ENGINE_INTERNAL_H
 #define BERTH_ENGINE_INTERNAL_H
 
@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/exec.h"
+#include "engine/health.h"
 #include "engine/mount.h"
 #include "network/network.h"
 #include "record/database.h"
@@ -83,6 +84,7 @@ struct exec {
 
 struct event_ring;
 struct work_queue;
+struct health_probes;
 
 struct engine {
     struct engine_options options; /* pointers into owned memory below */
@@ -103,6 +105,7 @@ struct engine {
     struct shim_monitor *monitor;
     struct event_ring *events;
     struct work_queue *work;
+    struct health_probes *health;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */
     struct map container_names GUARDED_BY(lock); /* name → struct container */
@@ -132,6 +135,12 @@ void container_publish_only(struct container *container, struct container_info *
 /* Enters an exec into the snapshot or takes it out (NULL: all of them). Needs no operation lock;
  * what is published meanwhile keeps the list. */
 void container_list_exec(struct container *container, const char *exec_id, bool is_added);
+/* Health goes beside operations too. It is replaced (a reference is taken) if the container is
+ * still in that run; false if not. The record is told apart, since most probes change nothing
+ * there. */
+bool container_set_health(struct container *container, uint64_t run_number,
+                          struct container_health *health);
+void container_record_health(struct container *container);
 struct container *container_new(struct engine *engine, const char *id, const char *name,
                                 struct container_spec *spec, int64_t created_ns, uint64_t sequence);
 int container_record(struct container *container, struct error *err);
@@ -237,6 +246,18 @@ void exec_exited(struct engine *engine, const char *container_id, const char *ex
 void exec_detached(struct engine *engine, const char *container_id, const char *exec_id);
 void execs_forget(struct engine *engine, const char *container_id);
 void execs_free(struct engine *engine); /* all, at the end */
+void exec_forget(struct engine *engine, const char *id);
+
+/* ---- health probes (health_probe.c) ---- */
+int health_open(struct engine *engine, struct error *err);
+void health_end(struct engine *engine); /* no probe is started or waited for any more */
+void health_close(struct engine *engine);
+/* From its start (or an engine's) to its end. Nothing happens for one without a check. */
+void health_watch(struct container *container);
+void health_unwatch(struct container *container);
+void health_paused(struct container *container);
+void health_exec_exited(struct engine *engine, const char *exec_id, int exit_code);
+void health_counts(struct engine *engine, int64_t *out_probes, int64_t *out_failures);
 
 /* ---- builds ---- */
 int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),

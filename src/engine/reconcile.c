@@ -95,6 +95,8 @@ static void take_over(struct container *container)
             container_settle_exit(container, 128, false, clock_wall_ns());
         } else if (!status.is_running) {
             container_settle_exit(container, status.exit_code, status.oom_killed, status.exited_ns);
+        } else {
+            health_watch(container);
         }
     }
     mutex_unlock(&container->operation);

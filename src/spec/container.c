@@ -209,6 +209,7 @@ const struct json_field host_config_fields[] = {
     JSON_STRV          (struct host_config, masked_paths,             "MaskedPaths"),
     JSON_STRV          (struct host_config, readonly_paths,           "ReadonlyPaths"),
     JSON_OPTIONAL_BOOL (struct host_config, init,                     "Init", .omit_empty = true),
+    JSON_STRING        (struct host_config, health_on_failure,        "HealthOnFailure", .omit_empty = true),
     JSON_END,
 };
 

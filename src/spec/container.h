@@ -153,6 +153,7 @@ struct host_config {
     struct json_list mounts;                  /* struct mount_request */
     struct strv masked_paths, readonly_paths; /* none: defaults */
     struct optional_bool init;
+    char *health_on_failure; /* berth's own: none, restart, stop, kill */
 };
 extern const struct json_field host_config_fields[];
 

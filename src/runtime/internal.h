@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "linux/capability.h"
+#include "linux/mount_options.h"
 #include "runtime/channel.h"
 #include "runtime/container.h"
-#include "runtime/mount_options.h"
 #include "runtime/user.h"
 
 #define NAMESPACE_LIMIT 8

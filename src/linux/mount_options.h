@@ -1,6 +1,6 @@
 /* The options of a mount in a runtime configuration, sorted by what they are for. */
-#ifndef BERTH_RUNTIME_MOUNT_OPTIONS_H
-#define BERTH_RUNTIME_MOUNT_OPTIONS_H
+#ifndef BERTH_LINUX_MOUNT_OPTIONS_H
+#define BERTH_LINUX_MOUNT_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

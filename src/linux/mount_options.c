@@ -1,5 +1,5 @@
 /* One table for the words of mount(8). */
-#include "runtime/mount_options.h"
+#include "linux/mount_options.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/mount_options.h"
+#include "linux/mount_options.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

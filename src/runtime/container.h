@@ -22,6 +22,13 @@ struct seccomp_program {
     size_t size_bytes;
 };
 
+/* A detached mount that stands for the source of the bind at 'destination', which need not name
+ * anything then. */
+struct mount_source {
+    char *destination;
+    int fd;
+};
+
 struct container_options {
     const struct runtime_config *config;
     const char *bundle_path; /* relative root and mount paths start here */
@@ -38,9 +45,11 @@ struct container_options {
                               /sbin/docker-init; NULL */
     const char *id;        /* told to hooks */
     int preserve_fd_count; /* descriptors from 3 on that the init inherits */
-    int start_listen_fd;   /* a listening SOCK_SEQPACKET socket on which the init waits for
-                              container_start instead of a socketpair, so that another process can
-                              start it; 0: none */
+    const struct mount_source *sources;
+    size_t source_count;
+    int start_listen_fd; /* a listening SOCK_SEQPACKET socket on which the init waits for
+                            container_start instead of a socketpair, so that another process can
+                            start it; 0: none */
 };
 
 struct container {

@@ -168,26 +168,51 @@ static bool is_directory(int fd)
     return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+static int mount_error(const struct runtime_mount *mount, struct error *err)
+{
+    return error_context(err, "error mounting \"%s\" to rootfs at \"%s\"",
+                         mount->source ? mount->source : "", mount->destination);
+}
+
+/* What the caller opened itself comes first. */
+static int open_source(const struct plan *plan, const struct planned_mount *planned,
+                       struct error *err)
+{
+    const struct runtime_mount *mount = planned->mount;
+    const char *path;
+    pid_t pid;
+
+    for (size_t i = 0; i < plan->options->source_count; i++) {
+        const struct mount_source *source = &plan->options->sources[i];
+
+        if (strcmp(source->destination, mount->destination) != 0)
+            continue;
+        int fd = fcntl(source->fd, F_DUPFD_CLOEXEC, 3);
+        return fd < 0 ? error_sys(err, "source of %s", mount->destination) : fd;
+    }
+    if (text_is_empty(mount->source))
+        return error_set(err, ERROR_INVALID, "bind on %s has no source", mount->destination);
+    if (borrow_names(mount->source, &pid, &path))
+        return borrow_mount(pid, path, err);
+    CLEANUP(free)
+    char *source = mount->source[0] == '/' ? xstrdup(mount->source)
+                                           : path_join(plan->options->bundle_path, mount->source);
+    return mount_clone(AT_FDCWD, source, planned->options.is_recursive, err);
+}
+
 static int open_bind(struct plan *plan, struct planned_mount *planned, struct error *err)
 {
     const struct runtime_mount *mount = planned->mount;
     uint64_t fallback = default_propagation(plan->config);
-    CLEANUP(free) char *source = NULL;
 
-    if (text_is_empty(mount->source))
-        return error_set(err, ERROR_INVALID, "bind on %s has no source", mount->destination);
-    source = mount->source[0] == '/' ? xstrdup(mount->source)
-                                     : path_join(plan->options->bundle_path, mount->source);
-    planned->fd = mount_clone(AT_FDCWD, source, planned->options.is_recursive, err);
+    planned->fd = open_source(plan, planned, err);
     if (planned->fd < 0)
-        return error_context(err, "error mounting \"%s\" to rootfs at \"%s\"", mount->source,
-                             mount->destination);
+        return mount_error(mount, err);
     /* A wish to be shared must not be cut first. */
     if (planned->options.propagation == MS_SHARED)
         fallback = 0;
     if (adjust_copy(planned->fd, &planned->options, fallback, err) < 0)
-        return error_context(err, "error mounting \"%s\" to rootfs at \"%s\"", mount->source,
-                             mount->destination);
+        return mount_error(mount, err);
     planned->is_directory = is_directory(planned->fd);
     return 0;
 }

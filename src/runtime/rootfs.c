@@ -254,10 +254,25 @@ static int mount_cgroup_v2(struct plan *plan, struct planned_mount *planned, str
     return fd < 0 ? -1 : place(plan, fd, planned->mount->destination, true, err);
 }
 
+/* What is at /proc is taken for procfs by everybody, protections first. */
+static int check_proc(const struct planned_mount *planned, struct error *err)
+{
+    CLEANUP(free) char *clean = path_clean(planned->mount->destination);
+    bool is_proc = planned->options.is_bind ? is_procfs(planned->fd)
+                                            : text_equal(planned->mount->type, "proc");
+
+    if (strcmp(clean, "/proc") != 0 || is_proc)
+        return 0;
+    return error_set(err, ERROR_INVALID,
+                     "\"/proc\" cannot be mounted because it is not of type proc");
+}
+
 static int mount_one(struct plan *plan, struct planned_mount *planned, struct error *err)
 {
     const char *type = planned->mount->type;
 
+    if (check_proc(planned, err) < 0)
+        return -1;
     if (planned->options.is_bind)
         return place(plan, planned->fd, planned->mount->destination, planned->is_directory, err);
     if (text_equal(type, "cgroup") && cgroup_version() == CGROUP_V1)

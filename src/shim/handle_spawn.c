@@ -151,6 +151,20 @@ static int send_kept_fds(struct shim *shim, const struct shim_options *options, 
     return 0;
 }
 
+static int send_mounts(struct shim *shim, const struct shim_options *options, struct error *err)
+{
+    for (size_t i = 0; i < options->mount_count; i++) {
+        CLEANUP(wire_done) struct wire_message message = {};
+
+        wire_init(&message, WIRE_MOUNT, 0);
+        wire_put_text(&message, WIRE_FIELD_DESTINATION, options->mounts[i].destination);
+        wire_put_fd(&message, WIRE_FIELD_MOUNT_FD, options->mounts[i].fd);
+        if (handle_send(shim, &message, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int open_seccomp(const char *path, struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -180,7 +194,8 @@ static int request_create(struct shim *shim, const struct shim_options *options,
     wire_put_fd(&request, WIRE_FIELD_ROOTFS_FD, options->rootfs_fd);
     wire_put_fd(&request, WIRE_FIELD_NETWORK_FD, options->network_fd);
     wire_put_fd(&request, WIRE_FIELD_SECCOMP_FD, seccomp_fd);
-    if (send_kept_fds(shim, options, err) < 0 || handle_call(shim, &request, &reply, err) < 0)
+    if (send_kept_fds(shim, options, err) < 0 || send_mounts(shim, options, err) < 0 ||
+        handle_call(shim, &request, &reply, err) < 0)
         return -1;
     *out_pid = (pid_t)wire_get_int(&reply, WIRE_FIELD_PID, 0);
     return 0;

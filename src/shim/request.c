@@ -23,6 +23,7 @@
 
 #define CONFIG_LIMIT   ((size_t)16 * 1024 * 1024)
 #define UNHEARD_LIMIT  1024
+#define SOURCE_LIMIT   1024
 #define OWN_OOM_SCORE  "-998"
 #define OOM_SCORE_PATH "/proc/self/oom_score_adj"
 
@@ -135,6 +136,31 @@ static void hold(struct supervisor *shim, struct wire_message *message)
     }
 }
 
+/* For the CREATE that follows. */
+static void add_source(struct supervisor *shim, struct wire_message *message)
+{
+    const char *destination = wire_get_text(message, WIRE_FIELD_DESTINATION);
+    int fd = wire_take_fd(message, WIRE_FIELD_MOUNT_FD);
+
+    if (!destination || fd < 0 || shim->init || shim->source_count == SOURCE_LIMIT) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    shim->sources = xrealloc(shim->sources, shim->source_count + 1, sizeof(*shim->sources));
+    shim->sources[shim->source_count++] = (struct mount_source){ xstrdup(destination), fd };
+}
+
+void request_drop_sources(struct supervisor *shim)
+{
+    for (size_t i = 0; i < shim->source_count; i++) {
+        close(shim->sources[i].fd);
+        free(shim->sources[i].destination);
+    }
+    free(TAKE(shim->sources));
+    shim->source_count = 0;
+}
+
 int request_read_config(const struct supervisor *shim, struct runtime_config *out,
                         struct error *err)
 {
@@ -233,9 +259,12 @@ static int create_container(struct supervisor *shim, struct wire_message *reques
             .seccomp = seccomp.instructions ? &seccomp : NULL,
             .stdio = { stdio.fds[0], stdio.fds[1], stdio.fds[2] },
             .init_path = wire_get_text(request, WIRE_FIELD_INIT_PATH),
+            .sources = shim->sources,
+            .source_count = shim->source_count,
         };
         result = container_create(&options, &task->process, err);
     }
+    request_drop_sources(shim);
     task_stdio_close(&stdio);
     request_unmap_seccomp(&seccomp);
     return result;
@@ -391,6 +420,10 @@ void request_serve(struct supervisor *shim, struct wire_message *request)
 
     if (request->type == WIRE_HOLD) {
         hold(shim, request);
+        return;
+    }
+    if (request->type == WIRE_MOUNT) {
+        add_source(shim, request);
         return;
     }
     if (request->type == WIRE_HEARD) {

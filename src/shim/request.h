@@ -12,4 +12,7 @@ void request_tell_exec_exit(struct supervisor *shim, const char *exec_id, int ex
                             int64_t exited_ns);
 void request_forget_exec_exits(struct supervisor *shim);
 
+/* Closes what came for the creation of the container and was not needed. */
+void request_drop_sources(struct supervisor *shim);
+
 #endif

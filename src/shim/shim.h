@@ -53,6 +53,12 @@ struct shim_log_options {
     const char *attributes; /* JSON object for "attrs", NULL: none */
 };
 
+/* A detached mount that stands for the source of the configuration's bind at 'destination'. */
+struct shim_mount {
+    const char *destination;
+    int fd;
+};
+
 struct shim_options {
     const char *program_path; /* berth-shim */
     const char *container_id;
@@ -64,6 +70,8 @@ struct shim_options {
     const int *kept_fds;      /* descriptors that the supervisor holds as long as it lives (port
                                  reservations) */
     size_t kept_fd_count;
+    const struct shim_mount *mounts; /* sources of binds that are descriptors (borrowed) */
+    size_t mount_count;
     bool stdin_open; /* OpenStdin: keep a pipe for stdin; otherwise stdin is /dev/null */
     bool stdin_once; /* close stdin when the first attached client that had it leaves */
     struct shim_log_options log;

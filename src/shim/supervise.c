@@ -467,6 +467,7 @@ static void done(struct supervisor *shim)
     loop_run(&shim->loop, 0); /* frees their memory */
     drop_outbox(shim);
     request_forget_exec_exits(shim);
+    request_drop_sources(shim);
     log_writer_close(shim->log);
     shim_state_done(&shim->state);
     free(shim->bundle_path);

@@ -26,6 +26,8 @@ struct supervisor {
     int seccomp_fd;
     int *kept_fds;
     size_t kept_count;
+    struct mount_source *sources; /* until the container is created */
+    size_t source_count;
 
     struct log_writer *log;
     struct task *init;   /* NULL until it is created */

@@ -47,6 +47,7 @@
     X(EXEC,           10)  /* EXEC_ID PROCESS LIFETIME_MS CLIENT_FD and as ATTACH; PID           */ \
     X(FORGET,         11)  /* ; the shim ends behind the reply                                   */ \
     X(HEARD,          12)  /* EXEC_ID: its EXITED was heard, need not be told again; no reply    */ \
+    X(MOUNT,          13)  /* DESTINATION MOUNT_FD: for the CREATE to come; no reply             */ \
     /* answer */                                                                                    \
     X(REPLY,         100)  /* ERROR_KIND ERROR_SYS ERROR_TEXT on failure, else as said above     */ \
     /* events */                                                                                    \
@@ -72,6 +73,8 @@
     X(ROOTFS_FD,      19)  /* descriptor: detached mount; absent: bundle's root.path             */ \
     X(NETWORK_FD,     20)  /* descriptor: network namespace; absent: as configured               */ \
     X(SECCOMP_FD,     21)  /* descriptor: file of compiled filter; absent: none                  */ \
+    X(DESTINATION,    22)  /* text: of a mount in the configuration                              */ \
+    X(MOUNT_FD,       23)  /* descriptor: detached mount, stands for the source of that mount    */ \
     X(STATE,          30)  /* integer: enum wire_state                                           */ \
     X(PID,            31)  /* integer: host's view                                               */ \
     X(EXIT_CODE,      32)  /* integer: 128 + n for signal n                                      */ \

@@ -2,7 +2,6 @@
 and on those that are here and gone."""
 
 RUNTIME = "the runtime is our own: its name is berth, and neither runc nor containerd is behind it"
-VOLUMES = "options of the local volume driver are not supported yet"
 BUILDER = "images have no record of the container they were built in; Docker dropped these fields with API 1.45"
 NAMES = "containers' names are not answered on networks yet"
 
@@ -18,7 +17,6 @@ SHAPES = [
     ("info", 'DriverStatus: lacks an element ["string"]', "the overlay snapshotter has nothing to tell"),
     ("info", "CDISpecDirs: lacks an element string", "devices by CDI are not supported yet"),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
-    ("volume create, with options", "status 501 instead of 201: create gt: options of the local volume driver are not supported yet", VOLUMES),
     ("container create, alias", "status 501 instead of 201: an alias (names are not answered) on network vn is not supported yet", NAMES),
     ("container inspect, running*", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
     ("container inspect, exited", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
@@ -69,9 +67,6 @@ ERRORS = {
     'POST /containers/f10/start {"SecurityOpt":["seccomp={\\"a\\""]}':
         (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: decoding seccomp profile failed: unexpected EOF',
          "the profile is read when the filter is compiled, at the start of the container"),
-    'POST /containers/f16/start {"Tmpfs":{"/x":"foo"}}':
-        (500, 'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting "tmpfs" to rootfs at "/x": mount tmpfs: foo (tmpfs: Unknown parameter \'foo\'): invalid argument',
-         "the kernel judges options of tmpfs, and names the one that it does not know"),
     'POST /networks/create {"Name":"x","Options":{"com.docker.network.bridge.name":"waytoolongbridgename"}}':
         (400, 'invalid bridge name: waytoolongbridgename',
          "the name is checked before the kernel is asked"),

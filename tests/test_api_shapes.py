@@ -117,10 +117,10 @@ def story(api):
     record("volume create, named")
     record("volume create, anonymous")
     record("volume create, with options")
+    api.call("DELETE", "/volumes/gt")
     record("volume inspect")
     record("volume list")
     record("volume list, empty")
-    api.call("DELETE", "/volumes/gt")
 
     do("POST", "/networks/create", {"Name": "vn", "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.213.7.0/24"}]},
                                     "Labels": {"k": "v"}})

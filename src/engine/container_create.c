@@ -375,24 +375,36 @@ static int reserve_name(struct engine *engine, struct container *container, stru
     return 0;
 }
 
-/* Fills the volumes that are empty with what the image has at their place. */
-static int copy_up_volumes(struct engine *engine, const struct container_spec *spec,
+/* Fills a volume that is empty with what the image has at its place. */
+static int copy_up_volume(struct engine *engine, const char *user,
+                          const struct container_mount *mount, int root_fd, struct error *err)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+    struct error ignored;
+
+    if (volume_get(engine->volumes, mount->name, &volume, err) < 0 ||
+        volume_acquire(volume, user, err) < 0)
+        return -1;
+    int result = volume_copy_up(volume, mount->subpath, root_fd, mount->destination, err);
+    volume_release(volume, user, &ignored);
+    return result < 0 ? error_context(err, "failed to populate volume") : 0;
+}
+
+static int copy_up_volumes(struct container *container, const struct container_spec *spec,
                            struct error *err)
 {
+    struct engine *engine = container->engine;
     CLEANUP(close) int root_fd = -1;
 
     for (size_t i = 0; i < spec->mounts.count; i++) {
         const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
-        CLEANUP(volume_unref) struct volume *volume = NULL;
 
         if (strcmp(mount->type, "volume") != 0 || mount->no_copy)
             continue;
-        if (volume_get(engine->volumes, mount->name, &volume, err) < 0)
-            return -1;
         if (root_fd < 0 && store_mount(engine->store, spec->chain_id, NULL, &root_fd, err) < 0)
             return -1;
-        if (volume_copy_up(volume, root_fd, mount->destination, err) < 0)
-            return error_context(err, "failed to populate volume");
+        if (copy_up_volume(engine, container->id, mount, root_fd, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -408,10 +420,15 @@ static int prepare_directory(struct container *container, struct error *err)
 }
 
 /* Takes back what a failed create made. */
-static void undo(struct container *container)
+static void undo(struct container *container, const struct strv *created_volumes)
 {
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
     struct error err = {};
+
+    for (size_t i = 0; i < created_volumes->count; i++)
+        if (volume_remove(container->engine->volumes, created_volumes->items[i], &err) < 0)
+            log_warn("cannot take back a volume", "volume", created_volumes->items[i], "error",
+                     err.text);
 
     if (container_forget(container, &err) < 0 || tree_remove(directory, &err) < 0)
         log_warn("cannot take back a container whose creation failed", "container", container->id,
@@ -423,16 +440,20 @@ static void undo(struct container *container)
 static int create_named(struct engine *engine, struct container *container, struct error *err)
 {
     const struct container_spec *spec = container->info->spec;
+    CLEANUP(strv_done) struct strv created_volumes = {};
     int result = 0;
 
     mutex_lock(&container->operation);
     mutex_lock(&engine->lock);
     bool is_entered = reserve_name(engine, container, err) == 0;
     mutex_unlock(&engine->lock);
+    /* The directory comes last: without it, an engine that starts after a crash knows that the
+     * container is not whole, and removes it with the anonymous volumes that it names. */
     if (is_entered &&
-        (container_record(container, err) < 0 || prepare_directory(container, err) < 0 ||
-         copy_up_volumes(engine, spec, err) < 0)) {
-        undo(container);
+        (container_record(container, err) < 0 ||
+         container_volumes_make(engine, &spec->mounts, &created_volumes, err) < 0 ||
+         copy_up_volumes(container, spec, err) < 0 || prepare_directory(container, err) < 0)) {
+        undo(container, &created_volumes);
         result = -1;
     }
     mutex_unlock(&container->operation);
@@ -466,12 +487,23 @@ static int create(struct engine *engine, const char *name, const char *id,
     return result;
 }
 
+static void hold_mounted_images(struct engine *engine, const struct container_spec *spec, bool held)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const char *chain_id = JSON_ITEMS(&spec->mounts, struct container_mount)[i].chain_id;
+
+        if (chain_id && held)
+            store_layer_hold(engine->store, chain_id);
+        else if (chain_id)
+            store_layer_release(engine->store, chain_id);
+    }
+}
+
 int engine_container_create(struct engine *engine, const char *name, const char *platform,
                             const struct container_create *wish, char out_id[65],
                             struct strv *out_warnings, struct error *err)
 {
     CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
-    CLEANUP(strv_done) struct strv created_volumes = {};
     CLEANUP(container_unref) struct container *container = NULL;
     char id[ID_LENGTH + 1];
 
@@ -497,12 +529,11 @@ int engine_container_create(struct engine *engine, const char *name, const char 
     /* The image must not be removed between here and the moment the container is known. */
     store_layer_hold(engine->store, spec->chain_id);
     int result = container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
-                                          &created_volumes, err);
+                                          err);
     if (result == 0) {
+        hold_mounted_images(engine, spec, true);
         result = create(engine, name, id, spec, &container, err);
-        if (result < 0)
-            for (size_t i = 0; i < created_volumes.count; i++)
-                volume_remove(engine->volumes, created_volumes.items[i], NULL);
+        hold_mounted_images(engine, spec, false);
     }
     store_layer_release(engine->store, spec->chain_id);
     if (result < 0)

@@ -173,6 +173,7 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     if (is_orphaned)
         end_orphans(container, info);
     launch_clean(container->engine, container->id);
+    container_mounts_end(container, info->spec);
 
     CLEANUP(map_done) struct map attributes = {};
     char code[16], duration[24];

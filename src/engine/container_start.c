@@ -140,7 +140,8 @@ static const char *init_path(const struct engine *engine, const struct container
 }
 
 static int launch_container(struct container *container, const struct container_info *info,
-                            const struct container_network *network, struct shim **out,
+                            const struct container_network *network,
+                            const struct container_sources *sources, struct shim **out,
                             pid_t *out_pid, struct error *err)
 {
     struct engine *engine = container->engine;
@@ -166,6 +167,7 @@ static int launch_container(struct container *container, const struct container_
         .network_fd = network->namespace_fd,
         .kept_fds = network->port_fds,
         .kept_fd_count = network->port_fd_count,
+        .sources = sources,
         .stdin_open = info->config.open_stdin,
         .stdin_once = info->config.stdin_once,
     };
@@ -291,13 +293,14 @@ static void begin_health(struct container *container, const struct container_inf
 }
 
 static int run(struct container *container, const struct container_info *info,
-               struct container_network *network, struct error *err)
+               struct container_network *network, const struct container_sources *sources,
+               struct error *err)
 {
     struct engine *engine = container->engine;
     CLEANUP(shim_unref) struct shim *shim = NULL;
     pid_t pid;
 
-    if (launch_container(container, info, network, &shim, &pid, err) < 0)
+    if (launch_container(container, info, network, sources, &shim, &pid, err) < 0)
         return -1;
     struct container_info *next = container_info_copy(info);
     next->state = CONTAINER_RUNNING;
@@ -351,18 +354,25 @@ int container_start_locked(struct container *container, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
+    CLEANUP(container_sources_done) struct container_sources sources = {};
 
     if (container_is_removed(container))
         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
     if (check_startable(info, err) < 0)
         return -1;
-    if (container_network_setup(container, info, &network, err) < 0) {
+    if (container_mounts_begin(container, info->spec, &sources, err) < 0) {
         keep_failure(container, err);
         return -1;
     }
-    if (run(container, info, &network, err) < 0) {
+    if (container_network_setup(container, info, &network, err) < 0) {
+        container_mounts_end(container, info->spec);
+        keep_failure(container, err);
+        return -1;
+    }
+    if (run(container, info, &network, &sources, err) < 0) {
         struct error ignored;
 
+        container_mounts_end(container, info->spec);
         endpoint_detach(container->engine->networks, container->id, NULL, &ignored);
         keep_failure(container, err);
         return -1;

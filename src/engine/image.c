@@ -115,6 +115,9 @@ bool engine_layer_is_used(void *data, const char *chain_id)
         struct container_info *info = container_snapshot(entry->value);
 
         is_used |= strcmp(info->spec->chain_id, chain_id) == 0;
+        for (size_t i = 0; i < info->spec->mounts.count; i++)
+            is_used |= text_equal(
+                JSON_ITEMS(&info->spec->mounts, struct container_mount)[i].chain_id, chain_id);
     }
     mutex_unlock(&engine->lock);
     return is_used;

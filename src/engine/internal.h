@@ -184,6 +184,21 @@ int container_default_stop(const struct container_info *info);
 
 int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */
 
+/* ---- mounts of one container (container_mounts.c) ---- */
+struct container_sources {
+    struct shim_mount *mounts; /* destinations borrowed, descriptors owned */
+    size_t count;
+};
+/* Makes and mounts what the mounts need, as a user of the volumes, and opens sources that are no
+ * paths. What was done is taken back on failure, or by _end. */
+int container_mounts_begin(struct container *container, const struct container_spec *spec,
+                           struct container_sources *out, struct error *err);
+void container_sources_done(struct container_sources *sources);
+CLEANUP_VALUE(container_sources_done, struct container_sources)
+/* It runs already, from the time of an engine before. */
+void container_mounts_take_over(struct container *container, const struct container_spec *spec);
+void container_mounts_end(struct container *container, const struct container_spec *spec);
+
 /* ---- network of one container (container_network.c) ---- */
 struct container_network {
     int namespace_fd; /* -1: the host's */
@@ -225,6 +240,7 @@ struct launch {
     int rootfs_fd, network_fd;
     const int *kept_fds;
     size_t kept_fd_count;
+    const struct container_sources *sources; /* NULL: none */
     bool stdin_open, stdin_once;
     struct shim_log_options log;
 };

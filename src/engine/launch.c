@@ -85,6 +85,8 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
         .network_fd = launch->network_fd,
         .kept_fds = launch->kept_fds,
         .kept_fd_count = launch->kept_fd_count,
+        .mounts = launch->sources ? launch->sources->mounts : NULL,
+        .mount_count = launch->sources ? launch->sources->count : 0,
         .stdin_open = launch->stdin_open,
         .stdin_once = launch->stdin_once,
         .log = launch->log,

@@ -24,9 +24,11 @@ const struct json_field container_mount_fields[] = {
     JSON_BOOL  (struct container_mount, is_legacy_tmpfs,         "LegacyTmpfs"),
     JSON_BOOL  (struct container_mount, non_recursive,           "NonRecursive"),
     JSON_BOOL  (struct container_mount, read_only_non_recursive, "ReadOnlyNonRecursive"),
+    JSON_BOOL  (struct container_mount, read_only_force_recursive, "ReadOnlyForceRecursive"),
     JSON_BOOL  (struct container_mount, create_source,           "CreateSource"),
     JSON_STRING(struct container_mount, options,                 "Options"),
-    JSON_STRING(struct container_mount, subpath,                 "Subpath"),
+    JSON_STRING(struct container_mount, subpath,                 "Subpath", .null_empty = true),
+    JSON_STRING(struct container_mount, chain_id,                "ChainID", .null_empty = true),
     JSON_END,
 };
 /* clang-format on */
@@ -60,9 +62,10 @@ static int check_destination(const char *text, const char *prefix, struct error 
     return 0;
 }
 
-/* One option of each class at most: read-write, label, propagation, copying, consistency. */
+/* One option of each class at most: read-write, label, propagation, copying, consistency.
+ * *out_foreign is the options of the other kind of mount that were given, NULL if none were. */
 static int parse_mode(const char *mode, bool is_bind, struct container_mount *mount,
-                      struct error *err)
+                      const char **out_foreign, struct error *err)
 {
     CLEANUP(strv_done) struct strv words = {};
     int access = 0, label = 0, propagation = 0, copy = 0, consistency = 0;
@@ -76,12 +79,14 @@ static int parse_mode(const char *mode, bool is_bind, struct container_mount *mo
             mount->rw = word[1] == 'w';
         } else if (strcmp(word, "z") == 0 || strcmp(word, "Z") == 0) {
             label++;
-        } else if (is_bind && is_one_of(word, propagations, COUNT(propagations))) {
+        } else if (is_one_of(word, propagations, COUNT(propagations))) {
             propagation++;
+            *out_foreign = is_bind ? *out_foreign : "BindOptions";
             free(mount->propagation);
             mount->propagation = xstrdup(word);
-        } else if (!is_bind && strcmp(word, "nocopy") == 0) {
+        } else if (strcmp(word, "nocopy") == 0) {
             copy++;
+            *out_foreign = is_bind ? "VolumeOptions" : *out_foreign;
             mount->no_copy = true;
         } else if (is_one_of(word, consistencies, COUNT(consistencies))) {
             consistency++;
@@ -94,11 +99,22 @@ static int parse_mode(const char *mode, bool is_bind, struct container_mount *mo
     return 0;
 }
 
+bool mount_check_mode(const char *mode, bool *out_read_only)
+{
+    CLEANUP(container_mount_done) struct container_mount mount = { .rw = true };
+    const char *foreign = NULL;
+
+    if (!*mode || parse_mode(mode, false, &mount, &foreign, NULL) < 0 || foreign)
+        return false;
+    *out_read_only = !mount.rw;
+    return true;
+}
+
 int mount_parse_bind(const char *text, struct container_mount *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv parts = {};
     CLEANUP(container_mount_done) struct container_mount mount = { .rw = true };
-    const char *source = NULL, *destination, *mode = NULL;
+    const char *source = NULL, *destination, *mode = NULL, *foreign = NULL;
 
     strv_split(&parts, text, ':');
     switch (parts.count) {
@@ -124,8 +140,10 @@ int mount_parse_bind(const char *text, struct container_mount *out, struct error
     char *prefix = xasprintf(
         "invalid volume specification: '%s': invalid mount config for type \"%s\": ", text,
         mount.type);
-    if (mode && parse_mode(mode, is_bind, &mount, err) < 0)
+    if (mode && parse_mode(mode, is_bind, &mount, &foreign, err) < 0)
         return -1;
+    if (foreign)
+        return error_set(err, ERROR_INTERNAL, "%sfield %s must not be specified", prefix, foreign);
     if (check_destination(destination, prefix, err) < 0) {
         err->kind = ERROR_INTERNAL;
         return -1;
@@ -174,7 +192,8 @@ int mount_check_tmpfs(const char *options, struct error *err)
         for (size_t v = 0; !known && v < COUNT(values); v++)
             known = text_starts(word, values[v]);
         if (!known)
-            return error_set(err, ERROR_INTERNAL, "invalid tmpfs option \"%s\"", word);
+            return error_set(err, ERROR_INTERNAL, "invalid tmpfs option \"%.*s\"",
+                             (int)strcspn(word, "="), word);
     }
     return 0;
 }
@@ -198,10 +217,40 @@ static int check_option_kinds(const struct mount_request *request, struct error 
     return 0;
 }
 
+/* What makes a mount read-only in another way than usual. */
+static int check_read_only(const struct mount_request *request, const char *prefix,
+                           struct error *err)
+{
+    const struct bind_options *bind = request->bind;
+    bool is_private = text_is_empty(bind->propagation) ||
+                      strcmp(bind->propagation, "private") == 0 ||
+                      strcmp(bind->propagation, "rprivate") == 0;
+
+    if (bind->read_only_non_recursive && !request->read_only)
+        return error_set(err, ERROR_INVALID, "%smode must be readonly for ReadOnlyNonRecursive",
+                         prefix);
+    if (!bind->read_only_force_recursive)
+        return 0;
+    if (!request->read_only)
+        return error_set(err, ERROR_INVALID, "%smode must be readonly for ReadOnlyForceRecursive",
+                         prefix);
+    if (bind->read_only_non_recursive)
+        return error_set(err, ERROR_INVALID,
+                         "%sReadOnlyNonRecursive conflicts with ReadOnlyForceRecursive", prefix);
+    if (bind->non_recursive)
+        return error_set(err, ERROR_INVALID, "%sNonRecursive conflicts with ReadOnlyForceRecursive",
+                         prefix);
+    if (!is_private)
+        return error_set(err, ERROR_INVALID, "%sReadOnlyForceRecursive needs a private propagation",
+                         prefix);
+    return 0;
+}
+
 static int parse_bind_request(const struct mount_request *request, struct container_mount *mount,
                               struct error *err)
 {
     static const char prefix[] = "invalid mount config for type \"bind\": ";
+    const struct bind_options *bind = request->bind;
 
     if (text_is_empty(request->source))
         return error_set(err, ERROR_INVALID, "%sfield Source must not be empty", prefix);
@@ -210,22 +259,41 @@ static int parse_bind_request(const struct mount_request *request, struct contai
                          "%sinvalid mount path: '%s' mount path must be absolute", prefix,
                          request->source);
     mount->source = path_clean(request->source);
-    bool create = request->bind && request->bind->create_mountpoint;
-    if (!create && !file_exists(mount->source))
+    mount->create_source = bind && bind->create_mountpoint;
+    if (!mount->create_source && !file_exists(mount->source))
         return error_set(err, ERROR_INVALID, "%sbind source path does not exist: %s", prefix,
                          mount->source);
-    mount->create_source = create;
-    const char *propagation = request->bind ? request->bind->propagation : NULL;
+    const char *propagation = bind ? bind->propagation : NULL;
     if (!text_is_empty(propagation) && !is_one_of(propagation, propagations, COUNT(propagations)))
         return error_set(err, ERROR_INVALID, "%sinvalid propagation mode: %s", prefix, propagation);
     mount->propagation = xstrdup(text_is_empty(propagation) ? "rprivate" : propagation);
-    if (request->bind) {
-        mount->non_recursive = request->bind->non_recursive;
-        mount->read_only_non_recursive = request->bind->read_only_non_recursive;
-        if (request->bind->read_only_force_recursive && !request->read_only)
-            return error_set(err, ERROR_INVALID,
-                             "%smount must be read-only for ReadOnlyForceRecursive", prefix);
-    }
+    if (!bind)
+        return 0;
+    mount->non_recursive = bind->non_recursive;
+    mount->read_only_non_recursive = bind->read_only_non_recursive;
+    mount->read_only_force_recursive = bind->read_only_force_recursive;
+    return check_read_only(request, prefix, err);
+}
+
+/* A path that cannot lead out, whatever lies on its way: links are judged when it is opened. */
+static bool is_inside(const char *subpath)
+{
+    CLEANUP(free) char *clean = path_clean(subpath);
+
+    return subpath[0] != '/' && strcmp(clean, "..") != 0 && !text_starts(clean, "../");
+}
+
+static int set_subpath(struct container_mount *mount, const char *subpath, const char *what,
+                       struct error *err)
+{
+    if (text_is_empty(subpath))
+        return 0;
+    if (!is_inside(subpath))
+        return error_set(err, ERROR_INVALID,
+                         "invalid mount config for type \"%s\": subpath must be a relative path "
+                         "within the %s",
+                         what, what);
+    mount->subpath = path_clean(subpath);
     return 0;
 }
 
@@ -234,24 +302,36 @@ static int parse_volume_request(const struct mount_request *request, struct cont
 {
     const struct volume_options *volume = request->volume;
 
-    if (volume && volume->driver_config && !text_is_empty(volume->driver_config->name) &&
-        strcmp(volume->driver_config->name, "local") != 0)
-        return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found",
-                         volume->driver_config->name);
-    if (volume && volume->driver_config && volume->driver_config->options.count)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "options of a volume's driver are not supported in a mount yet");
-    if (volume && !text_is_empty(volume->subpath))
-        return error_set(err, ERROR_UNSUPPORTED, "volume-subpath is not supported yet");
-    if (volume && volume->labels.count)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "labels of a volume in a mount are not supported yet");
     mount->driver = xstrdup("local");
+    mount->wish = volume;
     mount->no_copy = volume && volume->no_copy;
     mount->is_anonymous = text_is_empty(request->source);
     mount->name = mount->is_anonymous ? NULL : xstrdup(request->source);
     mount->mode = xstrdup(mount->is_anonymous ? "" : "z");
-    return 0;
+    if (!volume)
+        return 0;
+    if (volume->driver_config && !text_is_empty(volume->driver_config->name)) {
+        free(mount->driver);
+        mount->driver = xstrdup(volume->driver_config->name);
+    }
+    if (!text_is_empty(volume->subpath) && mount->is_anonymous)
+        return error_set(
+            err, ERROR_INVALID,
+            "invalid mount config for type \"volume\": must not set Subpath when using "
+            "anonymous volumes");
+    return set_subpath(mount, volume->subpath, "volume", err);
+}
+
+static int parse_image_request(const struct mount_request *request, struct container_mount *mount,
+                               struct error *err)
+{
+    if (text_is_empty(request->source))
+        return error_set(err, ERROR_INVALID,
+                         "invalid mount config for type \"image\": field Source must not be empty");
+    mount->name = xstrdup(request->source);
+    mount->mode = xstrdup("");
+    mount->rw = false;
+    return set_subpath(mount, request->image ? request->image->subpath : NULL, "image", err);
 }
 
 /* TmpfsOptions.Options: [["noexec"], ["uid", "5"]]. */
@@ -297,21 +377,31 @@ static int parse_tmpfs_request(const struct mount_request *request, struct conta
         return -1;
     }
     mount->options = str_take(&options);
-    return mount_check_tmpfs(mount->options, err);
+    return 0;
 }
 
 int mount_parse_request(const struct mount_request *request, struct container_mount *out,
                         struct error *err)
 {
+    static const struct {
+        const char *type;
+        int (*parse)(const struct mount_request *request, struct container_mount *mount,
+                     struct error *err);
+    } types[] = { { "bind", parse_bind_request },
+                  { "image", parse_image_request },
+                  { "tmpfs", parse_tmpfs_request },
+                  { "volume", parse_volume_request } };
     CLEANUP(container_mount_done) struct container_mount mount = { .rw = !request->read_only };
     const char *type = request->type ? request->type : "";
     CLEANUP(free) char *prefix = xasprintf("invalid mount config for type \"%s\": ", type);
-    int result;
+    size_t row = 0;
 
-    if (strcmp(type, "image") == 0 || strcmp(type, "cluster") == 0)
+    if (strcmp(type, "cluster") == 0)
         return error_set(err, ERROR_UNSUPPORTED, "mounts of type \"%s\" are not supported yet",
                          type);
-    if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0)
+    while (row < COUNT(types) && strcmp(types[row].type, type) != 0)
+        row++;
+    if (row == COUNT(types))
         return error_set(err, ERROR_INVALID, "%smount type unknown", prefix);
     if (text_is_empty(request->target))
         return error_set(err, ERROR_INVALID, "%sfield Target must not be empty", prefix);
@@ -319,13 +409,7 @@ int mount_parse_request(const struct mount_request *request, struct container_mo
         return -1;
     mount.type = xstrdup(type);
     mount.destination = path_clean(request->target);
-    if (type[0] == 'b')
-        result = parse_bind_request(request, &mount, err);
-    else if (type[0] == 'v')
-        result = parse_volume_request(request, &mount, err);
-    else
-        result = parse_tmpfs_request(request, &mount, err);
-    if (result < 0)
+    if (types[row].parse(request, &mount, err) < 0)
         return -1;
     *out = mount;
     mount = (struct container_mount){};

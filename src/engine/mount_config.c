@@ -73,8 +73,6 @@ static void add_default_mounts(const struct container_info *info, const struct c
             continue;
         if (is_shm && host_ipc)
             add_mount(config, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate");
-        else if (host_ipc && strcmp(rows[i].type, "mqueue") == 0)
-            add_mount(config, "/dev/mqueue", "bind", "/dev/mqueue", "rbind,nosuid,noexec,nodev");
         else if (host_network && strcmp(rows[i].type, "sysfs") == 0)
             add_mount(config, "/sys", "bind", "/sys",
                       host->privileged ? "bind,nosuid,noexec,nodev,rw"
@@ -110,6 +108,10 @@ static void add_user_mount(const struct container_mount *mount, struct runtime_c
         if (!text_is_empty(mount->options))
             str_add_format(&options, ",%s", mount->options);
         add_mount(config, mount->destination, "tmpfs", "tmpfs", str_text(&options));
+        return;
+    }
+    if (strcmp(mount->type, "image") == 0) {
+        add_mount(config, mount->destination, "bind", mount->source, "rbind,rprivate,ro");
         return;
     }
     str_add(&options, mount->non_recursive ? "bind" : "rbind");

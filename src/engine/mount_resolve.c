@@ -34,14 +34,10 @@ static int add_from(struct engine *engine, const char *text, struct json_list *o
     bool read_only = false;
 
     strv_split(&parts, text, ':');
-    if (parts.count == 2 &&
-        (strcmp(parts.items[1], "ro") == 0 || strcmp(parts.items[1], "rw") == 0 ||
-         strcmp(parts.items[1], "z") == 0 || strcmp(parts.items[1], "Z") == 0))
-        read_only = strcmp(parts.items[1], "ro") == 0;
-    else if (parts.count == 2)
-        return error_set(err, ERROR_INVALID, "invalid mode: %s", parts.items[1]);
-    else if (parts.count != 1)
+    if (parts.count > 2 || !*parts.items[0])
         return error_set(err, ERROR_INVALID, "invalid volumes-from specification: %s", text);
+    if (parts.count == 2 && !mount_check_mode(parts.items[1], &read_only))
+        return error_set(err, ERROR_INVALID, "invalid mode: %s", parts.items[1]);
     if (container_find(engine, parts.items[0], &other, err) < 0) {
         err->kind = ERROR_INVALID;
         return -1;
@@ -62,6 +58,15 @@ static int add_from(struct engine *engine, const char *text, struct json_list *o
     return 0;
 }
 
+/* --volume-driver is for volumes that are not asked for with a driver of their own. */
+static void use_driver(struct container_mount *mount, const struct host_config *host_config)
+{
+    if (strcmp(mount->type, "volume") != 0 || text_is_empty(host_config->volume_driver))
+        return;
+    free(mount->driver);
+    mount->driver = xstrdup(host_config->volume_driver);
+}
+
 static int add_binds(const struct host_config *host_config, struct json_list *out,
                      struct error *err)
 {
@@ -70,6 +75,7 @@ static int add_binds(const struct host_config *host_config, struct json_list *ou
 
         if (mount_parse_bind(host_config->binds.items[i], &mount, err) < 0)
             return -1;
+        use_driver(&mount, host_config);
         if (find(out, mount.destination))
             return error_set(err, ERROR_INVALID, "Duplicate mount point: %s", mount.destination);
         add(out, &mount);
@@ -117,16 +123,15 @@ static int add_tmpfs(const struct host_config *host_config, struct json_list *ou
 }
 
 /* VOLUME of the image and -v /path without a name. */
-static int add_anonymous(const struct container_config *config, struct json_list *out,
+static int add_anonymous(const struct container_config *config,
+                         const struct host_config *host_config, struct json_list *out,
                          struct error *err)
 {
     for (size_t i = 0; i < config->volumes.count; i++) {
         CLEANUP(container_mount_done) struct container_mount mount = {};
-        const char *path = config->volumes.items[i];
+        /* Images and old clients have relative ones too. */
+        CLEANUP(free) char *path = xasprintf("/%s", config->volumes.items[i]);
 
-        if (path[0] != '/')
-            return error_set(err, ERROR_INVALID,
-                             "invalid mount path: '%s' mount path must be absolute", path);
         mount.destination = path_clean(path);
         if (strcmp(mount.destination, "/") == 0)
             return error_set(err, ERROR_INVALID, "invalid specification: destination can't be '/'");
@@ -137,37 +142,83 @@ static int add_anonymous(const struct container_config *config, struct json_list
         mount.mode = xstrdup("");
         mount.rw = true;
         mount.is_anonymous = true;
+        use_driver(&mount, host_config);
         add(out, &mount);
     }
     return 0;
 }
 
-static int make_volumes(struct engine *engine, struct json_list *mounts, struct strv *out_created,
-                        struct error *err)
+/* Names volumes that have none, and says where everything is. */
+static int locate(struct engine *engine, struct container_mount *mount, struct error *err)
+{
+    char id[ID_LENGTH + 1];
+
+    if (strcmp(mount->type, "bind") == 0 && mount->create_source && !file_exists(mount->source) &&
+        dir_make(mount->source, 0755, err) < 0)
+        return error_context(err, "error while creating mount source path '%s'", mount->source);
+    if (strcmp(mount->type, "image") == 0) {
+        CLEANUP(image_unref) struct image *image = NULL;
+
+        if (store_image_find(engine->store, mount->name, &image, err) < 0)
+            return -1;
+        mount->source = xstrdup(image->id);
+        mount->chain_id = xstrdup(image->chain_id);
+    }
+    if (strcmp(mount->type, "volume") != 0 || mount->source)
+        return 0;
+    if (!mount->name) {
+        id_generate(id);
+        mount->name = xstrdup(id);
+    }
+    if (volume_check(mount->name, mount->driver, err) < 0)
+        return -1;
+    mount->source = volume_mountpoint(engine->volumes, mount->name);
+    return 0;
+}
+
+static int locate_all(struct engine *engine, struct json_list *mounts, struct error *err)
+{
+    for (size_t i = 0; i < mounts->count; i++)
+        if (locate(engine, &JSON_ITEMS(mounts, struct container_mount)[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int make_volume(struct engine *engine, const struct container_mount *mount,
+                       struct strv *out_created, struct error *err)
+{
+    const struct volume_options *wish = mount->wish;
+    const struct map *options = wish && wish->driver_config ? &wish->driver_config->options : NULL;
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+    CLEANUP(map_done) struct map labels = {};
+    bool created;
+
+    if (wish && wish->labels.count)
+        map_copy_texts(&labels, &wish->labels);
+    if (mount->is_anonymous)
+        map_set_text(&labels, "com.docker.volume.anonymous", "");
+    if (volume_create(engine->volumes, mount->name, mount->driver,
+                      options && options->count ? options : NULL, labels.count ? &labels : NULL,
+                      &volume, &created, err) < 0)
+        return -1;
+    if (created) {
+        CLEANUP(map_done) struct map attributes = {};
+
+        strv_add(out_created, volume->name);
+        map_set_text(&attributes, "driver", volume->driver);
+        engine_event(engine, "volume", "create", volume->name, &attributes);
+    }
+    return 0;
+}
+
+int container_volumes_make(struct engine *engine, const struct json_list *mounts,
+                           struct strv *out_created, struct error *err)
 {
     for (size_t i = 0; i < mounts->count; i++) {
-        struct container_mount *mount = &JSON_ITEMS(mounts, struct container_mount)[i];
-        CLEANUP(volume_unref) struct volume *volume = NULL;
-        bool created;
+        const struct container_mount *mount = &JSON_ITEMS(mounts, struct container_mount)[i];
 
-        if (strcmp(mount->type, "bind") == 0 && mount->create_source &&
-            !file_exists(mount->source) && dir_make(mount->source, 0755, err) < 0)
-            return error_context(err, "error while creating mount source path '%s'", mount->source);
-        if (strcmp(mount->type, "volume") != 0 || mount->source)
-            continue;
-        if (volume_create(engine->volumes, mount->name, mount->driver, NULL, NULL, &volume,
-                          &created, err) < 0)
+        if (strcmp(mount->type, "volume") == 0 && make_volume(engine, mount, out_created, err) < 0)
             return -1;
-        if (created) {
-            CLEANUP(map_done) struct map attributes = {};
-
-            strv_add(out_created, volume->name);
-            map_set_text(&attributes, "driver", volume->driver);
-            engine_event(engine, "volume", "create", volume->name, &attributes);
-        }
-        free(mount->name);
-        mount->name = xstrdup(volume->name);
-        mount->source = xstrdup(volume->mountpoint);
     }
     return 0;
 }
@@ -200,7 +251,7 @@ static void free_mounts(struct json_list *mounts)
 
 int container_mounts_resolve(struct engine *engine, const struct container_config *config,
                              const struct host_config *host_config, struct json_list *out,
-                             struct strv *out_created, struct error *err)
+                             struct error *err)
 {
     struct json_list mounts = {};
     int result = add_binds(host_config, &mounts, err);
@@ -212,9 +263,9 @@ int container_mounts_resolve(struct engine *engine, const struct container_confi
     for (size_t i = 0; result == 0 && i < host_config->volumes_from.count; i++)
         result = add_from(engine, host_config->volumes_from.items[i], &mounts, err);
     if (result == 0)
-        result = add_anonymous(config, &mounts, err);
+        result = add_anonymous(config, host_config, &mounts, err);
     if (result == 0)
-        result = make_volumes(engine, &mounts, out_created, err);
+        result = locate_all(engine, &mounts, err);
     if (result < 0) {
         free_mounts(&mounts);
         return -1;

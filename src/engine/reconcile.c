@@ -90,6 +90,8 @@ static void take_over(struct container *container)
         mutex_unlock(&container->lock);
         restore_ports(container);
         execs_take_over(container, shim);
+        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+        container_mounts_take_over(container, info->spec);
         if (status.is_created) {
             /* The crash fell between its creation and its start: it never ran. */
             container_settle_exit(container, 128, false, clock_wall_ns());
@@ -220,6 +222,16 @@ static void remove_stray_cgroups(struct engine *engine)
     }
 }
 
+/* Volumes that are mounts, of containers that ended while no engine was there. */
+static void release_volumes(struct engine *engine)
+{
+    CLEANUP(strv_done) struct strv failures = {};
+
+    volumes_release_unused(engine->volumes, &failures);
+    for (size_t i = 0; i < failures.count; i++)
+        log_warn("cannot unmount a volume", "error", failures.items[i]);
+}
+
 static struct container **all_containers(struct engine *engine, size_t *out_count)
 {
     mutex_lock(&engine->lock);
@@ -243,6 +255,7 @@ int engine_reconcile(struct engine *engine, struct error *err)
             take_over(list[i]);
         remove_ended(list[i]);
     }
+    release_volumes(engine);
     int result = networks_reconcile(engine->networks, is_alive, engine, err);
     end_strays(engine);
     remove_strays(engine, engine->containers_path, false);

@@ -102,8 +102,8 @@ static void verify_cgroups(struct engine *engine, struct strv *out)
                             engine->cgroup_path, children.items[i]);
 }
 
-/* Nothing of ours is mounted where the host sees it: every mount below our directories is a
- * leftover. */
+/* Nothing of ours is mounted where the host sees it, but volumes that are mounts, while they are
+ * used: every other mount below our directories is a leftover. */
 static void verify_mounts(struct engine *engine, struct strv *out)
 {
     CLEANUP(str_done) struct str text = {};
@@ -123,7 +123,8 @@ static void verify_mounts(struct engine *engine, struct strv *out)
         for (size_t r = 0; fields.count > 4 && r < COUNT(roots); r++) {
             size_t length = strlen(roots[r]);
 
-            if (strncmp(fields.items[4], roots[r], length) == 0 && fields.items[4][length] == '/')
+            if (strncmp(fields.items[4], roots[r], length) == 0 && fields.items[4][length] == '/' &&
+                !volumes_expect_mount(engine->volumes, fields.items[4]))
                 strv_add_format(out, "mount at %s is not the engine's", fields.items[4]);
         }
     }

@@ -27,6 +27,8 @@ struct known_volume {
     struct volume volume;
     struct volumes *volumes; /* outlives it */
     atomic_int references;
+    struct mutex mounting; /* held while it is mounted and unmounted, which may take long */
+    struct strv users GUARDED_BY(mounting); /* of its mount; one of them may be there twice */
 };
 
 #define REMOVED_PREFIX ".removed-" /* no volume's name begins so */
@@ -37,6 +39,8 @@ char *volume_data_path(const struct volumes *volumes, const char *name);
 int volume_make_directory(const struct volumes *volumes, const char *name, struct error *err);
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
                      struct error *err);
+int volume_unmount(const struct volume *volume, struct error *err);
+bool volume_has_users(struct volume *volume);
 /* INVALID with Docker's text. */
 int volume_check_name(const char *name, struct error *err);
 int volume_record(struct volumes *volumes, const struct volume *volume, struct error *err);

@@ -43,6 +43,8 @@ void volume_unref(struct volume *volume)
     free(volume->scope);
     map_done(&volume->labels);
     map_done(&volume->options);
+    strv_done(&known_volume(volume)->users);
+    mutex_done(&known_volume(volume)->mounting);
     free(known_volume(volume));
 }
 
@@ -67,6 +69,7 @@ struct known_volume *volume_new(struct volumes *volumes, const char *name)
 
     atomic_init(&known->references, 1);
     known->volumes = volumes;
+    mutex_init(&known->mounting);
     known->volume.name = xstrdup(name);
     known->volume.driver = xstrdup("local");
     known->volume.scope = xstrdup("local");
@@ -172,9 +175,12 @@ static int check_options(const struct map *options, struct error *err)
     MAP_EACH (options, entry)
         if (check_option(options, entry->key, err) < 0)
             return -1;
-    if (options->count)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "options of the local volume driver are not supported yet");
+    const char *size = map_get(options, "size");
+    int64_t bytes = 0;
+    if (size && parse_size(size, &bytes, err) < 0)
+        return -1;
+    if (bytes > 0)
+        return error_set(err, ERROR_INVALID, "quota size requested but no quota support");
     return 0;
 }
 
@@ -249,6 +255,18 @@ static int create(struct volumes *volumes, const char *name, const struct map *o
     volume = NULL;
     volume_remember(volumes, known);
     return 0;
+}
+
+int volume_check(const char *name, const char *driver, struct error *err)
+{
+    if (check_driver(driver, err) < 0 || volume_check_name(name, err) < 0)
+        return error_context(err, "create %.300s", name);
+    return 0;
+}
+
+char *volume_mountpoint(const struct volumes *volumes, const char *name)
+{
+    return volume_data_path(volumes, name);
 }
 
 static struct volume *get(struct volumes *volumes, const char *name)
@@ -388,8 +406,15 @@ static int remove_locked(struct volumes *volumes, const char *name, char **out_p
 
     if (!volume)
         return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
+    if (volume_has_users(volume))
+        return error_set(err, ERROR_CONFLICT, "remove %.300s: volume is in use", name);
     if (volume_set_state(volumes, name, VOLUME_REMOVING, err) < 0)
         return -1;
+    /* What is mounted there is not the volume's to remove. */
+    if (volume_is_mount(volume) && volume_unmount(volume, err) < 0) {
+        volume_set_state(volumes, name, VOLUME_READY, NULL);
+        return -1;
+    }
     if (move_away(volumes, name, out_path, err) < 0) {
         volume_set_state(volumes, name, VOLUME_READY, NULL);
         return -1;

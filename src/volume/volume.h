@@ -28,12 +28,17 @@ void volumes_close(struct volumes *volumes);
 CLEANUP_POINTER(volumes_close, struct volumes)
 
 /* Makes a volume, or gives the one that has the name already. 'name' NULL: an anonymous one with a
- * generated name and label. Driver other than "local": NOT_FOUND. Options of the local driver other
- * than none are UNSUPPORTED for now, unknown ones INVALID ("create v: invalid option: \"foo\"").
- * Bad names: INVALID with Docker's text. *out_created tells which it was. */
+ * generated name and label. Driver other than "local": NOT_FOUND. Options of the local driver are
+ * "type", "device" and "o", as for mount(8); unknown ones are INVALID ("create v: invalid option:
+ * \"foo\""), a "size" too, which would need quotas. Bad names: INVALID with Docker's text.
+ * *out_created tells which it was. */
 int volume_create(struct volumes *volumes, const char *name, const char *driver,
                   const struct map *options, const struct map *labels, struct volume **out,
                   bool *out_created, struct error *err);
+/* Whether that name and driver could be made: INVALID, NOT_FOUND as volume_create says. */
+int volume_check(const char *name, const char *driver, struct error *err);
+/* Where a volume of that name is, or would be; yours. */
+char *volume_mountpoint(const struct volumes *volumes, const char *name);
 int volume_get(struct volumes *volumes, const char *name, struct volume **out,
                struct error *err); /* "get x: no such volume" */
 int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count,
@@ -44,9 +49,25 @@ int volume_remove(struct volumes *volumes, const char *name, struct error *err);
 
 /* Fills an EMPTY volume with what the image has at 'path' below the root mount 'root_fd' (a
  * directory descriptor; the lookup stays inside it): content with owners, modes, xattrs and links,
- * then owner and mode of the directory itself. A volume with content is left alone; no such path
- * leaves it as it is; a path that is no directory: INVALID "source … is not directory". */
-int volume_copy_up(struct volume *volume, int root_fd, const char *path, struct error *err);
+ * then owner and mode of the directory itself. With 'subpath' (NULL: none) that directory of the
+ * volume is filled, if it is there. A volume with content is left alone; no such path leaves it as
+ * it is; a path that is no directory: INVALID "source … is not directory". */
+int volume_copy_up(struct volume *volume, const char *subpath, int root_fd, const char *path,
+                   struct error *err);
+
+/* Whether the volume is a mount of its own (options of the local driver), which is there while it
+ * has users only. */
+bool volume_is_mount(const struct volume *volume);
+/* Mounts it, if it is such a volume, and remembers the user (any name). A volume that is mounted
+ * already, by an engine before this one too, is taken as it is. */
+int volume_acquire(struct volume *volume, const char *user, struct error *err);
+/* Unmounts it behind the last user. */
+int volume_release(struct volume *volume, const char *user, struct error *err);
+/* Unmounts what no user was remembered for: for a starting engine, when all have been. What fails
+ * is added to 'out_failures', a line each. */
+void volumes_release_unused(struct volumes *volumes, struct strv *out_failures);
+/* Whether that is the place of a volume that is a mount and has users. */
+bool volumes_expect_mount(struct volumes *volumes, const char *path);
 
 int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err);
 int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err);

@@ -70,28 +70,49 @@ static int fill(struct volumes *volumes, const struct volume *volume, int from_f
 {
     if (is_empty(from_fd)) /* Nothing can be half done. */
         return tree_copy_attributes(from_fd, to_fd, NULL, err);
-    if (volume_set_state(volumes, volume->name, VOLUME_FILLING, err) < 0)
+    /* A mount's content is not this engine's alone: nothing of it may be emptied behind a crash. */
+    bool is_ours = !volume_is_mount(volume);
+    if (is_ours && volume_set_state(volumes, volume->name, VOLUME_FILLING, err) < 0)
         return -1;
     int result = tree_copy(from_fd, to_fd, NULL, err);
     if (result == 0)
         result = tree_copy_attributes(from_fd, to_fd, NULL, err);
     if (result < 0)
         empty(to_fd);
-    if (volume_set_state(volumes, volume->name, VOLUME_READY, result < 0 ? NULL : err) < 0)
+    if (is_ours &&
+        volume_set_state(volumes, volume->name, VOLUME_READY, result < 0 ? NULL : err) < 0)
         return -1;
     return result;
 }
 
-int volume_copy_up(struct volume *volume, int root_fd, const char *path, struct error *err)
+/* *out_fd is -1 if there is no such directory in the volume. */
+static int open_target(const struct volume *volume, const char *subpath, int *out_fd,
+                       struct error *err)
+{
+    struct error why = {};
+    CLEANUP(close)
+    int fd = open(volume->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, "open %s", volume->mountpoint);
+    *out_fd = subpath ? path_open(fd, subpath, O_RDONLY | O_DIRECTORY, 0, &why) : TAKE_FD(fd);
+    if (*out_fd < 0 && why.kind != ERROR_NOT_FOUND)
+        return error_set(err, why.kind, "%s", why.text);
+    return 0;
+}
+
+int volume_copy_up(struct volume *volume, const char *subpath, int root_fd, const char *path,
+                   struct error *err)
 {
     struct volumes *volumes = CONTAINER_OF(volume, struct known_volume, volume)->volumes;
     CLEANUP(close) int from_fd = -1;
-    CLEANUP(close)
-    int to_fd = open(volume->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(close) int to_fd = -1;
     int result = 0;
 
+    if (open_target(volume, subpath, &to_fd, err) < 0)
+        return -1;
     if (to_fd < 0)
-        return error_sys(err, "open %s", volume->mountpoint);
+        return 0;
     if (!is_empty(to_fd))
         return 0;
     if (open_source(root_fd, path, &from_fd, err) < 0)

@@ -9,6 +9,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/json.h"
+#include "linux/mount.h"
+#include "linux/mount_find.h"
 #include "volume/internal.h"
 
 #include "base/banned.h"
@@ -51,7 +53,11 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
                   struct error *err)
 {
     CLEANUP(free) char *path = volume_path(volumes, name);
+    CLEANUP(free) char *data_path = volume_data_path(volumes, name);
 
+    /* The files of a mount are not ours to remove. */
+    if (mount_remove(data_path, err) < 0 || mount_is_at(data_path))
+        return error_context(err, "unmount %s", data_path);
     if (tree_remove(path, err) < 0)
         return -1;
     if (state == VOLUME_FILLING)

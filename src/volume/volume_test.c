@@ -155,8 +155,7 @@ static const struct {
     { "-a", NULL, NULL, ERROR_INVALID, CHARACTERS("-a") },
     { "vv", NULL, "foo", ERROR_INVALID, "create vv: invalid option: \"foo\"" },
     { "vt", NULL, "type", ERROR_INVALID, "create vt: missing required option: \"device\"" },
-    { "vs", NULL, "size", ERROR_UNSUPPORTED,
-      "create vs: options of the local volume driver are not supported yet" },
+    { "vs", NULL, "size", ERROR_INVALID, "create vs: invalid size: 'x'" },
     { "vd", "nope", NULL, ERROR_NOT_FOUND,
       "create vd: error looking up volume plugin nope: plugin \"nope\" not found" },
 };
@@ -202,7 +201,7 @@ Test(volume, is_filled_from_the_image_while_empty)
     write_file(dir_fd, "f");
     cr_assert_eq(fchown(dir_fd, 7, 8), 0);
     cr_assert_eq(symlinkat("/d", root_fd, "link"), 0);
-    cr_assert_eq(volume_copy_up(volume, root_fd, "/link", &err), 0, "%s", err.text);
+    cr_assert_eq(volume_copy_up(volume, NULL, root_fd, "/link", &err), 0, "%s", err.text);
     cr_assert_eq(stat(volume->mountpoint, &status), 0);
     cr_expect(status.st_mode == (S_IFDIR | 01770) && status.st_uid == 7 && status.st_gid == 8);
     cr_assert_eq(volume_size(volume, &size, &err), 0);
@@ -210,7 +209,7 @@ Test(volume, is_filled_from_the_image_while_empty)
 
     /* What is there stays. */
     write_file(dir_fd, "g");
-    cr_assert_eq(volume_copy_up(volume, root_fd, "/d", &err), 0);
+    cr_assert_eq(volume_copy_up(volume, NULL, root_fd, "/d", &err), 0);
     cr_expect_not(exists("volumes/v1/_data/g"));
 }
 
@@ -222,11 +221,11 @@ Test(volume, is_filled_from_nowhere_else)
     write_file(outside_fd, "secret");
     write_file(root_fd, "file");
     cr_assert_eq(symlinkat("../outside", root_fd, "link"), 0);
-    cr_expect_eq(volume_copy_up(volume, root_fd, "/link", &err), 0, "%s", err.text);
-    cr_expect_eq(volume_copy_up(volume, root_fd, "/../outside", &err), 0, "%s", err.text);
-    cr_expect_eq(volume_copy_up(volume, root_fd, "/missing", &err), 0, "%s", err.text);
+    cr_expect_eq(volume_copy_up(volume, NULL, root_fd, "/link", &err), 0, "%s", err.text);
+    cr_expect_eq(volume_copy_up(volume, NULL, root_fd, "/../outside", &err), 0, "%s", err.text);
+    cr_expect_eq(volume_copy_up(volume, NULL, root_fd, "/missing", &err), 0, "%s", err.text);
     cr_expect_not(exists("volumes/v1/_data/secret"));
-    cr_expect_eq(volume_copy_up(volume, root_fd, "/file", &err), -1);
+    cr_expect_eq(volume_copy_up(volume, NULL, root_fd, "/file", &err), -1);
     cr_expect_eq(err.kind, ERROR_INVALID);
     cr_expect_str_eq(err.text, "source /file is not directory");
 }

@@ -1,0 +1,177 @@
+/* The mounts of a container at its start and its end: what must be there is made, volumes that are
+ * mounts are mounted, and what cannot be named by a path is opened. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/internal.h"
+#include "linux/mount.h"
+#include "linux/mount_find.h"
+#include "linux/path.h"
+
+#include "base/banned.h"
+
+/* A wish to pass mounts on, or to get them, needs a source that does. */
+static int check_propagation(const struct container_mount *mount, struct error *err)
+{
+    const char *wish = mount->propagation ? mount->propagation : "";
+    CLEANUP(mount_place_done) struct mount_place place = {};
+    bool wants_shared = text_ends(wish, "shared"), wants_slave = text_ends(wish, "slave");
+    char real[PATH_MAX];
+
+    if (!wants_shared && !wants_slave)
+        return 0;
+    if (!realpath(mount->source, real) || mount_find(real, &place, err) < 0)
+        return error_sys(err, "bind %s", mount->source);
+    if (place.is_shared || (wants_slave && place.is_slave))
+        return 0;
+    return error_set(err, ERROR_INTERNAL, "path %s is mounted on %s but it is not a shared%s mount",
+                     mount->source, place.target, wants_slave ? " or slave" : "");
+}
+
+static int prepare_bind(const struct container_mount *mount, struct error *err)
+{
+    if (mount->create_source && !file_exists(mount->source) &&
+        dir_make(mount->source, 0755, err) < 0)
+        return error_context(err, "error while creating mount source path '%s'", mount->source);
+    return check_propagation(mount, err);
+}
+
+static int acquire(struct engine *engine, const char *container_id,
+                   const struct container_mount *mount, struct error *err)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+
+    if (volume_get(engine->volumes, mount->name, &volume, err) < 0)
+        return -1;
+    return volume_acquire(volume, container_id, err);
+}
+
+/* Links in a volume lead nowhere else, whoever put them there. */
+static int open_subpath(int root_fd, const char *root_path, const char *subpath, struct error *err)
+{
+    struct error why = {};
+    CLEANUP(close) int fd = path_open(root_fd, subpath, O_PATH, 0, &why);
+
+    if (fd < 0) {
+        errno = why.sys;
+        return error_sys(err, "cannot access path %s/%s: lstat %s/%s", root_path, subpath,
+                         root_path, subpath);
+    }
+    return mount_clone(fd, "", true, err);
+}
+
+static int open_volume(const struct container_mount *mount, struct error *err)
+{
+    CLEANUP(close)
+    int fd = open(mount->source, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, "open %s", mount->source);
+    return open_subpath(fd, mount->source, mount->subpath, err);
+}
+
+static int open_image(struct engine *engine, const struct container_mount *mount, struct error *err)
+{
+    CLEANUP(close) int fd = -1;
+    struct error why = {};
+
+    if (store_mount(engine->store, mount->chain_id, NULL, &fd, err) < 0)
+        return error_context(err, "image %s", mount->name);
+    if (text_is_empty(mount->subpath))
+        return TAKE_FD(fd);
+    int part_fd = open_subpath(fd, mount->name, mount->subpath, &why);
+    if (part_fd < 0 && why.sys == EINVAL)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "a part of an image cannot be mounted: that needs Linux 6.15");
+    if (part_fd < 0 && err)
+        *err = why;
+    return part_fd;
+}
+
+/* Adds the descriptor that a mount needs, if it does. */
+static int open_source(struct engine *engine, const struct container_mount *mount,
+                       struct container_sources *out, struct error *err)
+{
+    int fd = -1;
+
+    if (strcmp(mount->type, "image") == 0)
+        fd = open_image(engine, mount, err);
+    else if (strcmp(mount->type, "volume") == 0 && !text_is_empty(mount->subpath))
+        fd = open_volume(mount, err);
+    else
+        return 0;
+    if (fd < 0)
+        return -1;
+    out->mounts = xrealloc(out->mounts, out->count + 1, sizeof(*out->mounts));
+    out->mounts[out->count++] = (struct shim_mount){ mount->destination, fd };
+    return 0;
+}
+
+static int prepare(struct engine *engine, const char *container_id,
+                   const struct container_mount *mount, struct container_sources *out,
+                   struct error *err)
+{
+    if (strcmp(mount->type, "bind") == 0 && prepare_bind(mount, err) < 0)
+        return -1;
+    if (strcmp(mount->type, "tmpfs") == 0)
+        return mount_check_tmpfs(mount->options ? mount->options : "", err);
+    if (strcmp(mount->type, "volume") == 0 && acquire(engine, container_id, mount, err) < 0)
+        return -1;
+    return open_source(engine, mount, out, err);
+}
+
+int container_mounts_begin(struct container *container, const struct container_spec *spec,
+                           struct container_sources *out, struct error *err)
+{
+    CLEANUP(container_sources_done) struct container_sources sources = {};
+
+    for (size_t i = 0; i < spec->mounts.count; i++)
+        if (prepare(container->engine, container->id,
+                    &JSON_ITEMS(&spec->mounts, struct container_mount)[i], &sources, err) < 0) {
+            container_mounts_end(container, spec);
+            return -1;
+        }
+    *out = sources;
+    sources = (struct container_sources){};
+    return 0;
+}
+
+void container_sources_done(struct container_sources *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        close(sources->mounts[i].fd);
+    free(sources->mounts);
+    *sources = (struct container_sources){};
+}
+
+void container_mounts_take_over(struct container *container, const struct container_spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
+        struct error err = {};
+
+        if (strcmp(mount->type, "volume") == 0 &&
+            acquire(container->engine, container->id, mount, &err) < 0)
+            log_warn("a volume in use is not mounted", "volume", mount->name, "error", err.text);
+    }
+}
+
+void container_mounts_end(struct container *container, const struct container_spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
+        CLEANUP(volume_unref) struct volume *volume = NULL;
+        struct error err = {};
+
+        if (strcmp(mount->type, "volume") == 0 &&
+            volume_get(container->engine->volumes, mount->name, &volume, &err) == 0 &&
+            volume_release(volume, container->id, &err) < 0)
+            log_warn("cannot unmount a volume", "volume", mount->name, "error", err.text);
+    }
+}

@@ -57,8 +57,8 @@ static const struct {
     { "GET /v1.51/nodes" HOST "\r\n", "HTTP/1.1 503 Service Unavailable",
       "{\"message\":\"This node is not a swarm manager. Use \\\"docker swarm init\\\" or "
       "\\\"docker swarm join\\\" to connect this node to swarm and try again.\"}\n" },
-    { "GET /containers/c/top" HOST "\r\n", "HTTP/1.1 501 Not Implemented",
-      "{\"message\":\"GET /containers/c/top is not supported by berth yet\"}\n" },
+    { "GET /plugins/privileges" HOST "\r\n", "HTTP/1.1 501 Not Implemented",
+      "{\"message\":\"GET /plugins/privileges is not supported by berth yet\"}\n" },
     { "POST /containers/create" HOST "\r\n", "HTTP/1.1 400 Bad Request",
       "{\"message\":\"invalid JSON: got EOF while reading request body\"}\n" },
     { "POST /containers/create" HOST JSON_ "Content-Length: 1\r\n\r\n{", "HTTP/1.1 400 Bad Request",

@@ -136,6 +136,24 @@ void container_list_exec(struct container *container, const char *exec_id, bool 
     container_info_unref(old);
 }
 
+int container_set_spec(struct container *container, struct container_spec *spec, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    json_encode(container_spec_fields, spec, &text);
+    if (database_run(container->engine->database, err,
+                     "UPDATE container SET spec = ?1 WHERE id = ?2", "ss", str_text(&text),
+                     container->id) < 0)
+        return -1;
+    mutex_lock(&container->lock);
+    struct container_info *old = container->info;
+    container->info = container_info_copy(old);
+    container_info_borrow(container->info, spec);
+    mutex_unlock(&container->lock);
+    container_info_unref(old);
+    return 0;
+}
+
 bool container_set_health(struct container *container, uint64_t run_number,
                           struct container_health *health)
 {

@@ -85,6 +85,10 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
                             struct error *err);
 int engine_container_remove(struct engine *engine, const char *text, bool force, bool with_volumes,
                             struct error *err);
+/* Changes limits and restart policy, in the record and of the running container. Zero and absent
+ * values of 'wish' stay as they are. CONFLICT where two limits contradict each other. */
+int engine_container_update(struct engine *engine, const char *text, struct host_config *wish,
+                            struct strv *out_warnings, struct error *err);
 int engine_container_resize(struct engine *engine, const char *text, int height, int width,
                             struct error *err);
 

@@ -84,7 +84,8 @@ static int check_restart(const struct host_config *host, struct error *err)
     return 0;
 }
 
-static int check_memory(struct host_config *host, struct strv *warnings, struct error *err)
+static int check_memory(struct host_config *host, bool is_update, struct strv *warnings,
+                        struct error *err)
 {
     if (host->memory_bytes && host->memory_bytes < MEMORY_MINIMUM)
         return error_set(err, ERROR_INVALID, "Minimum memory limit allowed is 6MB");
@@ -98,7 +99,7 @@ static int check_memory(struct host_config *host, struct strv *warnings, struct 
         host->memory_swap_bytes < host->memory_bytes)
         return error_set(err, ERROR_INVALID,
                          "Minimum memoryswap limit should be larger than memory limit, see usage");
-    if (host->memory_bytes == 0 && host->memory_swap_bytes > 0)
+    if (host->memory_bytes == 0 && host->memory_swap_bytes > 0 && !is_update)
         return error_set(
             err, ERROR_INVALID,
             "You should always set the Memory limit when using Memoryswap limit, see usage");
@@ -379,10 +380,18 @@ static int check_unsupported(const struct host_config *host, struct error *err)
     return 0;
 }
 
+int host_config_check_update(struct host_config *host, struct strv *warnings, struct error *err)
+{
+    if (check_memory(host, true, warnings, err) < 0 || check_cpu(host, err) < 0 ||
+        health_check_on_failure(host->health_on_failure, err) < 0)
+        return -1;
+    return text_is_empty(host->restart_policy.name) ? 0 : check_restart(host, err);
+}
+
 int host_config_check(struct engine *engine UNUSED, struct host_config *host, struct strv *warnings,
                       struct error *err)
 {
-    if (check_restart(host, err) < 0 || check_memory(host, warnings, err) < 0 ||
+    if (check_restart(host, err) < 0 || check_memory(host, false, warnings, err) < 0 ||
         check_cpu(host, err) < 0)
         return -1;
     if (host->oom_score_adj < -1000 || host->oom_score_adj > 1000)

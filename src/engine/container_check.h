@@ -13,6 +13,9 @@
 int container_config_check(const struct container_config *config, struct error *err);
 int host_config_check(struct engine *engine, struct host_config *host_config, struct strv *warnings,
                       struct error *err);
+/* The same for those parts that an update may change: limits and restart policy. */
+int host_config_check_update(struct host_config *host_config, struct strv *warnings,
+                             struct error *err);
 /* Fills in what is not set. */
 void host_config_fill(struct engine *engine, struct host_config *host_config);
 

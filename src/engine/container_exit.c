@@ -108,11 +108,7 @@ static void plan_restart(struct container *container, const struct container_inf
 /* A supervisor that was killed left what it supervised: processes, their cgroup, its socket. */
 static void end_orphans(struct container *container, const struct container_info *info)
 {
-    const char *parent = text_is_empty(info->host_config.cgroup_parent)
-                             ? container->engine->cgroup_path
-                             : info->host_config.cgroup_parent;
-    CLEANUP(free)
-    char *cgroup = xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, container->id);
+    CLEANUP(free) char *cgroup = container_cgroup(container->engine, info);
     CLEANUP(shim_unref) struct shim *shim = NULL;
     struct shim_status status;
     struct error err = {}, ignored;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
@@ -143,6 +144,22 @@ static void show_mounts(struct container_info *info, const struct container_spec
         info->mounts.items = xcalloc(1, 1); /* [] rather than null */
 }
 
+void container_info_borrow(struct container_info *info, struct container_spec *spec)
+{
+    container_spec_ref(spec);
+    container_spec_unref(info->spec);
+    info->spec = spec;
+    info->image_id = spec->image_id;
+    info->image_name = spec->image_name;
+    info->path = spec->path;
+    info->args = spec->args;
+    info->config = spec->config;
+    info->host_config = spec->host_config;
+    free(info->mounts.items);
+    info->mounts = (struct json_list){};
+    show_mounts(info, spec);
+}
+
 /* The networks that the container is to be in, before it has an address there. */
 static void show_wished_networks(struct container_info *info, const struct container_spec *spec)
 {
@@ -167,17 +184,11 @@ static struct container_info *first_info(struct container *container, const char
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
 
     info->reference_count = 1;
-    info->spec = container_spec_ref(spec);
+    container_info_borrow(info, spec);
     memcpy(info->id, container->id, sizeof(info->id));
     info->name = xstrdup(name);
     info->created_ns = created_ns;
     info->sequence = container->sequence;
-    info->image_id = spec->image_id;
-    info->image_name = spec->image_name;
-    info->path = spec->path;
-    info->args = spec->args;
-    info->config = spec->config;
-    info->host_config = spec->host_config;
     info->state = CONTAINER_CREATED;
     info->error = xstrdup("");
     info->hosts_path = xstrdup("");
@@ -190,7 +201,6 @@ static struct container_info *first_info(struct container *container, const char
     info->work_path = path_join(directory, "work");
     info->merged_path = path_join(directory, "merged");
     info->lower_paths = store_lower_paths(container->engine->store, spec->chain_id);
-    show_mounts(info, spec);
     show_wished_networks(info, spec);
     return info;
 }
@@ -220,6 +230,15 @@ bool container_is_up(const struct container_info *info)
 char *container_directory(struct engine *engine, const char *id)
 {
     return path_join(engine->containers_path, id);
+}
+
+char *container_cgroup(const struct engine *engine, const struct container_info *info)
+{
+    const char *parent = text_is_empty(info->host_config.cgroup_parent)
+                             ? engine->cgroup_path
+                             : info->host_config.cgroup_parent;
+
+    return xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, info->id);
 }
 
 int container_writable(struct container *container, struct writable *out, struct error *err)

@@ -148,11 +148,7 @@ static int launch_container(struct container *container, const struct container_
     CLEANUP(runtime_config_done) struct runtime_config config = {};
     CLEANUP(writable_done) struct writable writable = {};
     CLEANUP(close) int root_fd = -1;
-    const char *parent = text_is_empty(info->host_config.cgroup_parent)
-                             ? engine->cgroup_path
-                             : info->host_config.cgroup_parent;
-    CLEANUP(free)
-    char *cgroup = xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, container->id);
+    CLEANUP(free) char *cgroup = container_cgroup(engine, info);
     struct runtime_config_paths paths = {
         .hosts = network->hosts_path,
         .hostname = network->hostname_path,

@@ -129,6 +129,8 @@ struct shim *container_shim(struct container *container); /* a reference, NULL i
 /* Changes start from a copy; publish replaces the snapshot (taken) and writes the state to the
  * record. */
 struct container_info *container_info_copy(const struct container_info *info);
+/* Lets a fresh copy take what never changes from 'spec' (a reference is taken). */
+void container_info_borrow(struct container_info *info, struct container_spec *spec);
 void container_publish(struct container *container, struct container_info *info);
 /* The same, without the record: for a step of an operation that the record need not know. */
 void container_publish_only(struct container *container, struct container_info *info);
@@ -138,6 +140,8 @@ void container_list_exec(struct container *container, const char *exec_id, bool 
 /* Health goes beside operations too. It is replaced (a reference is taken) if the container is
  * still in that run; false if not. The record is told apart, since most probes change nothing
  * there. */
+/* Another host configuration from now on: in the record, then in the snapshot. Operation held. */
+int container_set_spec(struct container *container, struct container_spec *spec, struct error *err);
 bool container_set_health(struct container *container, uint64_t run_number,
                           struct container_health *health);
 void container_record_health(struct container *container);
@@ -148,6 +152,8 @@ int containers_load(struct engine *engine, struct error *err);
 /* Takes it out of the maps and the record; tells those who wait for its removal. */
 int container_forget(struct container *container, struct error *err);
 char *container_directory(struct engine *engine, const char *id);
+/* Its control group, as linux/cgroup.h names it; yours. */
+char *container_cgroup(const struct engine *engine, const struct container_info *info);
 int container_writable(struct container *container, struct writable *out, struct error *err);
 bool container_is_up(const struct container_info *info); /* running or paused */
 /* What was found by a name may be gone by the time its operation lock is had. */
@@ -224,6 +230,9 @@ int container_runtime_config(struct engine *engine, const struct container_info 
                              const struct container_spec *spec,
                              const struct runtime_config_paths *paths, struct runtime_config *out,
                              struct error *err);
+/* The limits alone, into a zeroed struct. */
+int container_resources(const struct host_config *host, struct runtime_resources *out,
+                        struct error *err);
 int container_capabilities(const struct host_config *host_config, struct strv *out,
                            struct error *err);
 /* Process of an exec in that container. */

@@ -67,10 +67,9 @@ static int add_throttles(struct json_list *out, const struct json_list *wishes, 
     return 0;
 }
 
-static int fill_resources(const struct host_config *host, struct runtime_config *config,
-                          struct error *err)
+int container_resources(const struct host_config *host, struct runtime_resources *resources,
+                        struct error *err)
 {
-    struct runtime_resources *resources = &config->linux_part.resources;
     struct runtime_block_io *io = &resources->block_io;
 
     set_if(&resources->memory.limit, host->memory_bytes);
@@ -113,7 +112,7 @@ static int fill_resources(const struct host_config *host, struct runtime_config 
         add_throttles(&io->read_iops, &host->blkio_device_read_iops, err) < 0 ||
         add_throttles(&io->write_iops, &host->blkio_device_write_iops, err) < 0)
         return -1;
-    return device_config_fill(host, config, err);
+    return 0;
 }
 
 /* The propagation of the root must allow what the mounts in it ask for. */
@@ -153,7 +152,8 @@ int container_runtime_config(struct engine *engine, const struct container_info 
         return -1;
     mount_config_fill(info, spec, paths, &config);
     fill_namespaces(host, paths, &config);
-    if (fill_resources(host, &config, err) < 0)
+    if (container_resources(host, &config.linux_part.resources, err) < 0 ||
+        device_config_fill(host, &config, err) < 0)
         return -1;
     config.linux_part.cgroups_path = xstrdup(paths->cgroup);
     config.linux_part.rootfs_propagation = xstrdup(root_propagation(spec));

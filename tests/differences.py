@@ -34,6 +34,9 @@ ERRORS = {
     'POST /images/create?fromSrc=-&repo=x notatar':
         (400, 'unpack layer: unexpected EOF',
          "a broken archive is the client's fault; the text says what was done with it"),
+    'PUT /containers/c1/archive?path=/tmp garbage [c1 running]':
+        (400, 'unexpected EOF',
+         "a broken archive is the client's fault"),
     'POST /images/create':
         (400, 'neither fromImage nor fromSrc is given',
          "a text that says what is missing"),
@@ -91,8 +94,6 @@ NOT_SERVED = [
     ("POST /images/*/push", "registries are not spoken to yet"),
     ("GET /images/*get*", "images are not saved yet"),
     ("GET /containers/*/changes", "not built yet"),
-    ("GET /containers/*/export", "not built yet"),
-    ("* /containers/*/archive*", "copying in and out is not built yet"),
     ("GET /containers/*/attach/ws", "not built yet"),
     ("POST /commit*", "not built yet"),
     ("POST /networks/*/connect", "networks are joined at creation only so far"),

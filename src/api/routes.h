@@ -38,6 +38,9 @@ route_handler api_container_create, api_container_start, api_container_stop, api
 route_handler api_container_update, api_container_stats, api_container_top;
 /* container_list.c, logs.c, attach.c */
 route_handler api_container_list, api_container_inspect, api_container_logs, api_container_attach;
+/* archive.c */
+route_handler api_container_stat_path, api_container_get_archive, api_container_put_archive,
+    api_container_export;
 /* exec.c */
 route_handler api_exec_create, api_exec_start, api_exec_resize, api_exec_inspect;
 /* image.c, image_list.c, image_inspect.c */

@@ -98,8 +98,10 @@ static int collect(struct collection *collection, int dir_fd, const char *name, 
     if (collection->options->name) {
         int result = write_entry(collection, dir_fd, name, collection->options->name, &status, err);
 
-        if (result != 0 || !S_ISDIR(status.st_mode))
-            return MIN(result, 0);
+        if (result > 0)
+            return error_set(err, ERROR_NOT_FOUND, "%s vanished", name);
+        if (result < 0 || !S_ISDIR(status.st_mode))
+            return result;
     }
     CLEANUP(close) int fd = entry_open(dir_fd, name, &status, err);
     return fd < 0 ? -1 : tree_walk(fd, &visitor, collection, err);

@@ -218,6 +218,7 @@ struct container *container_new(struct engine *engine, const char *id, const cha
     mutex_init(&container->lock);
     list_init(&container->waiters);
     list_init(&container->attaches);
+    list_init(&container->views);
     container->info = first_info(container, name, spec, created_ns);
     return container;
 }

@@ -139,6 +139,7 @@ int container_remove_locked(struct container *container, bool with_volumes, stru
     next->state = CONTAINER_REMOVING;
     /* Recorded, so that an engine that starts after a crash half-way finishes it. */
     container_publish(container, next);
+    container_views_cancel(container);
     endpoint_detach(engine->networks, container->id, NULL, &ignored);
     if (remove_directory(engine, directory, err) < 0 || container_forget(container, err) < 0) {
         struct container_info *dead = container_info_copy(info);

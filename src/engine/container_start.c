@@ -173,7 +173,7 @@ static int launch_container(struct container *container, const struct container_
         log_options(info, &launch.log, err) < 0 ||
         container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
         container_writable(container, &writable, err) < 0 ||
-        engine_root_mount(engine, info->spec->chain_id, &writable, &root_fd, err) < 0)
+        container_root_mount(container, &writable, &root_fd, err) < 0)
         return -1;
     launch.rootfs_fd = root_fd;
     if (launch_create(engine, &launch, out, out_pid, err) < 0)

@@ -60,6 +60,7 @@ struct container {
     struct shim *shim GUARDED_BY(lock);
     struct list waiters GUARDED_BY(lock);  /* struct container_waiter */
     struct list attaches GUARDED_BY(lock); /* struct pending_attach */
+    struct list views GUARDED_BY(lock);    /* struct container_view (container_view.h) */
     bool manually_stopped GUARDED_BY(lock);
     bool is_removed GUARDED_BY(lock);
     uint64_t
@@ -186,6 +187,11 @@ int container_waiter_finish_within(struct container_waiter *waiter, int timeout_
                                    int *out_exit_code, char **out_error, struct error *err);
 void container_hand_over_attaches(struct container *container, struct shim *shim);
 void container_drop_attaches(struct container *container);
+/* The container's root over 'writable', detached: shared with the views of it that are open. */
+int container_root_mount(struct container *container, const struct writable *writable, int *out_fd,
+                         struct error *err);
+/* Calls off what goes on in the views of a container that is removed. */
+void container_views_cancel(struct container *container);
 int container_default_stop(const struct container_info *info);
 
 int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */

@@ -169,7 +169,7 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     if (is_orphaned)
         end_orphans(container, info);
     launch_clean(container->engine, container->id);
-    container_mounts_end(container, info->spec);
+    container_mounts_end(container->engine, container->id, info->spec);
 
     CLEANUP(map_done) struct map attributes = {};
     char code[16], duration[24];

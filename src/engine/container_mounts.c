@@ -42,14 +42,14 @@ static int prepare_bind(const struct container_mount *mount, struct error *err)
     return check_propagation(mount, err);
 }
 
-static int acquire(struct engine *engine, const char *container_id,
-                   const struct container_mount *mount, struct error *err)
+static int acquire(struct engine *engine, const char *user, const struct container_mount *mount,
+                   struct error *err)
 {
     CLEANUP(volume_unref) struct volume *volume = NULL;
 
     if (volume_get(engine->volumes, mount->name, &volume, err) < 0)
         return -1;
-    return volume_acquire(volume, container_id, err);
+    return volume_acquire(volume, user, err);
 }
 
 /* Links in a volume lead nowhere else, whoever put them there. */
@@ -113,28 +113,28 @@ static int open_source(struct engine *engine, const struct container_mount *moun
     return 0;
 }
 
-static int prepare(struct engine *engine, const char *container_id,
-                   const struct container_mount *mount, struct container_sources *out,
-                   struct error *err)
+static int prepare(struct engine *engine, const char *user, const struct container_mount *mount,
+                   struct container_sources *out, struct error *err)
 {
     if (strcmp(mount->type, "bind") == 0 && prepare_bind(mount, err) < 0)
         return -1;
     if (strcmp(mount->type, "tmpfs") == 0)
         return mount_check_tmpfs(mount->options ? mount->options : "", err);
-    if (strcmp(mount->type, "volume") == 0 && acquire(engine, container_id, mount, err) < 0)
+    if (strcmp(mount->type, "volume") == 0 && acquire(engine, user, mount, err) < 0)
         return -1;
     return open_source(engine, mount, out, err);
 }
 
-int container_mounts_begin(struct container *container, const struct container_spec *spec,
-                           struct container_sources *out, struct error *err)
+int container_mounts_begin(struct engine *engine, const char *user,
+                           const struct container_spec *spec, struct container_sources *out,
+                           struct error *err)
 {
     CLEANUP(container_sources_done) struct container_sources sources = {};
 
     for (size_t i = 0; i < spec->mounts.count; i++)
-        if (prepare(container->engine, container->id,
-                    &JSON_ITEMS(&spec->mounts, struct container_mount)[i], &sources, err) < 0) {
-            container_mounts_end(container, spec);
+        if (prepare(engine, user, &JSON_ITEMS(&spec->mounts, struct container_mount)[i], &sources,
+                    err) < 0) {
+            container_mounts_end(engine, user, spec);
             return -1;
         }
     *out = sources;
@@ -162,7 +162,8 @@ void container_mounts_take_over(struct container *container, const struct contai
     }
 }
 
-void container_mounts_end(struct container *container, const struct container_spec *spec)
+void container_mounts_end(struct engine *engine, const char *user,
+                          const struct container_spec *spec)
 {
     for (size_t i = 0; i < spec->mounts.count; i++) {
         const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
@@ -170,8 +171,8 @@ void container_mounts_end(struct container *container, const struct container_sp
         struct error err = {};
 
         if (strcmp(mount->type, "volume") == 0 &&
-            volume_get(container->engine->volumes, mount->name, &volume, &err) == 0 &&
-            volume_release(volume, container->id, &err) < 0)
+            volume_get(engine->volumes, mount->name, &volume, &err) == 0 &&
+            volume_release(volume, user, &err) < 0)
             log_warn("cannot unmount a volume", "volume", mount->name, "error", err.text);
     }
 }

@@ -356,19 +356,19 @@ int container_start_locked(struct container *container, struct error *err)
         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
     if (check_startable(info, err) < 0)
         return -1;
-    if (container_mounts_begin(container, info->spec, &sources, err) < 0) {
+    if (container_mounts_begin(container->engine, container->id, info->spec, &sources, err) < 0) {
         keep_failure(container, err);
         return -1;
     }
     if (container_network_setup(container, info, &network, err) < 0) {
-        container_mounts_end(container, info->spec);
+        container_mounts_end(container->engine, container->id, info->spec);
         keep_failure(container, err);
         return -1;
     }
     if (run(container, info, &network, &sources, err) < 0) {
         struct error ignored;
 
-        container_mounts_end(container, info->spec);
+        container_mounts_end(container->engine, container->id, info->spec);
         endpoint_detach(container->engine->networks, container->id, NULL, &ignored);
         keep_failure(container, err);
         return -1;

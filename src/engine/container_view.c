@@ -120,33 +120,35 @@ static int add_part(struct parts *parts, int mount_fd, const char *target, bool 
     return mount_change(mount_fd, true, attributes, 0, MS_PRIVATE, err);
 }
 
-static int clone_source(const struct container_mount *mount, struct error *err)
+/* The mount that was opened for a target, if there is one; the caller's now. */
+static int take_source(struct container_sources *sources, const char *target)
 {
-    CLEANUP(close) int fd = open(mount->source, O_PATH | O_CLOEXEC);
-
-    if (fd < 0)
-        return error_sys(err, "%s %s", mount->type, mount->source);
-    if (!text_is_empty(mount->subpath)) {
-        int below = path_open(fd, mount->subpath, O_PATH, 0, err);
-
-        if (below < 0)
-            return -1;
-        close(fd);
-        fd = below;
-    }
-    return mount_clone(fd, "", !mount->non_recursive, err);
+    for (size_t i = 0; i < sources->count; i++)
+        if (strcmp(sources->mounts[i].destination, target) == 0)
+            return TAKE_FD(sources->mounts[i].fd);
+    return -1;
 }
 
-static int add_sources(const struct container_info *info, bool makes_targets, struct parts *parts,
+static int add_sources(struct container_view *view, bool makes_targets, struct parts *parts,
                        struct error *err)
 {
-    for (size_t i = 0; i < info->spec->mounts.count; i++) {
-        const struct container_mount *mount = &JSON_ITEMS(&info->spec->mounts,
-                                                          struct container_mount)[i];
+    const struct container_spec *spec = view->info->spec;
+    CLEANUP(container_sources_done) struct container_sources sources = {};
+    char random[ID_LENGTH + 1];
 
-        if (text_is_empty(mount->source))
+    id_generate(random);
+    CLEANUP(free) char *user = xasprintf("%s-%.12s", view->info->id, random);
+    if (container_mounts_begin(view->container->engine, user, spec, &sources, err) < 0)
+        return -1;
+    view->volume_user = TAKE(user);
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct container_mount *mount = &JSON_ITEMS(&spec->mounts, struct container_mount)[i];
+        int fd = take_source(&sources, mount->destination);
+
+        if (fd < 0 && strcmp(mount->type, "tmpfs") == 0)
             continue;
-        int fd = clone_source(mount, err);
+        if (fd < 0)
+            fd = mount_clone(AT_FDCWD, mount->source, !mount->non_recursive, err);
         if (fd < 0 || add_part(parts, fd, mount->destination, makes_targets, mount->rw, err) < 0)
             return error_context(err, "mount on %s", mount->destination);
     }
@@ -210,13 +212,14 @@ static int compare_depths(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+/* For a container that runs ('namespace_fd') all targets are there. */
 static int add_mounts(struct container_view *view, int namespace_fd, struct error *err)
 {
     const struct container_info *info = view->info;
     CLEANUP(parts_done)
     struct parts parts = { xcalloc(info->spec->mounts.count + 3, sizeof(struct mount_part)), 0 };
 
-    if (add_sources(info, namespace_fd < 0, &parts, err) < 0 ||
+    if (add_sources(view, namespace_fd < 0, &parts, err) < 0 ||
         add_network_files(info, &parts, err) < 0 ||
         (namespace_fd >= 0 && add_tmpfs(info, namespace_fd, &parts, err) < 0))
         return -1;
@@ -306,6 +309,9 @@ void container_view_close(struct container_view *view)
     list_remove(&view->link);
     mutex_unlock(&view->container->lock);
     mount_view_done(&view->mounts);
+    if (view->volume_user)
+        container_mounts_end(view->container->engine, view->volume_user, view->info->spec);
+    free(view->volume_user);
     if (view->cancel_fd >= 0)
         close(view->cancel_fd);
     container_info_unref(view->info);

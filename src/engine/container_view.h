@@ -17,6 +17,7 @@ struct container_view {
     struct list link; /* container->views */
     struct container *container;
     struct container_info *info; /* as it was when the view was opened */
+    char *volume_user;           /* NULL: its volumes are not in use */
     struct mount_view mounts;
     int cancel_fd;          /* readable once the container is removed */
     uint64_t root_mount_id; /* 0: the kernel does not tell */

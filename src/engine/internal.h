@@ -201,15 +201,17 @@ struct container_sources {
     struct shim_mount *mounts; /* destinations borrowed, descriptors owned */
     size_t count;
 };
-/* Makes and mounts what the mounts need, as a user of the volumes, and opens sources that are no
- * paths. What was done is taken back on failure, or by _end. */
-int container_mounts_begin(struct container *container, const struct container_spec *spec,
-                           struct container_sources *out, struct error *err);
+/* Makes and mounts what the mounts need, as a user of the volumes (a container's id while it runs),
+ * and opens sources that are no paths. What was done is taken back on failure, or by _end. */
+int container_mounts_begin(struct engine *engine, const char *user,
+                           const struct container_spec *spec, struct container_sources *out,
+                           struct error *err);
 void container_sources_done(struct container_sources *sources);
 CLEANUP_VALUE(container_sources_done, struct container_sources)
 /* It runs already, from the time of an engine before. */
 void container_mounts_take_over(struct container *container, const struct container_spec *spec);
-void container_mounts_end(struct container *container, const struct container_spec *spec);
+void container_mounts_end(struct engine *engine, const char *user,
+                          const struct container_spec *spec);
 
 /* ---- network of one container (container_network.c) ---- */
 struct container_network {

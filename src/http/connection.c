@@ -3,9 +3,11 @@
 #include "http/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -17,6 +19,7 @@
 
 enum {
     FILL_SIZE = 4096,      /* asked for at a time when reading ahead */
+    COPY_SIZE = 64 * 1024, /* of a file at a time, where the kernel cannot send it by itself */
     JOIN_SIZE = 16 * 1024, /* parts up to this size become one TLS record */
 };
 
@@ -261,6 +264,55 @@ int http_connection_write_parts(struct http_connection *connection, struct iovec
     for (size_t i = 0; i < count; i++)
         buf_add(&joined, parts[i].iov_base, parts[i].iov_len);
     return http_connection_write(connection, buf_bytes(&joined), joined.size, err);
+}
+
+static int write_file_copied(struct http_connection *connection, int fd, off_t offset,
+                             uint64_t size, struct error *err)
+{
+    CLEANUP(free) char *block = xmalloc(COPY_SIZE);
+
+    while (size > 0) {
+        ssize_t count = pread(fd, block, MIN(size, COPY_SIZE), offset);
+
+        if (count < 0)
+            return error_sys(err, "read file to send");
+        if (count == 0)
+            return error_set(err, ERROR_INTERNAL, "file to send is shorter than it was");
+        if (http_connection_write(connection, block, (size_t)count, err) < 0)
+            return -1;
+        offset += count;
+        size -= (uint64_t)count;
+    }
+    return 0;
+}
+
+int http_connection_write_file(struct http_connection *connection, int fd, int64_t offset,
+                               uint64_t size, struct error *err)
+{
+    static const size_t piece = (size_t)1 << 30; /* the kernel takes less than 2 GiB at once */
+    int flags = fcntl(connection->fd, F_GETFL);
+
+    /* sendfile has no flag of its own for not waiting. */
+    if (connection->tls || flags < 0 ||
+        (!(flags & O_NONBLOCK) && fcntl(connection->fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return write_file_copied(connection, fd, offset, size, err);
+    while (size > 0) {
+        ssize_t count = sendfile(connection->fd, fd, &offset, MIN(size, piece));
+
+        if (count == 0)
+            return error_set(err, ERROR_INTERNAL, "file to send is shorter than it was");
+        if (count > 0) {
+            size -= (uint64_t)count;
+            continue;
+        }
+        if (errno == EINVAL)
+            return write_file_copied(connection, fd, offset, size, err);
+        if (errno != EAGAIN && errno != EINTR)
+            return fail_io(err, "send file to peer");
+        if (errno == EAGAIN && wait_to_write(connection, POLLOUT, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* A readable socket may hold a part of a TLS record only: what counts is what came out of it. */

@@ -398,6 +398,8 @@ bool exchange_run(struct visitor *visitor, enum head_state state)
     exchange_init(&exchange, visitor);
     if (state == HEAD_TOO_LARGE)
         refuse(visitor->connection, 431, "request head too large");
+    else if (state == HEAD_ALIEN)
+        refuse(visitor->connection, 400, "this is no HTTP request");
     else if (state == HEAD_LATE)
         refuse(visitor->connection, 408, "request head took too long");
     else

@@ -35,6 +35,14 @@ static bool skip_empty_lines(struct http_connection *connection)
     return ahead->size > 0;
 }
 
+/* Where a method would begin; half an empty line may still become a whole one. */
+static bool begins_alien(const struct http_connection *connection)
+{
+    const char first = (char)*buf_bytes(&connection->ahead);
+
+    return first != '\r' && !http_is_token(first);
+}
+
 enum head_state visitor_receive(struct visitor *visitor)
 {
     const struct http_limits *limits = &visitor->server->limits;
@@ -52,6 +60,8 @@ enum head_state visitor_receive(struct visitor *visitor)
                 return HEAD_TOO_LARGE;
             if (visitor->head_size)
                 return HEAD_WHOLE;
+            if (begins_alien(connection))
+                return HEAD_ALIEN;
             if (!visitor->deadline_ns)
                 visitor->deadline_ns = clock_monotonic_ns() +
                                        (uint64_t)limits->header_timeout_ms * NS_PER_MS;

@@ -127,3 +127,16 @@ Test(http_refusal, refuses_nul_in_a_header)
     hear_all(fd, &answer);
     cr_expect(strstr(str_text(&answer), "HTTP/1.1 400 "));
 }
+
+/* Nothing in it ends a line: whoever waited for that would keep a client of TLS waiting. */
+Test(http_refusal, refuses_another_protocol_at_once)
+{
+    static const char hello[] = { 0x16, 0x03, 0x01, 0x02, 0x00, 0x01 };
+    CLEANUP(str_done) struct str answer = {};
+    CLEANUP(close) int fd = visit(server);
+
+    send(fd, hello, sizeof(hello), 0);
+    hear(fd, "\r\n\r\n", &answer);
+    cr_expect(strstr(str_text(&answer), "HTTP/1.1 400 "));
+    close(TAKE_FD(fd)); /* ends the server's lingering */
+}

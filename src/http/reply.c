@@ -46,6 +46,7 @@ static const struct { int status; const char *reason; } reasons[] = {
     { 502, "Bad Gateway" },
     { 503, "Service Unavailable" },
     { 504, "Gateway Timeout" },
+    { 507, "Insufficient Storage" },
 };
 /* clang-format on */
 
@@ -270,6 +271,34 @@ int http_reply_write(struct http_exchange *exchange, const void *data, size_t si
 {
     mutex_lock(&exchange->lock);
     int result = write_locked(exchange, data, size, err);
+    mutex_unlock(&exchange->lock);
+    return result;
+}
+
+static int file_locked(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
+                       struct error *err) REQUIRES(exchange->lock)
+{
+    if (!exchange->has_begun || !exchange->has_length)
+        return error_set(err, ERROR_INTERNAL, "no answer of known length has begun");
+    if (exchange->write_failed)
+        return error_set(err, ERROR_UNAVAILABLE, "the client has gone");
+    if (exchange_is_head(exchange) || size == 0)
+        return 0;
+    if (size > exchange->length_left)
+        return error_set(err, ERROR_INTERNAL, "answer is longer than its Content-Length");
+    if (http_connection_write_file(exchange->connection, fd, offset, size, err) < 0) {
+        exchange->write_failed = true;
+        return -1;
+    }
+    exchange->length_left -= size;
+    return 0;
+}
+
+int http_reply_file(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
+                    struct error *err)
+{
+    mutex_lock(&exchange->lock);
+    int result = file_locked(exchange, fd, offset, size, err);
     mutex_unlock(&exchange->lock);
     return result;
 }

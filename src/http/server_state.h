@@ -31,6 +31,7 @@ enum head_state {
     HEAD_PARTIAL,
     HEAD_WHOLE,
     HEAD_TOO_LARGE,
+    HEAD_ALIEN, /* does not begin like HTTP: TLS, mostly; its end cannot be waited for */
     HEAD_LATE,
     HEAD_ENDED, /* the client has gone */
 };

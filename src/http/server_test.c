@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -86,6 +87,28 @@ static void describe(struct http_exchange *exchange)
     http_reply(exchange, 200, "text/plain", text.data, text.length, &err);
 }
 
+/* More than a socket takes at once, so that the sending waits in between. */
+enum { FILE_SIZE = 3 * 1024 * 1024, FILE_START = 5 };
+
+static void send_file(struct http_exchange *exchange)
+{
+    CLEANUP(close) int fd = memfd_create("file", MFD_CLOEXEC);
+    CLEANUP(free) char *bytes = xmalloc(FILE_SIZE);
+    struct error err = {};
+
+    memset(bytes, 'x', FILE_SIZE);
+    bytes[FILE_START] = '<';
+    bytes[FILE_SIZE - 1] = '>';
+    cr_assert_eq(fd_write_all(fd, bytes, FILE_SIZE, &err), 0, "%s", err.text);
+    cr_expect_eq(http_reply_file(exchange, fd, 0, 1, &err), -1, "no answer has begun");
+    http_set_header(exchange, "Content-Length", "3145723");
+    http_reply_begin(exchange, 200, "text/plain", &err);
+    if (strcmp(http_method(exchange), "GET") == 0)
+        cr_expect_eq(http_reply_file(exchange, fd, FILE_START, FILE_SIZE, &err), -1, "too long");
+    cr_expect_eq(http_reply_file(exchange, fd, FILE_START, FILE_SIZE - FILE_START, &err), 0, "%s",
+                 err.text);
+}
+
 static void handle(struct http_exchange *exchange, void *data UNUSED)
 {
     const char *path = http_path(exchange);
@@ -101,6 +124,8 @@ static void handle(struct http_exchange *exchange, void *data UNUSED)
         take_over(exchange);
     else if (strcmp(path, "/describe") == 0)
         describe(exchange);
+    else if (strcmp(path, "/file") == 0)
+        send_file(exchange);
     else if (strcmp(path, "/nothing") == 0)
         http_reply(exchange, 204, "text/plain", NULL, 0, &err);
     else if (strcmp(path, "/same") == 0)
@@ -173,6 +198,21 @@ Test(http_server, answers)
                       strcmp(text + answer.length - length, conversations[i].body) == 0,
                   "%s gave %s", conversations[i].request, text);
     }
+}
+
+Test(http_server, sends_parts_of_files)
+{
+    CLEANUP(str_done) struct str answer = {}, head = {};
+
+    converse(server, "GET /file HTTP/1.1\r\n" HOST "\r\n", &answer);
+    const char *body = strstr(str_text(&answer), "\r\n\r\n");
+    cr_assert(body);
+    cr_expect_eq(answer.length - (size_t)(body + 4 - answer.data), FILE_SIZE - FILE_START);
+    cr_expect_eq(body[4], '<');
+    cr_expect_eq(answer.data[answer.length - 1], '>');
+    converse(server, "HEAD /file HTTP/1.1\r\n" HOST "\r\n", &head);
+    cr_expect(strstr(str_text(&head), "Content-Length: 3145723\r\n"));
+    cr_expect(head.length < 1000);
 }
 
 static const char *const bodiless[] = { "GET /nothing", "GET /same" };

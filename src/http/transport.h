@@ -40,6 +40,11 @@ int http_connection_fill(struct http_connection *connection, size_t limit, struc
 int http_connection_write_parts(struct http_connection *connection, struct iovec *parts,
                                 size_t count, struct error *err);
 
+/* Writes 'size' bytes of a file from 'offset' on; through the kernel alone on a plain connection.
+ */
+int http_connection_write_file(struct http_connection *connection, int fd, int64_t offset,
+                               uint64_t size, struct error *err);
+
 /* Waits for poll events. 1, 0 after 'timeout_ms', WAS_CANCELLED when 'cancel_fd' is readable. */
 enum { WAS_CANCELLED = 2 };
 int http_connection_poll(struct http_connection *connection, short events, int timeout_ms,

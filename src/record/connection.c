@@ -196,3 +196,11 @@ int64_t statement_int64(const struct statement *statement, int column)
 {
     return sqlite3_column_int64(statement->handle, column);
 }
+
+const void *statement_bytes(const struct statement *statement, int column, size_t *out_size)
+{
+    const void *bytes = sqlite3_column_blob(statement->handle, column);
+
+    *out_size = (size_t)sqlite3_column_bytes(statement->handle, column);
+    return bytes;
+}

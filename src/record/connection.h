@@ -34,5 +34,6 @@ int statement_bind(struct statement *statement, const char *types, va_list argum
 int statement_step(struct statement *statement, struct error *err); /* 1: a row, 0: done */
 const char *statement_text(const struct statement *statement, int column);
 int64_t statement_int64(const struct statement *statement, int column);
+const void *statement_bytes(const struct statement *statement, int column, size_t *out_size);
 
 #endif

@@ -279,6 +279,11 @@ int64_t query_int64(const struct query *query, int column)
     return statement_int64(query->statement, column);
 }
 
+const void *query_bytes(const struct query *query, int column, size_t *out_size)
+{
+    return statement_bytes(query->statement, column, out_size);
+}
+
 void query_close(struct query *query)
 {
     if (!query)

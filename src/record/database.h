@@ -45,6 +45,8 @@ int query_next(struct query *query, struct error *err); /* 1: a row, 0: no more 
 const char *query_text(const struct query *query,
                        int column); /* NULL for null; borrowed until the next call */
 int64_t query_int64(const struct query *query, int column);
+/* Bytes as they were bound with 'b' (borrowed until the next call); NULL for null and for none. */
+const void *query_bytes(const struct query *query, int column, size_t *out_size);
 void query_close(struct query *query);
 CLEANUP_POINTER(query_close, struct query)
 

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "programs/daemon_listen.h"
 #include "programs/daemon_options.h"
+#include "programs/service.h"
 
 #include "base/banned.h"
 
@@ -98,7 +99,7 @@ static int daemon_start(struct daemon *daemon, struct error *err)
         return -1;
     for (size_t i = 0; i < daemon->options.hosts.count; i++)
         log_info("API listens", "host", daemon->options.hosts.items[i]);
-    daemon_notify("READY=1");
+    service_notify("READY=1");
     return 0;
 }
 
@@ -177,7 +178,7 @@ static void serve(struct daemon *daemon, const sigset_t *signals)
     }
     /* A second one ends the daemon at once. */
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-    daemon_notify("STOPPING=1");
+    service_notify("STOPPING=1");
     log_info("shutting down; containers go on");
 }
 

@@ -1,20 +1,15 @@
 /* unix://, tcp:// and fd:// hosts. */
 #include "programs/daemon_listen.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "programs/service.h"
 
 #include "base/banned.h"
-
-enum { FIRST_PASSED_FD = 3, PASSED_FD_LIMIT = 64 };
 
 static void add_socket(struct daemon_sockets *sockets, int fd, bool is_tcp, const char *unix_path)
 {
@@ -69,29 +64,13 @@ static int open_tcp(const struct daemon_options *options, const char *given,
 
 /* ---- sockets that systemd opened ---- */
 
-static int passed_count(void)
-{
-    const char *pid = getenv("LISTEN_PID");
-    const char *count = getenv("LISTEN_FDS");
-    int64_t for_pid, number;
-
-    if (!pid || !count || parse_int64(pid, 1, INT32_MAX, &for_pid, NULL) < 0 ||
-        for_pid != getpid() || parse_int64(count, 0, PASSED_FD_LIMIT, &number, NULL) < 0)
-        return 0;
-    return (int)number;
-}
-
 static int add_passed(int fd, struct daemon_sockets *sockets, struct error *err)
 {
-    int listens = 0, family = 0;
-    socklen_t size = sizeof(listens);
+    bool is_tcp;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens)
-        return error_set(err, ERROR_INVALID, "descriptor %d is no listening socket", fd);
-    size = sizeof(family);
-    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    add_socket(sockets, fd, family != AF_UNIX, NULL);
+    if (service_take_fd(fd, &is_tcp, err) < 0)
+        return -1;
+    add_socket(sockets, fd, is_tcp, NULL);
     return 0;
 }
 
@@ -99,18 +78,18 @@ static int add_passed(int fd, struct daemon_sockets *sockets, struct error *err)
 static int open_passed(const struct daemon_options *options, const char *which,
                        struct daemon_sockets *sockets, struct error *err)
 {
-    int count = passed_count();
+    int count = service_passed_count();
     int64_t one;
 
     if (count == 0)
         return error_set(err, ERROR_INVALID, "fd://%s: no sockets were passed (LISTEN_FDS)", which);
     if (*which && strcmp(which, "*") != 0) {
-        if (parse_int64(which, FIRST_PASSED_FD, FIRST_PASSED_FD + count - 1, &one, err) < 0)
+        if (parse_int64(which, SERVICE_FIRST_FD, SERVICE_FIRST_FD + count - 1, &one, err) < 0)
             return error_context(err, "fd://%s", which);
         return add_passed((int)one, sockets, err);
     }
     for (int i = 0; i < count; i++)
-        if (add_passed(FIRST_PASSED_FD + i, sockets, err) < 0)
+        if (add_passed(SERVICE_FIRST_FD + i, sockets, err) < 0)
             return -1;
     for (size_t i = 0; i < sockets->count; i++)
         if (sockets->items[i].is_tcp && !options->tls && !options->allow_insecure_tcp)
@@ -181,22 +160,4 @@ void daemon_sockets_done(struct daemon_sockets *sockets)
     free(sockets->items);
     tls_context_free(sockets->tls);
     *sockets = (struct daemon_sockets){};
-}
-
-void daemon_notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    size_t length = path ? strlen(path) : 0;
-
-    if (length == 0 || length >= sizeof(address.sun_path))
-        return;
-    memcpy(address.sun_path, path, length);
-    if (path[0] == '@')
-        address.sun_path[0] = 0;
-
-    CLEANUP(close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
-        log_warn("cannot tell the service manager", "state", state);
 }

@@ -1,4 +1,4 @@
-/* The sockets that berthd is reached by, and its talk with a service manager. */
+/* The sockets that berthd is reached by. */
 #ifndef BERTH_PROGRAMS_DAEMON_LISTEN_H
 #define BERTH_PROGRAMS_DAEMON_LISTEN_H
 
@@ -25,8 +25,5 @@ int daemon_sockets_serve(struct daemon_sockets *sockets, struct http_server *ser
 /* Removes what was made in the file system. */
 void daemon_sockets_done(struct daemon_sockets *sockets);
 CLEANUP_VALUE(daemon_sockets_done, struct daemon_sockets)
-
-/* "READY=1", "STOPPING=1" to NOTIFY_SOCKET, if there is one. */
-void daemon_notify(const char *state);
 
 #endif

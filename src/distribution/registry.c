@@ -1,0 +1,200 @@
+/* From a request to its handler. The table is the protocol. */
+#include "distribution/registry.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "distribution/serve.h"
+
+#include "base/banned.h"
+
+enum { DEFAULT_WRITER_LIMIT = 256 };
+
+/* clang-format off */
+static const struct door {
+    enum endpoint endpoint;
+    const char *method; /* GET stands for HEAD too */
+    enum action action;
+    call_handler handle;
+} doors[] = {
+    { ENDPOINT_BASE,      "GET",    ACTION_NONE,    serve_base            },
+    { ENDPOINT_CATALOG,   "GET",    ACTION_CATALOG, serve_catalog         },
+    { ENDPOINT_MANIFEST,  "GET",    ACTION_PULL,    serve_manifest        },
+    { ENDPOINT_MANIFEST,  "PUT",    ACTION_PUSH,    serve_manifest_put    },
+    { ENDPOINT_MANIFEST,  "DELETE", ACTION_DELETE,  serve_manifest_delete },
+    { ENDPOINT_BLOB,      "GET",    ACTION_PULL,    serve_blob            },
+    { ENDPOINT_BLOB,      "DELETE", ACTION_DELETE,  serve_blob_delete     },
+    { ENDPOINT_UPLOADS,   "POST",   ACTION_PUSH,    serve_upload_begin    },
+    { ENDPOINT_UPLOAD,    "GET",    ACTION_PUSH,    serve_upload_status   },
+    { ENDPOINT_UPLOAD,    "PATCH",  ACTION_PUSH,    serve_upload_chunk    },
+    { ENDPOINT_UPLOAD,    "PUT",    ACTION_PUSH,    serve_upload_finish   },
+    { ENDPOINT_UPLOAD,    "DELETE", ACTION_PUSH,    serve_upload_cancel   },
+    { ENDPOINT_TAGS,      "GET",    ACTION_PULL,    serve_tags            },
+    { ENDPOINT_REFERRERS, "GET",    ACTION_PULL,    serve_referrers       },
+};
+/* clang-format on */
+
+/* ---- what handlers use ---- */
+
+int call_reply(struct call *call, int status, const char *content_type, const void *body,
+               size_t size)
+{
+    struct error err = {};
+
+    call->status = status;
+    if (http_reply(call->exchange, status, content_type, body, size, &err) < 0)
+        log_debug("answer was not sent", "error", err.text);
+    return 0;
+}
+
+int call_reply_empty(struct call *call, int status)
+{
+    return call_reply(call, status, NULL, NULL, 0);
+}
+
+int call_reply_problem(struct call *call)
+{
+    CLEANUP(str_done) struct str body = {};
+
+    if (call->problem.status >= 500)
+        log_error("request failed", "method", http_method(call->exchange), "path",
+                  http_path(call->exchange), "error", call->problem.message);
+    if (http_reply_has_begun(call->exchange))
+        return 0;
+    if (call->problem.status == 429 || call->problem.status == 503)
+        http_set_header(call->exchange, "Retry-After", "5");
+    problem_write(&call->problem, &body);
+    return call_reply(call, call->problem.status, "application/json; charset=utf-8", body.data,
+                      body.length);
+}
+
+void call_set_header_format(struct call *call, const char *name, const char *format, ...)
+{
+    CLEANUP(str_done) struct str value = {};
+    va_list arguments;
+
+    va_start(arguments, format);
+    str_add_vformat(&value, format, arguments);
+    va_end(arguments);
+    http_set_header(call->exchange, name, str_text(&value));
+}
+
+/* A digest is in no other one's text, so looking for it is enough. */
+bool call_has_current(const struct call *call, const char *digest)
+{
+    const char *known = http_header(call->exchange, "If-None-Match");
+
+    return known && (strcmp(known, "*") == 0 || strstr(known, digest));
+}
+
+int call_check_digest(struct call *call, const char *text)
+{
+    if (content_digest_is_valid(text))
+        return 0;
+    return problem_set(&call->problem, PROBLEM_DIGEST_INVALID, text,
+                       "this is no sha256 or sha512 digest");
+}
+
+int call_check_access(struct call *call UNUSED, const char *repository UNUSED,
+                      enum action action UNUSED)
+{
+    return 0;
+}
+
+/* ---- the way to a handler ---- */
+
+static const struct door *find_door(enum endpoint endpoint, const char *method)
+{
+    for (size_t i = 0; i < COUNT(doors); i++)
+        if (doors[i].endpoint == endpoint && strcmp(doors[i].method, method) == 0)
+            return &doors[i];
+    return NULL;
+}
+
+/* The methods that the endpoint has, for the client that used another one. */
+static int refuse_method(struct call *call, enum endpoint endpoint)
+{
+    CLEANUP(str_done) struct str allowed = {};
+
+    for (size_t i = 0; i < COUNT(doors); i++) {
+        if (doors[i].endpoint != endpoint)
+            continue;
+        str_add_format(&allowed, "%s%s", allowed.length ? ", " : "", doors[i].method);
+        if (strcmp(doors[i].method, "GET") == 0)
+            str_add(&allowed, ", HEAD");
+    }
+    http_set_header(call->exchange, "Allow", str_text(&allowed));
+    return problem_set(&call->problem, PROBLEM_UNSUPPORTED, NULL, NULL);
+}
+
+static int check_mode(struct call *call, enum action action)
+{
+    const struct registry_options *options = &call->registry->options;
+
+    if (options->is_read_only && (action == ACTION_PUSH || action == ACTION_DELETE))
+        return problem_set(&call->problem, PROBLEM_UNSUPPORTED, NULL, "the registry is read-only");
+    if (options->refuses_delete && action == ACTION_DELETE)
+        return problem_set(&call->problem, PROBLEM_UNSUPPORTED, NULL, "deleting is switched off");
+    return 0;
+}
+
+static int run(struct call *call, const struct route *route)
+{
+    const char *method = call->is_head ? "GET" : http_method(call->exchange);
+    const struct door *door = find_door(route->endpoint, method);
+
+    if (!door)
+        return refuse_method(call, route->endpoint);
+    if (call_check_access(call, route->repository, door->action) < 0 ||
+        check_mode(call, door->action) < 0)
+        return -1;
+    return door->handle(call);
+}
+
+/* Everything that is not the protocol's: a sign of life, or nothing. */
+static int answer_elsewhere(struct call *call)
+{
+    static const char nothing[] = "404 page not found\n";
+
+    if (strcmp(http_path(call->exchange), "/") == 0)
+        return call_reply(call, 200, "text/plain; charset=utf-8", NULL, 0);
+    return call_reply(call, 404, "text/plain; charset=utf-8", nothing, sizeof(nothing) - 1);
+}
+
+void registry_handle(struct http_exchange *exchange, void *registry)
+{
+    struct registry *self = registry;
+    struct call call = { .registry = self, .depot = self->depot, .exchange = exchange };
+    CLEANUP(route_done) struct route route = {};
+
+    http_set_header(exchange, "Docker-Distribution-Api-Version", "registry/2.0");
+    http_set_header(exchange, "X-Content-Type-Options", "nosniff");
+    call.is_head = strcmp(http_method(exchange), "HEAD") == 0;
+    int result = route_parse(http_path(exchange), &route, &call.problem);
+    call.repository = route.repository;
+    call.reference = route.reference;
+    if (result == 0)
+        result = route.endpoint == ENDPOINT_NONE ? answer_elsewhere(&call) : run(&call, &route);
+    if (result < 0)
+        call_reply_problem(&call);
+}
+
+int registry_new(const struct registry_options *options, struct depot *depot, struct registry **out,
+                 struct error *err UNUSED)
+{
+    struct registry *registry = NEW(struct registry);
+
+    registry->options = *options;
+    if (!registry->options.writer_limit)
+        registry->options.writer_limit = DEFAULT_WRITER_LIMIT;
+    registry->depot = depot;
+    *out = registry;
+    return 0;
+}
+
+void registry_free(struct registry *registry)
+{
+    free(registry);
+}

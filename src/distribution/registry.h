@@ -1,0 +1,25 @@
+/* The registry behind an HTTP server: the distribution protocol (OCI distribution specification
+ * 1.1, and what Docker's clients use beyond it) over a depot. */
+#ifndef BERTH_DISTRIBUTION_REGISTRY_H
+#define BERTH_DISTRIBUTION_REGISTRY_H
+
+#include "distribution/depot.h"
+#include "http/server.h"
+
+struct registry_options {
+    bool is_read_only;
+    bool refuses_delete;
+    int64_t writer_limit; /* requests that write uploads at a time; 0: 256 */
+};
+
+struct registry;
+/* Over a depot that it borrows. */
+int registry_new(const struct registry_options *options, struct depot *depot, struct registry **out,
+                 struct error *err);
+void registry_free(struct registry *registry);
+CLEANUP_POINTER(registry_free, struct registry)
+
+/* A http_handler; 'registry' is the data. */
+void registry_handle(struct http_exchange *exchange, void *registry);
+
+#endif

@@ -196,6 +196,22 @@ static void put_dnat(struct nl_msg *msg, const struct nft_step *step)
     nl_put_be32(msg, NFTA_NAT_REG_PROTO_MIN, step->to);
 }
 
+static void put_immediate(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_IMMEDIATE_DREG, step->to);
+    put_value(msg, NFTA_IMMEDIATE_DATA, step->value, step->size);
+}
+
+static void put_write(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_PAYLOAD_SREG, step->from);
+    nl_put_be32(msg, NFTA_PAYLOAD_BASE, step->what);
+    nl_put_be32(msg, NFTA_PAYLOAD_OFFSET, step->offset);
+    nl_put_be32(msg, NFTA_PAYLOAD_LEN, step->size);
+    nl_put_be32(msg, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+    nl_put_be32(msg, NFTA_PAYLOAD_CSUM_OFFSET, step->value);
+}
+
 static void put_nothing(struct nl_msg *msg UNUSED, const struct nft_step *step UNUSED)
 {
 }
@@ -216,6 +232,8 @@ static const struct {
     [NFT_STEP_VERDICT]      = { "immediate", put_verdict      },
     [NFT_STEP_DNAT]         = { "nat",       put_dnat         },
     [NFT_STEP_MASQUERADE]   = { "masq",      put_nothing      },
+    [NFT_STEP_VALUE]        = { "immediate", put_immediate    },
+    [NFT_STEP_WRITE]        = { "payload",   put_write        },
 };
 /* clang-format on */
 

@@ -57,6 +57,8 @@ enum nft_step_kind {
     NFT_STEP_VERDICT,
     NFT_STEP_DNAT,
     NFT_STEP_MASQUERADE,
+    NFT_STEP_VALUE,
+    NFT_STEP_WRITE,
 };
 
 struct nft_step {
@@ -89,6 +91,10 @@ struct nft_step {
 #define NFT_VERDICT(verdict)               { NFT_STEP_VERDICT, .value = (uint32_t)(verdict) }
 #define NFT_DNAT_TO(address, port)         { NFT_STEP_DNAT, .from = (address), .to = (port) }
 #define NFT_MASQUERADE                     { NFT_STEP_MASQUERADE }
+#define NFT_VALUE(value_, register_)       { NFT_STEP_VALUE, .value = (value_), .size = 4, .to = (register_) }
+/* Writes into the transport header; 'checksum' is where its checksum is. */
+#define NFT_WRITE_TRANSPORT(offset_, size_, register_, checksum)                                   \
+    { NFT_STEP_WRITE, .what = NFT_PAYLOAD_TRANSPORT_HEADER, .offset = (offset_), .size = (size_), .from = (register_), .value = (checksum) }
 #define NFT_END                            { NFT_STEP_END }
 /* clang-format on */
 

@@ -3,7 +3,6 @@ and on those that are here and gone."""
 
 RUNTIME = "the runtime is our own: its name is berth, and neither runc nor containerd is behind it"
 BUILDER = "images have no record of the container they were built in; Docker dropped these fields with API 1.45"
-NAMES = "containers' names are not answered on networks yet"
 
 # What the Server header begins with. Docker says "Docker/28.5.2 (linux)"; ours names the program that answers.
 SERVER = "berth/"
@@ -17,9 +16,6 @@ SHAPES = [
     ("info", 'DriverStatus: lacks an element ["string"]', "the overlay snapshotter has nothing to tell"),
     ("info", "CDISpecDirs: lacks an element string", "devices by CDI are not supported yet"),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
-    ("container create, alias", "status 501 instead of 201: an alias (names are not answered) on network vn is not supported yet", NAMES),
-    ("container inspect, running*", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
-    ("container inspect, exited", 'NetworkSettings.Networks.vn.DNSNames: null instead of ["string"]', NAMES),
     ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),
     ("image inspect, 1.43", 'ContainerConfig.Env: null instead of ["string"]', BUILDER),
@@ -49,12 +45,6 @@ ERRORS = {
     'POST /containers/create {"StorageOpt":{"foo":"1G"}}':
         (501, 'StorageOpt is not supported yet',
          "quotas of the writable layer are not supported yet"),
-    'POST /containers/create {"Links":["nope"]}':
-        (501, 'links are not supported yet',
-         "links are not supported yet"),
-    'POST /containers/create {"Links":["a:b:c"]}':
-        (501, 'links are not supported yet',
-         "links are not supported yet"),
     'POST /containers/f5/start {"NetworkMode":"container:nope"}':
         (400, 'No such container: nope',
          "a container to join is looked for when it is named, at creation"),
@@ -96,6 +86,4 @@ NOT_SERVED = [
     ("GET /containers/*/changes", "not built yet"),
     ("GET /containers/*/attach/ws", "not built yet"),
     ("POST /commit*", "not built yet"),
-    ("POST /networks/*/connect", "networks are joined at creation only so far"),
-    ("POST /networks/*/disconnect", "networks are joined at creation only so far"),
 ]

@@ -285,13 +285,13 @@ static void write_default_endpoint(struct json_writer *w, const struct container
     json_add_text(w, "MacAddress", endpoint->mac_address ?: "");
 }
 
-/* Before 1.45 the names that others find it by were among the aliases. */
+/* Before 1.45 the names that others find it by were among the aliases, where there were any. */
 static void write_endpoint(struct json_writer *w, const char *name,
                            const struct endpoint_settings *settings, int version)
 {
     struct endpoint_settings endpoint = *settings;
 
-    if (version < API_VERSION(45) && endpoint.dns_names.count > 1)
+    if (version < API_VERSION(45) && endpoint.aliases.count && endpoint.dns_names.count > 1)
         endpoint.aliases = (struct strv){ .items = endpoint.dns_names.items + 1,
                                           .count = endpoint.dns_names.count - 1 };
     json_add_object(w, name, endpoint_settings_fields, &endpoint);

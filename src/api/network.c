@@ -213,6 +213,47 @@ int api_network_inspect(struct request *req, struct error *err)
     return reply_json(req, 200, &body, err);
 }
 
+/* ---- joining and leaving ---- */
+
+struct connect_wish {
+    char *container;
+    struct endpoint_settings *settings;
+    bool force;
+};
+
+/* clang-format off */
+static const struct json_field connect_fields[] = {
+    JSON_STRING        (struct connect_wish, container, "Container"),
+    JSON_OBJECT_POINTER(struct connect_wish, settings,  "EndpointConfig", struct endpoint_settings, endpoint_settings_fields),
+    JSON_BOOL          (struct connect_wish, force,     "Force"),
+    JSON_END,
+};
+/* clang-format on */
+
+int api_network_connect(struct request *req, struct error *err)
+{
+    struct connect_wish wish = {};
+    int result = request_decode(req, connect_fields, &wish, err);
+
+    if (result == 0)
+        result = engine_network_connect(req->engine, request_parameter(req, 0), wish.container,
+                                        wish.settings, err);
+    json_fields_done(connect_fields, &wish);
+    return result < 0 ? -1 : reply_empty(req, 200, err);
+}
+
+int api_network_disconnect(struct request *req, struct error *err)
+{
+    struct connect_wish wish = {};
+    int result = request_decode(req, connect_fields, &wish, err);
+
+    if (result == 0)
+        result = engine_network_disconnect(req->engine, request_parameter(req, 0), wish.container,
+                                           wish.force, err);
+    json_fields_done(connect_fields, &wish);
+    return result < 0 ? -1 : reply_empty(req, 200, err);
+}
+
 int api_network_remove(struct request *req, struct error *err)
 {
     if (engine_network_remove(req->engine, request_parameter(req, 0), err) < 0)

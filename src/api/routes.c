@@ -93,8 +93,8 @@ const struct route routes[] = {
     { "GET",    "/networks/",                        api_network_list },
     { "POST",   "/networks/create",                  api_network_create },
     { "POST",   "/networks/prune",                   api_network_prune,      .since = V(25) },
-    { "POST",   "/networks/{id}/connect",            api_not_supported },
-    { "POST",   "/networks/{id}/disconnect",         api_not_supported },
+    { "POST",   "/networks/{id}/connect",            api_network_connect },
+    { "POST",   "/networks/{id}/disconnect",         api_network_disconnect },
     { "GET",    "/networks/{id}",                    api_network_inspect },
     { "DELETE", "/networks/{id}",                    api_network_remove },
 

@@ -51,7 +51,8 @@ route_handler api_build, api_build_cancel;
 /* volume.c */
 route_handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove;
 /* network.c */
-route_handler api_network_list, api_network_create, api_network_inspect, api_network_remove;
+route_handler api_network_list, api_network_create, api_network_inspect, api_network_remove,
+    api_network_connect, api_network_disconnect;
 /* prune.c */
 route_handler api_container_prune, api_image_prune, api_volume_prune, api_network_prune;
 /* missing.c: what berth cannot do yet, or is not */

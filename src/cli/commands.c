@@ -5,7 +5,8 @@
 
 extern const struct command command_attach, command_build, command_create, command_events,
     command_exec, command_history, command_images, command_import, command_info, command_inspect,
-    command_kill, command_logs, command_network_create, command_network_ls, command_network_rm,
+    command_kill, command_logs, command_network_connect, command_network_create,
+    command_network_disconnect, command_network_ls, command_network_prune, command_network_rm,
     command_pause, command_ps, command_rename, command_restart, command_rm, command_rmi,
     command_run, command_start, command_stop, command_tag, command_unpause, command_verify,
     command_version, command_volume_create, command_volume_ls, command_volume_rm, command_wait;
@@ -36,7 +37,10 @@ static const struct command *const image_commands[] = {
 };
 
 static const struct command *const network_commands[] = {
-    &command_network_create, &command_inspect, &command_network_ls, &command_network_rm, NULL,
+    &command_network_connect,    &command_network_create,
+    &command_network_disconnect, &command_inspect,
+    &command_network_ls,         &command_network_prune,
+    &command_network_rm,         NULL,
 };
 
 static const struct command *const system_commands[] = {

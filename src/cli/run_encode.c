@@ -318,7 +318,6 @@ static void encode_lists(const struct run_options *options, struct host_config *
     strv_copy(&host->dns_options, &options->dns_option);
     strv_copy(&host->dns_search, &options->dns_search);
     strv_copy(&host->group_add, &options->group_add);
-    strv_copy(&host->links, &options->link);
     for (size_t i = 0; i < options->add_host.count; i++) {
         /* name=ip is another way to write name:ip. */
         char *entry = xstrdup(options->add_host.items[i]);
@@ -362,6 +361,17 @@ static void free_endpoint(void *value)
     free(value);
 }
 
+static void add_driver_option(struct endpoint_settings *endpoint, char *text)
+{
+    char *value = strchr(text, '=');
+
+    if (!endpoint->driver_opts.entries)
+        map_init_empty(&endpoint->driver_opts, free);
+    if (value)
+        *value++ = '\0';
+    map_set_text(&endpoint->driver_opts, text, value ? value : "");
+}
+
 /* --network: a name, or name=…,alias=…,ip=… */
 static int add_network(const char *text, struct host_config *host,
                        struct networking_config *networking, struct error *err)
@@ -379,7 +389,8 @@ static int add_network(const char *text, struct host_config *host,
             return error_set(err, ERROR_INVALID, "invalid field %s", field);
         }
         *value++ = 0;
-        if (!endpoint->ipam_config && (strcmp(field, "ip") == 0 || strcmp(field, "ip6") == 0))
+        if (!endpoint->ipam_config && (strcmp(field, "ip") == 0 || strcmp(field, "ip6") == 0 ||
+                                       strcmp(field, "link-local-ip") == 0))
             endpoint->ipam_config = NEW(struct endpoint_ipam);
         if (strcmp(field, "alias") == 0)
             strv_add(&endpoint->aliases, value);
@@ -389,6 +400,15 @@ static int add_network(const char *text, struct host_config *host,
             endpoint->ipam_config->ipv6_address = xstrdup(value);
         else if (strcmp(field, "mac-address") == 0)
             endpoint->mac_address = xstrdup(value);
+        else if (strcmp(field, "link-local-ip") == 0)
+            strv_add(&endpoint->ipam_config->link_local_ips, value);
+        else if (strcmp(field, "gw-priority") == 0) {
+            if (parse_int64(value, INT64_MIN, INT64_MAX, &endpoint->gw_priority, err) < 0) {
+                free_endpoint(endpoint);
+                return error_context(err, "invalid gw-priority");
+            }
+        } else if (strcmp(field, "driver-opt") == 0)
+            add_driver_option(endpoint, value);
         else if (strcmp(field, "name") != 0) {
             free_endpoint(endpoint);
             return error_set(err, ERROR_UNSUPPORTED, "network option %s is not supported yet",
@@ -397,7 +417,7 @@ static int add_network(const char *text, struct host_config *host,
     }
     for (size_t i = 0; !name && i < fields.count; i++)
         if (strcmp(fields.items[i], "name") == 0)
-            name = fields.items[i] + 5;
+            name = fields.items[i] + strlen("name") + 1;
     if (text_is_empty(name)) {
         free_endpoint(endpoint);
         return error_set(err, ERROR_INVALID, "network name must be given");
@@ -419,7 +439,12 @@ static int encode_network(const struct run_options *options, struct host_config 
     for (size_t i = 0; i < options->network.count; i++)
         if (add_network(options->network.items[i], host, networking, err) < 0)
             return -1;
-    if (!options->ip && !options->ip6 && !options->network_alias.count)
+    bool is_user = networking->endpoints.count > 0 && strcmp(host->network_mode, "bridge") != 0 &&
+                   strcmp(host->network_mode, "default") != 0;
+    if (!is_user)
+        strv_add_all(&host->links, &options->link);
+    if (!options->ip && !options->ip6 && !options->network_alias.count &&
+        !(is_user && options->link.count))
         return 0;
     if (!networking->endpoints.count && add_network("bridge", host, networking, err) < 0)
         return -1;
@@ -431,6 +456,8 @@ static int encode_network(const struct run_options *options, struct host_config 
     if (options->ip6)
         first->ipam_config->ipv6_address = xstrdup(options->ip6);
     strv_add_all(&first->aliases, &options->network_alias);
+    if (is_user)
+        strv_add_all(&first->links, &options->link);
     return 0;
 }
 

@@ -282,6 +282,9 @@ static void restore_state(struct container *container, const struct state_docume
         free(info->resolv_path);
         info->resolv_path = xstrdup(document->resolv_path);
     }
+    /* The record knows of networks that were joined and left since the container was made. */
+    map_done(&info->endpoints);
+    map_init_empty(&info->endpoints, container_free_endpoint);
     MAP_EACH (&document->endpoints, entry) {
         struct endpoint_settings *endpoint = NEW(struct endpoint_settings);
 

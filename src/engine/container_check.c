@@ -289,8 +289,6 @@ static int check_network(const struct host_config *host, struct error *err)
         if (!is_address(host->dns.items[i]))
             return error_set(err, ERROR_INVALID, "invalid IP address in dns: \"%s\"",
                              host->dns.items[i]);
-    if (host->links.count)
-        return error_set(err, ERROR_UNSUPPORTED, "links are not supported yet");
     MAP_EACH (&host->port_bindings, entry) {
         int64_t port;
         struct error ignored;

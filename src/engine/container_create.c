@@ -197,10 +197,7 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
         bool is_wanted;
         const char *what;
     } rows[] = {
-        { endpoint->aliases.count > 0, "an alias (names are not answered)" },
-        { endpoint->links.count > 0, "a link" },
         { endpoint->driver_opts.count > 0, "a driver option" },
-        { endpoint->gw_priority != 0, "a gateway priority" },
         { ipam && !text_is_empty(ipam->ipv6_address), "an IPv6 address" },
         { ipam && ipam->link_local_ips.count > 0, "a link-local address" },
     };
@@ -209,6 +206,12 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
         if (rows[i].is_wanted)
             return error_set(err, ERROR_UNSUPPORTED, "%s on network %s is not supported yet",
                              rows[i].what, network);
+    for (size_t i = 0; i < endpoint->links.count; i++) {
+        CLEANUP(free) char *name = NULL, *alias = NULL;
+
+        if (container_link_parse(endpoint->links.items[i], &name, &alias, err) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -249,38 +252,104 @@ static int check_mac_address(const char *text, const char *network, struct error
                      network, text);
 }
 
-static int check_networks(struct container_spec *spec, struct strv *warnings, struct error *err)
+int container_check_endpoint(const char *network, const struct endpoint_settings *endpoint,
+                             struct error *err)
+{
+    const struct endpoint_ipam *ipam = endpoint->ipam_config;
+    bool is_user = strcmp(network, "bridge") != 0 && strcmp(network, "host") != 0 &&
+                   strcmp(network, "none") != 0;
+
+    if (check_mac_address(endpoint->mac_address, network, err) < 0)
+        return -1;
+    if (is_user)
+        return check_endpoint_unsupported(endpoint, network, err);
+    if (endpoint->aliases.count)
+        return error_set(err, ERROR_INVALID,
+                         "invalid config for network %s: invalid endpoint "
+                         "settings:\nnetwork-scoped alias is supported "
+                         "only for containers in user defined networks",
+                         network);
+    if (ipam && (!text_is_empty(ipam->ipv4_address) || !text_is_empty(ipam->ipv6_address)))
+        return refuse_address(ipam, network, err);
+    return 0;
+}
+
+/* Networks that are there are meant by their names, however they were called. */
+static void name_networks(struct engine *engine, struct container_spec *spec)
+{
+    struct map *endpoints = &spec->networking.endpoints;
+    char **mode = &spec->host_config.network_mode;
+    CLEANUP(network_unref) struct network *first = NULL;
+
+    for (size_t i = 0; i < endpoints->count; i++) {
+        CLEANUP(network_unref) struct network *network = NULL;
+        struct map_entry *entry = &endpoints->entries[i];
+
+        if (network_find(engine->networks, entry->key, &network, NULL) < 0 ||
+            strcmp(network->name, entry->key) == 0 || map_has(endpoints, network->name))
+            continue;
+        free(entry->key);
+        entry->key = xstrdup(network->name);
+    }
+    if (!text_starts(*mode, "container:") &&
+        network_find(engine->networks, *mode, &first, NULL) == 0) {
+        free(*mode);
+        *mode = xstrdup(first->name);
+    }
+}
+
+/* Links are kept as "/name:/this container/alias", as clients know them. */
+static int check_links(struct engine *engine, const char *own_name, const char *id,
+                       struct container_spec *spec, struct error *err)
+{
+    struct strv *links = &spec->host_config.links;
+    struct endpoint_settings *user = strcmp(spec->host_config.network_mode, "bridge") == 0
+                                         ? NULL
+                                         : map_get(&spec->networking.endpoints,
+                                                   spec->host_config.network_mode);
+
+    for (size_t i = 0; i < links->count; i++) {
+        CLEANUP(free) char *name = NULL, *alias = NULL;
+        CLEANUP(container_info_unref) struct container_info *other = NULL;
+
+        if (container_link_parse(links->items[i], &name, &alias, err) < 0)
+            return -1;
+        if (engine_container_get(engine, name, &other, err) < 0) {
+            if (err->kind == ERROR_NOT_FOUND)
+                err->kind = ERROR_INVALID;
+            return error_context(err, "could not get container for %s", name);
+        }
+        if (strcmp(other->host_config.network_mode, "host") == 0)
+            return error_set(err, ERROR_INVALID,
+                             "conflicting options: host type networking can't be used with links. "
+                             "This would result in undefined behavior");
+        free(links->items[i]);
+        links->items[i] = own_name ? xasprintf("/%s:/%s/%s", other->name, own_name, alias)
+                                   : xasprintf("/%s:/%.12s/%s", other->name, id, alias);
+        if (user)
+            strv_add(&user->links, links->items[i]);
+    }
+    return 0;
+}
+
+static int check_networks(struct engine *engine, struct container_spec *spec, struct strv *warnings,
+                          struct error *err)
 {
     const char *mode = spec->host_config.network_mode;
-    bool is_user = strcmp(mode, "bridge") != 0 && strcmp(mode, "host") != 0 &&
-                   strcmp(mode, "none") != 0 && !text_starts(mode, "container:");
 
     if (check_mac_address(spec->config.mac_address, mode, err) < 0)
         return -1;
-    MAP_EACH (&spec->networking.endpoints, entry) {
-        const struct endpoint_settings *endpoint = entry->value;
-
-        if (!endpoint)
-            continue;
-        if (check_mac_address(endpoint->mac_address, entry->key, err) < 0)
+    if (spec->networking.endpoints.count > 1 &&
+        (strcmp(mode, "host") == 0 || strcmp(mode, "none") == 0 || text_starts(mode, "container:")))
+        return error_set(err, ERROR_INVALID,
+                         "conflicting options: cannot attach both user-defined and "
+                         "non-user-defined network-modes");
+    MAP_EACH (&spec->networking.endpoints, entry)
+        if (entry->value && container_check_endpoint(entry->key, entry->value, err) < 0)
             return -1;
-        if (is_user) {
-            if (check_endpoint_unsupported(endpoint, entry->key, err) < 0)
-                return -1;
-            continue;
-        }
-        if (endpoint->aliases.count)
-            return error_set(err, ERROR_INVALID,
-                             "invalid config for network %s: invalid endpoint "
-                             "settings:\nnetwork-scoped alias is supported "
-                             "only for containers in user defined networks",
-                             entry->key);
-        if (endpoint->ipam_config && (!text_is_empty(endpoint->ipam_config->ipv4_address) ||
-                                      !text_is_empty(endpoint->ipam_config->ipv6_address)))
-            return refuse_address(endpoint->ipam_config, entry->key, err);
-    }
     if (strcmp(mode, "host") == 0 && spec->host_config.port_bindings.count)
         strv_add(warnings, "Published ports are discarded when using host network mode");
+    name_networks(engine, spec);
     return 0;
 }
 
@@ -334,7 +403,7 @@ static int make_spec(struct engine *engine, const char *platform,
         pin_joined(engine, &spec->host_config.network_mode, err) < 0 ||
         pin_joined(engine, &spec->host_config.pid_mode, err) < 0 ||
         pin_joined(engine, &spec->host_config.ipc_mode, err) < 0 ||
-        check_networks(spec, warnings, err) < 0)
+        check_networks(engine, spec, warnings, err) < 0)
         return -1;
     bool wants_init = spec->host_config.init.is_set ? spec->host_config.init.value
                                                     : engine->options.init;
@@ -523,7 +592,7 @@ int engine_container_create(struct engine *engine, const char *name, const char 
     mutex_lock(&engine->lock);
     bool is_taken = name && check_name_is_free(engine, name, err) < 0;
     mutex_unlock(&engine->lock);
-    if (is_taken)
+    if (is_taken || check_links(engine, name, id, spec, err) < 0)
         return -1;
 
     /* The image must not be removed between here and the moment the container is known. */

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "engine/internal.h"
 #include "linux/cgroup.h"
+#include "network/subnet.h"
 
 #include "base/banned.h"
 
@@ -29,19 +30,35 @@ static void tell_unmounted(struct container *container, const struct container_i
     }
 }
 
+/* One that was made from the address goes with it, one that was wished for stays. */
+static void forget_mac_address(struct endpoint_settings *endpoint)
+{
+    char made[MAC_TEXT_SIZE];
+    uint32_t address;
+
+    if (address_parse(endpoint->ip_address, &address, NULL) < 0)
+        return;
+    mac_from_address(address, made);
+    if (text_equal(endpoint->mac_address, made))
+        free(TAKE(endpoint->mac_address));
+}
+
 /* The addresses that it had are no longer its own. */
 static void clear_endpoints(struct container_info *info)
 {
     MAP_EACH (&info->endpoints, entry) {
         struct endpoint_settings *endpoint = entry->value;
         char **const texts[] = { &endpoint->endpoint_id, &endpoint->gateway, &endpoint->ip_address,
-                                 &endpoint->mac_address };
+                                 &endpoint->ipv6_gateway, &endpoint->global_ipv6_address };
+
+        forget_mac_address(endpoint);
 
         for (size_t i = 0; i < COUNT(texts); i++) {
             free(*texts[i]);
             *texts[i] = NULL;
         }
         endpoint->ip_prefix_len = 0;
+        endpoint->global_ipv6_prefix_len = 0;
     }
     free(info->ports.items);
     info->ports = (struct json_list){};

@@ -55,7 +55,7 @@ struct container_info *container_info_ref(struct container_info *info)
     return info;
 }
 
-static void free_endpoint(void *endpoint)
+void container_free_endpoint(void *endpoint)
 {
     json_fields_done(endpoint_settings_fields, endpoint);
     free(endpoint);
@@ -110,7 +110,7 @@ struct container_info *container_info_copy(const struct container_info *info)
     for (size_t i = 0; i < info->mounts.count; i++)
         *(struct mount_point *)json_list_add(&copy->mounts, sizeof(struct mount_point)) =
             JSON_ITEMS(&info->mounts, struct mount_point)[i];
-    map_init_empty(&copy->endpoints, free_endpoint);
+    map_init_empty(&copy->endpoints, container_free_endpoint);
     MAP_EACH (&info->endpoints, entry) {
         struct endpoint_settings *endpoint = NEW(struct endpoint_settings);
 
@@ -165,7 +165,7 @@ static void show_wished_networks(struct container_info *info, const struct conta
 {
     const char *mode = spec->host_config.network_mode;
 
-    map_init_empty(&info->endpoints, free_endpoint);
+    map_init_empty(&info->endpoints, container_free_endpoint);
     MAP_EACH (&spec->networking.endpoints, entry) {
         struct endpoint_settings *endpoint = NEW(struct endpoint_settings);
 

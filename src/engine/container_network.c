@@ -56,7 +56,8 @@ static int add_port(struct json_list *out, const char *key, const struct port_bi
 }
 
 /* Bindings take effect for ports that are exposed too; -P publishes all exposed ones. */
-static int wished_ports(const struct container_info *info, struct json_list *out, struct error *err)
+int container_wished_ports(const struct container_info *info, struct json_list *out,
+                           struct error *err)
 {
     const struct map *bindings = &info->host_config.port_bindings;
 
@@ -103,27 +104,35 @@ static int join_other(struct container *container, const char *id, struct contai
     return 0;
 }
 
-static int attach_one(struct container *container, const struct container_info *info,
-                      const char *network_name, const struct endpoint_settings *settings,
-                      const struct json_list *ports, struct container_network *out,
-                      struct error *err)
+int container_attach(struct container *container, const struct container_info *info,
+                     const char *network_name, const struct endpoint_settings *settings,
+                     const struct json_list *ports, struct container_network *out,
+                     struct error *err)
 {
     struct engine *engine = container->engine;
     CLEANUP(network_unref) struct network *network = NULL;
+    CLEANUP(strv_done) struct strv names = {};
     struct endpoint endpoint = {};
     const struct endpoint_ipam *ipam = settings ? settings->ipam_config : NULL;
+    bool is_first = strcmp(network_name, info->host_config.network_mode) == 0;
 
     if (network_find(engine->networks, network_name, &network, err) < 0)
         return error_context(err, "failed to set up container networking");
     const char *mac = settings && !text_is_empty(settings->mac_address) ? settings->mac_address
-                                                                        : info->config.mac_address;
+                      : is_first                                        ? info->config.mac_address
+                                                                        : NULL;
+    if (network_has_names(network)) {
+        container_dns_names(info, settings, &names);
+        out->has_names = true;
+    }
     struct endpoint_wish wish = {
         .container_id = container->id,
         .container_name = info->name,
         .network_id = network->id,
         .address = ipam && !text_is_empty(ipam->ipv4_address) ? ipam->ipv4_address : NULL,
         .mac_address = text_is_empty(mac) ? NULL : mac,
-        .aliases = settings ? &settings->aliases : NULL,
+        .names = &names,
+        .gateway_priority = settings ? settings->gw_priority : 0,
         .ports = ports ? ports->items : NULL,
         .port_count = ports ? ports->count : 0,
     };
@@ -138,25 +147,45 @@ static int attach_one(struct container *container, const struct container_info *
     return 0;
 }
 
+/* Which network what it publishes leads to: the one that will have its default route. NULL if
+ * there is none. */
+static const char *published_network(struct engine *engine, const struct container_info *info)
+{
+    CLEANUP(network_unref) struct network *best = NULL;
+    const char *key = NULL;
+    int64_t best_priority = 0;
+
+    MAP_EACH (&info->endpoints, entry) {
+        CLEANUP(network_unref) struct network *network = NULL;
+        const struct endpoint_settings *settings = entry->value;
+
+        if (network_find(engine->networks, entry->key, &network, NULL) < 0 || network->internal ||
+            (best && !network_is_preferred(network, settings->gw_priority, best, best_priority)))
+            continue;
+        network_unref(best);
+        best = TAKE(network);
+        best_priority = settings->gw_priority;
+        key = entry->key;
+    }
+    return key;
+}
+
+/* The default bridge comes first, the others as they were asked for. */
 static int attach_all(struct container *container, const struct container_info *info,
                       struct container_network *out, struct error *err)
 {
-    const char *mode = info->host_config.network_mode;
-    const struct map *wishes = &info->spec->networking.endpoints;
+    const char *publishes = published_network(container->engine, info);
+    const struct endpoint_settings *bridge = map_get(&info->endpoints, "bridge");
     struct json_list ports = {};
-    int result = wished_ports(info, &ports, err);
+    int result = container_wished_ports(info, &ports, err);
 
-    if (result == 0 && !map_has(wishes, mode))
-        result = attach_one(container, info, mode, NULL, &ports, out, err);
-    bool is_first = map_has(wishes, mode);
-    if (result == 0)
-        MAP_EACH (wishes, entry) {
-            result = attach_one(container, info, entry->key, entry->value, is_first ? &ports : NULL,
-                                out, err);
-            is_first = false;
-            if (result < 0)
-                break;
-        }
+    if (result == 0 && bridge)
+        result = container_attach(container, info, "bridge", bridge,
+                                  text_equal(publishes, "bridge") ? &ports : NULL, out, err);
+    MAP_EACH (&info->endpoints, entry)
+        if (result == 0 && strcmp(entry->key, "bridge") != 0)
+            result = container_attach(container, info, entry->key, entry->value,
+                                      text_equal(publishes, entry->key) ? &ports : NULL, out, err);
     free(ports.items);
     return result;
 }
@@ -166,34 +195,54 @@ static int write_file(const char *path, const struct str *text, struct error *er
     return file_write_atomic(path, str_text(text), text->length, 0644, false, err);
 }
 
-static int write_files(struct container *container, const struct container_info *info,
-                       struct container_network *network, struct error *err)
+/* What "host-gateway" stands for. */
+static void default_gateway(struct engine *engine, struct str *out)
 {
-    struct engine *engine = container->engine;
+    CLEANUP(network_unref) struct network *bridge = NULL;
+    const struct network_pool *pool;
+
+    if (network_find(engine->networks, "bridge", &bridge, NULL) < 0 || bridge->pools.count == 0)
+        return;
+    pool = JSON_ITEMS(&bridge->pools, struct network_pool);
+    str_add(out, pool->gateway ? pool->gateway : "");
+}
+
+struct network_files_options container_files_options(struct engine *engine,
+                                                     const struct container_info *info)
+{
     const struct host_config *host = &info->host_config;
-    CLEANUP(free) char *directory = container_directory(engine, container->id);
-    CLEANUP(strv_done) struct strv addresses = {};
-    CLEANUP(str_done) struct str text = {}, host_resolv = {};
-    const char *gateway = NULL;
 
-    for (size_t i = 0; i < network->endpoints.count; i++) {
-        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
-
-        strv_add(&addresses, endpoint->address);
-        gateway = gateway ? gateway : endpoint->gateway;
-    }
-    struct network_files_options options = {
+    return (struct network_files_options){
         .hostname = info->config.hostname,
         .domainname = info->config.domainname,
         .extra_hosts = &host->extra_hosts,
-        .gateway = gateway,
-        .addresses = &addresses,
         .ipv6 = true,
-        .is_host_network = network->is_host,
         .dns = host->dns.count ? &host->dns : engine->options.dns,
         .dns_search = host->dns_search.count ? &host->dns_search : engine->options.dns_search,
         .dns_options = host->dns_options.count ? &host->dns_options : engine->options.dns_options,
     };
+}
+
+static int write_files(struct container *container, const struct container_info *info,
+                       struct container_network *network, struct error *err)
+{
+    struct engine *engine = container->engine;
+    CLEANUP(free) char *directory = container_directory(engine, container->id);
+    CLEANUP(strv_done) struct strv addresses = {}, links = {};
+    CLEANUP(str_done) struct str text = {}, host_resolv = {}, gateway = {};
+    struct network_files_options options = container_files_options(engine, info);
+
+    for (size_t i = 0; i < network->endpoints.count; i++)
+        strv_add(&addresses, JSON_ITEMS(&network->endpoints, struct endpoint)[i].address);
+    if (strcmp(info->host_config.network_mode, "bridge") == 0 &&
+        container_link_lines(engine, info, &links, err) < 0)
+        return -1;
+    default_gateway(engine, &gateway);
+    options.gateway = str_text(&gateway);
+    options.addresses = &addresses;
+    options.links = &links;
+    options.is_host_network = network->is_host;
+    options.is_user_network = network->has_names;
     network->hostname_path = path_join(directory, "hostname");
     network_hostname_text(&options, &text);
     if (write_file(network->hostname_path, &text, err) < 0)
@@ -224,12 +273,13 @@ int container_network_setup(struct container *container, const struct container_
     int result = 0;
 
     network.is_host = strcmp(mode, "host") == 0;
-    network.is_none = strcmp(mode, "none") == 0;
+    network.is_none = map_has(&info->endpoints, "none");
+    network.is_own = !network.is_host && !text_starts(mode, "container:");
     if (text_starts(mode, "container:"))
         result = join_other(container, mode + 10, &network, err);
     else if (!network.is_host)
         result = network_namespace_new(container->engine->networks, &network.namespace_fd, err);
-    if (result == 0 && !network.is_host && !network.is_none && !text_starts(mode, "container:"))
+    if (result == 0 && network.is_own && !network.is_none)
         result = attach_all(container, info, &network, err);
     if (result == 0)
         result = write_files(container, info, &network, err);
@@ -260,7 +310,118 @@ void container_network_done(struct container_network *network)
     *network = (struct container_network){ .namespace_fd = -1 };
 }
 
-/* One event per endpoint that is given up, then the endpoints themselves. */
+static void replace(char **text, const char *value)
+{
+    free(*text);
+    *text = xstrdup(value ? value : "");
+}
+
+static void endpoint_show(struct endpoint_settings *settings, const struct endpoint *endpoint)
+{
+    replace(&settings->network_id, endpoint->network_id);
+    replace(&settings->endpoint_id, endpoint->id);
+    replace(&settings->gateway, endpoint->gateway);
+    replace(&settings->ip_address, endpoint->address);
+    replace(&settings->mac_address, endpoint->mac_address);
+    settings->ip_prefix_len = endpoint->prefix_length;
+}
+
+static void network_event(struct engine *engine, const char *container_id, const char *action,
+                          const char *network_id, const char *name)
+{
+    CLEANUP(map_done) struct map attributes = {};
+    CLEANUP(network_unref) struct network *network = NULL;
+
+    if (network_find(engine->networks, network_id, &network, NULL) < 0)
+        network = NULL;
+    map_set_text(&attributes, "container", container_id);
+    map_set_text(&attributes, "name", name);
+    map_set_text(&attributes, "type", network ? network->driver : "bridge");
+    engine_event(engine, "network", action, network_id, &attributes);
+}
+
+/* The endpoints that the container got, into the snapshot. */
+void container_show_endpoints(struct container_info *info, const struct container_network *network)
+{
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+        struct endpoint_settings *settings = map_get(&info->endpoints, endpoint->network_name);
+
+        if (!settings) {
+            settings = NEW(struct endpoint_settings);
+            map_set(&info->endpoints, endpoint->network_name, settings);
+        }
+        endpoint_show(settings, endpoint);
+        strv_done(&settings->dns_names);
+        if (endpoint->has_names)
+            container_dns_names(info, settings, &settings->dns_names);
+        for (size_t p = 0; p < endpoint->ports.count; p++)
+            *(struct port_mapping *)json_list_add(&info->ports, sizeof(struct port_mapping)) =
+                JSON_ITEMS(&endpoint->ports, struct port_mapping)[p];
+    }
+}
+
+void container_tell_connected(struct container *container, const struct container_network *network)
+{
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+
+        network_event(container->engine, container->id, "connect", endpoint->network_id,
+                      endpoint->network_name);
+    }
+}
+
+void container_tell_disconnected(struct container *container, const struct container_info *info,
+                                 const char *network_name)
+{
+    const struct endpoint_settings *endpoint = map_get(&info->endpoints, network_name);
+
+    if (endpoint && !text_is_empty(endpoint->endpoint_id))
+        network_event(container->engine, container->id, "disconnect", endpoint->network_id,
+                      network_name);
+}
+
+void container_list_ports(struct container *container, struct container_info *info)
+{
+    struct endpoint *endpoints = NULL;
+    size_t count = 0;
+    struct error ignored;
+
+    if (endpoint_list(container->engine->networks, NULL, container->id, &endpoints, &count,
+                      &ignored) < 0)
+        return;
+    free(info->ports.items);
+    info->ports = (struct json_list){};
+    for (size_t i = 0; i < count; i++)
+        for (size_t p = 0; p < endpoints[i].ports.count; p++)
+            *(struct port_mapping *)json_list_add(&info->ports, sizeof(struct port_mapping)) =
+                JSON_ITEMS(&endpoints[i].ports, struct port_mapping)[p];
+    endpoint_list_free(endpoints, count);
+}
+
+/* The names that it has now, wherever it is attached. */
+void container_rename_endpoints(struct container *container, struct container_info *info)
+{
+    struct engine *engine = container->engine;
+    struct error err = {};
+
+    MAP_EACH (&info->endpoints, entry) {
+        struct endpoint_settings *settings = entry->value;
+
+        if (text_is_empty(settings->endpoint_id))
+            continue;
+        bool has_names = settings->dns_names.count > 0;
+        strv_done(&settings->dns_names);
+        if (has_names)
+            container_dns_names(info, settings, &settings->dns_names);
+        if (endpoint_rename(engine->networks, container->id, settings->network_id, info->name,
+                            &settings->dns_names, &err) < 0)
+            log_warn("cannot change a container's names on a network", "container", container->id,
+                     "network", entry->key, "error", err.text);
+    }
+}
+
+/* Gives up all endpoints; one event for each. */
 void container_release_network(struct container *container, const struct container_info *info)
 {
     struct engine *engine = container->engine;
@@ -269,17 +430,6 @@ void container_release_network(struct container *container, const struct contain
     if (endpoint_detach(engine->networks, container->id, NULL, &err) < 0)
         log_warn("cannot take a container off its networks", "container", container->id, "error",
                  err.text);
-    MAP_EACH (&info->endpoints, entry) {
-        const struct endpoint_settings *endpoint = entry->value;
-        CLEANUP(map_done) struct map attributes = {};
-
-        if (text_is_empty(endpoint->endpoint_id))
-            continue;
-        map_set_text(&attributes, "container", container->id);
-        map_set_text(&attributes, "name", entry->key);
-        map_set_text(&attributes, "type",
-                     strcmp(entry->key, "host") == 0 || strcmp(entry->key, "none") == 0 ? entry->key
-                                                                                        : "bridge");
-        engine_event(engine, "network", "disconnect", endpoint->network_id, &attributes);
-    }
+    MAP_EACH (&info->endpoints, entry)
+        container_tell_disconnected(container, info, entry->key);
 }

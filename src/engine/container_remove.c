@@ -230,6 +230,8 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
 
         free(next->name);
         next->name = xstrdup(name);
+        if (container_is_up(info))
+            container_rename_endpoints(container, next);
         container_publish(container, next);
         /* Nobody else gets the old name before the record has let go of it. */
         mutex_lock(&engine->lock);

@@ -181,49 +181,6 @@ static int launch_container(struct container *container, const struct container_
     return 0;
 }
 
-/* The endpoints that the container got, into the snapshot. */
-static void show_endpoints(struct container_info *info, const struct container_network *network)
-{
-    free(info->ports.items);
-    info->ports = (struct json_list){};
-    for (size_t i = 0; i < network->endpoints.count; i++) {
-        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
-        struct endpoint_settings *settings = map_get(&info->endpoints, endpoint->network_name);
-
-        if (!settings) {
-            settings = NEW(struct endpoint_settings);
-            map_set(&info->endpoints, endpoint->network_name, settings);
-        }
-        free(settings->network_id);
-        free(settings->endpoint_id);
-        free(settings->gateway);
-        free(settings->ip_address);
-        free(settings->mac_address);
-        settings->network_id = xstrdup(endpoint->network_id);
-        settings->endpoint_id = xstrdup(endpoint->id);
-        settings->gateway = xstrdup(endpoint->gateway);
-        settings->ip_address = xstrdup(endpoint->address);
-        settings->mac_address = xstrdup(endpoint->mac_address);
-        settings->ip_prefix_len = endpoint->prefix_length;
-        for (size_t p = 0; p < endpoint->ports.count; p++)
-            *(struct port_mapping *)json_list_add(&info->ports, sizeof(struct port_mapping)) =
-                JSON_ITEMS(&endpoint->ports, struct port_mapping)[p];
-    }
-}
-
-static void tell_connected(struct container *container, const struct container_network *network)
-{
-    for (size_t i = 0; i < network->endpoints.count; i++) {
-        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
-        CLEANUP(map_done) struct map attributes = {};
-
-        map_set_text(&attributes, "container", container->id);
-        map_set_text(&attributes, "name", endpoint->network_name);
-        map_set_text(&attributes, "type", "bridge");
-        engine_event(container->engine, "network", "connect", endpoint->network_id, &attributes);
-    }
-}
-
 static void tell_mounted(struct container *container, const struct container_info *info,
                          const char *action)
 {
@@ -312,7 +269,18 @@ static int run(struct container *container, const struct container_info *info,
     next->hosts_path = xstrdup(network->hosts_path ? network->hosts_path : "");
     next->hostname_path = xstrdup(network->hostname_path ? network->hostname_path : "");
     next->resolv_path = xstrdup(network->resolv_path ? network->resolv_path : "");
-    show_endpoints(next, network);
+    free(next->ports.items);
+    next->ports = (struct json_list){};
+    container_show_endpoints(next, network);
+    if (network->has_names &&
+        container_tell_resolver(container, next, shim, network->namespace_fd, true, err) < 0) {
+        struct error ignored;
+
+        container_info_unref(next);
+        shim_forget(shim, &ignored);
+        launch_clean(engine, container->id);
+        return error_context(err, "failed to set up container networking");
+    }
 
     mutex_lock(&container->lock);
     container->shim = shim_ref(shim);
@@ -338,7 +306,7 @@ static int run(struct container *container, const struct container_info *info,
             set_health(container, info->health);
         return runtime_error(err);
     }
-    tell_connected(container, network);
+    container_tell_connected(container, network);
     tell_mounted(container, next, "mount");
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
     container_event(container, now, "start", NULL);

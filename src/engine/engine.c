@@ -314,12 +314,14 @@ static int open_parts(struct engine *engine, struct error *err)
 {
     const struct engine_options *options = &engine->options;
     CLEANUP(free) char *database_path = path_join(options->data_path, "berth.db");
+    CLEANUP(free) char *names_path = path_join(options->run_path, "names");
     struct store_options store = { .data_path = options->data_path,
                                    .driver = options->storage_driver };
     struct networks_options networks = { .engine_id = options->engine_id ? options->engine_id : "",
                                          .bridge_address = options->bridge_address,
                                          .address_pools = options->address_pools,
                                          .default_binding = options->default_binding,
+                                         .names_path = names_path,
                                          .mtu = options->mtu,
                                          .icc = options->icc,
                                          .ip_forward = options->ip_forward,

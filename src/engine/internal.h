@@ -135,6 +135,7 @@ void container_info_borrow(struct container_info *info, struct container_spec *s
 void container_publish(struct container *container, struct container_info *info);
 /* The same, without the record: for a step of an operation that the record need not know. */
 void container_publish_only(struct container *container, struct container_info *info);
+void container_free_endpoint(void *endpoint); /* a value of its 'endpoints' */
 /* Enters an exec into the snapshot or takes it out (NULL: all of them). Needs no operation lock;
  * what is published meanwhile keeps the list. */
 void container_list_exec(struct container *container, const char *exec_id, bool is_added);
@@ -221,11 +222,52 @@ struct container_network {
     size_t port_fd_count;
     struct json_list endpoints; /* struct endpoint */
     char *hosts_path, *hostname_path, *resolv_path;
+    bool is_own;    /* neither the host's, nor another container's */
+    bool has_names; /* a user-defined network is among them */
 };
 int container_network_setup(struct container *container, const struct container_info *info,
                             struct container_network *out, struct error *err);
 void container_network_done(struct container_network *network);
 CLEANUP_VALUE(container_network_done, struct container_network)
+
+/* Attaches to one network; 'ports' may be NULL. */
+int container_attach(struct container *container, const struct container_info *info,
+                     const char *network_name, const struct endpoint_settings *settings,
+                     const struct json_list *ports, struct container_network *out,
+                     struct error *err);
+/* What its PortBindings and PublishAllPorts ask for: struct port_mapping. */
+int container_wished_ports(const struct container_info *info, struct json_list *out,
+                           struct error *err);
+/* The endpoints that were got, into a snapshot that is not published yet. */
+void container_show_endpoints(struct container_info *info, const struct container_network *network);
+void container_tell_disconnected(struct container *container, const struct container_info *info,
+                                 const char *network_name);
+/* The ports in force, from the network's record. */
+void container_list_ports(struct container *container, struct container_info *info);
+/* May that be wished for on that network? */
+int container_check_endpoint(const char *network, const struct endpoint_settings *settings,
+                             struct error *err);
+void container_tell_connected(struct container *container, const struct container_network *network);
+/* What the three files about its network are made from; valid as long as 'info'. */
+struct network_files_options container_files_options(struct engine *engine,
+                                                     const struct container_info *info);
+
+/* ---- names (container_names.c) ---- */
+/* What others on a user-defined network find it by, its name first. */
+void container_dns_names(const struct container_info *info,
+                         const struct endpoint_settings *settings, struct strv *out);
+/* "name:alias", "name", "/name:/container/alias". INTERNAL "bad format for links: …". */
+int container_link_parse(const char *text, char **out_name, char **out_alias, struct error *err);
+int container_link_lines(struct engine *engine, const struct container_info *info, struct strv *out,
+                         struct error *err);
+bool container_has_names(struct engine *engine, const struct container_info *info);
+void container_resolver_settings(struct engine *engine, const struct container_info *info,
+                                 struct resolver_settings *out);
+/* Lets the supervisor answer for names; 'is_new': opens the sockets for it first. */
+int container_tell_resolver(struct container *container, const struct container_info *info,
+                            struct shim *shim, int namespace_fd, bool is_new, struct error *err);
+/* After it was renamed. */
+void container_rename_endpoints(struct container *container, struct container_info *info);
 
 /* ---- what the runtime is told (runtime_config.c) ---- */
 struct runtime_config_paths {

@@ -32,20 +32,8 @@ static void restore_ports(struct container *container)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     struct container_info *next = container_info_copy(info);
-    struct endpoint *endpoints = NULL;
-    size_t count = 0;
-    struct error ignored;
 
-    if (endpoint_list(container->engine->networks, NULL, container->id, &endpoints, &count,
-                      &ignored) == 0) {
-        free(next->ports.items);
-        next->ports = (struct json_list){};
-        for (size_t i = 0; i < count; i++)
-            for (size_t p = 0; p < endpoints[i].ports.count; p++)
-                *(struct port_mapping *)json_list_add(&next->ports, sizeof(struct port_mapping)) =
-                    JSON_ITEMS(&endpoints[i].ports, struct port_mapping)[p];
-        endpoint_list_free(endpoints, count);
-    }
+    container_list_ports(container, next);
     container_publish_only(container, next);
 }
 

@@ -9,6 +9,7 @@
 #include "network/conntrack.h"
 #include "network/internal.h"
 #include "network/link.h"
+#include "network/names.h"
 #include "network/port.h"
 
 #include "base/banned.h"
@@ -22,6 +23,7 @@ void endpoint_done(struct endpoint *endpoint)
     free(endpoint->network_name);
     free(endpoint->container_id);
     free(endpoint->address);
+    free(endpoint->address6);
     free(endpoint->gateway);
     free(endpoint->mac_address);
     free(endpoint->interface_name);
@@ -44,13 +46,16 @@ struct attachment {
 
 static void attachment_done(struct attachment *attachment)
 {
-    if (attachment->was_recorded)
+    if (attachment->was_recorded) {
         record_endpoints_delete(attachment->networks, attachment->wish->container_id,
                                 attachment->network->id, NULL);
+        names_write(attachment->networks, attachment->network->id, NULL);
+    }
     for (size_t i = 0; attachment->port_fds && i < attachment->row.endpoint.ports.count; i++)
         close(attachment->port_fds[i]);
     free(attachment->port_fds);
     free(attachment->row.container_name);
+    free(attachment->row.names);
     endpoint_done(&attachment->row.endpoint);
     network_unref(attachment->network);
 }
@@ -79,7 +84,11 @@ static int prepare(struct attachment *attachment, struct error *err)
     if (!attachment->network->internal)
         address_format(entry->subnet.address, gateway);
     endpoint->gateway = xstrdup(gateway);
+    endpoint->address6 = xstrdup("");
+    endpoint->gateway_priority = wish->gateway_priority;
+    endpoint->has_names = network_has_names(attachment->network);
     attachment->row.container_name = xstrdup(wish->container_name);
+    attachment->row.names = wish->names ? strv_join(wish->names, " ") : xstrdup("");
     return 0;
 }
 
@@ -173,10 +182,9 @@ static bool is_taken(uint32_t address, void *data)
     return record_address_is_taken(attachment->networks, attachment->network->id, address);
 }
 
-static int use_wished_address(struct attachment *attachment, struct error *err)
+int network_check_address(const struct network *network, const char *text, struct error *err)
 {
-    const struct network_entry *entry = network_entry(attachment->network);
-    const char *text = attachment->wish->address;
+    const struct network_entry *entry = network_entry((struct network *)network);
     uint32_t address;
 
     if (address_parse(text, &address, err) < 0)
@@ -186,13 +194,24 @@ static int use_wished_address(struct attachment *attachment, struct error *err)
                          "invalid config for network %s: invalid endpoint settings:\n"
                          "user specified IP address is supported only when connecting to networks "
                          "with user configured subnets",
-                         attachment->network->name);
+                         network->name);
     if (!subnet_contains(&entry->subnet, address) || address == subnet_first(&entry->subnet) ||
         address == subnet_last(&entry->subnet))
         return error_set(err, ERROR_INVALID,
                          "invalid config for network %s: invalid endpoint settings:\n"
                          "no configured subnet or ip-range contain the IP address %s",
-                         attachment->network->name, text);
+                         network->name, text);
+    return 0;
+}
+
+static int use_wished_address(struct attachment *attachment, struct error *err)
+{
+    const char *text = attachment->wish->address;
+    uint32_t address;
+
+    if (network_check_address(attachment->network, text, err) < 0 ||
+        address_parse(text, &address, err) < 0)
+        return -1;
     if (is_taken(address, attachment))
         return error_set(err, ERROR_FORBIDDEN, "Address already in use");
     attachment->row.address = address;
@@ -237,21 +256,19 @@ static bool has_interface(const struct endpoint_rows *rows, const char *name)
     return false;
 }
 
-/* Of several networks the first by name has the default route, internal ones never. */
+/* Would the default route belong here? */
 static bool takes_default_route(const struct attachment *attachment,
                                 const struct endpoint_rows *others)
 {
+    const struct endpoint_row *other = endpoint_preferred(attachment->networks, others, NULL);
+    CLEANUP(network_unref)
+    struct network *network = other ? networks_get(attachment->networks, other->endpoint.network_id)
+                                    : NULL;
+
     if (attachment->network->internal)
         return false;
-    for (size_t i = 0; i < others->count; i++) {
-        CLEANUP(network_unref)
-        struct network *other = networks_get(attachment->networks,
-                                             others->items[i].endpoint.network_id);
-
-        if (other && !other->internal && strcmp(other->name, attachment->network->name) < 0)
-            return false;
-    }
-    return true;
+    return !network || network_is_preferred(attachment->network, attachment->wish->gateway_priority,
+                                            network, other->endpoint.gateway_priority);
 }
 
 /* What the container has elsewhere decides about names and routes. */
@@ -303,8 +320,7 @@ static int record(struct attachment *attachment, struct error *err)
         return -1;
     if (look_at_others(attachment, err) < 0 || choose_address(attachment, err) < 0 ||
         forget_old_ports(attachment, err) < 0 ||
-        record_endpoint_insert(attachment->networks, &attachment->row, attachment->wish->aliases,
-                               err) < 0) {
+        record_endpoint_insert(attachment->networks, &attachment->row, err) < 0) {
         database_rollback(database);
         return -1;
     }
@@ -345,18 +361,6 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     return pair_create(&pair, attachment->networks->home_fd, namespace_fd, err);
 }
 
-/* A kernel that cannot do this forgets them later, by itself. */
-static void forget_flows(const struct json_list *ports)
-{
-    for (size_t i = 0; i < ports->count; i++) {
-        const struct port_mapping *port = &JSON_ITEMS(ports, struct port_mapping)[i];
-        uint8_t protocol;
-
-        if (port_protocol(port->protocol, &protocol, NULL) == 0 && protocol == IPPROTO_UDP)
-            conntrack_forget(protocol, port->host_port, NULL);
-    }
-}
-
 static int publish(struct attachment *attachment, struct error *err)
 {
     struct firewall *firewall = attachment->networks->firewall;
@@ -388,12 +392,12 @@ int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish,
     if (prepare(&attachment, err) < 0 || bind_ports(&attachment, err) < 0 ||
         record(&attachment, err) < 0 || connect_link(&attachment, namespace_fd, err) < 0)
         return -1;
-    if (publish(&attachment, err) < 0) {
+    if (publish(&attachment, err) < 0 || names_write(networks, wish->network_id, err) < 0) {
         endpoint_link_name(networks, attachment.row.endpoint.id, host_name);
         link_remove(host_name, NULL);
         return -1;
     }
-    forget_flows(&attachment.row.endpoint.ports);
+    endpoint_forget_flows(&attachment.row.endpoint.ports);
     attachment.was_recorded = false;
     for (size_t i = 0; i < attachment.row.endpoint.ports.count; i++)
         out_port_fds[i] = attachment.port_fds[i];
@@ -425,11 +429,43 @@ static int unpublish(struct networks *networks, const struct endpoint_rows *rows
     return count == 0 ? 0 : firewall_commit(networks->firewall, &batch, err);
 }
 
+/* The container lives on: what it publishes goes to another network of its own, if there is one. */
+static int save_ports(struct networks *networks, const char *container_id, const char *network_id,
+                      struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows all = {};
+    const struct endpoint_row *next;
+
+    if (record_endpoints(networks, NULL, container_id, &all, err) < 0)
+        return -1;
+    next = endpoint_preferred(networks, &all, network_id);
+    for (size_t i = 0; next && i < all.count; i++)
+        if (strcmp(all.items[i].endpoint.network_id, network_id) == 0 &&
+            all.items[i].endpoint.ports.count > 0)
+            return endpoint_move_ports(networks, &all.items[i], next, err);
+    return 0;
+}
+
+static int remove_endpoint_link(struct networks *networks, const struct endpoint_row *row,
+                                bool is_alive, struct error *err)
+{
+    char name[IFNAMSIZ];
+
+    endpoint_forget_flows(&row->endpoint.ports);
+    endpoint_link_name(networks, row->endpoint.id, name);
+    if (is_alive)
+        return link_remove(name, err);
+    helper_remove_link(networks->helper, name); /* its namespace takes the link along */
+    return 0;
+}
+
 int endpoint_detach(struct networks *networks, const char *container_id, const char *network_id,
                     struct error *err)
 {
     CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
 
+    if (network_id && save_ports(networks, container_id, network_id, err) < 0)
+        return -1;
     if (record_endpoints(networks, network_id, container_id, &rows, err) < 0)
         return -1;
     if (rows.count == 0)
@@ -437,14 +473,29 @@ int endpoint_detach(struct networks *networks, const char *container_id, const c
     if (record_endpoints_delete(networks, container_id, network_id, err) < 0 ||
         unpublish(networks, &rows, err) < 0)
         return -1;
-    for (size_t i = 0; i < rows.count; i++) {
-        char name[IFNAMSIZ];
+    for (size_t i = 0; i < rows.count; i++)
+        if (names_write(networks, rows.items[i].endpoint.network_id, err) < 0 ||
+            remove_endpoint_link(networks, &rows.items[i], network_id != NULL, err) < 0)
+            return -1;
+    return 0;
+}
 
-        forget_flows(&rows.items[i].endpoint.ports);
-        endpoint_link_name(networks, rows.items[i].endpoint.id, name);
-        if (!network_id) /* The container is gone, and its namespace takes the link along. */
-            helper_remove_link(networks->helper, name);
-        else if (link_remove(name, err) < 0)
+int endpoint_rename(struct networks *networks, const char *container_id, const char *network_id,
+                    const char *container_name, const struct strv *names, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+
+    if (record_endpoints(networks, network_id, container_id, &rows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++) {
+        struct endpoint_row *row = &rows.items[i];
+
+        free(row->container_name);
+        free(row->names);
+        row->container_name = xstrdup(container_name);
+        row->names = names ? strv_join(names, " ") : xstrdup("");
+        if (record_endpoint_rename(networks, row, err) < 0 ||
+            names_write(networks, network_id, err) < 0)
             return -1;
     }
     return 0;
@@ -471,6 +522,7 @@ int endpoint_list(struct networks *networks, const char *network_id, const char 
         if (network && !network->internal)
             address_format(network_entry(network)->subnet.address, gateway);
         list[i].network_name = xstrdup(network ? network->name : "");
+        list[i].has_names = network && network_has_names(network);
         list[i].gateway = xstrdup(gateway);
     }
     *out = list;

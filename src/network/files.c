@@ -67,10 +67,31 @@ void network_hosts_text(const struct network_files_options *options, struct str 
     add_extra_hosts(options, out);
     if (options->is_host_network)
         return;
-    for (size_t i = 0; options->addresses && i < options->addresses->count; i++) {
-        str_add_format(out, "%s\t", options->addresses->items[i]);
-        add_own_names(options, out);
-        str_add_char(out, '\n');
+    for (size_t i = 0; options->links && i < options->links->count; i++)
+        str_add_format(out, "%s\n", options->links->items[i]);
+    for (size_t i = 0; options->addresses && i < options->addresses->count; i++)
+        network_hosts_own_line(options, options->addresses->items[i], out);
+}
+
+void network_hosts_own_line(const struct network_files_options *options, const char *address,
+                            struct str *out)
+{
+    str_add_format(out, "%s\t", address);
+    add_own_names(options, out);
+    str_add_char(out, '\n');
+}
+
+void network_hosts_remove(const char *text, const char *address, struct str *out)
+{
+    size_t length = strlen(address);
+
+    while (*text) {
+        size_t line = strcspn(text, "\n");
+
+        line += text[line] == '\n';
+        if (strncmp(text, address, length) != 0 || (text[length] != '\t' && text[length] != ' '))
+            str_add_bytes(out, text, line);
+        text += line;
     }
 }
 
@@ -304,6 +325,20 @@ void network_resolv_text(const struct network_files_options *options, const char
     for (size_t i = 0; i < resolv.other.count; i++)
         str_add_format(out, "%s\n", resolv.other.items[i]);
     add_comments(&resolv, options, &external, out);
+}
+
+bool network_resolv_keeps_single_labels(const struct network_files_options *options,
+                                        const char *host_text)
+{
+    CLEANUP(resolv_done) struct resolv resolv = {};
+
+    resolv_read(&resolv, host_text);
+    apply_overrides(&resolv, options);
+    for (size_t i = 0; i < resolv.options.count; i++)
+        if (text_starts(resolv.options.items[i], "ndots:") &&
+            strcmp(resolv.options.items[i], "ndots:0") != 0)
+            return true;
+    return false;
 }
 
 /* systemd-resolved's stub listens on the host's loopback: its own list names the real servers. */

@@ -14,6 +14,7 @@ struct network_files_options {
     const struct strv *extra_hosts; /* "name:ip"; "host-gateway" as ip is replaced */
     const char *gateway;            /* address for host-gateway */
     const struct strv *addresses;   /* the container's own, in order; none with --net none */
+    const struct strv *links;       /* whole lines about linked containers */
     bool ipv6;                      /* write the ::1 lines */
     bool is_host_network;           /* hosts: the host's own file plus extra hosts */
     bool is_user_network;           /* resolv.conf: 127.0.0.11 (when berth answers names there) */
@@ -26,6 +27,17 @@ void network_hostname_text(const struct network_files_options *options, struct s
  * 127.0.0.53). */
 void network_resolv_text(const struct network_files_options *options, const char *host_text,
                          struct str *out);
+/* Are names without a dot kept from servers outside? (ndots above 0 was asked for) */
+bool network_resolv_keeps_single_labels(const struct network_files_options *options,
+                                        const char *host_text);
+
+/* Changes to the hosts file of a container that runs: lines of that address go, lines of others
+ * stay as they are, whoever wrote them. */
+void network_hosts_remove(const char *text, const char *address, struct str *out);
+/* "10.0.0.2\tname short" with its newline. */
+void network_hosts_own_line(const struct network_files_options *options, const char *address,
+                            struct str *out);
+
 /* Reads the host's, following the rule above. */
 void network_host_resolv(struct str *out);
 

@@ -1,7 +1,7 @@
 /* What the files of this folder share and nobody else sees.
  *
- * Order of locks: firewall's, then 'networks->lock'; the database's writer is never held while
- * either is waited for. */
+ * Order of locks: firewall's or 'networks->names_lock', then 'networks->lock'; the database's
+ * writer is never held while any of them is waited for. */
 #ifndef BERTH_NETWORK_INTERNAL_H
 #define BERTH_NETWORK_INTERNAL_H
 
@@ -43,12 +43,16 @@ struct networks {
     struct database *database;      /* borrowed */
     struct firewall *firewall;
     struct helper *helper;
+    char *names_path;        /* directory of the tables of names */
+    struct mutex names_lock; /* held while one is written */
     struct mutex lock;
     struct network **list GUARDED_BY(lock);
     size_t count GUARDED_BY(lock);
 };
 
 extern const struct json_field network_fields[];
+
+bool network_name_is_predefined(const char *name); /* "default", too */
 
 /* ---- network_record.c: the tables ---- */
 
@@ -61,6 +65,7 @@ int record_network_delete(struct networks *networks, const char *id, struct erro
 struct endpoint_row {
     struct endpoint endpoint; /* without network_name and gateway */
     char *container_name;
+    char *names; /* that it is found by, separated by blanks */
     uint32_t address;
 };
 struct endpoint_rows {
@@ -74,7 +79,12 @@ CLEANUP_VALUE(endpoint_rows_done, struct endpoint_rows)
 int record_endpoints(struct networks *networks, const char *network_id, const char *container_id,
                      struct endpoint_rows *out, struct error *err);
 int record_endpoint_insert(struct networks *networks, const struct endpoint_row *row,
-                           const struct strv *aliases, struct error *err);
+                           struct error *err);
+int record_endpoint_rename(struct networks *networks, const struct endpoint_row *row,
+                           struct error *err);
+/* The ports of one endpoint become those of another one. */
+int record_ports_move(struct networks *networks, const char *from_id, const char *to_id,
+                      struct error *err);
 /* 'network_id' may be NULL: all of the container. */
 int record_endpoints_delete(struct networks *networks, const char *container_id,
                             const char *network_id, struct error *err);
@@ -103,6 +113,17 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
 int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);
 bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
                             struct firewall_port *out);
+
+/* ---- endpoint_settle.c ---- */
+/* The one of a container's endpoints that its default route and its ports belong to, less those of
+ * network 'without' (may be NULL). NULL if there is none. */
+const struct endpoint_row *endpoint_preferred(struct networks *networks,
+                                              const struct endpoint_rows *rows,
+                                              const char *without);
+/* Ports of 'from' lead to 'to' from now on, in record and firewall. */
+int endpoint_move_ports(struct networks *networks, const struct endpoint_row *from,
+                        const struct endpoint_row *to, struct error *err);
+void endpoint_forget_flows(const struct json_list *ports);
 
 /* The host's end of an endpoint's pair. */
 void endpoint_link_name(const struct networks *networks, const char *endpoint_id,

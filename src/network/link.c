@@ -167,13 +167,8 @@ static void put_port_modes(struct nl_msg *msg, const struct pair *pair)
     }
 }
 
-static void put_default_route(struct nl_msg *msg, int index, uint32_t gateway)
+static void fill_default_route(struct nl_msg *msg, struct rtmsg *route, int index, uint32_t address)
 {
-    struct rtmsg *route;
-    uint32_t address = htonl(gateway);
-
-    nl_msg_next(msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    route = nl_put_header(msg, sizeof(*route));
     route->rtm_family = AF_INET;
     route->rtm_table = RT_TABLE_MAIN;
     route->rtm_protocol = RTPROT_BOOT;
@@ -181,6 +176,62 @@ static void put_default_route(struct nl_msg *msg, int index, uint32_t gateway)
     route->rtm_type = RTN_UNICAST;
     nl_put(msg, RTA_GATEWAY, &address, sizeof(address));
     nl_put_u32(msg, RTA_OIF, (uint32_t)index);
+}
+
+static void put_default_route(struct nl_msg *msg, int index, uint32_t gateway)
+{
+    struct rtmsg *route;
+
+    nl_msg_next(msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    route = nl_put_header(msg, sizeof(*route));
+    fill_default_route(msg, route, index, htonl(gateway));
+}
+
+static int remove_default_route(struct netlink *netlink, struct error *err)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct error failure = {};
+    struct rtmsg *route;
+
+    nl_msg_init(&msg, RTM_DELROUTE, 0);
+    route = nl_put_header(&msg, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_table = RT_TABLE_MAIN;
+    route->rtm_scope = RT_SCOPE_NOWHERE; /* of whatever scope */
+    if (netlink_call(netlink, &msg, &failure) == 0 || failure.sys == ESRCH)
+        return 0;
+    return error_set(err, failure.kind, "%s", failure.text);
+}
+
+static int set_gateway_inside(void *data, struct error *err)
+{
+    const struct gateway *gateway = data;
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct rtmsg *route;
+    uint32_t address = htonl(gateway->address);
+    int index;
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    if (!gateway->link_name)
+        return remove_default_route(netlink, err);
+    index = (int)if_nametoindex(gateway->link_name);
+    if (index == 0)
+        return error_sys(err, "find %s", gateway->link_name);
+    nl_msg_init(&msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    route = nl_put_header(&msg, sizeof(*route));
+    fill_default_route(&msg, route, index, address);
+    return netlink_call(netlink, &msg, err);
+}
+
+int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, struct error *err)
+{
+    struct gateway copy = *gateway;
+
+    if (namespace_visit(home_fd, namespace_fd, set_gateway_inside, &copy, err) < 0)
+        return error_context(err, "set the default route");
+    return 0;
 }
 
 /* Within the namespace. With arp_notify the kernel announces the address when the link comes up. */

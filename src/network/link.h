@@ -43,6 +43,13 @@ struct pair {
  */
 int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err);
 
+/* Where the default route of a namespace goes; without a name there is none. */
+struct gateway {
+    const char *link_name;
+    uint32_t address;
+};
+int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, struct error *err);
+
 /* All links of this namespace. */
 struct link {
     int index, master;

@@ -11,6 +11,7 @@
 #include "network/internal.h"
 #include "network/link.h"
 #include "network/namespace.h"
+#include "network/resolver.h"
 
 #include "base/banned.h"
 
@@ -205,6 +206,8 @@ static struct networks *networks_new(const struct networks_options *options,
     struct networks *networks = NEW(struct networks);
 
     mutex_init(&networks->lock);
+    mutex_init(&networks->names_lock);
+    networks->names_path = xstrdup(options->names_path ? options->names_path : "/nonexistent");
     networks->engine_id = xstrdup(options->engine_id ? options->engine_id : "");
     networks->default_binding = xstrdup(options->default_binding ? options->default_binding
                                                                  : "0.0.0.0");
@@ -239,6 +242,7 @@ int networks_open(const struct networks_options *options, struct database *datab
     networks = networks_new(options, database);
     table = networks->engine_id[0] ? xasprintf("berth_%s", networks->engine_id) : xstrdup("berth");
     if (namespace_current(&networks->home_fd, err) < 0 ||
+        dir_make(networks->names_path, 0700, err) < 0 ||
         (options->ip_forward && enable_forwarding(err) < 0) ||
         record_networks_load(networks, err) < 0 ||
         assert_default_bridge(networks, options->bridge_address, err) < 0 ||
@@ -265,6 +269,8 @@ void networks_close(struct networks *networks)
     network_list_free(networks->list, networks->count);
     mutex_unlock(&networks->lock);
     mutex_done(&networks->lock);
+    mutex_done(&networks->names_lock);
+    free(networks->names_path);
     strv_done(&networks->address_pools);
     free(networks->default_binding);
     free(networks->engine_id);
@@ -293,6 +299,12 @@ int networks_destroy(struct networks *networks, struct error *err)
             result = link_remove(list[i]->bridge_name, err);
     network_list_free(list, count);
     return result;
+}
+
+int network_resolver_open(struct networks *networks, int namespace_fd, int *out_udp_fd,
+                          int *out_tcp_fd, struct error *err)
+{
+    return resolver_open(networks->home_fd, namespace_fd, out_udp_fd, out_tcp_fd, err);
 }
 
 int network_namespace_new(struct networks *networks, int *out_fd, struct error *err)

@@ -27,6 +27,7 @@ struct networks_options {
     const struct strv
         *address_pools;          /* "base=10.200.0.0/16,size=24"; NULL or none: Docker's defaults */
     const char *default_binding; /* --ip, NULL: 0.0.0.0 */
+    const char *names_path;      /* directory for tables of names, made if missing */
     int mtu;                     /* 0: 1500 */
     bool icc, ip_forward, ip_masquerade;
 };
@@ -78,6 +79,9 @@ int network_create(struct networks *networks, const struct network_create *wish,
                    struct network **out, struct error *err);
 int network_remove(struct networks *networks, const char *id, struct error *err);
 
+/* May a container ask for this address there? INVALID with Docker's text. */
+int network_check_address(const struct network *network, const char *address, struct error *err);
+
 /* ---- one container's attachment ---- */
 
 struct port_mapping {
@@ -91,9 +95,10 @@ struct port_mapping {
 struct endpoint_wish {
     const char *container_id, *container_name;
     const char *network_id;
-    const char *address;     /* NULL: next free one */
-    const char *mac_address; /* NULL: generated */
-    const struct strv *aliases;
+    const char *address;      /* NULL: next free one */
+    const char *mac_address;  /* NULL: generated */
+    const struct strv *names; /* that it is found by on that network, its own first; NULL: none */
+    int64_t gateway_priority; /* the default route goes where this is highest, then by name */
     const struct port_mapping *ports;
     size_t port_count;
 };
@@ -102,6 +107,9 @@ struct endpoint {
     char *id, *network_id, *network_name, *container_id;
     char *address; /* "172.17.0.2" */
     int prefix_length;
+    char *address6; /* "" without IPv6 */
+    int64_t gateway_priority;
+    bool has_names; /* others find it by name */
     char *gateway, *mac_address;
     char *interface_name;   /* inside: eth0 */
     struct json_list ports; /* struct port_mapping, as got */
@@ -129,6 +137,28 @@ int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish,
  * container lives on, and the link is removed before this returns. */
 int endpoint_detach(struct networks *networks, const char *container_id, const char *network_id,
                     struct error *err);
+
+/* A container that runs is called otherwise from now on: 'names' as in its wish. */
+int endpoint_rename(struct networks *networks, const char *container_id, const char *network_id,
+                    const char *container_name, const struct strv *names, struct error *err);
+
+/* After endpoints of a running container changed: its default route goes where it belongs, and its
+ * published ports lead to the endpoint that has it. Ports stay bound all the while. */
+int endpoints_settle(struct networks *networks, const char *container_id, int namespace_fd,
+                     struct error *err);
+
+/* Which of a container's networks has its default route: by priority, then by name, never an
+ * internal one. Compares two candidates. */
+bool network_is_preferred(const struct network *a, int64_t priority_a, const struct network *b,
+                          int64_t priority_b);
+
+/* The sockets on which a container asks for names (127.0.0.11 in its namespace), for its supervisor
+ * to answer on. */
+int network_resolver_open(struct networks *networks, int namespace_fd, int *out_udp_fd,
+                          int *out_tcp_fd, struct error *err);
+/* Where the table of names of a network is (spec/names.h). */
+char *network_names_path(struct networks *networks, const char *network_id);
+bool network_has_names(const struct network *network); /* not: the predefined ones */
 
 /* Endpoints of a network (for inspect) or of a container (for reconciliation); either may be NULL.
  */

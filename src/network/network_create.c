@@ -8,12 +8,13 @@
 #include "base/text.h"
 #include "network/internal.h"
 #include "network/link.h"
+#include "network/names.h"
 
 #include "base/banned.h"
 
 /* ---- checks ---- */
 
-static bool is_predefined(const char *name)
+bool network_name_is_predefined(const char *name)
 {
     static const char *const names[] = { "bridge", "default", "host", "none" };
 
@@ -52,7 +53,7 @@ static int check_wish(struct networks *networks, const struct network_create *wi
 
     if (is_blank(wish->name))
         return error_set(err, ERROR_INVALID, "invalid name: name is empty");
-    if (is_predefined(wish->name))
+    if (network_name_is_predefined(wish->name))
         return error_set(err, ERROR_FORBIDDEN,
                          "operation is not permitted on predefined %s network ", wish->name);
     if (check_driver(wish->driver, err) < 0)
@@ -321,7 +322,7 @@ int network_create(struct networks *networks, const struct network_create *wish,
         return -1;
     }
     networks_add(networks, network_ref(network));
-    if (put_into_kernel(networks, entry, err) < 0) {
+    if (put_into_kernel(networks, entry, err) < 0 || names_write(networks, network->id, err) < 0) {
         network_remove(networks, network->id, NULL);
         return -1;
     }
@@ -357,13 +358,14 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
 
     if (!network)
         return error_set(err, ERROR_NOT_FOUND, "network %s not found", id);
-    if (is_predefined(network->name))
+    if (network_name_is_predefined(network->name))
         return error_set(err, ERROR_FORBIDDEN, "%s is a pre-defined network and cannot be removed",
                          network->name);
     if (check_unused(networks, network, err) < 0 ||
         record_network_delete(networks, network->id, err) < 0)
         return -1;
     networks_drop(networks, network->id);
+    names_remove(networks, network->id);
     bridge = network_firewall_bridge(network_entry(network));
     firewall_begin(networks->firewall, &batch);
     firewall_bridge_remove(&batch, &bridge);

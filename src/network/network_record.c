@@ -40,6 +40,11 @@ static const char *const steps[] = {
     " container_port INTEGER NOT NULL,"
     " PRIMARY KEY (endpoint_id, position)) WITHOUT ROWID;"
     "CREATE INDEX port_number ON port (host_port, protocol);",
+
+    "ALTER TABLE endpoint RENAME COLUMN aliases TO names;" /* separated by blanks */
+    "ALTER TABLE endpoint ADD COLUMN gateway_priority INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE endpoint ADD COLUMN address6 TEXT NOT NULL DEFAULT '';"
+    "CREATE UNIQUE INDEX endpoint_address6 ON endpoint (network_id, address6) WHERE address6 != '';",
 };
 /* clang-format on */
 
@@ -149,6 +154,7 @@ void endpoint_rows_done(struct endpoint_rows *rows)
     for (size_t i = 0; i < rows->count; i++) {
         endpoint_done(&rows->items[i].endpoint);
         free(rows->items[i].container_name);
+        free(rows->items[i].names);
     }
     free(rows->items);
     *rows = (struct endpoint_rows){};
@@ -195,13 +201,17 @@ static void read_row(const struct query *query, struct endpoint_rows *rows)
         row->endpoint.prefix_length = (int)query_int64(query, 5);
         row->endpoint.mac_address = xstrdup(query_text(query, 6));
         row->endpoint.interface_name = xstrdup(query_text(query, 7));
+        row->names = xstrdup(query_text(query, 12));
+        row->endpoint.gateway_priority = query_int64(query, 13);
+        row->endpoint.address6 = xstrdup(query_text(query, 14));
     }
     read_port(query, row);
 }
 
 #define SELECT_ENDPOINTS                                                                           \
     "SELECT e.id, e.network_id, e.container_id, e.container_name, e.address, e.prefix_length, "    \
-    "e.mac_address, e.interface_name, p.protocol, p.host_ip, p.host_port, p.container_port "       \
+    "e.mac_address, e.interface_name, p.protocol, p.host_ip, p.host_port, p.container_port, "      \
+    "e.names, e.gateway_priority, e.address6 "                                                     \
     "FROM endpoint e LEFT JOIN port p ON p.endpoint_id = e.id "
 #define IN_ORDER " ORDER BY e.container_id, e.interface_name, e.id, p.position"
 
@@ -258,23 +268,59 @@ static int insert_ports(struct networks *networks, const struct endpoint *endpoi
 }
 
 int record_endpoint_insert(struct networks *networks, const struct endpoint_row *row,
-                           const struct strv *aliases, struct error *err)
+                           struct error *err)
 {
     const struct endpoint *endpoint = &row->endpoint;
-    CLEANUP(free) char *joined = aliases ? strv_join(aliases, " ") : NULL;
-    int64_t changed = database_run(networks->database, err,
-                                   "INSERT INTO endpoint SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 "
-                                   "WHERE EXISTS (SELECT 1 FROM network WHERE id = ?2)",
-                                   "ssssiisss", endpoint->id, endpoint->network_id,
-                                   endpoint->container_id, row->container_name,
-                                   (int64_t)row->address, (int64_t)endpoint->prefix_length,
-                                   endpoint->mac_address, endpoint->interface_name, joined);
+    int64_t changed = database_run(
+        networks->database, err,
+        "INSERT INTO endpoint (id, network_id, container_id, container_name, address, "
+        "prefix_length, mac_address, interface_name, names, gateway_priority, address6) "
+        "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
+        "WHERE EXISTS (SELECT 1 FROM network WHERE id = ?2)",
+        "ssssiisssis", endpoint->id, endpoint->network_id, endpoint->container_id,
+        row->container_name, (int64_t)row->address, (int64_t)endpoint->prefix_length,
+        endpoint->mac_address, endpoint->interface_name, row->names, endpoint->gateway_priority,
+        endpoint->address6 ? endpoint->address6 : "");
 
     if (changed < 0)
         return -1;
     if (changed == 0)
         return error_set(err, ERROR_NOT_FOUND, "network %s not found", endpoint->network_id);
     return insert_ports(networks, endpoint, err);
+}
+
+/* One statement that others may see or not see. */
+static int run_alone(struct networks *networks, int64_t changed, struct error *err)
+{
+    if (changed < 0) {
+        database_rollback(networks->database);
+        return -1;
+    }
+    return database_commit(networks->database, err);
+}
+
+int record_endpoint_rename(struct networks *networks, const struct endpoint_row *row,
+                           struct error *err)
+{
+    if (database_begin(networks->database, RELAXED, err) < 0)
+        return -1;
+    return run_alone(networks,
+                     database_run(networks->database, err,
+                                  "UPDATE endpoint SET container_name = ?, names = ? WHERE id = ?",
+                                  "sss", row->container_name, row->names, row->endpoint.id),
+                     err);
+}
+
+int record_ports_move(struct networks *networks, const char *from_id, const char *to_id,
+                      struct error *err)
+{
+    if (database_begin(networks->database, RELAXED, err) < 0)
+        return -1;
+    return run_alone(networks,
+                     database_run(networks->database, err,
+                                  "UPDATE port SET endpoint_id = ? WHERE endpoint_id = ?", "ss",
+                                  to_id, from_id),
+                     err);
 }
 
 static int delete_endpoints(struct networks *networks, const char *container_id,

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "network/internal.h"
 #include "network/link.h"
+#include "network/names.h"
 
 #include "base/banned.h"
 
@@ -149,7 +150,7 @@ int networks_reconcile(struct networks *networks,
         if (network_entry(list[i])->is_bridge)
             result = network_assert_bridge(networks, network_entry(list[i]), err);
     network_list_free(list, count);
-    if (result < 0 || repair_links(networks, err) < 0)
+    if (result < 0 || repair_links(networks, err) < 0 || names_write_all(networks, err) < 0)
         return -1;
     return firewall_rebuild(networks->firewall, err);
 }
@@ -226,5 +227,7 @@ int networks_verify(struct networks *networks, struct strv *out, struct error *e
     verify_bridges(&view);
     verify_endpoints(&view);
     verify_leftovers(&view);
+    if (names_verify(networks, out, err) < 0)
+        return -1;
     return firewall_verify(networks->firewall, out, err);
 }

@@ -318,6 +318,47 @@ int shim_exec(struct shim *shim, const char *exec_id, const struct runtime_proce
     return 0;
 }
 
+int shim_set_names(struct shim *shim, const struct resolver_settings *settings, int namespace_fd,
+                   int udp_fd, int tcp_fd, struct error *err)
+{
+    CLEANUP(wire_done) struct wire_message request = {};
+    CLEANUP(str_done) struct str json = {};
+
+    json_encode(resolver_settings_fields, settings, &json);
+    wire_init(&request, WIRE_NAMES, 0);
+    wire_put_fd(&request, WIRE_FIELD_NETWORK_FD, namespace_fd);
+    wire_put_fd(&request, WIRE_FIELD_RESOLVER_UDP_FD, udp_fd);
+    wire_put_fd(&request, WIRE_FIELD_RESOLVER_TCP_FD, tcp_fd);
+    if (wire_put_blob(&request, WIRE_FIELD_RESOLVER, str_text(&json), json.length, err) < 0)
+        return -1;
+    return ask(shim, &request, err);
+}
+
+/* More descriptors than one message carries go in several. */
+int shim_hold(struct shim *shim, const int *fds, size_t count, struct error *err)
+{
+    for (size_t i = 0; i < count;) {
+        CLEANUP(wire_done) struct wire_message hold = {};
+
+        wire_init(&hold, WIRE_HOLD, 0);
+        for (; i < count && hold.fd_count < WIRE_FD_LIMIT; i++) {
+            hold.fds[hold.fd_count] = fds[i];
+            hold.is_owned[hold.fd_count++] = false;
+        }
+        if (handle_send(shim, &hold, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int shim_release(struct shim *shim, struct error *err)
+{
+    CLEANUP(wire_done) struct wire_message request = {};
+
+    wire_init(&request, WIRE_RELEASE, 0);
+    return ask(shim, &request, err);
+}
+
 int shim_forget(struct shim *shim, struct error *err)
 {
     CLEANUP(wire_done) struct wire_message request = {};

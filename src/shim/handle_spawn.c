@@ -134,23 +134,6 @@ static int spawn(struct shim_monitor *monitor, const struct shim_options *option
     return monitor_add_child(monitor, *out_pid, err);
 }
 
-/* More descriptors than one message carries go ahead of the request. */
-static int send_kept_fds(struct shim *shim, const struct shim_options *options, struct error *err)
-{
-    for (size_t i = 0; i < options->kept_fd_count;) {
-        CLEANUP(wire_done) struct wire_message hold = {};
-
-        wire_init(&hold, WIRE_HOLD, 0);
-        for (; i < options->kept_fd_count && hold.fd_count < WIRE_FD_LIMIT; i++) {
-            hold.fds[hold.fd_count] = options->kept_fds[i];
-            hold.is_owned[hold.fd_count++] = false;
-        }
-        if (handle_send(shim, &hold, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int send_mounts(struct shim *shim, const struct shim_options *options, struct error *err)
 {
     for (size_t i = 0; i < options->mount_count; i++) {
@@ -194,8 +177,8 @@ static int request_create(struct shim *shim, const struct shim_options *options,
     wire_put_fd(&request, WIRE_FIELD_ROOTFS_FD, options->rootfs_fd);
     wire_put_fd(&request, WIRE_FIELD_NETWORK_FD, options->network_fd);
     wire_put_fd(&request, WIRE_FIELD_SECCOMP_FD, seccomp_fd);
-    if (send_kept_fds(shim, options, err) < 0 || send_mounts(shim, options, err) < 0 ||
-        handle_call(shim, &request, &reply, err) < 0)
+    if (shim_hold(shim, options->kept_fds, options->kept_fd_count, err) < 0 ||
+        send_mounts(shim, options, err) < 0 || handle_call(shim, &request, &reply, err) < 0)
         return -1;
     *out_pid = (pid_t)wire_get_int(&reply, WIRE_FIELD_PID, 0);
     return 0;

@@ -17,6 +17,7 @@
 #include "linux/cgroup.h"
 #include "shim/attach.h"
 #include "shim/request_process.h"
+#include "shim/resolver.h"
 #include "shim/task.h"
 
 #include "base/banned.h"
@@ -352,12 +353,46 @@ static int pause_container(struct supervisor *shim, struct wire_message *request
     return 0;
 }
 
+static int request_names(struct supervisor *shim, struct wire_message *request,
+                         struct wire_message *reply UNUSED, struct error *err)
+{
+    CLEANUP(buf_done) struct buf json = {};
+    CLEANUP(close) int namespace_fd = wire_take_fd(request, WIRE_FIELD_NETWORK_FD);
+    CLEANUP(close) int udp_fd = wire_take_fd(request, WIRE_FIELD_RESOLVER_UDP_FD);
+    CLEANUP(close) int tcp_fd = wire_take_fd(request, WIRE_FIELD_RESOLVER_TCP_FD);
+    struct resolver_settings settings = {};
+
+    if (!shim->init)
+        return error_set(err, ERROR_CONFLICT, "there is no container yet");
+    if (!shim->resolver && (namespace_fd < 0 || udp_fd < 0 || tcp_fd < 0))
+        return error_set(err, ERROR_INVALID, "no sockets to answer on");
+    if (wire_get_blob(request, WIRE_FIELD_RESOLVER, &json, err) < 0 ||
+        json_decode(resolver_settings_fields, (const char *)buf_bytes(&json), json.size, &settings,
+                    err) < 0)
+        return -1;
+    if (namespace_fd >= 0 && udp_fd >= 0 && tcp_fd >= 0) {
+        resolver_free(shim->resolver);
+        shim->resolver = resolver_new(shim, TAKE_FD(namespace_fd), TAKE_FD(udp_fd),
+                                      TAKE_FD(tcp_fd));
+    }
+    resolver_set(shim->resolver, &settings);
+    supervisor_buffer(shim); /* sets the time of rest */
+    return 0;
+}
+
 /* Before the reply: whoever gets it may bind the ports again at once. */
 static void drop_kept(struct supervisor *shim)
 {
     for (size_t i = 0; i < shim->kept_count; i++)
         close(shim->kept_fds[i]);
     shim->kept_count = 0;
+}
+
+static int release(struct supervisor *shim, struct wire_message *request UNUSED,
+                   struct wire_message *reply UNUSED, struct error *err UNUSED)
+{
+    drop_kept(shim);
+    return 0;
 }
 
 static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
@@ -375,6 +410,7 @@ static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
             return -1;
     }
     drop_kept(shim);
+    resolver_free(TAKE(shim->resolver));
     shim_state_remove(shim->bundle_path);
     unlink(shim->socket_path);
     loop_close_source(&shim->loop, &shim->listener);
@@ -390,16 +426,18 @@ static const struct {
     int (*run)(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
                struct error *err);
 } requests[] = {
-    { WIRE_HELLO,  hello           },
-    { WIRE_CREATE, create_or_end   },
-    { WIRE_START,  start           },
-    { WIRE_STATUS, status          },
-    { WIRE_SIGNAL, request_signal  },
-    { WIRE_RESIZE, request_resize  },
-    { WIRE_PAUSE,  pause_container },
-    { WIRE_ATTACH, request_attach  },
-    { WIRE_EXEC,   request_exec    },
-    { WIRE_FORGET, forget          },
+    { WIRE_HELLO,    hello           },
+    { WIRE_CREATE,   create_or_end   },
+    { WIRE_START,    start           },
+    { WIRE_STATUS,   status          },
+    { WIRE_SIGNAL,   request_signal  },
+    { WIRE_RESIZE,   request_resize  },
+    { WIRE_PAUSE,    pause_container },
+    { WIRE_ATTACH,   request_attach  },
+    { WIRE_EXEC,     request_exec    },
+    { WIRE_NAMES,    request_names   },
+    { WIRE_RELEASE,  release         },
+    { WIRE_FORGET,   forget          },
 };
 /* clang-format on */
 

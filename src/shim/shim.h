@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "spec/names.h"
 #include "spec/runtime_config.h"
 
 #define SHIM_REPLY_LIMIT_MS 30000
@@ -110,6 +111,14 @@ int shim_signal(struct shim *shim, const char *exec_id, int signal, struct error
 int shim_resize(struct shim *shim, const char *exec_id, int height, int width,
                 struct error *err); /* CONFLICT: no terminal */
 int shim_pause(struct shim *shim, bool paused, struct error *err);
+/* Lets the supervisor answer for names on two sockets of the container's network namespace (bound
+ * already, the second listens; all three borrowed); -1, -1, -1 changes the settings of one that
+ * does so already. It goes on without the daemon. UNSUPPORTED by supervisors of older releases. */
+int shim_set_names(struct shim *shim, const struct resolver_settings *settings, int namespace_fd,
+                   int udp_fd, int tcp_fd, struct error *err);
+/* Gives the supervisor further descriptors to hold (port reservations). */
+int shim_hold(struct shim *shim, const int *fds, size_t count, struct error *err);
+int shim_release(struct shim *shim, struct error *err); /* closes all of them */
 /* New log settings, restart of the log file after somebody truncated it… are for later; the log is
  * the supervisor's alone. */
 

@@ -23,6 +23,7 @@
 #include "linux/cgroup.h"
 #include "shim/attach.h"
 #include "shim/request.h"
+#include "shim/resolver.h"
 #include "shim/task.h"
 
 #include "base/banned.h"
@@ -357,6 +358,8 @@ static uint64_t nearest_deadline(const struct supervisor *shim)
         nearest = earlier(nearest, task_deadline(task));
     LIST_EACH (&shim->leaving, struct client, link, client)
         nearest = earlier(nearest, client->expire_ns);
+    if (shim->resolver)
+        nearest = earlier(nearest, resolver_deadline(shim->resolver));
     return nearest;
 }
 
@@ -369,6 +372,8 @@ static void expire(struct supervisor *shim, uint64_t now_ns)
     LIST_EACH (&shim->leaving, struct client, link, client)
         if (now_ns >= client->expire_ns)
             client_free(client);
+    if (shim->resolver)
+        resolver_expire(shim->resolver, now_ns);
     if (shim->rest_ns && now_ns >= shim->rest_ns)
         rest(shim);
 }
@@ -462,6 +467,7 @@ static void done(struct supervisor *shim)
         task_free(task);
     if (shim->init)
         task_free(shim->init);
+    resolver_free(shim->resolver);
     LIST_EACH (&shim->leaving, struct client, link, client)
         client_free(client);
     loop_run(&shim->loop, 0); /* frees their memory */

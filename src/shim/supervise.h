@@ -10,6 +10,7 @@
 #include "shim/state.h"
 #include "shim/wire.h"
 
+struct resolver;
 struct task;
 
 struct supervisor {
@@ -39,7 +40,8 @@ struct supervisor {
     int64_t own_oom_score; /* before it protected itself: what containers get */
     int64_t oom_kills;     /* counted so far */
     bool is_paused;
-    bool start_failed; /* its end is no news */
+    bool start_failed;         /* its end is no news */
+    struct resolver *resolver; /* answers for names; NULL: nobody asks */
 
     /* What is set while a request is served, and done once the reply is on its way. */
     void (*afterwards)(struct supervisor *shim);

@@ -26,7 +26,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define WIRE_VERSION       1
+#define WIRE_VERSION       2
 #define WIRE_MESSAGE_LIMIT ((size_t)64 * 1024)
 #define WIRE_INLINE_LIMIT  ((size_t)24 * 1024) /* longer blobs go as a memfd */
 #define WIRE_BLOB_LIMIT    ((size_t)8 * 1024 * 1024)
@@ -48,6 +48,8 @@
     X(FORGET,         11)  /* ; the shim ends behind the reply                                   */ \
     X(HEARD,          12)  /* EXEC_ID: its EXITED was heard, need not be told again; no reply    */ \
     X(MOUNT,          13)  /* DESTINATION MOUNT_FD: for the CREATE to come; no reply             */ \
+    X(NAMES,          14)  /* RESOLVER; the first time NETWORK_FD RESOLVER_UDP_FD RESOLVER_TCP_FD */ \
+    X(RELEASE,        15)  /* what HOLD brought is closed                                        */ \
     /* answer */                                                                                    \
     X(REPLY,         100)  /* ERROR_KIND ERROR_SYS ERROR_TEXT on failure, else as said above     */ \
     /* events */                                                                                    \
@@ -96,6 +98,9 @@
     X(STREAM_FRAMED,  54)  /* integer: boolean, output with 8-byte heads                         */ \
     X(DETACH_KEYS,    55)  /* bytes of the sequence; absent: none                                */ \
     X(PENDING,        56)  /* blob: what the client sent already                                 */ \
+    X(RESOLVER,       60)  /* blob: resolver_settings as JSON                                    */ \
+    X(RESOLVER_UDP_FD, 61) /* descriptor: where the container asks for names                     */ \
+    X(RESOLVER_TCP_FD, 62) /* descriptor: the same, listening                                    */ \
     X(BLOB_FD,       100)  /* descriptor: memfd with the blob of the field in front of it        */
 /* clang-format on */
 

@@ -1,0 +1,120 @@
+/* Several networks of one container: which of them has its default route and its ports, and moving
+ * both when one comes or goes. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "network/conntrack.h"
+#include "network/internal.h"
+#include "network/link.h"
+#include "network/namespace.h"
+#include "network/port.h"
+
+#include "base/banned.h"
+
+bool network_is_preferred(const struct network *a, int64_t priority_a, const struct network *b,
+                          int64_t priority_b)
+{
+    if (a->internal != b->internal)
+        return !a->internal;
+    if (priority_a != priority_b)
+        return priority_a > priority_b;
+    return strcmp(a->name, b->name) < 0;
+}
+
+const struct endpoint_row *endpoint_preferred(struct networks *networks,
+                                              const struct endpoint_rows *rows, const char *without)
+{
+    const struct endpoint_row *best = NULL;
+    CLEANUP(network_unref) struct network *best_network = NULL;
+
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct endpoint *endpoint = &rows->items[i].endpoint;
+        CLEANUP(network_unref)
+        struct network *network = networks_get(networks, endpoint->network_id);
+
+        if (!network || network->internal || text_equal(endpoint->network_id, without))
+            continue;
+        if (best && !network_is_preferred(network, endpoint->gateway_priority, best_network,
+                                          best->endpoint.gateway_priority))
+            continue;
+        network_unref(best_network);
+        best_network = TAKE(network);
+        best = &rows->items[i];
+    }
+    return best;
+}
+
+/* ---- ports ---- */
+
+/* A kernel that cannot do this forgets them later, by itself. */
+void endpoint_forget_flows(const struct json_list *ports)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct port_mapping *port = &JSON_ITEMS(ports, struct port_mapping)[i];
+        uint8_t protocol;
+
+        if (port_protocol(port->protocol, &protocol, NULL) == 0 && protocol == IPPROTO_UDP)
+            conntrack_forget(protocol, port->host_port, NULL);
+    }
+}
+
+int endpoint_move_ports(struct networks *networks, const struct endpoint_row *from,
+                        const struct endpoint_row *to, struct error *err)
+{
+    const struct json_list *ports = &from->endpoint.ports;
+    CLEANUP(nft_batch_done) struct nft_batch batch = {};
+
+    if (record_ports_move(networks, from->endpoint.id, to->endpoint.id, err) < 0)
+        return -1;
+    firewall_begin(networks->firewall, &batch);
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct port_mapping *mapping = &JSON_ITEMS(ports, struct port_mapping)[i];
+        struct firewall_port old, new;
+
+        if (!endpoint_firewall_port(from, mapping, &old) ||
+            !endpoint_firewall_port(to, mapping, &new))
+            continue;
+        firewall_port_remove(&batch, &old);
+        firewall_port_add(&batch, &new);
+    }
+    if (firewall_commit(networks->firewall, &batch, err) < 0)
+        return -1;
+    endpoint_forget_flows(ports);
+    return 0;
+}
+
+/* ---- the default route ---- */
+
+static int set_default_route(struct networks *networks, const struct endpoint_row *row,
+                             int namespace_fd, struct error *err)
+{
+    CLEANUP(network_unref)
+    struct network *network = row ? networks_get(networks, row->endpoint.network_id) : NULL;
+    struct gateway gateway = {};
+
+    if (network) {
+        gateway.link_name = row->endpoint.interface_name;
+        gateway.address = network_entry(network)->subnet.address;
+    }
+    return gateway_set(&gateway, networks->home_fd, namespace_fd, err);
+}
+
+int endpoints_settle(struct networks *networks, const char *container_id, int namespace_fd,
+                     struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    const struct endpoint_row *best;
+
+    if (record_endpoints(networks, NULL, container_id, &rows, err) < 0)
+        return -1;
+    best = endpoint_preferred(networks, &rows, NULL);
+    if (set_default_route(networks, best, namespace_fd, err) < 0)
+        return -1;
+    for (size_t i = 0; best && i < rows.count; i++)
+        if (&rows.items[i] != best && rows.items[i].endpoint.ports.count > 0 &&
+            endpoint_move_ports(networks, &rows.items[i], best, err) < 0)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,165 @@
+"""Joining, leaving and several networks: through Docker's command, its SDK, the API and berth."""
+import json
+import time
+import urllib.request
+
+import pytest
+
+import raw_api
+from engine import wait_until
+
+pytestmark = pytest.mark.own
+
+
+@pytest.fixture
+def two(engine):
+    """Two networks, na with a subnet of the user's."""
+    engine.docker("network", "create", "--subnet", "10.213.40.0/24", "na", check=True)
+    engine.docker("network", "create", "nb", check=True)
+    yield "na", "nb"
+    ids = engine.docker("ps", "-aq", "--filter", "network=na", "--filter", "network=nb").out.split()
+    if ids:
+        engine.docker("rm", "-f", *ids)
+    engine.docker("network", "rm", "na", "nb", check=True)
+    wait_until(lambda: engine.verify().code == 0, what="nothing left")
+
+
+def networks(engine, name):
+    return engine.inspect(name)["NetworkSettings"]["Networks"]
+
+
+def default_route(engine, name):
+    lines = engine.docker("exec", name, "ip", "route", check=True).out.splitlines()
+    return [line.split()[2] for line in lines if line.startswith("default")]
+
+
+def test_several_networks_at_creation(engine, two, name):
+    engine.docker("run", "-d", "--name", name, "--network", "name=na,ip=10.213.40.9,alias=one,mac-address=02:00:00:00:00:09",
+                  "--network", "name=nb,gw-priority=5", "busybox", "sleep", "300", check=True)
+    got = networks(engine, name)
+    assert got["na"]["IPAddress"] == "10.213.40.9" and got["na"]["MacAddress"] == "02:00:00:00:00:09"
+    assert got["na"]["Aliases"] == ["one"] and "one" in got["na"]["DNSNames"] and "one" not in got["nb"]["DNSNames"]
+    assert default_route(engine, name) == [got["nb"]["Gateway"]], "the higher priority wins over the name"
+    inside = engine.docker("exec", name, "ip", "addr", check=True).out
+    assert "10.213.40.9/24" in inside and f"{got['nb']['IPAddress']}/16" in inside and "02:00:00:00:00:09" in inside
+    listed = json.loads(engine.docker("network", "inspect", "na").out)[0]["Containers"]
+    assert [c["IPv4Address"] for c in listed.values()] == ["10.213.40.9/24"]
+    # The address is another's meanwhile only if this one does not run.
+    taken = engine.docker("run", "--rm", "--network", "na", "--ip", "10.213.40.9", "busybox", "true")
+    assert taken.code == 125 and "Address already in use" in taken.err
+    # Once more: what was wished for holds over a restart.
+    engine.docker("restart", "-t", "0", name, check=True)
+    got = networks(engine, name)
+    assert (got["na"]["IPAddress"], got["na"]["MacAddress"]) == ("10.213.40.9", "02:00:00:00:00:09")
+    assert engine.docker("network", "rm", "na").err.startswith("Error response from daemon: error while removing network")
+
+
+def test_joining_and_leaving_while_it_runs(engine, two, name, free_port):
+    engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "busybox", "sh", "-c",
+                  "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
+
+    def fetch():
+        with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=5) as answer:
+            return answer.read()
+    wait_until(fetch, what="the page")
+    before = default_route(engine, name)
+    engine.docker("network", "connect", "--ip", "10.213.40.7", "--alias", "x", "na", name, check=True)
+    assert networks(engine, name)["na"]["IPAddress"] == "10.213.40.7"
+    assert default_route(engine, name) == before, "bridge sorts before na"
+    again = engine.docker("network", "connect", "na", name)
+    assert f"endpoint with name {name} already exists in network na" in again.err
+    assert "10.213.40.7\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
+
+    # The last network with a gateway takes route and ports over.
+    engine.docker("network", "disconnect", "bridge", name, check=True)
+    assert default_route(engine, name) == ["10.213.40.1"] and fetch() == b"page\n"
+    assert engine.docker("port", name, "80/tcp").out.strip() == f"0.0.0.0:{free_port}"
+    engine.docker("network", "disconnect", "na", name, check=True)
+    assert default_route(engine, name) == [] and networks(engine, name) == {}
+    assert "10.213.40.7" not in engine.docker("exec", name, "cat", "/etc/hosts").out
+    gone = engine.docker("network", "disconnect", "na", name)
+    assert "is not connected to network na" in gone.err
+    assert engine.verify().code == 0
+
+    engine.docker("network", "connect", "nb", name, check=True)
+    assert default_route(engine, name) != []
+    engine.docker("restart", "-t", "0", name, check=True)
+    assert list(networks(engine, name)) == ["nb"]
+    wait_until(fetch, what="the page after a restart")
+    engine.docker("rm", "-f", name, check=True)
+
+
+def test_joining_and_leaving_while_it_does_not_run(engine, two, name):
+    engine.docker("create", "--name", name, "--network", "na", "busybox", "sleep", "300", check=True)
+    sdk = engine.sdk()
+    sdk.networks.get("nb").connect(name, aliases=["b-alias"])
+    assert sorted(networks(engine, name)) == ["na", "nb"] and networks(engine, name)["nb"]["IPAddress"] == ""
+    assert engine.berth("network", "disconnect", "na", name).code == 0
+    engine.docker("start", name, check=True)
+    got = networks(engine, name)
+    assert list(got) == ["nb"] and "b-alias" in got["nb"]["DNSNames"]
+    engine.docker("stop", "-t", "0", name, check=True)
+    assert engine.berth("network", "connect", "--alias", "late", "na", name).code == 0
+    assert networks(engine, name)["na"]["Aliases"] == ["late"]
+    engine.docker("rm", name, check=True)
+
+
+REFUSALS = [
+    ("/networks/nope/connect", {"Container": "nt-run"}, 404, "network nope not found"),
+    ("/networks/na/connect", {}, 400, 'invalid name or ID supplied: ""'),
+    ("/networks/na/connect", {"Container": "nope"}, 404, "No such container: nope"),
+    ("/networks/host/connect", {"Container": "nt-run"}, 400, "cannot connect container to host network"),
+    ("/networks/none/connect", {"Container": "nt-run"}, 400, "networks in private (none) mode"),
+    ("/networks/na/connect", {"Container": "nt-host"}, 400, "container sharing network namespace with another container or host"),
+    ("/networks/na/connect", {"Container": "nt-run", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.9.9.9"}}}, 400,
+     "no configured subnet or ip-range contain the IP address 10.9.9.9"),
+    ("/networks/nb/connect", {"Container": "nt-run", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.9.9.9"}}}, 400,
+     "user specified IP address is supported only when connecting to networks with user configured subnets"),
+    ("/networks/na/connect", {"Container": "nt-run", "EndpointConfig": {"MacAddress": "zz"}}, 400, "invalid MAC address zz"),
+    ("/networks/bridge/connect", {"Container": "nt-alone", "EndpointConfig": {"Aliases": ["a"]}}, 400,
+     "network-scoped alias is supported only for containers in user defined networks"),
+    ("/networks/host/disconnect", {"Container": "nt-host"}, 403, "cannot be disconnected from host network"),
+    ("/networks/nb/disconnect", {"Container": "nt-run"}, 500, "is not connected to network nb"),
+    ("/networks/nb/disconnect", {"Container": "nope", "Force": True}, 404, "endpoint nope not found"),
+]
+
+
+def test_refusals(engine, two):
+    engine.docker("run", "-d", "--name", "nt-run", "busybox", "sleep", "300", check=True)
+    engine.docker("run", "-d", "--name", "nt-host", "--network", "host", "busybox", "sleep", "300", check=True)
+    engine.docker("create", "--name", "nt-alone", "--network", "na", "busybox", "true", check=True)
+    api = raw_api.Api(engine.socket)
+    try:
+        for path, body, status, text in REFUSALS:
+            answer = api.call("POST", path, body)
+            assert answer.status == status and text in answer.json["message"].replace("\n", " "), (path, body, answer)
+        assert list(networks(engine, "nt-run")) == ["bridge"]
+        assert "eth1" not in engine.docker("exec", "nt-run", "ip", "addr").out
+    finally:
+        engine.docker("rm", "-f", "nt-run", "nt-host", "nt-alone")
+
+
+def test_events_of_joining_and_leaving(engine, two, name):
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "300", check=True)
+    since = engine.docker("info", "--format", "{{.SystemTime}}").out.strip()
+    engine.docker("network", "connect", "na", name, check=True)
+    engine.docker("network", "disconnect", "na", name, check=True)
+    lines = engine.docker("events", "--since", since, "--until", str(int(time.time()) + 1), "--filter", "type=network", "--format",
+                          "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.type}}", check=True).out.splitlines()
+    assert lines == ["connect na bridge", "disconnect na bridge"]
+
+
+def test_prune_and_filters(engine, name):
+    for arguments in (["np-used"], ["np-free"], ["--label", "keep=1", "np-kept"]):
+        engine.docker("network", "create", *arguments, check=True)
+    engine.docker("run", "-d", "--name", name, "--network", "np-used", "busybox", "sleep", "300", check=True)
+    try:
+        assert engine.docker("network", "ls", "--filter", "dangling=true", "--filter", "name=np-", "--format", "{{.Name}}").out.split() \
+            == ["np-free", "np-kept"]
+        pruned = engine.berth("network", "prune", "-f", "--filter", "label!=keep=1")
+        assert pruned.out.split("\n")[:1] == ["Deleted Networks:"] and "np-free" in pruned.out and "np-kept" not in pruned.out
+        left = engine.docker("network", "ls", "--filter", "name=np-", "--format", "{{.Name}}").out.split()
+        assert left == ["np-kept", "np-used"]
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("network", "rm", "np-used", "np-kept", check=True)

@@ -34,6 +34,19 @@ UNCHECKED void mutex_lock(struct mutex *mutex)
     assert(result == 0);
 }
 
+static struct timespec moment(uint64_t monotonic_ns)
+{
+    return (struct timespec){ .tv_sec = (time_t)(monotonic_ns / NS_PER_S),
+                              .tv_nsec = (long)(monotonic_ns % NS_PER_S) };
+}
+
+UNCHECKED bool mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns)
+{
+    struct timespec deadline = moment(deadline_ns);
+
+    return pthread_mutex_clocklock(&mutex->handle, CLOCK_MONOTONIC, &deadline) == 0;
+}
+
 UNCHECKED void mutex_unlock(struct mutex *mutex)
 {
     int result UNUSED = pthread_mutex_unlock(&mutex->handle);
@@ -63,8 +76,7 @@ void condition_wait(struct condition *condition, struct mutex *mutex)
 
 bool condition_wait_until(struct condition *condition, struct mutex *mutex, uint64_t deadline_ns)
 {
-    struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
-                                 .tv_nsec = (long)(deadline_ns % NS_PER_S) };
+    struct timespec deadline = moment(deadline_ns);
 
     return pthread_cond_timedwait(&condition->handle, &mutex->handle, &deadline) != ETIMEDOUT;
 }

@@ -29,6 +29,9 @@ struct THREAD_ATTRIBUTE(capability("mutex")) mutex {
 void mutex_init(struct mutex *mutex);
 void mutex_done(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex) THREAD_ATTRIBUTE(acquire_capability(*mutex));
+/* False if 'deadline_ns' (monotonic) passed first. */
+bool mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns)
+    THREAD_ATTRIBUTE(try_acquire_capability(true, *mutex));
 void mutex_unlock(struct mutex *mutex) THREAD_ATTRIBUTE(release_capability(*mutex));
 
 /* Waits are measured on the monotonic clock. */

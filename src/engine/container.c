@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
+
+enum { OPERATION_LIMIT_S = 60 };
 
 /* What the record keeps of a container's state. */
 struct state_document {
@@ -54,6 +57,17 @@ void container_unref(struct container *container)
     mutex_done(&container->operation);
     mutex_done(&container->lock);
     free(container);
+}
+
+int container_begin_operation(struct container *container, struct error *err)
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + OPERATION_LIMIT_S * (uint64_t)NS_PER_S;
+
+    if (mutex_lock_until(&container->operation, deadline_ns))
+        return 0;
+    return error_set(err, ERROR_UNAVAILABLE,
+                     "another operation on container %s has not ended within %d s", container->id,
+                     OPERATION_LIMIT_S);
 }
 
 struct container_info *container_snapshot(struct container *container)

@@ -132,6 +132,9 @@ static void end_orphans(struct container *container, const struct container_info
 
     if (cgroup_remove(cgroup, &err) < 0)
         log_warn("cannot remove a cgroup", "path", cgroup, "error", err.text);
+    /* One that was told to go and did not. */
+    if (shim_kill(container->id, &err) < 0)
+        log_warn("cannot end a supervisor", "container", container->id, "error", err.text);
     /* Nobody answers there: that removes the socket. */
     shim_connect(container->engine->monitor, container->id, &shim, &status, &ignored);
 }

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/mount_probe.h"
 #include "linux/mount.h"
 #include "linux/mount_find.h"
 #include "linux/path.h"
@@ -36,8 +37,11 @@ static int check_propagation(const struct container_mount *mount, struct error *
 
 static int prepare_bind(const struct container_mount *mount, struct error *err)
 {
-    if (mount->create_source && !file_exists(mount->source) &&
-        dir_make(mount->source, 0755, err) < 0)
+    bool exists;
+
+    if (mount_probe(mount->source, &exists, err) < 0)
+        return error_context(err, "bind source path");
+    if (!exists && mount->create_source && dir_make(mount->source, 0755, err) < 0)
         return error_context(err, "error while creating mount source path '%s'", mount->source);
     return check_propagation(mount, err);
 }

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "linux/pidfd.h"
 #include "network/files.h"
 
 #include "base/banned.h"
@@ -95,10 +96,17 @@ static int join_other(struct container *container, const char *id, struct contai
             err, ERROR_CONFLICT,
             "cannot join network namespace of a non running container: container %s is %s",
             theirs->name, container_state_name(theirs->state));
+    CLEANUP(close) int pidfd = -1;
+    if (container_open_init(other, theirs, &pidfd, err) < 0)
+        return error_context(err, "join network namespace of container %s", theirs->name);
     snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)theirs->pid);
     out->namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (out->namespace_fd < 0)
         return error_sys(err, "join network namespace of container %s", theirs->name);
+    if (pidfd_has_ended(pidfd)) /* then it may be another's by now */
+        return error_set(err, ERROR_CONFLICT,
+                         "cannot join network namespace of container %s: it has ended",
+                         theirs->name);
     out->hosts_path = xstrdup(theirs->hosts_path);
     out->resolv_path = xstrdup(theirs->resolv_path);
     return 0;

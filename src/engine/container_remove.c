@@ -14,7 +14,7 @@
 
 #include "base/banned.h"
 
-enum { KILL_WAIT_MS = 10000, REMOVE_ATTEMPTS = 10 };
+enum { REMOVE_ATTEMPTS = 10 };
 #define TRASH_DELAY_NS (20 * NS_PER_MS)
 
 static int check_removable(const struct container_info *info, const char *text, bool force,
@@ -38,36 +38,6 @@ static int check_removable(const struct container_info *info, const char *text, 
     if (info->state == CONTAINER_REMOVING)
         return error_set(err, ERROR_CONFLICT, "removal of container %s is already in progress",
                          text);
-    return 0;
-}
-
-/* Ends what runs, so that the container can go. The end itself is handled like any other. */
-static int end_run(struct container *container, struct error *err)
-{
-    mutex_lock(&container->lock);
-    container->manually_stopped = true;
-    mutex_unlock(&container->lock);
-    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    struct container_waiter *waiter;
-    int exit_code;
-
-    if (!container_is_up(info))
-        return 0;
-    if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
-        return -1;
-    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
-    struct error sent = {};
-    if (shim) {
-        shim_signal(shim, NULL, SIGKILL, &sent);
-        if (info->state == CONTAINER_PAUSED)
-            shim_pause(shim, false, &sent);
-        container_event_text(container, info, "kill", "signal", "9");
-    }
-    if (container_waiter_finish_within(waiter, KILL_WAIT_MS, -1, &exit_code, NULL, err) < 0)
-        return error_set(
-            err, ERROR_INTERNAL,
-            "cannot remove container \"%s\": could not kill: it did not end after SIGKILL",
-            info->name);
     return 0;
 }
 
@@ -128,14 +98,14 @@ int container_remove_locked(struct container *container, bool with_volumes, stru
     struct engine *engine = container->engine;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(free) char *directory = container_directory(engine, container->id);
-    struct container_info *next = container_info_copy(info);
     struct error ignored;
 
-    if (info->state == CONTAINER_REMOVING) {
-        container_info_unref(next);
+    if (info->state == CONTAINER_REMOVING)
         return error_set(err, ERROR_CONFLICT, "removal of container %s is already in progress",
                          info->name);
-    }
+    if (container_check_left(container, info, err) < 0)
+        return error_context(err, "cannot remove container \"%s\"", info->name);
+    struct container_info *next = container_info_copy(info);
     next->state = CONTAINER_REMOVING;
     /* Recorded, so that an engine that starts after a crash half-way finishes it. */
     container_publish(container, next);
@@ -167,9 +137,10 @@ int engine_container_remove(struct engine *engine, const char *text, bool force,
     if (check_removable(info, text, force, err) < 0)
         return -1;
     for (int attempt = 1;; attempt++) {
-        if (force && end_run(container, err) < 0)
+        if (force && container_force_end(container, err) < 0)
             return -1;
-        mutex_lock(&container->operation);
+        if (container_begin_operation(container, err) < 0)
+            return -1;
         CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
         /* An auto-remove may have been faster, a start too. */
         bool is_gone = container_is_removed(container), is_up = !is_gone && container_is_up(now);
@@ -196,7 +167,8 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
         return error_set(err, ERROR_INVALID, "Neither old nor new names may be empty");
     if (name[0] == '/')
         name++;
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     int result = 0;
     if (container_is_removed(container)) /* while this waited for its turn */

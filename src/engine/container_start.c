@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "linux/pidfd.h"
 
 #include "base/banned.h"
 
@@ -32,9 +33,10 @@ static int check_startable(const struct container_info *info, struct error *err)
     }
 }
 
-/* The pid of a running container that 'mode' ("container:<id>") names; 0 if it names none. */
+/* The pid of a running container that 'mode' ("container:<id>") names; 0 if it names none. The
+ * descriptor tells later whether that process was still there when its namespaces were entered. */
 static int joined_pid(struct engine *engine, const char *mode, const char *what, pid_t *out,
-                      struct error *err)
+                      int *out_pidfd, struct error *err)
 {
     CLEANUP(container_unref) struct container *other = NULL;
 
@@ -53,6 +55,8 @@ static int joined_pid(struct engine *engine, const char *mode, const char *what,
                          "failed to join IPC namespace: container %s: non-shareable IPC (hint: use "
                          "IpcMode:shareable for the donor container)",
                          info->id);
+    if (container_open_init(other, info, out_pidfd, err) < 0)
+        return error_context(err, "failed to join %s namespace", what);
     *out = info->pid;
     return 0;
 }
@@ -149,6 +153,8 @@ static int launch_container(struct container *container, const struct container_
     CLEANUP(writable_done) struct writable writable = {};
     CLEANUP(close) int root_fd = -1;
     CLEANUP(free) char *cgroup = container_cgroup(engine, info);
+    CLEANUP(close) int pid_donor_fd = -1;
+    CLEANUP(close) int ipc_donor_fd = -1;
     struct runtime_config_paths paths = {
         .hosts = network->hosts_path,
         .hostname = network->hostname_path,
@@ -168,8 +174,10 @@ static int launch_container(struct container *container, const struct container_
         .stdin_once = info->config.stdin_once,
     };
 
-    if (joined_pid(engine, info->host_config.pid_mode, "PID", &paths.pid_namespace_of, err) < 0 ||
-        joined_pid(engine, info->host_config.ipc_mode, "IPC", &paths.ipc_namespace_of, err) < 0 ||
+    if (joined_pid(engine, info->host_config.pid_mode, "PID", &paths.pid_namespace_of,
+                   &pid_donor_fd, err) < 0 ||
+        joined_pid(engine, info->host_config.ipc_mode, "IPC", &paths.ipc_namespace_of,
+                   &ipc_donor_fd, err) < 0 ||
         log_options(info, &launch.log, err) < 0 ||
         container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
         container_writable(container, &writable, err) < 0 ||
@@ -178,6 +186,16 @@ static int launch_container(struct container *container, const struct container_
     launch.rootfs_fd = root_fd;
     if (launch_create(engine, &launch, out, out_pid, err) < 0)
         return runtime_error(err);
+    if ((pid_donor_fd >= 0 && pidfd_has_ended(pid_donor_fd)) ||
+        (ipc_donor_fd >= 0 && pidfd_has_ended(ipc_donor_fd))) {
+        /* Its number may be another's by now, and what was entered too. */
+        struct error ignored;
+
+        shim_forget(*out, &ignored);
+        shim_unref(TAKE(*out));
+        launch_clean(engine, container->id);
+        return error_set(err, ERROR_CONFLICT, "the container to be joined has ended");
+    }
     return 0;
 }
 
@@ -350,7 +368,8 @@ int engine_container_start(struct engine *engine, const char *text, struct error
 
     if (container_find(engine, text, &container, err) < 0)
         return -1;
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     int result = container_start_locked(container, err);
     if (result == 0 && info->restart_count) {

@@ -48,9 +48,9 @@ static int send(struct container *container, const struct container_info *info, 
         return -1;
     snprintf(text, sizeof(text), "%d", signal);
     container_event_text(container, info, "kill", "signal", text);
-    /* A frozen process takes no signal: SIGKILL is let through by thawing. */
-    if (info->state == CONTAINER_PAUSED && signal == SIGKILL)
-        shim_pause(shim, false, err);
+    /* A frozen process takes no signal: SIGKILL is let through by thawing, whoever froze it. */
+    if (signal == SIGKILL)
+        container_thaw(container, info);
     return 0;
 }
 
@@ -65,11 +65,12 @@ static int wait_for_end(struct container_waiter *waiter, int timeout_s, int canc
                                           &ignored) == 0;
 }
 
-/* Marks the container as stopped by hand; a restart that waits for its time is called off (true).
+/* Marks the container as stopped by hand; a restart that waits for its time is called off (1).
  * Waits for a start that is going on, which takes the mark back. */
-static bool cancel_restart(struct container *container)
+static int cancel_restart(struct container *container, struct error *err)
 {
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     mark_stopped(container);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     bool is_waiting = info->state == CONTAINER_RESTARTING;
@@ -137,7 +138,13 @@ static int stop_running(struct container *container, const struct container_info
     if (container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     struct error sent = {};
-    if (send(container, info, signal, &sent) < 0)
+    bool was_sent = send(container, info, signal, &sent) == 0;
+    if (!was_sent && sent.kind == ERROR_UNAVAILABLE) {
+        wait_for_end(waiter, 0, -1);
+        error_set(err, sent.kind, "%s", sent.text);
+        return error_context(err, "cannot stop container: %s", info->name);
+    }
+    if (!was_sent)
         timeout_s = 2;
     else if (info->state == CONTAINER_PAUSED) {
         CLEANUP(shim_unref) struct shim *shim = container_shim(container);
@@ -174,10 +181,10 @@ static int stop(struct container *container, const char *signal_text, int timeou
         err->kind = ERROR_INTERNAL;
         return error_context(err, "cannot stop container: %s", info->name);
     }
-    bool was_waiting = cancel_restart(container);
+    int was_waiting = cancel_restart(container, err);
     CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-    if (was_waiting)
-        return 0;
+    if (was_waiting != 0)
+        return was_waiting < 0 ? -1 : 0;
     if (!container_is_up(now))
         return error_set(err, ERROR_NOT_MODIFIED, "container %s is not running", container->id);
     if (stop_running(container, now, signal,
@@ -226,8 +233,9 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
         return error_context(err, "cannot kill container: %s", text);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (info->state == CONTAINER_RESTARTING) {
-        if (cancel_restart(container))
-            return 0;
+        int was_waiting = cancel_restart(container, err);
+        if (was_waiting != 0)
+            return was_waiting < 0 ? -1 : 0;
         /* The start was faster. */
         container_info_unref(info);
         info = container_snapshot(container);
@@ -283,7 +291,8 @@ int engine_container_pause(struct engine *engine, const char *text, bool paused,
 
     if (container_find(engine, text, &container, err) < 0)
         return -1;
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(shim_unref) struct shim *shim = container_shim(container);
     int result = 0;

@@ -385,8 +385,11 @@ void engine_close(struct engine *engine)
         return;
     health_end(engine);
     /* Jobs use the monitor, and the monitor hands out jobs. */
-    if (engine->work)
-        work_queue_end(engine->work);
+    if (engine->work && !work_queue_end(engine->work)) {
+        /* It still uses all this. The record is whole at any moment, and the process ends. */
+        log_warn("work that does not end is left behind");
+        return;
+    }
     if (engine->monitor)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);

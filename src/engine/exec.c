@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -240,7 +241,8 @@ int engine_exec_start_check(struct engine *engine, const char *id, bool detach, 
     return 0;
 }
 
-/* Text to a client that was upgraded already: there is no status line left to put it in. */
+/* Text to a client that was upgraded already: there is no status line left to put it in. A
+ * supervisor that does not answer may still have the socket in hand, so closing ends nothing. */
 static void tell_client(int fd, bool framed, const struct error *err)
 {
     CLEANUP(free) char *text = xasprintf("%s\r\n", err->text);
@@ -249,9 +251,9 @@ static void tell_client(int fd, bool framed, const struct error *err)
     struct error ignored;
 
     memcpy(head + 4, &size, sizeof(size));
-    if (framed && fd_write_all(fd, head, sizeof(head), &ignored) < 0)
-        return;
-    fd_write_all(fd, text, strlen(text), &ignored);
+    if (!framed || fd_write_all(fd, head, sizeof(head), &ignored) == 0)
+        fd_write_all(fd, text, strlen(text), &ignored);
+    shutdown(fd, SHUT_RDWR);
 }
 
 static void note_pid(struct engine *engine, struct exec *exec, pid_t pid)

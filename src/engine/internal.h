@@ -166,6 +166,10 @@ void container_event(struct container *container, const struct container_info *i
 void container_event_text(struct container *container, const struct container_info *info,
                           const char *action, const char *key, const char *value);
 
+/* Locks 'operation' for what a client asks: UNAVAILABLE if another operation does not end. */
+int container_begin_operation(struct container *container, struct error *err)
+    THREAD_ATTRIBUTE(try_acquire_capability(0, container->operation));
+
 /* ---- steps of its life ---- */
 /* The exit code of a process that could not be started: 126 not executable, 127 not found, 128 else
  * (spec/api.md 2.5). */
@@ -213,6 +217,21 @@ CLEANUP_VALUE(container_sources_done, struct container_sources)
 void container_mounts_take_over(struct container *container, const struct container_spec *spec);
 void container_mounts_end(struct engine *engine, const char *user,
                           const struct container_spec *spec);
+
+/* ---- sick containers (container_force.c) ---- */
+void container_thaw(const struct container *container, const struct container_info *info);
+/* Ends what runs, with its supervisor's help or without. The end itself is handled like any other.
+ * The error says what is left. */
+int container_force_end(struct container *container, struct error *err);
+/* Of one that has ended: processes that the kernel does not let go. INTERNAL, and says which. */
+int container_check_left(struct container *container, const struct container_info *info,
+                         struct error *err);
+/* A pidfd of the init of a running container, which is surely that process. What is opened below
+ * its /proc/<pid> is its own if pidfd_has_ended says no afterwards. */
+int container_open_init(struct container *container, const struct container_info *info,
+                        int *out_pidfd, struct error *err);
+/* A container that the record says is up is asked how it is (reconcile.c). */
+void container_take_over(struct container *container);
 
 /* ---- network of one container (container_network.c) ---- */
 struct container_network {
@@ -342,8 +361,9 @@ bool engine_layer_is_used(void *engine, const char *chain_id);
 
 /* ---- work queue (work.c): what events ask for, done by a few threads ---- */
 int work_queue_new(struct work_queue **out, struct error *err);
-void work_queue_end(struct work_queue *queue);  /* waits for what runs; nothing more is run */
-void work_queue_free(struct work_queue *queue); /* ended or not; drops what waits */
+/* Nothing more is run. Waits for what runs, for a while: false if something does not end. */
+bool work_queue_end(struct work_queue *queue);
+void work_queue_free(struct work_queue *queue); /* ended; drops what waits */
 void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *data),
                  void (*drop)(void *data), void *data);
 

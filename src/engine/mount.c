@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/mount_probe.h"
 
 #include "base/banned.h"
 
@@ -260,7 +261,10 @@ static int parse_bind_request(const struct mount_request *request, struct contai
                          request->source);
     mount->source = path_clean(request->source);
     mount->create_source = bind && bind->create_mountpoint;
-    if (!mount->create_source && !file_exists(mount->source))
+    bool exists = true;
+    if (!mount->create_source && mount_probe(mount->source, &exists, err) < 0)
+        return error_context(err, "bind source path");
+    if (!exists)
         return error_set(err, ERROR_INVALID, "%sbind source path does not exist: %s", prefix,
                          mount->source);
     const char *propagation = bind ? bind->propagation : NULL;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/mount_probe.h"
 #include "engine/volume.h"
 
 #include "base/banned.h"
@@ -153,8 +154,10 @@ static int locate(struct engine *engine, struct container_mount *mount, struct e
 {
     char id[ID_LENGTH + 1];
 
-    if (strcmp(mount->type, "bind") == 0 && mount->create_source && !file_exists(mount->source) &&
-        dir_make(mount->source, 0755, err) < 0)
+    bool is_made = strcmp(mount->type, "bind") == 0 && mount->create_source, exists = true;
+    if (is_made && mount_probe(mount->source, &exists, err) < 0)
+        return error_context(err, "bind source path");
+    if (!exists && dir_make(mount->source, 0755, err) < 0)
         return error_context(err, "error while creating mount source path '%s'", mount->source);
     if (strcmp(mount->type, "image") == 0) {
         CLEANUP(image_unref) struct image *image = NULL;

@@ -37,15 +37,13 @@ static void restore_ports(struct container *container)
     container_publish_only(container, next);
 }
 
-static void take_over(struct container *container);
-
 static void retry_take_over(void *data)
 {
     CLEANUP(container_unref) struct container *container = data;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
 
     if (container_is_up(info))
-        take_over(container);
+        container_take_over(container);
 }
 
 static void drop_take_over(void *data)
@@ -56,13 +54,19 @@ static void drop_take_over(void *data)
 /* A container that the record says is up: still so, ended meanwhile, or gone with its supervisor.
  * One whose supervisor is there but does not answer (stopped by somebody, starved) is left alone
  * and asked again later. */
-static void take_over(struct container *container)
+void container_take_over(struct container *container)
 {
     struct shim_status status = {};
     struct shim *shim = NULL;
     struct error err = {};
 
     mutex_lock(&container->operation);
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(shim_unref) struct shim *known = container_shim(container);
+    if (known || !container_is_up(info)) {
+        mutex_unlock(&container->operation);
+        return;
+    }
     int result = shim_connect(container->engine->monitor, container->id, &shim, &status, &err);
     if (result < 0 && err.kind != ERROR_NOT_FOUND) {
         log_warn("a container's supervisor does not answer", "container", container->id, "error",
@@ -78,7 +82,6 @@ static void take_over(struct container *container)
         mutex_unlock(&container->lock);
         restore_ports(container);
         execs_take_over(container, shim);
-        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
         container_mounts_take_over(container, info->spec);
         if (status.is_created) {
             /* The crash fell between its creation and its start: it never ran. */
@@ -163,8 +166,9 @@ static void end_strays(struct engine *engine)
 
         if (container && is_alive(engine, ids.items[i]))
             continue;
-        if (shim_connect(engine->monitor, ids.items[i], &shim, &status, &err) == 0 &&
-            shim_forget(shim, &err) < 0)
+        if ((shim_connect(engine->monitor, ids.items[i], &shim, &status, &err) < 0 ||
+             shim_forget(shim, &err) < 0) &&
+            err.kind != ERROR_NOT_FOUND && shim_kill(ids.items[i], &err) < 0)
             log_warn("cannot end a stray supervisor", "id", ids.items[i], "error", err.text);
     }
 }
@@ -231,18 +235,58 @@ static struct container **all_containers(struct engine *engine, size_t *out_coun
     return list;
 }
 
+/* All at once: one that does not answer costs the others nothing. */
+struct round {
+    struct mutex lock;
+    struct condition changed;
+    size_t left;
+};
+
+struct round_job {
+    struct round *round;
+    struct container *container;
+};
+
+static void look_after(void *data)
+{
+    CLEANUP(free) struct round_job *job = data;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(job->container);
+
+    if (container_is_up(info))
+        container_take_over(job->container);
+    remove_ended(job->container);
+    mutex_lock(&job->round->lock);
+    job->round->left--;
+    condition_broadcast(&job->round->changed);
+    mutex_unlock(&job->round->lock);
+}
+
+static void look_after_all(struct engine *engine, struct container **list, size_t count)
+{
+    struct round round = { .left = count };
+
+    mutex_init(&round.lock);
+    condition_init(&round.changed);
+    for (size_t i = 0; i < count; i++) {
+        struct round_job *job = NEW(struct round_job);
+
+        *job = (struct round_job){ &round, list[i] };
+        work_submit(engine->work, 0, look_after, free, job);
+    }
+    mutex_lock(&round.lock);
+    while (round.left)
+        condition_wait(&round.changed, &round.lock);
+    mutex_unlock(&round.lock);
+    condition_done(&round.changed);
+    mutex_done(&round.lock);
+}
+
 int engine_reconcile(struct engine *engine, struct error *err)
 {
     size_t count;
     CLEANUP(free) struct container **list = all_containers(engine, &count);
 
-    for (size_t i = 0; i < count; i++) {
-        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(list[i]);
-
-        if (container_is_up(info))
-            take_over(list[i]);
-        remove_ended(list[i]);
-    }
+    look_after_all(engine, list, count);
     release_volumes(engine);
     int result = networks_reconcile(engine->networks, is_alive, engine, err);
     end_strays(engine);

@@ -1,5 +1,9 @@
 /* A queue of jobs with due times. A thread is added when a job is due and all are busy, up to a
- * limit; idle ones but the first end after a while, so that an idle engine keeps one. */
+ * usual number; idle ones but the first end after a while, so that an idle engine keeps one.
+ *
+ * Jobs may be stuck: with a supervisor that was stopped, with a lock that another stuck one holds.
+ * While all threads are busy and jobs wait, a watchman looks whether any job was begun lately; if
+ * not, the threads there are count as stuck and one more is added, beyond the usual number. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -7,7 +11,13 @@
 
 #include "base/banned.h"
 
-enum { THREAD_LIMIT = 16, IDLE_S = 5 };
+enum {
+    USUAL_THREADS = 16,
+    THREAD_LIMIT = 2048, /* stuck ones included: their stacks are all that they cost */
+    IDLE_S = 5,
+    STUCK_MS = 200, /* without a job begun */
+    END_S = 10,     /* for what runs when the engine ends */
+};
 
 struct job {
     struct list link;
@@ -23,6 +33,8 @@ struct work_queue {
     struct list jobs GUARDED_BY(lock); /* by due time */
     int threads GUARDED_BY(lock);
     int idle GUARDED_BY(lock);
+    uint64_t begun GUARDED_BY(lock); /* jobs so far */
+    bool has_watchman GUARDED_BY(lock);
     bool is_ending GUARDED_BY(lock);
 };
 
@@ -36,6 +48,7 @@ static struct job *next_due(struct work_queue *queue, uint64_t *out_due_ns) REQU
     if (job->due_ns > clock_monotonic_ns())
         return NULL;
     list_remove(&job->link);
+    queue->begun++;
     return job;
 }
 
@@ -52,6 +65,50 @@ static void start_thread(struct work_queue *queue) REQUIRES(queue->lock)
     queue->threads++;
 }
 
+static bool is_waiting(struct work_queue *queue) REQUIRES(queue->lock)
+{
+    return !queue->is_ending && !list_is_empty(&queue->jobs) && !queue->idle;
+}
+
+static void *watch(void *data)
+{
+    struct work_queue *queue = data;
+
+    mutex_lock(&queue->lock);
+    while (is_waiting(queue)) {
+        uint64_t begun = queue->begun, now_ns = clock_monotonic_ns();
+        uint64_t end_ns = now_ns + STUCK_MS * (uint64_t)NS_PER_MS;
+
+        while (!queue->is_ending && condition_wait_until(&queue->changed, &queue->lock, end_ns))
+            ;
+        bool is_due = is_waiting(queue) &&
+                      CONTAINER_OF(queue->jobs.next, struct job, link)->due_ns < now_ns;
+        if (is_due && queue->begun == begun && queue->threads < THREAD_LIMIT)
+            start_thread(queue);
+    }
+    queue->has_watchman = false;
+    condition_broadcast(&queue->changed);
+    mutex_unlock(&queue->lock);
+    return NULL;
+}
+
+/* For a job that is due: a thread, or one who sees to it that there will be one. */
+static void need_thread(struct work_queue *queue) REQUIRES(queue->lock)
+{
+    struct error err;
+
+    if (queue->idle)
+        return;
+    if (queue->threads < USUAL_THREADS)
+        start_thread(queue);
+    else if (!queue->has_watchman) {
+        if (thread_start_detached("watch", watch, queue, &err) < 0)
+            log_error("cannot start a watchman", "error", err.text);
+        else
+            queue->has_watchman = true;
+    }
+}
+
 static void *work(void *data)
 {
     struct work_queue *queue = data;
@@ -62,8 +119,8 @@ static void *work(void *data)
         struct job *job = next_due(queue, &due_ns);
 
         if (job) {
-            if (!queue->idle && queue->threads < THREAD_LIMIT && !list_is_empty(&queue->jobs))
-                start_thread(queue);
+            if (!list_is_empty(&queue->jobs))
+                need_thread(queue);
             mutex_unlock(&queue->lock);
             job->run(job->data);
             free(job);
@@ -122,27 +179,30 @@ void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *d
     while (before != &queue->jobs && CONTAINER_OF(before, struct job, link)->due_ns > job->due_ns)
         before = before->previous;
     list_add(before->next, &job->link); /* in front of the element behind 'before' */
-    if (!queue->idle && queue->threads < THREAD_LIMIT)
-        start_thread(queue);
+    need_thread(queue);
     condition_broadcast(&queue->changed);
     mutex_unlock(&queue->lock);
 }
 
-void work_queue_end(struct work_queue *queue)
+bool work_queue_end(struct work_queue *queue)
 {
+    uint64_t deadline_ns = clock_monotonic_ns() + END_S * (uint64_t)NS_PER_S;
+
     mutex_lock(&queue->lock);
     queue->is_ending = true;
     condition_broadcast(&queue->changed);
-    while (queue->threads)
-        condition_wait(&queue->changed, &queue->lock);
+    while ((queue->threads || queue->has_watchman) &&
+           condition_wait_until(&queue->changed, &queue->lock, deadline_ns))
+        ;
+    bool has_ended = !queue->threads && !queue->has_watchman;
     mutex_unlock(&queue->lock);
+    return has_ended;
 }
 
 void work_queue_free(struct work_queue *queue)
 {
     if (!queue)
         return;
-    work_queue_end(queue);
     LIST_EACH (&queue->jobs, struct job, link, job) {
         if (job->drop)
             job->drop(job->data);

@@ -354,10 +354,10 @@ static void free_listeners(struct http_server *server)
     mutex_unlock(&server->lock);
 }
 
-void http_server_stop(struct http_server *server, int timeout_ms)
+bool http_server_stop(struct http_server *server, int timeout_ms)
 {
     if (!server)
-        return;
+        return true;
     mutex_lock(&server->lock);
     bool was_running = server->is_running;
     server->is_stopping = true;
@@ -370,7 +370,7 @@ void http_server_stop(struct http_server *server, int timeout_ms)
     free_listeners(server);
     /* A handler that does not end keeps what it uses: better a leak at the end of a process. */
     if (!end_workers(server, timeout_ms))
-        return;
+        return false;
     free_visitors(server, &server->parked);
     free_visitors(server, &server->heading);
     close_cleanup(&server->epoll_fd);
@@ -383,4 +383,5 @@ void http_server_stop(struct http_server *server, int timeout_ms)
     condition_done(&server->changed);
     condition_done(&server->work);
     free(server);
+    return true;
 }

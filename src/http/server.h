@@ -54,8 +54,8 @@ int http_server_adopt(struct http_server *server, int fd, struct error *err);
 
 /* Stops accepting, cancels what runs (http_cancel_fd), waits at most 'timeout_ms' for handlers to
  * end, then shuts their sockets. Frees, unless a handler goes on even so: then the server is left
- * to it. NULL is fine. */
-void http_server_stop(struct http_server *server, int timeout_ms);
+ * to it, with all that handlers use (false). NULL is fine. */
+bool http_server_stop(struct http_server *server, int timeout_ms);
 
 /* Sockets to listen on. unix: the path is replaced if nobody answers there (CONFLICT if somebody
  * does); mode 0660, group of that name if it exists (the first existing of a NULL-ended list), else

@@ -57,6 +57,8 @@ int cgroup_write(const char *path, const char *controller, const char *file, con
 
 /* Freezer. */
 int cgroup_freeze(const char *path, bool frozen, struct error *err);
+/* Lets it and all groups below go on, without waiting; what is not there is fine. */
+void cgroup_thaw(const char *path);
 
 /* A descriptor that becomes readable (v1: eventfd; v2: inotify on memory.events) when the group ran
  * out of memory, and the count of kills so far. -1 without error when the kernel has no memory

@@ -382,6 +382,12 @@ static void thaw_tree(const char *path, int depth)
     }
 }
 
+void cgroup_thaw(const char *path)
+{
+    if (cgroup_check_path(path, NULL) == 0)
+        thaw_tree(path, 0);
+}
+
 int cgroup_remove(const char *path, struct error *err)
 {
     const char *const *roots;

@@ -118,10 +118,13 @@ static void daemon_stop(struct daemon *daemon)
 {
     int timeout_s = (int)MIN(daemon->options.shutdown_timeout_s, 3600);
 
-    if (daemon->server)
-        http_server_stop(daemon->server, timeout_s * 1000);
-    api_free(daemon->api);
-    if (daemon->engine)
+    /* Requests that wait for something sick keep the engine; the record is whole at any moment. */
+    bool is_quiet = !daemon->server || http_server_stop(daemon->server, timeout_s * 1000);
+    if (!is_quiet)
+        log_warn("requests that do not end are left behind");
+    if (is_quiet)
+        api_free(daemon->api);
+    if (is_quiet && daemon->engine)
         engine_close(daemon->engine);
     daemon_sockets_done(&daemon->sockets);
     if (daemon->pid_fd >= 0) {

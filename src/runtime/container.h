@@ -85,6 +85,16 @@ struct exec_options {
 };
 int container_exec(const struct exec_options *options, struct container *out, struct error *err);
 
+/* The same for a caller that has other things to do: a frozen container, or a file system in it
+ * that does not answer, lets a process wait for ever before it is what it is to be. Continue
+ * whenever start_fd is readable: 1 once it runs, 0 if it is not that far, -1 if it failed (then
+ * nothing is left to be closed). Abandon kills it without waiting for its end: whoever reaps the
+ * caller's children gets it. Both close start_fd at the end. */
+int container_exec_begin(const struct exec_options *options, struct container *out,
+                         struct error *err);
+int container_exec_continue(struct container *process, struct error *err);
+void container_exec_abandon(struct container *process);
+
 int container_signal(const struct container *container, int signal, struct error *err);
 int container_resize(const struct container *container, int height, int width, struct error *err);
 

@@ -45,7 +45,13 @@ static int run_child(struct exec_plan *plan, struct error *err)
         .in_user_namespace = plan->namespaces & CLONE_NEWUSER,
     };
 
+    const int kept[] = { plan->init_pidfd,  plan->proc_fd,     plan->channel_fd,
+                         options->stdio[0], options->stdio[1], options->stdio[2] };
+
     process_begin();
+    /* It may be stuck from here on for as long as the container is: with nothing of ours in hand.
+     */
+    process_keep_fds(3 + (unsigned)options->preserve_fd_count, kept, COUNT(kept));
     if (options->cgroup_path &&
         (plan->joined_by_clone ? cgroup_join_rest(options->cgroup_path, err) < 0
                                : cgroup_join_self(options->cgroup_path, err) < 0))
@@ -136,22 +142,25 @@ static pid_t clone_child(struct exec_plan *plan, int *out_pidfd, struct error *e
     return pid;
 }
 
-/* Until the stream ends with the exec. */
+/* 1: the stream has ended, with the exec. 0: nothing more at present. */
 static int converse(struct container *process, struct error *err)
 {
     for (;;) {
         struct channel_message message;
+        struct error failure = {};
         int fd = -1;
-        int received = channel_receive(process->start_fd, &message, &fd, err);
+        int received = channel_receive(process->start_fd, &message, &fd, &failure);
 
-        if (received <= 0)
-            return received;
-        if (message.type == CHANNEL_TERMINAL) {
+        if (received < 0 && failure.sys == EAGAIN)
+            return 0;
+        if (received == 0)
+            return 1;
+        if (received > 0 && message.type == CHANNEL_TERMINAL) {
             process->console_fd = fd;
             continue;
         }
         if (err)
-            *err = message.error;
+            *err = received < 0 ? failure : message.error;
         return -1;
     }
 }
@@ -168,9 +177,7 @@ static int bring_up(struct exec_plan *plan, struct container *process, struct er
     close(TAKE_FD(plan->channel_fd));
     if (process->pid < 0)
         return -1;
-    if (process_adjust_oom(process->pid, plan->options->process, err) < 0)
-        return -1;
-    return converse(process, err);
+    return process_adjust_oom(process->pid, plan->options->process, err);
 }
 
 static uint64_t namespaces_of(pid_t pid)
@@ -185,7 +192,24 @@ static uint64_t namespaces_of(pid_t pid)
     return flags;
 }
 
-int container_exec(const struct exec_options *options, struct container *out, struct error *err)
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void container_exec_abandon(struct container *process)
+{
+    if (process->pidfd >= 0)
+        pidfd_signal(process->pidfd, SIGKILL, NULL);
+    close_fd(&process->pidfd);
+    close_fd(&process->start_fd);
+    close_fd(&process->console_fd);
+}
+
+int container_exec_begin(const struct exec_options *options, struct container *out,
+                         struct error *err)
 {
     struct container process = { .pidfd = -1, .start_fd = -1, .console_fd = -1 };
     CLEANUP(close) int init_pidfd = pidfd_open_process(options->init_pid, err);
@@ -193,26 +217,41 @@ int container_exec(const struct exec_options *options, struct container *out, st
     struct exec_plan plan = {
         .options = options, .init_pidfd = init_pidfd, .proc_fd = proc_fd, .channel_fd = -1
     };
-    int code;
 
     if (init_pidfd < 0 || proc_fd < 0)
         return -1;
     if (!options->process->args.count)
         return error_set(err, ERROR_INVALID, "no command specified");
     plan.namespaces = namespaces_of(options->init_pid);
-    int result = bring_up(&plan, &process, err);
-    if (process.start_fd >= 0)
-        close(TAKE_FD(process.start_fd));
-    if (result == 0) {
-        *out = process;
+    if (bring_up(&plan, &process, err) < 0) {
+        container_exec_abandon(&process);
+        return -1;
+    }
+    *out = process;
+    return 0;
+}
+
+int container_exec_continue(struct container *process, struct error *err)
+{
+    int result = converse(process, err);
+
+    if (result < 0)
+        container_exec_abandon(process);
+    else if (result > 0)
+        close_fd(&process->start_fd);
+    return result;
+}
+
+int container_exec(const struct exec_options *options, struct container *out, struct error *err)
+{
+    if (container_exec_begin(options, out, err) < 0)
+        return -1;
+    CLEANUP(close) int pidfd = fcntl(out->pidfd, F_DUPFD_CLOEXEC, 3);
+    int code;
+
+    if (container_exec_continue(out, err) > 0)
         return 0;
-    }
-    if (process.pidfd >= 0) {
-        pidfd_signal(process.pidfd, SIGKILL, NULL);
-        pidfd_wait(process.pidfd, &code, NULL);
-        close(process.pidfd);
-    }
-    if (process.console_fd >= 0)
-        close(process.console_fd);
+    if (pidfd >= 0)
+        pidfd_wait(pidfd, &code, NULL);
     return -1;
 }

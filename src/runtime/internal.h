@@ -89,6 +89,9 @@ struct process_setup {
 };
 /* Signals, dumpability, umask: first thing in a child. */
 void process_begin(void);
+/* Closes all from 'first' on but those listed (-1: none; at most KEPT_FD_LIMIT). */
+#define KEPT_FD_LIMIT 8
+void process_keep_fds(unsigned first, const int *fds, size_t count);
 /* Opens a terminal of the container's devpts. */
 int process_open_terminal(int root_fd, const struct runtime_process *process, int *out_master,
                           int *out_slave, struct error *err);

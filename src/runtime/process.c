@@ -1,6 +1,7 @@
 /* The last steps of a process before it becomes the container's: first what can fail early, with
  * all rights still there, then the descent. Runs in a cloned child, or (process_adjust_oom) in its
  * parent. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -175,27 +176,35 @@ static void own_stdio(const struct user_identity *user, bool is_terminal)
     }
 }
 
+void process_keep_fds(unsigned first, const int *fds, size_t count)
+{
+    int kept[KEPT_FD_LIMIT] = {};
+
+    assert(count <= COUNT(kept));
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+
+        for (; at > 0 && kept[at - 1] > fds[i]; at--)
+            kept[at] = kept[at - 1];
+        kept[at] = fds[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < (int)first)
+            continue;
+        if ((unsigned)kept[i] > first)
+            syscall(SYS_close_range, first, (unsigned)kept[i] - 1, 0);
+        first = (unsigned)kept[i] + 1;
+    }
+    syscall(SYS_close_range, first, ~0U, 0);
+}
+
 /* Everything from 3 on goes, except what the exec'd program is to inherit and what we still talk
  * through. Host directories must be gone before anything of the container's is looked up. */
 static void close_others(const struct process_setup *setup)
 {
-    int keep[2] = { setup->channel_fd, setup->extra_fd };
-    unsigned first = 3 + (unsigned)setup->preserve_fd_count;
+    const int kept[] = { setup->channel_fd, setup->extra_fd };
 
-    if (keep[0] > keep[1]) {
-        int swap = keep[0];
-
-        keep[0] = keep[1];
-        keep[1] = swap;
-    }
-    for (int i = 0; i < 2; i++) {
-        if (keep[i] < (int)first)
-            continue;
-        if ((unsigned)keep[i] > first)
-            syscall(SYS_close_range, first, (unsigned)keep[i] - 1, 0);
-        first = (unsigned)keep[i] + 1;
-    }
-    syscall(SYS_close_range, first, ~0U, 0);
+    process_keep_fds(3 + (unsigned)setup->preserve_fd_count, kept, COUNT(kept));
     for (int i = 0; i < setup->preserve_fd_count; i++) {
         int flags = fcntl(3 + i, F_GETFD);
 

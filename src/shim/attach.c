@@ -159,6 +159,8 @@ static void gone(struct client *client)
 
 /* ---- output */
 
+static void note_progress(struct client *client);
+
 static bool flush(struct client *client)
 {
     while (client->output.size > 0) {
@@ -170,6 +172,7 @@ static bool flush(struct client *client)
         if (count < 0)
             return errno == EAGAIN;
         buf_consume(&client->output, (size_t)count);
+        note_progress(client);
     }
     buf_done(&client->output);
     return true;
@@ -178,6 +181,28 @@ static bool flush(struct client *client)
 bool client_is_behind(const struct client *client)
 {
     return client->output.size >= ATTACH_BUFFER_LIMIT;
+}
+
+/* It took something, or has just fallen behind. */
+static void note_progress(struct client *client)
+{
+    bool may_be_dropped = client->task && !client->task->exec_id && client->shim->log;
+
+    if (client->task)
+        client->expire_ns = may_be_dropped && client_is_behind(client)
+                                ? clock_monotonic_ns() + ATTACH_STALL_MS * NS_PER_MS
+                                : 0;
+}
+
+uint64_t client_deadline(const struct client *client)
+{
+    return client->expire_ns;
+}
+
+void client_expire(struct client *client, uint64_t now_ns)
+{
+    if (client->expire_ns && now_ns >= client->expire_ns)
+        gone(client);
 }
 
 static void put_head(uint8_t *head, enum log_stream stream, size_t size)
@@ -217,7 +242,10 @@ void client_send(struct client *client, enum log_stream stream, const char *data
     if (sent < head_size)
         buf_add(&client->output, head + sent, head_size - sent);
     sent -= MIN(sent, head_size);
+    bool was_behind = client_is_behind(client);
     buf_add(&client->output, data + sent, size - sent);
+    if (!was_behind)
+        note_progress(client);
     if (client->output.size > 0)
         update(client);
 }
@@ -281,18 +309,13 @@ static void take_input(struct client *client, const char *data, size_t size)
         client_feed(client);
 }
 
-int client_begin(struct client *client, struct wire_message *request, struct error *err)
+void client_begin(struct client *client, const struct buf *pending)
 {
-    CLEANUP(buf_done) struct buf pending = {};
-
-    if (wire_get_blob(request, WIRE_FIELD_PENDING, &pending, err) < 0)
-        return -1;
     client->wants_stdin &= task_has_input(client->task);
     list_add(&client->task->clients, &client->link);
     update(client);
-    if (pending.size > 0)
-        take_input(client, (const char *)buf_bytes(&pending), pending.size);
-    return 0;
+    if (pending->size > 0)
+        take_input(client, (const char *)buf_bytes(pending), pending->size);
 }
 
 static void read_input(struct client *client, bool is_hung_up)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -92,14 +93,23 @@ static int send_until(struct shim *shim, const struct wire_message *message, uin
     return 0;
 }
 
-static uint64_t reply_deadline(void)
+/* What a supervisor does at once tells soon whether it is there at all. */
+static uint64_t reply_deadline(unsigned type)
 {
-    return clock_monotonic_ns() + (uint64_t)SHIM_REPLY_LIMIT_MS * NS_PER_MS;
+    int64_t limit_ms = SHIM_REPLY_LIMIT_MS;
+
+    if (type == WIRE_HELLO || type == WIRE_STATUS || type == WIRE_HEARD)
+        limit_ms = SHIM_STATUS_LIMIT_MS;
+    else if (type == WIRE_SIGNAL || type == WIRE_RESIZE || type == WIRE_ATTACH)
+        limit_ms = SHIM_SIGNAL_LIMIT_MS;
+    else if (type == WIRE_EXEC)
+        limit_ms = SHIM_EXEC_LIMIT_MS;
+    return clock_monotonic_ns() + (uint64_t)limit_ms * NS_PER_MS;
 }
 
 int handle_send(struct shim *shim, const struct wire_message *message, struct error *err)
 {
-    return send_until(shim, message, reply_deadline(), err);
+    return send_until(shim, message, reply_deadline(message->type), err);
 }
 
 static int call_begin(struct shim *shim, struct call *call, struct error *err)
@@ -147,7 +157,7 @@ int handle_call(struct shim *shim, struct wire_message *request, struct wire_mes
                 struct error *err)
 {
     struct call call = { .type = request->type, .reply = reply };
-    uint64_t deadline_ns = reply_deadline();
+    uint64_t deadline_ns = reply_deadline(request->type);
     int result;
 
     list_init(&call.link);
@@ -155,6 +165,7 @@ int handle_call(struct shim *shim, struct wire_message *request, struct wire_mes
     result = call_begin(shim, &call, err);
     if (result == 0) {
         request->number = call.number;
+        wire_put_int(request, WIRE_FIELD_DEADLINE_NS, (int64_t)deadline_ns);
         result = send_until(shim, request, deadline_ns, err);
         if (result == 0)
             result = call_wait(shim, &call, deadline_ns, err);
@@ -288,9 +299,10 @@ int shim_attach(struct shim *shim, int client_fd, const struct shim_stream_optio
     CLEANUP(wire_done) struct wire_message request = {};
 
     wire_init(&request, WIRE_ATTACH, 0);
-    if (put_stream(&request, taken_fd, options, err) < 0)
-        return -1;
-    return ask(shim, &request, err);
+    if (put_stream(&request, taken_fd, options, err) == 0 && ask(shim, &request, err) == 0)
+        return 0;
+    shutdown(taken_fd, SHUT_RDWR); /* it may be in the hands of one who does not answer */
+    return -1;
 }
 
 int shim_exec(struct shim *shim, const char *exec_id, const struct runtime_process *process,

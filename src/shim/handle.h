@@ -11,6 +11,8 @@
 #include "shim/shim.h"
 #include "shim/wire.h"
 
+#define SOCKET_SUFFIX ".sock" /* of a supervisor, behind the container's id */
+
 /* What epoll gives back: a connection, or the end of a process that we started. */
 struct monitored {
     enum { MONITORED_SHIM, MONITORED_CHILD } kind;

@@ -23,8 +23,7 @@
 
 #include "base/banned.h"
 
-#define SOCKET_SUFFIX ".sock"
-#define ID_LIMIT      80 /* what fits into sun_path behind /proc/self/fd/N/ */
+#define ID_LIMIT 80 /* what fits into sun_path behind /proc/self/fd/N/ */
 
 /* ---- sockets: reached over their directory's descriptor, for a path may be longer than sun_path
  */

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "linux/cgroup.h"
 #include "shim/attach.h"
+#include "shim/exec.h"
 #include "shim/request_process.h"
 #include "shim/resolver.h"
 #include "shim/task.h"
@@ -114,6 +115,7 @@ static int status(struct supervisor *shim, struct wire_message *request UNUSED,
     LIST_EACH (&shim->execs, struct task, link, task)
         if (!task->has_exited && reply->fields.size < WIRE_MESSAGE_LIMIT / 2)
             wire_put_text(reply, WIRE_FIELD_EXEC_ID, task->exec_id);
+    exec_list_starting(shim, reply);
     return 0;
 }
 
@@ -434,12 +436,18 @@ static const struct {
     { WIRE_RESIZE,   request_resize  },
     { WIRE_PAUSE,    pause_container },
     { WIRE_ATTACH,   request_attach  },
-    { WIRE_EXEC,     request_exec    },
     { WIRE_NAMES,    request_names   },
     { WIRE_RELEASE,  release         },
     { WIRE_FORGET,   forget          },
 };
 /* clang-format on */
+
+static bool is_too_late(const struct wire_message *request)
+{
+    int64_t deadline_ns = wire_get_int(request, WIRE_FIELD_DEADLINE_NS, 0);
+
+    return deadline_ns > 0 && clock_monotonic_ns() > (uint64_t)deadline_ns;
+}
 
 static int dispatch(struct supervisor *shim, struct wire_message *request,
                     struct wire_message *reply, struct error *err)
@@ -470,7 +478,14 @@ void request_serve(struct supervisor *shim, struct wire_message *request)
     }
     wire_init(&reply, WIRE_REPLY, request->number);
     shim->afterwards = NULL;
-    if (dispatch(shim, request, &reply, &err) < 0) {
+    if (is_too_late(request)) {
+        error_set(&err, ERROR_UNAVAILABLE, "the supervisor was asked too long ago");
+        wire_put_error(&reply, &err);
+    } else if (request->type == WIRE_EXEC) {
+        if (request_exec(shim, request, &err) == 0)
+            return; /* it is answered once the process runs */
+        wire_put_error(&reply, &err);
+    } else if (dispatch(shim, request, &reply, &err) < 0) {
         buf_clear(&reply.fields);
         wire_put_error(&reply, &err);
     }

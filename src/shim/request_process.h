@@ -1,4 +1,5 @@
-/* Requests about one process of the container and the clients of its stdio. */
+/* Requests about one process of the container and the clients of its stdio; further processes are
+ * in exec.h. */
 #ifndef BERTH_SHIM_REQUEST_PROCESS_H
 #define BERTH_SHIM_REQUEST_PROCESS_H
 
@@ -10,8 +11,6 @@ int request_resize(struct supervisor *shim, struct wire_message *request,
                    struct wire_message *reply, struct error *err);
 int request_attach(struct supervisor *shim, struct wire_message *request,
                    struct wire_message *reply, struct error *err);
-int request_exec(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
-                 struct error *err);
 
 /* config.json of the bundle, read again whenever it is needed: a supervisor keeps no copy. */
 int request_read_config(const struct supervisor *shim, struct runtime_config *out,

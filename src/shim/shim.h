@@ -5,9 +5,9 @@
  *
  * Wire: shim/wire.h (framed messages over a unix seqpacket socket with descriptor passing,
  * versioned). All functions may be called from any thread; calls on one handle are answered in
- * order; a shim that does not answer within SHIM_REPLY_LIMIT_MS is UNAVAILABLE (a stop or wait is
- * not a call: it is an event). An event may be told before the call that led to it has returned:
- * 'exited' of a short exec before shim_exec. */
+ * order, except for shim_exec, which takes its time; a shim that does not answer within the limits
+ * below is UNAVAILABLE (a stop or wait is not a call: it is an event). An event may be told before
+ * the call that led to it has returned: 'exited' of a short exec before shim_exec. */
 #ifndef BERTH_SHIM_SHIM_H
 #define BERTH_SHIM_SHIM_H
 
@@ -20,7 +20,10 @@
 #include "spec/names.h"
 #include "spec/runtime_config.h"
 
-#define SHIM_REPLY_LIMIT_MS 30000
+#define SHIM_REPLY_LIMIT_MS  30000
+#define SHIM_EXEC_LIMIT_MS   15000 /* it says itself when a process does not start */
+#define SHIM_SIGNAL_LIMIT_MS 5000  /* for signals, sizes, attaching */
+#define SHIM_STATUS_LIMIT_MS 3000  /* for what it knows already */
 
 struct shim;         /* one supervisor, reference-counted */
 struct shim_monitor; /* the one thread that reads what all supervisors have to say */
@@ -135,9 +138,9 @@ struct shim_stream_options {
 
 /* Hands a client's socket (taken, also on failure) to the supervisor: bytes then flow without the
  * daemon. Half-closing it ends stdin only. The supervisor closes it at the end of the process'
- * output. A slow reader has a bounded buffer: the container waits for an attached client only as
- * long as Docker does (the pipe is full), never for a dead one. A container that is created but not
- * yet started may be attached: output begins with the start. */
+ * output. A slow reader has a bounded buffer: the container waits for an attached client while that
+ * takes something now and then, never for a dead one (shim/attach.h). A container that is created
+ * but not yet started may be attached: output begins with the start. */
 int shim_attach(struct shim *shim, int client_fd, const struct shim_stream_options *options,
                 struct error *err);
 
@@ -152,6 +155,11 @@ int shim_exec(struct shim *shim, const char *exec_id, const struct runtime_proce
 /* The container has exited and was recorded: the supervisor removes the cgroup, its socket, state
  * and ends. On one that still runs: kills the container first. */
 int shim_forget(struct shim *shim, struct error *err);
+
+/* Ends a supervisor that does not answer, by the process that holds its socket: it may be stopped,
+ * of an earlier daemon, or both. Its container is orphaned then ('lost' is told where there was a
+ * handle). Nothing to end is fine; UNAVAILABLE if it does not go. */
+int shim_kill(const char *container_id, struct error *err);
 
 const char *shim_container_id(const struct shim *shim);
 struct shim *shim_ref(struct shim *shim);

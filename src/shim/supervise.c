@@ -22,6 +22,7 @@
 #include "base/memory.h"
 #include "linux/cgroup.h"
 #include "shim/attach.h"
+#include "shim/exec.h"
 #include "shim/request.h"
 #include "shim/resolver.h"
 #include "shim/task.h"
@@ -83,8 +84,10 @@ struct letter {
     struct buf bytes;
 };
 
+/* Also what was still to be answered. */
 static void drop_outbox(struct supervisor *shim)
 {
+    exec_forget_daemon(shim);
     LIST_EACH (&shim->outbox, struct letter, link, letter) {
         list_remove(&letter->link);
         buf_done(&letter->bytes);
@@ -253,6 +256,8 @@ static void signals_ready(struct source *source, uint32_t events UNUSED)
 
         if (task && !task->has_exited)
             task_exited(task, status, clock_wall_ns());
+        else if (!task)
+            exec_child_ended(shim, pid, status, clock_wall_ns());
     }
 }
 
@@ -360,7 +365,7 @@ static uint64_t nearest_deadline(const struct supervisor *shim)
         nearest = earlier(nearest, client->expire_ns);
     if (shim->resolver)
         nearest = earlier(nearest, resolver_deadline(shim->resolver));
-    return nearest;
+    return earlier(nearest, exec_deadline(shim));
 }
 
 static void expire(struct supervisor *shim, uint64_t now_ns)
@@ -372,6 +377,7 @@ static void expire(struct supervisor *shim, uint64_t now_ns)
     LIST_EACH (&shim->leaving, struct client, link, client)
         if (now_ns >= client->expire_ns)
             client_free(client);
+    exec_expire(shim, now_ns);
     if (shim->resolver)
         resolver_expire(shim->resolver, now_ns);
     if (shim->rest_ns && now_ns >= shim->rest_ns)
@@ -463,6 +469,7 @@ static int set_up(struct supervisor *shim, struct error *err)
 
 static void done(struct supervisor *shim)
 {
+    exec_abandon_all(shim);
     LIST_EACH (&shim->execs, struct task, link, task)
         task_free(task);
     if (shim->init)
@@ -499,6 +506,7 @@ int supervisor_main(int count, char **arguments)
     shim.socket_path = arguments[2];
     list_init(&shim.outbox);
     list_init(&shim.execs);
+    list_init(&shim.starting);
     list_init(&shim.unheard);
     list_init(&shim.leaving);
     if (set_up(&shim, &err) < 0) {

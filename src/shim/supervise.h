@@ -31,9 +31,10 @@ struct supervisor {
     size_t source_count;
 
     struct log_writer *log;
-    struct task *init;   /* NULL until it is created */
-    struct list execs;   /* struct task */
-    struct list unheard; /* struct exec_exit: ends of execs that no daemon heard of */
+    struct task *init;    /* NULL until it is created */
+    struct list execs;    /* struct task */
+    struct list starting; /* struct starting: execs that are not that far */
+    struct list unheard;  /* struct exec_exit: ends of execs that no daemon heard of */
     size_t unheard_count;
     struct list leaving; /* struct client: their process is gone, the rest is on its way */
     struct shim_state state;

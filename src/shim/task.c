@@ -302,6 +302,12 @@ uint64_t task_deadline(const struct task *task)
 
     if (task->kill_ns && (!nearest || task->kill_ns < nearest))
         nearest = task->kill_ns;
+    LIST_EACH (&task->clients, struct client, link, client) {
+        uint64_t deadline_ns = client_deadline(client);
+
+        if (deadline_ns && (!nearest || deadline_ns < nearest))
+            nearest = deadline_ns;
+    }
     return nearest;
 }
 
@@ -309,6 +315,8 @@ void task_expire(struct task *task, uint64_t now_ns)
 {
     if (task->kill_ns && now_ns >= task->kill_ns)
         end_lifetime(task);
+    LIST_EACH (&task->clients, struct client, link, client)
+        client_expire(client, now_ns);
     if (task->retry_ns && now_ns >= task->retry_ns) {
         task->retry_ns = 0;
         task_watch_output(task);

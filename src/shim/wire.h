@@ -1,9 +1,10 @@
 /* The wire between the daemon and a supervisor: every message of it, and how one looks.
  *
  * A unix SOCK_SEQPACKET socket keeps messages whole and carries descriptors (SCM_RIGHTS). The
- * daemon sends requests, numbered; the shim answers each with one REPLY of the same number, in
- * order, and sends events (number 0) whenever something happened. The shim talks to one daemon at a
- * time: a newer connection replaces an older one, which is told so by REPLACED.
+ * daemon sends requests, numbered; the shim answers each with one REPLY of the same number (in
+ * order, but EXEC when its process runs), and sends events (number 0) whenever something happened.
+ * The shim talks to one daemon at a time: a newer connection replaces an older one, which is told
+ * so by REPLACED.
  *
  * A message is a head of eight bytes (uint16 type, uint16 zero, uint32 number) and fields, each
  * with a head of eight bytes (uint16 field, uint16 zero, uint32 size) and its bytes; numbers are in
@@ -98,6 +99,7 @@
     X(STREAM_FRAMED,  54)  /* integer: boolean, output with 8-byte heads                         */ \
     X(DETACH_KEYS,    55)  /* bytes of the sequence; absent: none                                */ \
     X(PENDING,        56)  /* blob: what the client sent already                                 */ \
+    X(DEADLINE_NS,    57)  /* integer, monotonic clock: any request; it is not served later      */ \
     X(RESOLVER,       60)  /* blob: resolver_settings as JSON                                    */ \
     X(RESOLVER_UDP_FD, 61) /* descriptor: where the container asks for names                     */ \
     X(RESOLVER_TCP_FD, 62) /* descriptor: the same, listening                                    */ \

@@ -1,0 +1,260 @@
+"""One sick container never keeps anybody waiting but those who ask for it: frozen from outside, with a supervisor that is stopped,
+with a file system that does not answer, with clients that do not read. Limits here are far beyond what a healthy engine needs."""
+import concurrent.futures
+import glob
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import engine as engines
+from engine import run, wait_until
+from raw_api import Api
+
+pytestmark = pytest.mark.own
+
+ANSWER_S = 15   # what others may take
+SICK_S = 75     # what an operation on a sick one may take
+MANY_STUCK = 20
+
+
+def box(engine, name, *command, options=()):
+    engine.docker("run", "-d", "--name", name, *options, "busybox", *(command or ("sleep", "600")), check=True)
+    return engine.inspect(name)["State"]["Pid"]
+
+
+def supervisor_of(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("PPid:"))
+
+
+def lives(pid):
+    """A zombie does not; its new parent reaps it when it likes."""
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS:"))
+
+
+def freezer_of(pid):
+    """The file, and what freezes and thaws."""
+    groups = dict((line.split(":")[1], line.strip().split(":", 2)[2]) for line in open(f"/proc/{pid}/cgroup"))
+    if "freezer" in groups:
+        return pathlib.Path("/sys/fs/cgroup/freezer" + groups["freezer"]) / "freezer.state", "FROZEN", "THAWED"
+    return pathlib.Path("/sys/fs/cgroup" + groups[""]) / "cgroup.freeze", "1", "0"
+
+
+def healthy_all_answer(engine, name):
+    """Everything that users look at while one of their containers is sick."""
+    limit = {"limit_s": ANSWER_S}
+    names = engine.docker("ps", "-a", "--format", "{{.Names}}", check=True, **limit).out.split()
+    assert name in names
+    assert engine.docker("inspect", name, check=True, **limit)
+    assert engine.docker("info", check=True, **limit)
+    assert engine.docker("logs", name, check=True, **limit).out == "well\n"
+    assert engine.docker("exec", name, "echo", "hi", check=True, **limit).out == "hi\n"
+    assert engine.docker("events", "--since", "1m", "--until", f"{time.time():.6f}", check=True, **limit)
+    assert engine.docker("images", check=True, **limit) and engine.docker("volume", "ls", check=True, **limit)
+    got = engine.docker("run", "--rm", "busybox", "sh", "-c", "exit 3", **limit)
+    assert got.code == 3, got
+
+
+class Fuse:
+    """A mount whose server is ours: it answers, is stopped, or takes requests and says nothing."""
+
+    def __init__(self, directory):
+        self.path = directory
+        directory.mkdir()
+        program = pathlib.Path(__file__).with_name("fuse_server.py")
+        self.server = subprocess.Popen([sys.executable, "-B", program, directory], stdout=subprocess.PIPE)
+        assert self.server.stdout.readline() == b"mounted\n"
+
+    def silence(self, number):
+        self.server.send_signal(number)
+
+    def end(self):
+        self.server.kill()
+        self.server.wait()
+        run(["umount", "-l", self.path])
+
+
+@pytest.fixture
+def fuse(tmp_path):
+    made = Fuse(tmp_path / "sick")
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def ward(build, docker_client):
+    """An engine with a healthy container in it, for the tests of this file."""
+    made = engines.Engine(build)
+    made.start()
+    context = engines.make_busybox_context(made.directory / "busybox-context")
+    assert made.docker("build", "-q", "-t", "busybox", context).code == 0
+    box(made, "healthy", "sh", "-c", "echo well; sleep 600")
+    yield made
+    left = made.verify()
+    made.remove()
+    assert left.code == 0, left
+
+
+def test_frozen_from_outside(ward):
+    pid = box(ward, "frozen")
+    state, freeze, thaw = freezer_of(pid)
+    state.write_text(freeze)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        execution = pool.submit(ward.docker, "exec", "frozen", "true", limit_s=SICK_S)
+        healthy_all_answer(ward, "healthy")
+        # The supervisor itself is at work.
+        assert ward.docker("logs", "frozen", limit_s=ANSWER_S).code == 0
+        got = execution.result()
+    assert got.code == 128 and "did not start within" in got.out + got.err, got
+    assert ward.docker("inspect", "-f", "{{.State.Status}} {{.ExecIDs}}", "frozen", check=True).out == "running []\n"
+    assert ward.docker("stop", "-t", "1", "frozen", limit_s=SICK_S).code == 0
+    assert ward.inspect("frozen")["State"]["ExitCode"] == 137
+    pid = wait_until(lambda: ward.docker("start", "frozen").code == 0 and ward.inspect("frozen")["State"]["Pid"], what="a second run")
+    freezer_of(pid)[0].write_text(freeze)
+    assert ward.docker("rm", "-f", "frozen", limit_s=SICK_S).code == 0
+    assert not lives(pid)
+
+
+def test_a_supervisor_that_is_stopped(ward):
+    pid = box(ward, "stopped")
+    supervisor = supervisor_of(pid)
+    os.kill(supervisor, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asked = {command: pool.submit(ward.docker, *command, limit_s=SICK_S)
+                 for command in (("exec", "stopped", "true"), ("stop", "-t", "1", "stopped"), ("kill", "-s", "USR1", "stopped"))}
+        healthy_all_answer(ward, "healthy")
+        for command in (("logs", "stopped"), ("inspect", "stopped")):
+            assert ward.docker(*command, limit_s=ANSWER_S).code == 0
+        for command, future in asked.items():
+            got = future.result()
+            assert got.code != 0 and "does not answer" in got.out + got.err, (command, got)
+    assert lives(pid)
+    # It is the same container as soon as its supervisor goes on.
+    os.kill(supervisor, signal.SIGCONT)
+    assert ward.docker("exec", "stopped", "echo", "back", check=True).out == "back\n"
+    os.kill(supervisor, signal.SIGSTOP)
+    got = ward.docker("rm", "-f", "stopped", limit_s=SICK_S)
+    assert got.code == 0, got
+    assert not lives(pid) and not lives(supervisor)
+
+
+def test_an_engine_starts_among_the_sick(private_engine):
+    engine = private_engine
+    box(engine, "healthy", "sh", "-c", "echo well; sleep 600")
+    box(engine, "ending", "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.1; done; exit 4")
+    pids = {f"stuck-{i}": box(engine, f"stuck-{i}") for i in range(MANY_STUCK)}
+    supervisors = [supervisor_of(pid) for pid in pids.values()]
+    for supervisor in supervisors:
+        os.kill(supervisor, signal.SIGSTOP)
+    engine.kill()
+    engine.start()
+    healthy_all_answer(engine, "healthy")
+    # Their retries fill the work queue again and again; ends of others are dealt with all the same.
+    engine.docker("exec", "ending", "touch", "/tmp/go", check=True, limit_s=ANSWER_S)
+    assert engine.docker("wait", "ending", limit_s=ANSWER_S).out == "4\n"
+    got = engine.docker("rm", "-f", *pids, limit_s=4 * SICK_S)
+    assert got.code == 0 and not [pid for pid in [*pids.values(), *supervisors] if lives(pid)], got
+    left = engine.verify()
+    assert left.code == 0, left
+
+
+def test_a_file_system_that_does_not_answer(ward, fuse):
+    pid = box(ward, "reader", "sh", "-c", "while cat /mnt/file >/dev/null; do sleep 0.1; done", options=("-v", f"{fuse.path}:/mnt"))
+    fuse.silence(signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        stuck = [pool.submit(ward.docker, "exec", "-w", "/mnt", "reader", "true", limit_s=SICK_S),
+                 pool.submit(ward.docker, "create", "-v", f"{fuse.path}/file:/x", "busybox", limit_s=SICK_S)]
+        healthy_all_answer(ward, "healthy")
+        assert ward.docker("exec", "reader", "echo", "hi", check=True, limit_s=ANSWER_S).out == "hi\n"
+        got = [future.result() for future in stuck]
+    assert got[0].code == 128 and "did not start within" in got[0].out + got[0].err, got
+    assert got[1].code != 0 and "does not answer" in got[1].err, got
+    got = ward.docker("rm", "-f", "reader", limit_s=SICK_S)
+    assert got.code == 0 and not lives(pid), got
+
+
+def test_a_process_that_the_kernel_does_not_let_go(ward, fuse):
+    pid = box(ward, "held", "sh", "-c", "sleep 1; exec cat /mnt/file", options=("-v", f"{fuse.path}:/mnt"))
+    fuse.silence(signal.SIGUSR1)
+    wait_until(lambda: "request_wait" in open(f"/proc/{pid}/wchan").read(), what="a process that waits for the file system")
+    got = ward.docker("rm", "-f", "held", limit_s=SICK_S)
+    assert got.code != 0 and str(pid) in got.err and "what is left" in got.err, got
+    healthy_all_answer(ward, "healthy")
+    assert ward.docker("inspect", "held", limit_s=ANSWER_S).code == 0
+    # The same without its supervisor.
+    os.kill(supervisor_of(pid), signal.SIGSTOP)
+    got = ward.docker("rm", "-f", "held", limit_s=SICK_S)
+    assert got.code != 0 and str(pid) in got.err and "what is left" in got.err, got
+    assert ward.inspect("held")["State"]["Status"] == "exited"
+    healthy_all_answer(ward, "healthy")
+    fuse.end()
+    assert ward.docker("rm", "-f", "held", check=True, limit_s=SICK_S)
+    assert not lives(pid)
+
+
+def connect(engine, head):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(ANSWER_S)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(str(engine.socket))
+    client.sendall(f"{head} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+    assert client.recv(12) in (b"HTTP/1.1 101", b"HTTP/1.1 200")
+    return client
+
+
+def test_clients_that_never_read(ward):
+    ward.docker("create", "--name", "writer", "busybox", "sh", "-c", "dd if=/dev/zero bs=1M count=40 | tr '\\0' 'x' | fold -w 99; exit 5",
+                check=True)
+    clients = [connect(ward, "POST /v1.51/containers/writer/attach?stream=1&stdout=1&stderr=1"), connect(ward, "GET /v1.51/events?since=1")]
+    ward.docker("start", "writer", check=True)
+    clients.append(connect(ward, "GET /v1.51/containers/writer/logs?stdout=1&follow=1"))
+    supervisor, before = supervisor_of(ward.inspect("writer")["State"]["Pid"]), memory_of(ward.process.pid)
+    largest = 0
+
+    def is_over():
+        nonlocal largest
+        try:
+            largest = max(largest, memory_of(supervisor))
+        except (OSError, StopIteration):
+            pass
+        return ward.inspect("writer")["State"]["Status"] == "exited"
+    wait_until(is_over, 60, 0.2, "the end of a container whose client does not read")
+    assert ward.inspect("writer")["State"]["ExitCode"] == 5
+    assert largest < 16 << 20, largest
+    assert memory_of(ward.process.pid) - before < 24 << 20
+    for client in clients:
+        client.close()
+    ward.docker("rm", "writer", check=True)
+
+
+def test_the_engine_stops_among_the_sick(private_engine):
+    engine = private_engine
+    box(engine, "healthy", "sh", "-c", "echo well; sleep 600")
+    pid = box(engine, "stuck")
+    supervisor = supervisor_of(pid)
+    os.kill(supervisor, signal.SIGSTOP)
+    waiting = [subprocess.Popen([engines.docker_program(), *command], env=engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+               for command in (("logs", "-f", "healthy"), ("events",), ("wait", "healthy"), ("stop", "stuck"))]
+    assert waiting[0].stdout.readline() == b"well\n"
+    time.sleep(1)
+    engine.stop()
+    for process in waiting:
+        process.communicate(timeout=ANSWER_S)
+    os.kill(supervisor, signal.SIGCONT)
+    engine.start()
+    assert engine.inspect("healthy")["State"]["Running"]
+    assert engine.docker("exec", "healthy", "true", limit_s=ANSWER_S).code == 0

@@ -9,7 +9,15 @@
  * that is gone shows as cancellation. */
 void progress_stream(struct request *req, const char *text, size_t size); /* {"stream":…} */
 void progress_status(struct request *req, const char *status);            /* {"status":…} */
-void progress_aux_id(struct request *req, const char *id);                /* {"aux":{"ID":…}} */
+/* The same of one layer: {"status":…,"progressDetail":{},"id":…}. */
+void progress_of(struct request *req, const char *id, const char *status);
+/* With numbers, and a bar for clients that show text only. 'total' 0: not known. */
+void progress_amount(struct request *req, const char *id, const char *status, int64_t current,
+                     int64_t total);
+/* {"status":…,"id":…} */
+void progress_head(struct request *req, const char *id, const char *status);
+void progress_aux_id(struct request *req, const char *id); /* {"aux":{"ID":…}} */
+void progress_aux_push(struct request *req, const char *tag, const char *digest, int64_t size);
 /* {"errorDetail":{"code":…,"message":…},"error":…}; code 0 is left out. */
 void progress_error(struct request *req, int code, const char *message);
 

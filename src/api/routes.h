@@ -46,6 +46,8 @@ route_handler api_exec_create, api_exec_start, api_exec_resize, api_exec_inspect
 /* image.c, image_list.c, image_inspect.c */
 route_handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove,
     api_image_create;
+/* image_archive.c */
+route_handler api_image_save, api_image_load;
 /* build.c */
 route_handler api_build, api_build_cancel;
 /* volume.c */

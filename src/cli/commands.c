@@ -11,6 +11,8 @@ extern const struct command command_attach, command_build, command_create, comma
     command_run, command_start, command_stop, command_tag, command_unpause, command_verify,
     command_version, command_volume_create, command_volume_ls, command_volume_rm, command_wait;
 
+extern const struct command command_load, command_save;
+
 static const struct command *const container_commands[] = {
     &command_attach,
     &command_create,
@@ -32,8 +34,8 @@ static const struct command *const container_commands[] = {
 };
 
 static const struct command *const image_commands[] = {
-    &command_build,   &command_history, &command_images, &command_import,
-    &command_inspect, &command_rmi,     &command_tag,    NULL,
+    &command_build, &command_history, &command_images, &command_import, &command_inspect,
+    &command_rmi,   &command_tag,     &command_load,   &command_save,   NULL,
 };
 
 static const struct command *const network_commands[] = {
@@ -71,35 +73,15 @@ static const struct command command_volume = { .name = "volume",
                                                .children = volume_commands };
 
 const struct command *const commands[] = {
-    &command_attach,
-    &command_build,
-    &command_container,
-    &command_create,
-    &command_events,
-    &command_exec,
-    &command_history,
-    &command_image,
-    &command_images,
-    &command_import,
-    &command_info,
-    &command_inspect,
-    &command_kill,
-    &command_logs,
-    &command_network,
-    &command_pause,
-    &command_ps,
-    &command_rename,
-    &command_restart,
-    &command_rm,
-    &command_rmi,
-    &command_run,
-    &command_start,
-    &command_stop,
-    &command_system,
-    &command_tag,
-    &command_unpause,
-    &command_version,
-    &command_volume,
-    &command_wait,
-    NULL,
+    &command_attach,  &command_build,   &command_container,
+    &command_create,  &command_events,  &command_exec,
+    &command_history, &command_image,   &command_images,
+    &command_import,  &command_info,    &command_inspect,
+    &command_kill,    &command_load,    &command_logs,
+    &command_network, &command_pause,   &command_ps,
+    &command_rename,  &command_restart, &command_rm,
+    &command_rmi,     &command_run,     &command_save,
+    &command_start,   &command_stop,    &command_system,
+    &command_tag,     &command_unpause, &command_version,
+    &command_volume,  &command_wait,    NULL,
 };

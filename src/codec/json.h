@@ -39,6 +39,9 @@ struct json; /* one immutable value with all below it */
  * cut value, "invalid character 'x' looking for beginning of value", and "unexpected content after
  * JSON" for something behind it. A NUL inside a string is refused. Of equal keys the last wins. */
 int json_parse(const char *text, size_t size, struct json **out, struct error *err);
+/* For documents whose digest others vouch for: nothing is repaired, and two equal keys in one dict,
+ * which readers take differently, are INVALID. */
+int json_parse_strict(const char *text, size_t size, struct json **out, struct error *err);
 void json_free(struct json *value);
 CLEANUP_POINTER(json_free, struct json)
 

@@ -79,6 +79,23 @@ int json_parse(const char *text, size_t size, struct json **out, struct error *e
     return 0;
 }
 
+int json_parse_strict(const char *text, size_t size, struct json **out, struct error *err)
+{
+    json_error_t problem;
+
+    if (size > JSON_SIZE_LIMIT)
+        return error_set(err, ERROR_INVALID, "JSON is larger than %zu bytes", JSON_SIZE_LIMIT);
+    if (is_too_deep(text, size))
+        return error_set(err, ERROR_INVALID, "exceeded max depth");
+    if (memchr(text, 0, size))
+        return error_set(err, ERROR_INVALID, "invalid JSON: it contains a NUL");
+    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    if (!value)
+        return error_set(err, ERROR_INVALID, "invalid JSON: %s", problem.text);
+    *out = (struct json *)(void *)value;
+    return 0;
+}
+
 void json_free(struct json *value)
 {
     json_decref((json_t *)(void *)value);

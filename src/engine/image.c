@@ -12,8 +12,8 @@
 
 #include "base/banned.h"
 
-static void image_event(struct engine *engine, const struct image *image, const char *action,
-                        const char *name)
+void image_event(struct engine *engine, const struct image *image, const char *action,
+                 const char *name)
 {
     CLEANUP(map_done) struct map attributes;
 

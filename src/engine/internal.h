@@ -353,6 +353,10 @@ void health_paused(struct container *container);
 void health_exec_exited(struct engine *engine, const char *exec_id, int exit_code);
 void health_counts(struct engine *engine, int64_t *out_probes, int64_t *out_failures);
 
+/* ---- images ---- */
+void image_event(struct engine *engine, const struct image *image, const char *action,
+                 const char *name);
+
 /* ---- builds ---- */
 int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),
                      void (*output)(void *, bool, const char *, size_t), void *output_data,

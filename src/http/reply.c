@@ -360,6 +360,13 @@ static void finish_locked(struct http_exchange *exchange) REQUIRES(exchange->loc
                     NULL);
 }
 
+void http_reply_break(struct http_exchange *exchange)
+{
+    mutex_lock(&exchange->lock);
+    exchange->write_failed = true;
+    mutex_unlock(&exchange->lock);
+}
+
 void reply_finish(struct http_exchange *exchange)
 {
     if (!http_reply_has_begun(exchange))

@@ -111,6 +111,8 @@ int http_reply_write(struct http_exchange *exchange, const void *data, size_t si
  * copy where the connection is plain; the program must ignore SIGPIPE then. */
 int http_reply_file(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
                     struct error *err);
+/* An answer that has begun and cannot be ended well: the client will see that it is cut. */
+void http_reply_break(struct http_exchange *exchange);
 bool http_reply_has_begun(const struct http_exchange *exchange);
 /* As a stream to write to (each write is one chunk). Valid during the handler. */
 struct stream *http_reply_stream(struct http_exchange *exchange);

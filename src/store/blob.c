@@ -100,8 +100,9 @@ static int publish(struct blob_writer *writer, const char *digest, const char *m
     return 0;
 }
 
-int blob_finish_as(struct blob_writer *writer, const char *expected_digest, int64_t expected_size,
-                   const char *media_type, char out_digest[DIGEST_TEXT_SIZE], struct error *err)
+int blob_writer_finish_as(struct blob_writer *writer, const char *expected_digest,
+                          int64_t expected_size, const char *media_type,
+                          char out_digest[DIGEST_TEXT_SIZE], struct error *err)
 {
     struct store *store = writer->store;
     char digest[DIGEST_SIZE];
@@ -136,7 +137,7 @@ int blob_finish_as(struct blob_writer *writer, const char *expected_digest, int6
 int blob_writer_finish(struct blob_writer *writer, const char *expected_digest,
                        int64_t expected_size, char out_digest[DIGEST_TEXT_SIZE], struct error *err)
 {
-    return blob_finish_as(writer, expected_digest, expected_size, NULL, out_digest, err);
+    return blob_writer_finish_as(writer, expected_digest, expected_size, NULL, out_digest, err);
 }
 
 void blob_writer_free(struct blob_writer *writer)
@@ -169,6 +170,87 @@ bool blob_exists(struct store *store, const char *digest)
     mutex_unlock(&store->memory);
     return exists;
 }
+
+int blob_describe(struct store *store, const char *digest, const char *media_type,
+                  struct error *err)
+{
+    mutex_lock(&store->changes);
+    int64_t changed = database_run(store->database, err,
+                                   "UPDATE blob SET media_type = ? WHERE digest = ?", "ss",
+                                   media_type, digest);
+    mutex_lock(&store->memory);
+    struct known_blob *known = changed < 0 ? NULL : map_get(&store->blobs, digest);
+    if (known) {
+        free(known->media_type);
+        known->media_type = xstrdup(media_type);
+    }
+    mutex_unlock(&store->memory);
+    mutex_unlock(&store->changes);
+    return changed < 0 ? -1 : 0;
+}
+
+char *blob_media_type(struct store *store, const char *digest)
+{
+    mutex_lock(&store->memory);
+    const struct known_blob *known = map_get(&store->blobs, digest);
+    char *media_type = known ? xstrdup(known->media_type) : NULL;
+    mutex_unlock(&store->memory);
+    return media_type;
+}
+
+/* ---- claims ---- */
+
+bool blob_claim(struct store *store, const char *digest)
+{
+    mutex_lock(&store->memory);
+    bool exists = map_has(&store->blobs, digest);
+    if (exists)
+        young_add(store, digest);
+    mutex_unlock(&store->memory);
+    return exists;
+}
+
+void blob_release(struct store *store, const char *digest)
+{
+    mutex_lock(&store->memory);
+    young_drop(store, digest);
+    mutex_unlock(&store->memory);
+}
+
+static bool is_named(struct store *store, const char *digest) REQUIRES(store->memory)
+{
+    if (map_has(&store->young, digest) || map_has(&store->images, digest))
+        return true;
+    MAP_EACH (&store->images, entry)
+        if (strcmp(((const struct known_image *)entry->value)->manifest_digest, digest) == 0)
+            return true;
+    MAP_EACH (&store->layers, entry)
+        if (strcmp(((const struct known_layer *)entry->value)->layer.blob_digest, digest) == 0)
+            return true;
+    return false;
+}
+
+void blob_discard(struct store *store, const char *digest)
+{
+    CLEANUP(free) char *path = store_blob_path(store, digest);
+
+    mutex_lock(&store->changes);
+    mutex_lock(&store->memory);
+    young_drop(store, digest);
+    bool goes = map_has(&store->blobs, digest) && !is_named(store, digest);
+    mutex_unlock(&store->memory);
+    /* What cannot be removed now is left to the next collection. */
+    if (goes && database_run(store->database, NULL, "DELETE FROM blob WHERE digest = ?", "s",
+                             digest) >= 0) {
+        mutex_lock(&store->memory);
+        map_remove(&store->blobs, digest);
+        mutex_unlock(&store->memory);
+        unlink(path);
+    }
+    mutex_unlock(&store->changes);
+}
+
+/* ---- reading ---- */
 
 int blob_open(struct store *store, const char *digest, int *out_fd, int64_t *out_size,
               struct error *err)

@@ -260,6 +260,8 @@ static int put_blobs(struct store *store, struct draft *draft, struct error *err
     if (blob_put(store, draft->config.data, draft->config.length, digest, err) < 0)
         return -1;
     snprintf(draft->config_digest, sizeof(draft->config_digest), "%s", digest);
+    if (*draft->known->manifest_digest)
+        return 0; /* It came with one. */
     if (image_make_manifest(store, draft->known, (int64_t)draft->config.length, err) < 0)
         return -1;
     snprintf(draft->manifest_digest, sizeof(draft->manifest_digest), "%s",
@@ -267,11 +269,53 @@ static int put_blobs(struct store *store, struct draft *draft, struct error *err
     return 0;
 }
 
+static bool came_with_manifest(struct store *store, const struct known_image *known)
+    REQUIRES(store->memory)
+{
+    const struct known_blob *blob = map_get(&store->blobs, known->manifest_digest);
+
+    return blob && blob->media_type;
+}
+
+bool store_image_manifest(struct store *store, const char *image_id,
+                          char out_digest[DIGEST_TEXT_SIZE])
+{
+    mutex_lock(&store->memory);
+    const struct known_image *known = map_get(&store->images, image_id);
+    bool came = known && came_with_manifest(store, known);
+    if (came)
+        copy_text(out_digest, known->manifest_digest);
+    mutex_unlock(&store->memory);
+    return came;
+}
+
+/* An image that was known comes again, now with the manifest that others know it by. */
+static int take_manifest(struct store *store, const struct draft *draft, struct error *err)
+    REQUIRES(store->changes)
+{
+    const char *image_id = draft->known->image.id;
+
+    mutex_lock(&store->memory);
+    struct known_image *known = map_get(&store->images, image_id);
+    bool has_one = !known || came_with_manifest(store, known);
+    bool brings_one = came_with_manifest(store, draft->known);
+    mutex_unlock(&store->memory);
+    if (has_one || !brings_one)
+        return 0;
+    if (database_run(store->database, err, "UPDATE image SET manifest_digest = ? WHERE id = ?",
+                     "ss", draft->known->manifest_digest, image_id) < 0)
+        return -1;
+    mutex_lock(&store->memory);
+    copy_text(known->manifest_digest, draft->known->manifest_digest);
+    mutex_unlock(&store->memory);
+    return 0;
+}
+
 static int create_locked(struct store *store, struct draft *draft, struct image **out,
                          struct error *err) REQUIRES(store->changes)
 {
     *out = get(store, draft->known->image.id);
-    return *out ? 0 : publish(store, draft, out, err);
+    return *out ? take_manifest(store, draft, err) : publish(store, draft, out, err);
 }
 
 static int create(struct store *store, struct draft *draft, const char *parent_id,
@@ -321,11 +365,12 @@ int store_image_create(struct store *store, const struct image_config *config,
     return 0;
 }
 
-int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
-                           struct error *err)
+int store_image_create_from(struct store *store, const void *config, size_t size,
+                            const char *manifest_digest, struct image **out, struct error *err)
 {
     CLEANUP(draft_done) struct draft draft = { .known = new_image() };
 
+    copy_text(draft.known->manifest_digest, manifest_digest);
     if (memchr(config, 0, size))
         return error_set(err, ERROR_INVALID, "invalid image configuration: it contains a NUL");
     str_add_bytes(&draft.config, config, size);
@@ -335,6 +380,12 @@ int store_image_create_raw(struct store *store, const void *config, size_t size,
     if (create(store, &draft, "", out, err) < 0)
         return error_context(err, "create image");
     return 0;
+}
+
+int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
+                           struct error *err)
+{
+    return store_image_create_from(store, config, size, NULL, out, err);
 }
 
 bool store_image_has_children(struct store *store, const char *image_id)

@@ -80,10 +80,6 @@ int store_lower(struct store *store, const char *chain_id, struct strv *out, str
 int store_copy_root_attributes(struct store *store, const char *chain_id, int dir_fd,
                                struct error *err);
 
-/* blob_writer_finish that also says what the blob is. */
-int blob_finish_as(struct blob_writer *writer, const char *expected_digest, int64_t expected_size,
-                   const char *media_type, char out_digest[DIGEST_TEXT_SIZE], struct error *err);
-
 /* From the record into memory, when the store is opened. */
 int store_load_layers(struct store *store, struct error *err);
 int store_load_blobs(struct store *store, struct error *err);

@@ -49,6 +49,20 @@ static int draft_make(struct draft *draft, struct store *store, struct error *er
     return 0;
 }
 
+/* The same with an empty "diff" that looks like the root of the layers below. */
+static int draft_begin(struct draft *draft, struct store *store, const char *parent_id,
+                       struct error *err)
+{
+    if (draft_make(draft, store, err) < 0)
+        return -1;
+    if (mkdir(draft->diff_path, 0755) < 0 || chmod(draft->diff_path, 0755) < 0)
+        return error_sys(err, "make directory %s", draft->diff_path);
+    if (draft_open(draft, err) < 0 ||
+        store_copy_root_attributes(store, parent_id, draft->diff_fd, err) < 0)
+        return -1;
+    return 0;
+}
+
 /* ---- archives ---- */
 
 /* Reads on, and keeps what was read: as it is if it is compressed, compressed if it is not. While
@@ -122,7 +136,7 @@ static int keeper_finish(struct keeper *keeper, const char *media_type,
         ;
     if (count < 0 || (keeper->deflate && stream_write(keeper->deflate, "", 0, err) < 0))
         return -1;
-    return blob_finish_as(keeper->blob, NULL, -1, media_type, out_digest, err);
+    return blob_writer_finish_as(keeper->blob, NULL, -1, media_type, out_digest, err);
 }
 
 static void keeper_done(struct keeper *keeper)
@@ -155,7 +169,8 @@ static struct inflate_limits inflate_limits(const struct store *store)
 }
 
 static int unpack(struct store *store, const char *parent_id, struct keeper *keeper,
-                  struct draft *draft, struct layer *layer, struct error *err)
+                  struct draft *draft, struct layer *layer, enum compression *out_compression,
+                  struct error *err)
 {
     CLEANUP(strv_done) struct strv lower = {};
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
@@ -179,15 +194,8 @@ static int unpack(struct store *store, const char *parent_id, struct keeper *kee
     if (unpack_archive(&options, stream_hash_read(plain, hash), &layer->size_bytes, err) < 0)
         return -1;
     sha256_finish(hash, layer->diff_id);
+    *out_compression = compression;
     return keeper_finish(keeper, media_type(compression), layer->blob_digest, err);
-}
-
-/* Nothing will name it: the next collection takes it. */
-static void forget_blob(struct store *store, const char *digest)
-{
-    mutex_lock(&store->memory);
-    young_drop(store, digest);
-    mutex_unlock(&store->memory);
 }
 
 int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
@@ -199,18 +207,14 @@ int store_layer_unpack(struct store *store, const char *parent_id, struct stream
                              .writing = { NULL, keeper_write, keeper_close },
                              .inner = archive };
     struct layer layer = {};
+    enum compression compression;
 
     snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
-    if (draft_make(&draft, store, err) < 0)
-        return -1;
-    if (mkdir(draft.diff_path, 0755) < 0 || chmod(draft.diff_path, 0755) < 0)
-        return error_sys(err, "make directory %s", draft.diff_path);
-    if (draft_open(&draft, err) < 0 ||
-        store_copy_root_attributes(store, parent_id, draft.diff_fd, err) < 0)
+    if (draft_begin(&draft, store, parent_id, err) < 0)
         return -1;
     if (!canonical && blob_writer_new(store, &keeper.blob, err) < 0)
         return -1;
-    if (unpack(store, parent_id, &keeper, &draft, &layer, err) < 0)
+    if (unpack(store, parent_id, &keeper, &draft, &layer, &compression, err) < 0)
         return error_context(err, "unpack layer");
     if (canonical && layer_digest(store, draft.diff_fd, layer.diff_id, &layer.size_bytes, err) < 0)
         return -1;
@@ -218,7 +222,109 @@ int store_layer_unpack(struct store *store, const char *parent_id, struct stream
     memcpy(kept_digest, layer.blob_digest, sizeof(kept_digest));
     int result = layer_publish(store, draft.path, &layer, err);
     if (result < 0 || strcmp(kept_digest, layer.blob_digest) != 0)
-        forget_blob(store, kept_digest); /* The layer was there already, with another one. */
+        blob_release(store, kept_digest); /* The layer was there already, with another one. */
+    if (result == 0)
+        *out = layer;
+    return result;
+}
+
+/* ---- archives that are blobs ---- */
+
+/* Reads a blob and tells how far it is. */
+struct blob_reader {
+    struct stream stream;
+    const struct layer_source *source;
+    int fd;
+    int64_t done, told, size;
+};
+#define TELL_SIZE (512 * 1024) /* between two reports */
+
+static ssize_t blob_reader_read(struct stream *stream, void *data, size_t size, struct error *err)
+{
+    struct blob_reader *reader = CONTAINER_OF(stream, struct blob_reader, stream);
+    const struct layer_source *source = reader->source;
+    ssize_t count = read(reader->fd, data, size);
+
+    if (count < 0)
+        return error_sys(err, "read blob %s", source->blob_digest);
+    reader->done += count;
+    if (!source->progress || (count && reader->done - reader->told < TELL_SIZE))
+        return count;
+    reader->told = reader->done;
+    if (source->progress(source->data, reader->done, reader->size))
+        return error_set(err, ERROR_CANCELLED, "cancelled");
+    return count;
+}
+
+/* The plain bytes of an archive that cannot be made again from the layer's files. */
+static int keep_plain(struct store *store, struct blob_reader *reader, struct layer *layer,
+                      struct error *err)
+{
+    CLEANUP(keeper_done)
+    struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
+                             .writing = { NULL, keeper_write, keeper_close },
+                             .inner = &reader->stream };
+
+    if (lseek(reader->fd, 0, SEEK_SET) < 0)
+        return error_sys(err, "read blob again");
+    reader->done = reader->told = 0;
+    if (blob_writer_new(store, &keeper.blob, err) < 0 ||
+        keeper_decide(&keeper, COMPRESSION_NONE, err) < 0)
+        return -1;
+    return keeper_finish(&keeper, media_type(COMPRESSION_NONE), layer->blob_digest, err);
+}
+
+static int settle_form(struct store *store, struct draft *draft, struct blob_reader *reader,
+                       enum compression compression, struct layer *layer, struct error *err)
+{
+    char canonical_id[DIGEST_TEXT_SIZE];
+    int64_t size;
+
+    if (compression != COMPRESSION_NONE) {
+        snprintf(layer->blob_digest, sizeof(layer->blob_digest), "%s", reader->source->blob_digest);
+        return 0;
+    }
+    if (layer_digest(store, draft->diff_fd, canonical_id, &size, err) < 0)
+        return -1;
+    return strcmp(canonical_id, layer->diff_id) == 0 ? 0 : keep_plain(store, reader, layer, err);
+}
+
+static int unpack_blob(struct store *store, struct blob_reader *reader, struct draft *draft,
+                       struct layer *layer, struct error *err)
+{
+    struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
+                             .inner = &reader->stream };
+    enum compression compression;
+
+    if (unpack(store, layer->parent_id, &keeper, draft, layer, &compression, err) < 0)
+        return -1;
+    if (strcmp(layer->diff_id, reader->source->diff_id) != 0)
+        return error_set(err, ERROR_INVALID, "layer %s unpacks to %s instead of %.80s",
+                         reader->source->blob_digest, layer->diff_id, reader->source->diff_id);
+    return settle_form(store, draft, reader, compression, layer, err);
+}
+
+int store_layer_unpack_blob(struct store *store, const char *parent_id,
+                            const struct layer_source *source, struct layer *out, struct error *err)
+{
+    CLEANUP(draft_done) struct draft draft = { .diff_fd = -1 };
+    CLEANUP(close) int fd = -1;
+    struct blob_reader reader = { .stream = { .read = blob_reader_read }, .source = source };
+    struct layer layer = {};
+
+    snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
+    if (blob_open(store, source->blob_digest, &fd, &reader.size, err) < 0 ||
+        draft_begin(&draft, store, parent_id, err) < 0)
+        return -1;
+    reader.fd = fd;
+    if (unpack_blob(store, &reader, &draft, &layer, err) < 0)
+        return error_context(err, "unpack layer");
+    char kept_digest[DIGEST_TEXT_SIZE];
+    memcpy(kept_digest, layer.blob_digest, sizeof(kept_digest));
+    bool is_new_blob = *kept_digest && strcmp(kept_digest, source->blob_digest) != 0;
+    int result = layer_publish(store, draft.path, &layer, err);
+    if (is_new_blob) /* The layer names it now, or nothing does. */
+        blob_release(store, kept_digest);
     if (result == 0)
         *out = layer;
     return result;

@@ -77,7 +77,7 @@ static void add_index_entry(const struct store *store, struct json_writer *w,
     if (!blob)
         return;
     json_begin_dict(w, NULL);
-    json_add_text(w, "mediaType", MEDIA_TYPE_OCI_MANIFEST);
+    json_add_text(w, "mediaType", blob->media_type ?: MEDIA_TYPE_OCI_MANIFEST);
     json_add_text(w, "digest", known->manifest_digest);
     json_add_int64(w, "size", blob->size);
     if (name) {

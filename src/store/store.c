@@ -34,6 +34,10 @@ static const char *const tables[] = {
     "CREATE TABLE tag (name TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES image (id))"
     " WITHOUT ROWID;"
     "CREATE INDEX tag_of_image ON tag (image_id)",
+    /* what a layer's plain bytes become with gzip: known without compressing them again */
+    "CREATE TABLE compressed (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL,"
+    " size INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE plain (diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
 };
 
 char *store_tmp_name(const struct store *store, const char *kind)

@@ -57,6 +57,23 @@ int blob_open(struct store *store, const char *digest, int *out_fd, int64_t *out
 int blob_read(struct store *store, const char *digest, size_t limit, struct str *out,
               struct error *err);
 bool blob_exists(struct store *store, const char *digest);
+/* blob_writer_finish for a blob whose media type is known: a layer, or the manifest of an image. */
+int blob_writer_finish_as(struct blob_writer *writer, const char *expected_digest,
+                          int64_t expected_size, const char *media_type,
+                          char out_digest[DIGEST_TEXT_SIZE], struct error *err);
+/* Records the media type of a blob that is there already. */
+int blob_describe(struct store *store, const char *digest, const char *media_type,
+                  struct error *err);
+/* What a blob was recorded as; NULL if nothing was said. The text is yours. */
+char *blob_media_type(struct store *store, const char *digest);
+
+/* A blob that was just written is claimed by its writer, so that no collection takes it before a
+ * layer or an image names it. blob_claim does the same for one that is there (false: it is not).
+ * Each claim ends with blob_release, which leaves the blob for the next collection to judge, or
+ * with blob_discard, which removes it at once unless something names or claims it. */
+bool blob_claim(struct store *store, const char *digest);
+void blob_release(struct store *store, const char *digest);
+void blob_discard(struct store *store, const char *digest);
 
 /* ---- layers ---- */
 
@@ -76,6 +93,32 @@ struct layer {
  */
 int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
                        bool canonical, struct layer *out, struct error *err);
+
+/* Where the archive of a layer is, and what it must be. */
+struct layer_source {
+    const char *blob_digest; /* plain or compressed; verified when it was written */
+    const char *diff_id;     /* INVALID unless the plain bytes have this digest */
+    /* Told now and then how many bytes of the blob are used; anything but 0 ends it: CANCELLED. */
+    int (*progress)(void *data, int64_t done, int64_t total);
+    void *data;
+};
+/* store_layer_unpack for an archive that is a blob already. A compressed one stays, and is what
+ * layer.blob_digest says; a plain one need not stay: where the layer's canonical form differs from
+ * it, its bytes are kept compressed. The caller's claim on the blob goes on. */
+int store_layer_unpack_blob(struct store *store, const char *parent_id,
+                            const struct layer_source *source, struct layer *out,
+                            struct error *err);
+
+/* The size of the layer as a plain tar. */
+int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *out_size,
+                           struct error *err);
+/* The layer as gzip, always the same bytes by one version of berth, in a file without a name; its
+ * digest and size are remembered. */
+int store_layer_compress(struct store *store, const char *chain_id, int *out_fd,
+                         char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size, struct error *err);
+/* What store_layer_compress gave for these plain bytes; false if it was not asked yet. */
+bool store_layer_compressed(struct store *store, const char *diff_id,
+                            char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size);
 
 /* A directory to change things in: overlay upper and work directories under tmp/ (build steps) or a
  * given place (containers). */
@@ -138,6 +181,13 @@ int store_image_create(struct store *store, const struct image_config *config,
 /* From configuration bytes that must be kept as they are (pull, load). */
 int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
                            struct error *err);
+
+/* The same, with the manifest that the image came with: a blob whose media type is recorded. */
+int store_image_create_from(struct store *store, const void *config, size_t size,
+                            const char *manifest_digest, struct image **out, struct error *err);
+/* The manifest that the image came with; false if it was made here. */
+bool store_image_manifest(struct store *store, const char *image_id,
+                          char out_digest[DIGEST_TEXT_SIZE]);
 
 /* Finds by full or partial id ("sha256:" optional), reference with default tag, or digest
  * (spec/api.md 1.9). NOT_FOUND "No such image: x:latest" (default tag added). INVALID for text that

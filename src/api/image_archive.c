@@ -1,0 +1,94 @@
+/* Images as archives. */
+#include "engine/image_archive.h"
+
+#include <string.h>
+
+#include "api/progress.h"
+#include "api/routes.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+
+#include "base/banned.h"
+
+/* 'platform' of save and load: API 1.48 and newer, one of them. True if one was given. */
+static int read_platform(struct request *req, struct platform *out, bool *out_given,
+                         struct error *err)
+{
+    const char *text = request_query(req, "platform");
+
+    *out_given = req->version >= API_VERSION(48) && !text_is_empty(text);
+    if (!*out_given)
+        return 0;
+    if (http_query_count(req->exchange, "platform") > 1)
+        return error_set(err, ERROR_INVALID, "multiple platform parameters not supported");
+    return platform_parse_json(text, out, err);
+}
+
+int api_image_save(struct request *req, struct error *err)
+{
+    CLEANUP(image_selection_done) struct image_selection selection = {};
+    CLEANUP(platform_done) struct platform platform = {};
+    CLEANUP(strv_done) struct strv names = {};
+    const char *name = request_parameter(req, 0);
+    bool has_platform;
+
+    if (*name)
+        strv_add(&names, name);
+    for (size_t i = 0; !*name && i < http_query_count(req->exchange, "names"); i++)
+        strv_add(&names, http_query_at(req->exchange, "names", i));
+    if (read_platform(req, &platform, &has_platform, err) < 0)
+        return -1;
+    if (engine_images_select(req->engine, &names, has_platform ? &platform : NULL, &selection,
+                             err) < 0) {
+        if (err->kind == ERROR_INVALID) /* As Docker has it. */
+            err->kind = ERROR_INTERNAL;
+        return -1;
+    }
+    if (reply_stream_begin(req, "application/x-tar", err) < 0)
+        return -1;
+    if (engine_images_save(&selection, http_reply_stream(req->exchange), err) == 0)
+        return 0;
+    http_reply_break(req->exchange);
+    return -1;
+}
+
+/* ---- load ---- */
+
+struct loading {
+    struct request *req;
+    bool quiet;
+};
+
+static int on_layer(void *data, const char *diff_id, int64_t done, int64_t total)
+{
+    struct loading *loading = data;
+    char id[SHORT_ID_LENGTH + 1] = "";
+
+    memcpy(id, digest_hex(diff_id), SHORT_ID_LENGTH);
+    if (!loading->quiet)
+        progress_amount(loading->req, id, "Loading layer", done, total);
+    return http_is_cancelled(loading->req->exchange);
+}
+
+static void say(void *data, const char *text)
+{
+    progress_stream(((struct loading *)data)->req, text, strlen(text));
+}
+
+int api_image_load(struct request *req, struct error *err)
+{
+    CLEANUP(platform_done) struct platform platform = {};
+    const char *quiet = request_query(req, "quiet");
+    struct loading loading = { req, !quiet || text_is_true(quiet) };
+    struct load_watcher watcher = { &loading, on_layer, say };
+    bool has_platform;
+
+    if (read_platform(req, &platform, &has_platform, err) < 0)
+        return -1;
+    if (reply_stream_begin(req, "application/json", err) < 0)
+        return -1;
+    if (engine_images_load(req->engine, http_body_stream(req->exchange),
+                           has_platform ? &platform : NULL, &watcher, err) < 0)
+        progress_error(req, 0, err->text);
+    return 0;
+}

@@ -1,0 +1,156 @@
+/* save, load. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+
+#include "base/banned.h"
+
+static int add_platform(struct client_path *path, const char *platform, struct error *err)
+{
+    CLEANUP(strv_done) struct strv parts = {};
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    if (text_is_empty(platform))
+        return 0;
+    strv_split(&parts, platform, '/');
+    if (parts.count < 2 || parts.count > 3)
+        return error_set(err, ERROR_INVALID, "invalid platform: %s", platform);
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "architecture", parts.items[1]);
+    json_add_text(&w, "os", parts.items[0]);
+    if (parts.count > 2)
+        json_add_text(&w, "variant", parts.items[2]);
+    json_end_dict(&w);
+    client_path_query(path, "platform", str_text(&text));
+    return 0;
+}
+
+/* ---- save ---- */
+
+struct save_options {
+    const char *output, *platform;
+};
+
+/* clang-format off */
+static const struct option_row save_rows[] = {
+    { 'o', "output",   OPTION_TEXT, offsetof(struct save_options, output),   "Write to a file instead of stdout" },
+    { 0,   "platform", OPTION_TEXT, offsetof(struct save_options, platform), "Save only images for this platform" },
+    {},
+};
+/* clang-format on */
+
+static int copy_out(struct http_response *response, int fd, struct error *err)
+{
+    CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 0);
+
+    return stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
+}
+
+/* The file gets its name when it is whole. */
+static int save_to_file(struct http_response *response, const char *path, struct error *err)
+{
+    CLEANUP(free) char *temporary = xasprintf("%s.berth-%d", path, (int)getpid());
+    CLEANUP(close) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return error_sys(err, "failed to save image: open %s", temporary);
+    int result = copy_out(response, fd, err);
+    if (result == 0 && rename(temporary, path) < 0)
+        result = error_sys(err, "failed to save image: rename %s", temporary);
+    if (result < 0)
+        unlink(temporary);
+    return result;
+}
+
+static bool is_special(const char *path)
+{
+    return text_starts(path, "/dev/");
+}
+
+static int save(struct cli *cli, const void *parsed, const struct strv *arguments,
+                struct error *err)
+{
+    const struct save_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+
+    if (!options->output && terminal_is(STDOUT_FILENO))
+        return error_set(err, ERROR_INVALID,
+                         "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    client_path_begin(&path, "/images/get");
+    for (size_t i = 0; i < arguments->count; i++)
+        client_path_query(&path, "names", arguments->items[i]);
+    if (add_platform(&path, options->platform, err) < 0 ||
+        client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
+        return -1;
+    if (!options->output)
+        return copy_out(response, STDOUT_FILENO, err);
+    if (!is_special(options->output))
+        return save_to_file(response, options->output, err);
+    CLEANUP(close) int fd = open(options->output, O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? error_sys(err, "open %s", options->output) : copy_out(response, fd, err);
+}
+
+/* ---- load ---- */
+
+struct load_options {
+    const char *input, *platform;
+    bool quiet;
+};
+
+/* clang-format off */
+static const struct option_row load_rows[] = {
+    { 'i', "input",    OPTION_TEXT, offsetof(struct load_options, input),    "Read from a file instead of stdin" },
+    { 0,   "platform", OPTION_TEXT, offsetof(struct load_options, platform), "Load only images for this platform" },
+    { 'q', "quiet",    OPTION_BOOL, offsetof(struct load_options, quiet),    "Do not show the progress of layers" },
+    {},
+};
+/* clang-format on */
+
+static int load(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                struct error *err)
+{
+    const struct load_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(close) int file = -1;
+    struct client_messages messages = {};
+    bool is_quiet = options->quiet || !terminal_is(STDOUT_FILENO);
+
+    if (options->input) {
+        file = open(options->input, O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+            return error_sys(err, "open %s", options->input);
+    } else if (terminal_is(STDIN_FILENO)) {
+        return error_set(err, ERROR_INVALID, "requested load from stdin, but stdin is empty");
+    }
+    CLEANUP(stream_close) struct stream *body = stream_from_fd(file < 0 ? STDIN_FILENO : file, 0);
+    client_path_begin(&path, "/images/load");
+    client_path_query(&path, "quiet", is_quiet ? "1" : "0");
+    if (add_platform(&path, options->platform, err) < 0 ||
+        client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
+                      &messages.response, err) < 0)
+        return -1;
+    int result = progress_follow(&messages, stdout, err);
+    client_messages_done(&messages);
+    return result;
+}
+
+/* clang-format off */
+const struct command command_save = {
+    .name = "save", .usage = "[OPTIONS] IMAGE [IMAGE...]", .summary = "Write images to a tar archive", .least = 1,
+    .most = MANY_ARGUMENTS, .options = save_rows, .options_size = sizeof(struct save_options), .run = save,
+};
+const struct command command_load = {
+    .name = "load", .usage = "[OPTIONS]", .summary = "Take images out of a tar archive", .most = 0,
+    .options = load_rows, .options_size = sizeof(struct load_options), .run = load,
+};
+/* clang-format on */

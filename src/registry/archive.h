@@ -1,0 +1,37 @@
+/* Images as one tar: an OCI image layout that has docker's manifest.json too, so that each tool
+ * finds what it looks for. Read are these, layouts without manifest.json, and what docker wrote
+ * before it knew of layouts. */
+#ifndef BERTH_REGISTRY_ARCHIVE_H
+#define BERTH_REGISTRY_ARCHIVE_H
+
+#include "spec/platform.h"
+#include "store/store.h"
+
+/* An image to be written, and the names it goes by ("x:1", familiar). */
+struct archive_item {
+    struct image *image;
+    struct strv names;
+};
+
+/* Layers leave as they came, if the image came with a manifest and all its blobs are there; else as
+ * plain tars named by their diff ids. */
+int archive_save(struct store *store, const struct archive_item *items, size_t count,
+                 struct stream *out, struct error *err);
+
+/* What happens during archive_load. */
+struct archive_watcher {
+    void *data;
+    /* Bytes of a layer that are unpacked; never called for layers that are there already. Not 0
+     * ends the loading: CANCELLED. */
+    int (*layer)(void *data, const char *diff_id, int64_t done, int64_t total);
+    /* An image is there; 'name' is NULL for one without a name. */
+    int (*loaded)(void *data, struct image *image, const char *name, struct error *err);
+};
+
+/* Reads a whole archive (plain or compressed), checks every digest and size, unpacks the layers
+ * that are not there yet, and records the images. 'platform' (may be NULL) leaves images for others
+ * out: NOT_FOUND if none is left. After a failure only images that were told of stay. */
+int archive_load(struct store *store, struct stream *archive, const struct platform *platform,
+                 const struct archive_watcher *watcher, struct error *err);
+
+#endif

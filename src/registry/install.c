@@ -1,0 +1,86 @@
+/* Each layer that is there is held until the image names it. */
+#include "registry/install.h"
+
+#include <string.h>
+
+#include "registry/manifest.h"
+
+#include "base/banned.h"
+
+int install_begin(struct install *install, struct store *store, const char *config_digest,
+                  size_t layer_count, struct error *err)
+{
+    const struct strv *diff_ids = &install->config.rootfs.diff_ids;
+
+    install->store = store;
+    if (blob_read(store, config_digest, (size_t)CONFIG_SIZE_LIMIT, &install->config_text, err) < 0)
+        return -1;
+    if (json_decode(image_config_fields, str_text(&install->config_text),
+                    install->config_text.length, &install->config, err) < 0) {
+        err->kind = ERROR_INVALID;
+        return error_context(err, "invalid image configuration");
+    }
+    if (diff_ids->count != layer_count)
+        return error_set(err, ERROR_INVALID,
+                         "invalid manifest, layers length mismatch: expected %zu, got %zu",
+                         diff_ids->count, layer_count);
+    for (size_t i = 1; i <= diff_ids->count; i++) {
+        char chain_id[DIGEST_TEXT_SIZE];
+
+        image_chain_id(diff_ids, i, chain_id);
+        strv_add(&install->chain_ids, chain_id);
+    }
+    return 0;
+}
+
+static const char *parent_id(const struct install *install)
+{
+    return install->held ? install->chain_ids.items[install->held - 1] : "";
+}
+
+bool install_has_next(struct install *install)
+{
+    const char *chain_id = install->chain_ids.items[install->held];
+    struct layer layer;
+
+    store_layer_hold(install->store, chain_id);
+    if (store_layer_get(install->store, chain_id, &layer, NULL) == 0) {
+        install->held++;
+        return true;
+    }
+    store_layer_release(install->store, chain_id);
+    return false;
+}
+
+int install_next(struct install *install, const char *blob_digest,
+                 int (*progress)(void *data, int64_t done, int64_t total), void *data,
+                 struct error *err)
+{
+    struct layer_source source = { .blob_digest = blob_digest,
+                                   .diff_id = install->config.rootfs.diff_ids.items[install->held],
+                                   .progress = progress,
+                                   .data = data };
+    struct layer layer;
+
+    if (store_layer_unpack_blob(install->store, parent_id(install), &source, &layer, err) < 0)
+        return -1;
+    store_layer_hold(install->store, layer.chain_id); /* Takes over what unpacking claimed. */
+    install->held++;
+    return 0;
+}
+
+int install_finish(struct install *install, const char *manifest_digest, struct image **out,
+                   struct error *err)
+{
+    return store_image_create_from(install->store, install->config_text.data,
+                                   install->config_text.length, manifest_digest, out, err);
+}
+
+void install_done(struct install *install)
+{
+    for (size_t i = 0; i < install->held; i++)
+        store_layer_release(install->store, install->chain_ids.items[i]);
+    json_fields_done(image_config_fields, &install->config);
+    str_done(&install->config_text);
+    strv_done(&install->chain_ids);
+}

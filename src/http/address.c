@@ -93,7 +93,7 @@ static int parse_rest(struct address *address, const char *rest, struct error *e
     return 0;
 }
 
-int address_parse(const char *url, bool has_tls, struct address *out, struct error *err)
+int server_address_parse(const char *url, bool has_tls, struct address *out, struct error *err)
 {
     CLEANUP(address_done) struct address address = {};
 

@@ -21,7 +21,7 @@ int http_client_new(const char *url, struct tls_context *tls, struct http_client
     client->reference_count = 1;
     mutex_unlock(&client->lock);
     client->tls = tls;
-    if (address_parse(url, tls != NULL, &client->address, err) < 0)
+    if (server_address_parse(url, tls != NULL, &client->address, err) < 0)
         return -1;
     if (client->address.is_tls && !tls) {
         if (tls_client_new(&system, &client->own_tls, err) < 0)

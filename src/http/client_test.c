@@ -40,7 +40,7 @@ Test(http_client, reads_addresses)
         CLEANUP(address_done) struct address address = {};
         struct error err = {};
 
-        cr_assert_eq(address_parse(urls[i].url, urls[i].has_tls, &address, &err), 0, "%s",
+        cr_assert_eq(server_address_parse(urls[i].url, urls[i].has_tls, &address, &err), 0, "%s",
                      err.text);
         cr_expect_eq(address.kind, urls[i].kind, "%s", urls[i].url);
         cr_expect_eq(address.is_tls, urls[i].is_tls, "%s", urls[i].url);
@@ -61,7 +61,8 @@ Test(http_client, refuses_bad_addresses)
         CLEANUP(address_done) struct address address = {};
         struct error err = {};
 
-        cr_expect_eq(address_parse(bad_urls[i], false, &address, &err), -1, "%s", bad_urls[i]);
+        cr_expect_eq(server_address_parse(bad_urls[i], false, &address, &err), -1, "%s",
+                     bad_urls[i]);
         cr_expect_eq(err.kind, ERROR_INVALID);
     }
 }

@@ -18,7 +18,7 @@ struct address {
 };
 
 /* Reads a URL as http_client_new takes them. 'has_tls': tcp:// is spoken over TLS. INVALID. */
-int address_parse(const char *url, bool has_tls, struct address *out, struct error *err);
+int server_address_parse(const char *url, bool has_tls, struct address *out, struct error *err);
 void address_done(struct address *address);
 CLEANUP_VALUE(address_done, struct address)
 

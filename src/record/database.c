@@ -88,6 +88,9 @@ int database_open(const char *path, struct database **out, struct error *err)
     CLEANUP(close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_sys(err, "open %s", path);
+    /* Closed before SQLite opens it: closing later would end the locks that the process has on it,
+     * and another process that looked in would take the log away when it leaves. */
+    close(TAKE_FD(fd));
     if (connection_open(path, true, WRITER_CACHE_KIB, &database->writer, err) < 0 ||
         connection_execute(database->writer,
                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/thread.h"
 
 static char directory[] = "/tmp/berth-record-XXXXXX";
@@ -186,4 +187,42 @@ Test(database, reads_while_a_transaction_is_open)
     pthread_join(reader, NULL);
     cr_assert_eq(database_commit(database, &err), 0);
     cr_expect_eq(failures, 0);
+}
+
+/* Whoever leaves last takes SQLite's log away: a second process must see that it is not the last.
+ */
+Test(database, stays_whole_when_another_process_looks_in)
+{
+    char program[256], python[] = "/usr/bin/python3", option[] = "-c";
+    char *arguments[] = { python, option, program, NULL };
+    struct process_options options = { .path = python, .arguments = arguments };
+    pid_t pid;
+    int code;
+
+    snprintf(
+        program, sizeof(program),
+        "import sqlite3; c = sqlite3.connect('%s'); c.execute('SELECT * FROM thing').fetchall();"
+        "c.close()",
+        path);
+    cr_assert_eq(add_thing("a"), 1);
+    cr_assert_eq(process_spawn(&options, &pid, &err), 0, "%s", err.text);
+    cr_assert_eq(process_wait(pid, &code, &err), 0, "%s", err.text);
+    cr_assert_eq(code, 0);
+    cr_expect_eq(add_thing("b"), 1, "%s", err.text);
+    cr_expect_eq(count_things(), 2);
+}
+
+Test(database, gives_bytes_back)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    size_t size = 0;
+
+    cr_assert_eq(database_run(database, &err, "INSERT INTO thing VALUES ('x', 1, ?, 'red')", "b",
+                              "a\0b", (size_t)3),
+                 1, "%s", err.text);
+    cr_assert_eq(database_query(database, &query, &err, "SELECT data FROM thing", NULL), 0);
+    cr_assert_eq(query_next(query, &err), 1);
+    const void *bytes = query_bytes(query, 0, &size);
+    cr_expect_eq(size, 3);
+    cr_expect_eq(memcmp(bytes, "a\0b", 3), 0);
 }

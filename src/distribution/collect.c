@@ -346,7 +346,7 @@ static int collect_repositories(struct depot *depot, int64_t *out_count, struct 
 
 int depot_collect(struct depot *depot, struct collection_report *out, struct error *err)
 {
-    int64_t before = depot_now_s() - depot->options.grace_s;
+    int64_t before = depot_now_ms() - depot->options.grace_ms;
     struct collection_report report = {};
 
     if (uploads_collect(depot, &report.uploads, err) < 0 ||

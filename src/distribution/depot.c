@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -65,9 +65,9 @@ char *depot_trash_path(const struct depot *depot)
     return xasprintf("%s/trash/%.32s", depot->root_path, id);
 }
 
-int64_t depot_now_s(void)
+int64_t depot_now_ms(void)
 {
-    return time(NULL);
+    return clock_wall_ns() / NS_PER_MS;
 }
 
 /* ---- open and close ---- */

@@ -28,8 +28,8 @@ struct depot;
 
 struct depot_options {
     const char *root_path;
-    int64_t upload_age_s;    /* an upload that nothing was done to for so long is abandoned */
-    int64_t grace_s;         /* a blob that nothing names stays so long after its last use */
+    int64_t upload_age_ms;   /* an upload that nothing was done to for so long is abandoned */
+    int64_t grace_ms;        /* a blob that nothing names stays so long after its last use */
     int64_t upload_count;    /* that may be open at a time; 0: 10000 */
     int64_t blob_size_limit; /* 0: none */
     bool collects_untagged;  /* manifests that no tag reaches go after the grace as well */

@@ -29,7 +29,7 @@ int link_find(struct depot *depot, int64_t repository, const char *digest, int64
 int link_make(struct depot *depot, int64_t repository, const char *digest, struct problem *problem)
 {
     return DEPOT_RUN(depot, problem, "INSERT OR REPLACE INTO link VALUES (?, ?, ?)", "isi",
-                     repository, digest, depot_now_s()) < 0
+                     repository, digest, depot_now_ms()) < 0
                ? -1
                : 0;
 }
@@ -54,9 +54,9 @@ static int find(struct depot *depot, const char *repository, const char *digest,
 static int put_grace_off(struct depot *depot, int64_t repository, const char *digest,
                          int64_t touched, struct problem *problem)
 {
-    int64_t now = depot_now_s();
+    int64_t now = depot_now_ms();
 
-    if (now - touched <= depot->options.grace_s / 4)
+    if (now - touched <= depot->options.grace_ms / 4)
         return 0;
     int64_t changed = DEPOT_RUN(depot, problem,
                                 "UPDATE link SET touched = ? WHERE repository = ? AND digest = ?",

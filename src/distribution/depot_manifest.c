@@ -210,7 +210,7 @@ static int add_manifest(struct depot *depot, int64_t repository, const struct ma
                      " subject, annotations, pushed, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                      "ississsib", repository, push->digest, document->media_type,
                      (int64_t)push->size, document->artifact_type, document->subject,
-                     document->annotations, depot_now_s(), push->bytes, push->size) < 0
+                     document->annotations, depot_now_ms(), push->bytes, push->size) < 0
                ? -1
                : 0;
 }
@@ -222,7 +222,7 @@ static int renew_manifest(struct depot *depot, int64_t repository, const struct 
     return DEPOT_RUN(depot, problem,
                      "UPDATE manifest SET pushed = ?, media_type = ?"
                      " WHERE repository = ? AND digest = ?",
-                     "isis", depot_now_s(), push->document->media_type, repository,
+                     "isis", depot_now_ms(), push->document->media_type, repository,
                      push->digest) < 0
                ? -1
                : 0;

@@ -13,7 +13,7 @@
 
 #include "base/banned.h"
 
-enum { BLOCK_SIZE = 256 * 1024, TOUCH_INTERVAL_S = 30 };
+enum { BLOCK_SIZE = 256 * 1024, TOUCH_INTERVAL_MS = 30 * 1000 };
 
 struct upload {
     struct depot *depot;
@@ -121,7 +121,7 @@ static int64_t record_new(struct depot *depot, const char *repository, const cha
         return -1;
     int64_t number = repository_make(depot, repository, problem);
     if (number < 0 || DEPOT_RUN(depot, problem, "INSERT INTO upload VALUES (?, ?, ?)", "sii", id,
-                                number, depot_now_s()) < 0)
+                                number, depot_now_ms()) < 0)
         return -1;
     return number;
 }
@@ -144,7 +144,7 @@ int depot_upload_begin(struct depot *depot, const char *repository, const char *
 
     CLEANUP(upload_free) struct upload *upload = upload_new(depot, id, number, algorithm);
     CLEANUP(free) char *path = depot_upload_path(depot, id);
-    upload->touched = depot_now_s();
+    upload->touched = depot_now_ms();
     upload->is_taken = true;
     upload->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (upload->fd < 0) {
@@ -252,9 +252,9 @@ void upload_release(struct upload *upload)
 /* So that an upload that goes on is not taken for an abandoned one after a restart. */
 static int touch(struct upload *upload, struct problem *problem)
 {
-    int64_t now = depot_now_s();
+    int64_t now = depot_now_ms();
 
-    if (now - upload->touched < TOUCH_INTERVAL_S)
+    if (now - upload->touched < TOUCH_INTERVAL_MS)
         return 0;
     upload->touched = now;
     return DEPOT_RUN(upload->depot, problem, "UPDATE upload SET touched = ? WHERE id = ?", "is",
@@ -444,7 +444,7 @@ static int list_abandoned(struct depot *depot, struct strv *out, struct error *e
     int more;
 
     if (database_query(depot->database, &query, err, "SELECT id FROM upload WHERE touched < ?", "i",
-                       depot_now_s() - depot->options.upload_age_s) < 0)
+                       depot_now_ms() - depot->options.upload_age_ms) < 0)
         return -1;
     while ((more = query_next(query, err)) == 1)
         strv_add(out, query_text(query, 0));
@@ -457,7 +457,7 @@ static void remove_abandoned(struct depot *depot, const char *id, int64_t *count
 
     if (is_taken(depot, id) ||
         database_run(depot->database, NULL, "DELETE FROM upload WHERE id = ? AND touched < ?", "si",
-                     id, depot_now_s() - depot->options.upload_age_s) != 1)
+                     id, depot_now_ms() - depot->options.upload_age_ms) != 1)
         return;
     unlink(path);
     mutex_lock(&depot->memory);

@@ -25,7 +25,7 @@ struct depot {
 char *depot_blob_path(const struct depot *depot, const char *digest);
 char *depot_upload_path(const struct depot *depot, const char *id);
 char *depot_trash_path(const struct depot *depot);
-int64_t depot_now_s(void);
+int64_t depot_now_ms(void);
 
 /* The repository's number; 0 if there is none, -1. */
 int64_t repository_find(struct depot *depot, const char *name, struct problem *problem);

@@ -33,8 +33,8 @@ static int open_depot(struct program *program, bool is_shared, struct error *err
     const struct registry_settings *settings = &program->settings;
     const struct depot_options options = {
         .root_path = settings->root_path,
-        .upload_age_s = settings->upload_age_ns / NS_PER_S,
-        .grace_s = settings->gc_grace_ns / NS_PER_S,
+        .upload_age_ms = settings->upload_age_ns / NS_PER_MS,
+        .grace_ms = settings->gc_grace_ns / NS_PER_MS,
         .upload_count = settings->upload_count,
         .blob_size_limit = settings->blob_size_limit,
         .collects_untagged = settings->gc_untagged,

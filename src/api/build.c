@@ -216,6 +216,17 @@ static void send_id(void *data, const char *image_id)
         progress_aux_id(build->req, image_id);
 }
 
+/* An error before the first step: the place is part of its text. */
+static int refuse(const struct build_result *result, struct error *err)
+{
+    if (result->location.length > 0) {
+        CLEANUP(free) char *text = xstrdup(err->text);
+
+        error_set(err, err->kind, "%s\n%s", text, result->location.data);
+    }
+    return -1;
+}
+
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -225,22 +236,21 @@ int api_build(struct request *req, struct error *err)
                                      .stream = send_text,
                                      .aux_id = send_id,
                                      .data = &build };
-    char image_id[DIGEST_TEXT_SIZE];
-    bool began = false;
-    int exit_code = 0;
+    CLEANUP(build_result_done) struct build_result result = {};
 
     if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0)
         return -1;
     build.quiet = options.quiet;
-    if (engine_build(req->engine, http_body_stream(req->exchange), &options, image_id, &began,
-                     &exit_code, err) < 0) {
-        if (!began && !http_reply_has_begun(req->exchange))
-            return -1;
-        progress_error(req, exit_code, err->text);
+    if (engine_build(req->engine, http_body_stream(req->exchange), &options, &result, err) < 0) {
+        if (!result.has_begun && !http_reply_has_begun(req->exchange))
+            return refuse(&result, err);
+        if (result.location.length > 0 && !build.quiet)
+            progress_stream(req, result.location.data, result.location.length);
+        progress_error(req, result.exit_code, err->text);
         return 0;
     }
     if (build.quiet) {
-        CLEANUP(free) char *line = xasprintf("%s\n", image_id);
+        CLEANUP(free) char *line = xasprintf("%s\n", result.image_id);
         progress_stream(req, line, strlen(line));
     }
     return 0;

@@ -8,10 +8,17 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "base/strv.h"
 #include "record/database.h"
 #include "spec/image.h"
 #include "store/store.h"
+
+/* A mount of a RUN, made already and detached; it is put on 'target' as it is. Borrowed. */
+struct build_mount {
+    const char *target; /* absolute */
+    int fd;
+};
 
 /* One RUN: a process on a root made of 'chain_id' with changes going to 'writable'. */
 struct build_run {
@@ -21,6 +28,10 @@ struct build_run {
     const char *working_dir, *user;
     const char *network_mode; /* "default", "none", "host" */
     const struct strv *extra_hosts;
+    const char *hostname;
+    const struct build_mount *mounts;
+    size_t mount_count;
+    bool is_privileged; /* --security=insecure */
     int64_t memory_bytes, memory_swap_bytes, cpu_shares, cpu_period_us, cpu_quota_us,
         shm_size_bytes;
     const char *cpuset_cpus, *cpuset_mems, *cgroup_parent;
@@ -47,6 +58,28 @@ struct build_worker {
     void (*collect)(void *data);
 };
 
+/* What happens, for clients that show steps themselves. */
+enum build_event_type {
+    BUILD_STEP_BEGAN, /* text: the instruction */
+    BUILD_STEP_CACHED,
+    BUILD_STEP_SAID,   /* text: output of its process */
+    BUILD_STEP_DONE,   /* text: the image's id */
+    BUILD_STEP_FAILED, /* text: why */
+};
+struct build_event {
+    enum build_event_type type;
+    size_t stage, step, step_count; /* steps are counted from 1 */
+    const char *text;
+    size_t size;
+    uint64_t elapsed_ns; /* since the step began */
+};
+
+/* A further context: files for COPY --from, RUN --mount and FROM under a name of their own. */
+struct build_context {
+    int fd; /* directory, -1: 'image' */
+    char *image;
+};
+
 struct build_options {
     /* Directory with the unpacked context (hostile: looked up in root only), or -1. The builder
      * removes files from it that .dockerignore excludes. */
@@ -57,6 +90,10 @@ struct build_options {
     const struct map *labels;
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
+    const struct strv *no_cache_stages; /* names or numbers of stages; may be NULL */
+    const struct strv *entitlements;    /* "security.insecure"; may be NULL */
+    const struct map *contexts;         /* name → struct build_context; may be NULL */
+    const char *hostname;               /* of RUN; NULL: always the same */
     /* 'cache_from' is a hint that is not followed: all builds here share one cache. */
     const struct strv *extra_hosts, *cache_from;
     struct build_run limits; /* resource fields only */
@@ -64,8 +101,11 @@ struct build_options {
     /* Output in the form of the classic builder (spec/dockerfile.md section 13), piece by piece. */
     void (*stream)(void *data, const char *text, size_t size);
     void (*aux_id)(void *data, const char *image_id);
+    void (*event)(void *data, const struct build_event *event); /* may be NULL */
     void *data;
 };
+
+#define BUILD_HOSTNAME "buildsandbox"
 
 struct builder;
 int builder_open(struct store *store, struct database *database, const char *data_path,
@@ -73,11 +113,22 @@ int builder_open(struct store *store, struct database *database, const char *dat
 void builder_close(struct builder *builder);
 CLEANUP_POINTER(builder_close, struct builder)
 
-/* Builds; several builds may run at once. 'out_exit_code' is that of a failed RUN (0 otherwise),
- * for errorDetail.code. Errors before the first step (parse error, unknown target…) come with
- * *out_began false: the API then answers with a status instead of a stream. */
+/* How a build ended, besides its error. */
+struct build_result {
+    char image_id[72];
+    int exit_code; /* of a failed RUN, for errorDetail.code; 0 otherwise */
+    /* Errors before the first step (parse error, unknown target…) leave it false: the API then
+     * answers with a status instead of a stream. */
+    bool has_begun;
+    struct str location;  /* where it failed: file, line and the lines around it; may be empty */
+    struct strv warnings; /* what the checks found, as texts with their place */
+};
+void build_result_done(struct build_result *result);
+CLEANUP_VALUE(build_result_done, struct build_result)
+
+/* Builds; several builds may run at once. 'out' is zeroed, and filled also when the build fails. */
 int builder_build(struct builder *builder, const struct build_options *options,
-                  char out_image_id[72], bool *out_began, int *out_exit_code, struct error *err);
+                  struct build_result *out, struct error *err);
 
 /* Applies Dockerfile lines (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR, ONBUILD,
  * STOPSIGNAL, HEALTHCHECK) to a configuration: for import and commit. */

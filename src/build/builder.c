@@ -2,8 +2,10 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "build/job.h"
+#include "build/source.h"
 
 #include "base/banned.h"
 
@@ -34,7 +36,13 @@ int builder_open(struct store *store, struct database *database, const char *dat
     builder->worker = *worker;
     builder->cache_limit_bytes = cache_limit(data_path);
     mutex_init(&builder->lock);
+    condition_init(&builder->changed);
     map_init_empty(&builder->digests, free);
+    map_init_empty(&builder->in_flight, NULL);
+    if (cache_mounts_open(&builder->cache_mounts, database, data_path, err) < 0) {
+        builder_close(builder);
+        return -1;
+    }
     *out = builder;
     return 0;
 }
@@ -44,7 +52,10 @@ void builder_close(struct builder *builder)
     if (!builder)
         return;
     mutex_done(&builder->lock);
+    condition_done(&builder->changed);
     map_done(&builder->digests);
+    map_done(&builder->in_flight);
+    cache_mounts_close(&builder->cache_mounts);
     free(builder);
 }
 
@@ -77,6 +88,38 @@ void builder_digest_set(struct builder *builder, const char *chain_id, const str
         map_init_empty(&builder->digests, free);
     }
     map_set(&builder->digests, key, xstrdup(digest));
+    mutex_unlock(&builder->lock);
+}
+
+/* ---- a step is carried out once, however many builds want it ---- */
+
+#define CLAIM_STEP_NS (50 * NS_PER_MS)
+
+int builder_claim(struct builder *builder, const char *key, int cancel_fd, struct error *err)
+{
+    bool has_waited = false;
+    int result = 0;
+
+    mutex_lock(&builder->lock);
+    while (result == 0 && map_has(&builder->in_flight, key)) {
+        has_waited = true;
+        condition_wait_until(&builder->changed, &builder->lock,
+                             clock_monotonic_ns() + CLAIM_STEP_NS);
+        result = check_cancelled(cancel_fd, err);
+    }
+    if (result == 0 && !has_waited) {
+        map_set(&builder->in_flight, key, NULL);
+        result = 1;
+    }
+    mutex_unlock(&builder->lock);
+    return result;
+}
+
+void builder_release(struct builder *builder, const char *key)
+{
+    mutex_lock(&builder->lock);
+    map_remove(&builder->in_flight, key);
+    condition_broadcast(&builder->changed);
     mutex_unlock(&builder->lock);
 }
 

@@ -16,6 +16,10 @@ static const char *const steps[] = {
     " used INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX build_cache_chain ON build_cache (chain_id)",
     "CREATE INDEX build_cache_used ON build_cache (used)",
+    "CREATE TABLE build_mount (name TEXT PRIMARY KEY, description TEXT NOT NULL,"
+    " created INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE build_remote (url TEXT PRIMARY KEY, etag TEXT, modified TEXT,"
+    " digest TEXT NOT NULL) WITHOUT ROWID",
 };
 
 int cache_migrate(struct database *database, struct error *err)

@@ -8,8 +8,10 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "build/dockerignore.h"
 #include "build/source.h"
 #include "codec/sha256.h"
 #include "linux/path.h"
@@ -23,6 +25,7 @@
 struct checksum {
     struct sha256 *hash;
     uint8_t *block;
+    const struct dockerignore *excludes;
     int cancel_fd;
 };
 
@@ -67,10 +70,12 @@ static int add_content(struct checksum *sum, int fd, const struct stat *info, st
     return 0;
 }
 
-static int add_entry(struct checksum *sum, int parent_fd, const char *name, const char *shown,
+/* 'path' is relative to the source, "" for itself. */
+static int add_entry(struct checksum *sum, int parent_fd, const char *name, const char *path,
                      int depth, struct error *err);
 
-static int add_children(struct checksum *sum, int fd, int depth, struct error *err)
+static int add_children(struct checksum *sum, int fd, const char *path, int depth,
+                        struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
 
@@ -78,15 +83,19 @@ static int add_children(struct checksum *sum, int fd, int depth, struct error *e
         return error_set(err, ERROR_INVALID, "directories are nested too deeply");
     if (directory_names(fd, &names, err) < 0 || check_cancelled(sum->cancel_fd, err) < 0)
         return -1;
-    for (size_t i = 0; i < names.count; i++)
-        if (add_entry(sum, fd, names.items[i], names.items[i], depth + 1, err) < 0)
+    for (size_t i = 0; i < names.count; i++) {
+        CLEANUP(free)
+        char *below = *path ? path_join(path, names.items[i]) : xstrdup(names.items[i]);
+
+        if (add_entry(sum, fd, names.items[i], below, depth + 1, err) < 0)
             return -1;
+    }
     return 0;
 }
 
 /* Name, kind and mode, and what goes with the kind. */
 static int add_opened(struct checksum *sum, int fd, const struct stat *info, const char *shown,
-                      int depth, struct error *err)
+                      const char *path, int depth, struct error *err)
 {
     uint64_t mode = info->st_mode, device = S_ISCHR(mode) || S_ISBLK(mode) ? info->st_rdev : 0;
 
@@ -99,7 +108,7 @@ static int add_opened(struct checksum *sum, int fd, const struct stat *info, con
     }
     if (S_ISDIR(mode)) {
         add_attributes(sum, fd);
-        if (add_children(sum, fd, depth, err) < 0)
+        if (add_children(sum, fd, path, depth, err) < 0)
             return -1;
         add_bytes(sum, "", 0); /* the end of the directory: no name is empty */
     }
@@ -119,7 +128,7 @@ static int add_link(struct checksum *sum, int parent_fd, const char *name, struc
     return 0;
 }
 
-static int add_entry(struct checksum *sum, int parent_fd, const char *name, const char *shown,
+static int add_entry(struct checksum *sum, int parent_fd, const char *name, const char *path,
                      int depth, struct error *err)
 {
     CLEANUP(close) int fd = -1;
@@ -129,6 +138,9 @@ static int add_entry(struct checksum *sum, int parent_fd, const char *name, cons
         return error_sys(err, "stat %s", name);
     if (S_ISSOCK(info.st_mode))
         return 0;
+    if (source_is_excluded(sum->excludes, path) &&
+        (!S_ISDIR(info.st_mode) || !dockerignore_has_exceptions(sum->excludes)))
+        return 0;
     if (S_ISLNK(info.st_mode))
         return add_link(sum, parent_fd, name, err);
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
@@ -136,7 +148,7 @@ static int add_entry(struct checksum *sum, int parent_fd, const char *name, cons
         if (fd < 0)
             return error_sys(err, "open %s", name);
     }
-    return add_opened(sum, fd, &info, shown, depth, err);
+    return add_opened(sum, fd, &info, name, path, depth, err);
 }
 
 /* The source itself: a file counts with its name, of a directory only what is in it. Devices are
@@ -159,15 +171,16 @@ static int add_source(struct checksum *sum, int root_fd, const struct source *so
             return -1;
     }
     if (source->is_directory)
-        return add_children(sum, fd, 0, err);
-    return add_opened(sum, fd, &info, source->name, 0, err);
+        return add_children(sum, fd, "", 0, err);
+    return add_opened(sum, fd, &info, source->name, "", 0, err);
 }
 
-int source_digest(int root_fd, struct source *source, int cancel_fd, struct error *err)
+int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
+                  int cancel_fd, struct error *err)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
     CLEANUP(free) uint8_t *block = xmalloc(BLOCK_SIZE);
-    struct checksum sum = { hash, block, cancel_fd };
+    struct checksum sum = { hash, block, excludes, cancel_fd };
     char digest[DIGEST_SIZE];
 
     if (add_source(&sum, root_fd, source, err) < 0)
@@ -183,10 +196,12 @@ char *sources_digest(const struct sources *sources)
     CLEANUP(str_done) struct str all = {};
     char digest[DIGEST_SIZE];
 
-    if (sources->count == 1)
+    if (sources->count == 1 && !sources->items[0].kept)
         return xstrdup(sources->items[0].digest);
     for (size_t i = 0; i < sources->count; i++)
-        str_add_format(&all, "%s%s", i > 0 ? "," : "", sources->items[i].digest);
+        str_add_format(&all, "%s%s%s%s", i > 0 ? "," : "", sources->items[i].digest,
+                       sources->items[i].kept ? "/" : "",
+                       sources->items[i].kept ? sources->items[i].kept : "");
     sha256_digest(str_text(&all), all.length, digest);
     return xasprintf("multi:%s", digest_hex(digest));
 }

@@ -11,6 +11,7 @@
 #include "build/expand.h"
 #include "build/golang.h"
 #include "build/healthcheck.h"
+#include "build/heredoc.h"
 #include "build/port.h"
 
 #include "base/banned.h"
@@ -61,10 +62,25 @@ void config_shell(const struct container_config *config, struct strv *out)
 void config_command(const struct container_config *config, const struct instruction *instruction,
                     struct strv *out)
 {
+    const struct heredoc *script = heredoc_script(instruction);
+    CLEANUP(str_done) struct str text = {};
+
     strv_init_empty(out);
+    if (script && heredoc_has_interpreter(script)) {
+        strv_add_format(out, "%s/%s", SCRIPT_DIRECTORY, script->name);
+        return;
+    }
     if (!instruction->is_json)
         config_shell(config, out);
-    strv_add_all(out, &instruction->arguments);
+    if (instruction->heredoc_count == 0) {
+        strv_add_all(out, &instruction->arguments);
+        return;
+    }
+    if (script)
+        str_add(&text, script->content);
+    else
+        heredoc_add_all(instruction, instruction->arguments.items[0], &text);
+    strv_add(out, str_text(&text));
 }
 
 char *config_path(const struct container_config *config, const char *path)
@@ -217,10 +233,11 @@ int config_apply_healthcheck(struct config_change *change, struct error *err)
 
 int config_apply_onbuild(struct config_change *change, struct error *err UNUSED)
 {
-    const char *trigger = change->arguments->items[1];
+    CLEANUP(str_done) struct str trigger = {};
 
-    strv_add(&change->config->on_build, trigger);
-    str_add_format(&change->comment, "ONBUILD %s", trigger);
+    heredoc_add_all(change->instruction, change->arguments->items[1], &trigger);
+    strv_add(&change->config->on_build, str_text(&trigger));
+    str_add_format(&change->comment, "ONBUILD %s", str_text(&trigger));
     return 0;
 }
 

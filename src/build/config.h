@@ -29,6 +29,9 @@ int config_expand(const struct instruction *instruction, const struct strv *envi
 /* The shell that shell forms run in. */
 void config_shell(const struct container_config *config, struct strv *out);
 
+/* Where a script that names its interpreter is put: SCRIPT_DIRECTORY/<name of its document>. */
+#define SCRIPT_DIRECTORY "/dev/pipes"
+
 /* The arguments of RUN, CMD, ENTRYPOINT as a process has them. */
 void config_command(const struct container_config *config, const struct instruction *instruction,
                     struct strv *out);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/dockerignore.h"
 #include "build/owner.h"
 #include "linux/path.h"
 
@@ -152,28 +153,37 @@ static int open_directory(int parent_fd, const char *name, struct error *err)
     return fd < 0 ? error_sys(err, "open directory %s", name) : fd;
 }
 
-static int copy_children(const struct copy *copy, int from_fd, int to_fd, int depth,
-                         struct error *err);
+static int copy_children(const struct copy *copy, int from_fd, const char *path, int to_fd,
+                         int depth, struct error *err);
 
 static int copy_directory(const struct copy *copy, int from_fd, const struct stat *info,
-                          int parent_fd, const char *name, int depth, struct error *err)
+                          const char *path, int parent_fd, const char *name, int depth,
+                          struct error *err)
 {
     CLEANUP(close) int to_fd = open_directory(parent_fd, name, err);
 
-    if (to_fd < 0 || copy_children(copy, from_fd, to_fd, depth + 1, err) < 0)
+    if (to_fd < 0 || copy_children(copy, from_fd, path, to_fd, depth + 1, err) < 0)
         return -1;
     return set_metadata(copy, from_fd, info, to_fd, err);
 }
 
-static int copy_entry(const struct copy *copy, int from_parent_fd, const char *name, int parent_fd,
-                      int depth, struct error *err)
+/* Is the entry left out? A directory may hold something that is not. */
+static bool is_left_out(const struct copy *copy, const char *path, const struct stat *info)
+{
+    return source_is_excluded(copy->excludes, path) &&
+           (!S_ISDIR(info->st_mode) || !dockerignore_has_exceptions(copy->excludes));
+}
+
+/* 'path' is relative to the source. */
+static int copy_entry(const struct copy *copy, int from_parent_fd, const char *name,
+                      const char *path, int parent_fd, int depth, struct error *err)
 {
     CLEANUP(close) int from_fd = -1;
     struct stat info;
 
     if (fstatat(from_parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, "stat %s", name);
-    if (S_ISSOCK(info.st_mode))
+    if (S_ISSOCK(info.st_mode) || is_left_out(copy, path, &info))
         return 0;
     if (!S_ISDIR(info.st_mode) && remove_old(parent_fd, name, err) < 0)
         return -1;
@@ -185,12 +195,13 @@ static int copy_entry(const struct copy *copy, int from_parent_fd, const char *n
     from_fd = openat(from_parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (from_fd < 0)
         return error_sys(err, "open %s", name);
-    return S_ISDIR(info.st_mode) ? copy_directory(copy, from_fd, &info, parent_fd, name, depth, err)
-                                 : copy_file(copy, from_fd, &info, parent_fd, name, err);
+    return S_ISDIR(info.st_mode)
+               ? copy_directory(copy, from_fd, &info, path, parent_fd, name, depth, err)
+               : copy_file(copy, from_fd, &info, parent_fd, name, err);
 }
 
-static int copy_children(const struct copy *copy, int from_fd, int to_fd, int depth,
-                         struct error *err)
+static int copy_children(const struct copy *copy, int from_fd, const char *path, int to_fd,
+                         int depth, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
 
@@ -198,10 +209,14 @@ static int copy_children(const struct copy *copy, int from_fd, int to_fd, int de
         return error_set(err, ERROR_INVALID, "directories are nested too deeply");
     if (directory_names(from_fd, &names, err) < 0)
         return -1;
-    for (size_t i = 0; i < names.count; i++)
+    for (size_t i = 0; i < names.count; i++) {
+        CLEANUP(free)
+        char *below = *path ? path_join(path, names.items[i]) : xstrdup(names.items[i]);
+
         if (check_cancelled(copy->cancel_fd, err) < 0 ||
-            copy_entry(copy, from_fd, names.items[i], to_fd, depth, err) < 0)
+            copy_entry(copy, from_fd, names.items[i], below, to_fd, depth, err) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -350,7 +365,7 @@ static int copy_top_directory(const struct copy *copy, const struct source *sour
     if (from_fd < 0)
         return -1;
     to_fd = copy_make_directory(copy, target_path, err);
-    return to_fd < 0 ? -1 : copy_children(copy, from_fd, to_fd, 0, err);
+    return to_fd < 0 ? -1 : copy_children(copy, from_fd, "", to_fd, 0, err);
 }
 
 int copy_source(const struct copy *copy, const struct source *source, const char *target_path,
@@ -359,6 +374,8 @@ int copy_source(const struct copy *copy, const struct source *source, const char
     CLEANUP(close) int seen_fd = -1;
     struct stat info;
 
+    if (source_itself_is_excluded(copy->excludes, source))
+        return 0;
     if (source->is_directory)
         return copy_top_directory(copy, source, target_path, err);
     seen_fd = path_open(copy->source_root_fd, source->path, O_PATH, 0, err);

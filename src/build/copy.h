@@ -16,7 +16,8 @@ struct copy {
     bool is_owner_given;     /* by --chown; otherwise unpacked archives keep their owners */
     const char *mode_change; /* checked text of --chmod, or NULL */
     bool unpacks;            /* ADD: archives are unpacked */
-    int cancel_fd;           /* -1: none */
+    const struct dockerignore *excludes; /* below a source, NULL: nothing */
+    int cancel_fd;                       /* -1: none */
 };
 
 /* Copies one source to 'target_path', an absolute path in the target root. Of a directory the

@@ -233,7 +233,7 @@ static char *digest(const char *path)
 
     cr_assert_eq(source_find(from_fd, path, &sources, &err), 0, "%s", err.text);
     for (size_t i = 0; i < sources.count; i++)
-        cr_assert_eq(source_digest(from_fd, &sources.items[i], -1, &err), 0, "%s", err.text);
+        cr_assert_eq(source_digest(from_fd, &sources.items[i], NULL, -1, &err), 0, "%s", err.text);
     return sources_digest(&sources);
 }
 

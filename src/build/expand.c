@@ -338,7 +338,7 @@ static int until(struct reader *r, char stop, struct str *out, struct words *wor
             r->at++;
             return 0;
         }
-        if (c == '$' || c == '\'' || c == '"') {
+        if (c == '$' || ((c == '\'' || c == '"') && !(r->expander->flags & EXPAND_PLAIN_QUOTES))) {
             if (special(r, out, words, err) < 0)
                 return -1;
             continue;

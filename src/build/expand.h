@@ -12,9 +12,10 @@
 #define EXPAND_DEPTH_LIMIT 50
 
 enum expand_flags {
-    EXPAND_RAW_QUOTES = 1,  /* keep quotes */
-    EXPAND_RAW_ESCAPES = 2, /* keep escape characters */
-    EXPAND_KEEP_UNSET = 4,  /* keep "$NAME" for variables that are not set */
+    EXPAND_RAW_QUOTES = 1,   /* keep quotes */
+    EXPAND_RAW_ESCAPES = 2,  /* keep escape characters */
+    EXPAND_KEEP_UNSET = 4,   /* keep "$NAME" for variables that are not set */
+    EXPAND_PLAIN_QUOTES = 8, /* quotes are letters like others */
 };
 
 struct expander {

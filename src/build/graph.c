@@ -19,6 +19,7 @@ static struct build_stage *add_stage(struct build_graph *graph, const struct ins
 
     struct build_stage *stage = &graph->stages[graph->count++];
     *stage = (struct build_stage){ .from = from, .steps = from + 1, .base_stage = NO_STAGE };
+    stage->needs = xcalloc(graph->count, sizeof(bool));
     if (from->arguments.count == 3) {
         stage->name = xstrdup(from->arguments.items[2]);
         for (char *c = stage->name; *c; c++)
@@ -56,6 +57,7 @@ void graph_done(struct build_graph *graph)
     for (size_t i = 0; i < graph->count; i++) {
         free(graph->stages[i].name);
         free(graph->stages[i].base);
+        free(graph->stages[i].needs);
     }
     free(graph->stages);
     *graph = (struct build_graph){};
@@ -93,6 +95,9 @@ int graph_find_source(const struct build_graph *graph, size_t before, const char
 {
     int64_t number;
 
+    *out = NO_STAGE;
+    if (graph->contexts && map_has(graph->contexts, name))
+        return 0;
     *out = find_name(graph, before, name);
     if (*out != NO_STAGE || parse_int64(name, INT32_MIN, INT32_MAX, &number, NULL) < 0)
         return 0;
@@ -138,8 +143,55 @@ static int resolve_from(struct build_graph *graph, size_t index, const struct ex
     if (flag && (expand_word(expander, flag, &platform, err) < 0 ||
                  graph_check_platform(str_text(&platform), err) < 0))
         return -1;
+    free(stage->base);
     stage->base = str_take(&base);
-    stage->base_stage = find_name(graph, index, stage->base);
+    stage->base_stage = NO_STAGE;
+    if (!graph->contexts || !map_has(graph->contexts, stage->base))
+        stage->base_stage = find_name(graph, index, stage->base);
+    return 0;
+}
+
+static int mark(struct build_graph *graph, size_t index, const char *name, struct error *err)
+{
+    size_t source;
+
+    if (strchr(name, '$'))
+        return error_set(err, ERROR_INVALID,
+                         "variable expansion is not supported for --from, define a new stage "
+                         "with FROM using ARG from global scope as a workaround");
+    if (graph_find_source(graph, index, name, &source, err) < 0)
+        return -1;
+    if (source != NO_STAGE) {
+        graph->stages[source].is_needed = true;
+        graph->stages[index].needs[source] = true;
+    }
+    return 0;
+}
+
+/* The "from=" in the value of --mount. */
+static int mark_mount(struct build_graph *graph, size_t index, const char *flag, struct error *err)
+{
+    CLEANUP(strv_done) struct strv fields = {};
+
+    strv_split(&fields, flag, ',');
+    for (size_t i = 0; i < fields.count; i++)
+        if (strncasecmp(fields.items[i], "from=", 5) == 0 &&
+            mark(graph, index, fields.items[i] + 5, err) < 0)
+            return -1;
+    return 0;
+}
+
+int graph_mark(struct build_graph *graph, size_t index, const struct instruction *instruction,
+               struct error *err)
+{
+    const char *name = instruction_flag(instruction, "from");
+
+    if (name && mark(graph, index, name, err) < 0)
+        return -1;
+    for (size_t i = 0; i < instruction->flags.count; i++)
+        if (text_starts(instruction->flags.items[i], "mount=") &&
+            mark_mount(graph, index, instruction->flags.items[i] + 6, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -147,21 +199,11 @@ static int mark_sources(struct build_graph *graph, size_t index, struct error *e
 {
     const struct build_stage *stage = &graph->stages[index];
 
-    for (size_t i = 0; i < stage->step_count; i++) {
-        const char *name = instruction_flag(&stage->steps[i], "from");
-        size_t source;
-
-        if (!name)
-            continue;
-        if (strchr(name, '$'))
-            return error_set(err, ERROR_INVALID,
-                             "variable expansion is not supported for --from, define a new stage "
-                             "with FROM using ARG from global scope as a workaround");
-        if (graph_find_source(graph, index, name, &source, err) < 0)
+    for (size_t i = 0; i < stage->step_count; i++)
+        if (graph_mark(graph, index, &stage->steps[i], err) < 0) {
+            graph->failed_line = stage->steps[i].line;
             return -1;
-        if (source != NO_STAGE)
-            graph->stages[source].is_needed = true;
-    }
+        }
     return 0;
 }
 
@@ -178,10 +220,14 @@ int graph_resolve(struct build_graph *graph, size_t target, const struct build_a
 
         if (!stage->is_needed)
             continue;
+        graph->failed_line = stage->from->line;
         if (resolve_from(graph, i, &expander, err) < 0 || mark_sources(graph, i, err) < 0)
             return -1;
-        if (stage->base_stage != NO_STAGE)
+        graph->failed_line = 0;
+        if (stage->base_stage != NO_STAGE) {
             graph->stages[stage->base_stage].is_needed = true;
+            stage->needs[stage->base_stage] = true;
+        }
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "build/args.h"
 #include "build/parse.h"
 
@@ -18,12 +19,15 @@ struct build_stage {
     char *base;        /* expanded name of a stage or image; "scratch" */
     size_t base_stage; /* NO_STAGE: base is an image */
     bool is_needed;
+    bool *needs; /* one per stage in front of it: its base, and the sources of COPY and mounts */
 };
 
 struct build_graph {
     struct build_stage *stages;
     size_t count;
-    size_t global_count; /* ARGs before the first FROM: the first instructions of the file */
+    size_t global_count;        /* ARGs before the first FROM: the first instructions of the file */
+    int failed_line;            /* of the instruction that was wrong */
+    const struct map *contexts; /* names that mean neither stage nor image; may be NULL */
 };
 
 /* Divides the file, which must outlive the graph. INVALID "no build stage in current context". */
@@ -39,6 +43,10 @@ int graph_find_target(const struct build_graph *graph, const char *target, size_
 /* Expands the FROM lines with the global arguments and marks what 'target' needs. */
 int graph_resolve(struct build_graph *graph, size_t target, const struct build_args *args,
                   char escape, struct error *err);
+
+/* Marks what an instruction of the stage needs: --from of COPY and of mounts. */
+int graph_mark(struct build_graph *graph, size_t index, const struct instruction *instruction,
+               struct error *err);
 
 /* The stage in front of 'before' that COPY --from=<name> means: by number or name; NO_STAGE if it
  * is something else. INVALID for a number that is none of them. */

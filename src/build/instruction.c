@@ -22,26 +22,26 @@ static const struct flag_rule from_flags[] = { { "platform", FLAG_TEXT }, {} };
 static const struct flag_rule add_flags[] = {
     { "chown",        FLAG_TEXT },
     { "chmod",        FLAG_TEXT },
-    { "link",         FLAG_SWITCH,   .is_refused = true },
-    { "keep-git-dir", FLAG_SWITCH,   .is_refused = true },
-    { "checksum",     FLAG_TEXT,     .is_refused = true },
-    { "unpack",       FLAG_SWITCH,   .is_refused = true },
-    { "exclude",      FLAG_REPEATED, .is_refused = true },
+    { "link",         FLAG_SWITCH },
+    { "keep-git-dir", FLAG_SWITCH },
+    { "checksum",     FLAG_TEXT },
+    { "unpack",       FLAG_SWITCH },
+    { "exclude",      FLAG_REPEATED },
     {},
 };
 static const struct flag_rule copy_flags[] = {
     { "from",    FLAG_TEXT },
     { "chown",   FLAG_TEXT },
     { "chmod",   FLAG_TEXT },
-    { "link",    FLAG_SWITCH,   .is_refused = true },
-    { "parents", FLAG_SWITCH,   .is_refused = true },
-    { "exclude", FLAG_REPEATED, .is_refused = true },
+    { "link",    FLAG_SWITCH },
+    { "parents", FLAG_SWITCH },
+    { "exclude", FLAG_REPEATED },
     {},
 };
 static const struct flag_rule run_flags[] = {
-    { "mount",    FLAG_REPEATED, .is_refused = true },
+    { "mount",    FLAG_REPEATED },
     { "network",  FLAG_TEXT },
-    { "security", FLAG_TEXT,     .is_refused = true },
+    { "security", FLAG_TEXT },
     { "device",   FLAG_REPEATED, .is_refused = true },
     {},
 };
@@ -333,15 +333,9 @@ int instruction_check_support(const struct instruction *instruction, struct erro
             continue;
         if (rule->type == FLAG_SWITCH && strcasecmp(value, "false") == 0)
             continue;
-        if (strcmp(rule->name, "security") == 0 && strcmp(value, "sandbox") == 0)
-            continue;
         return error_set(err, ERROR_UNSUPPORTED,
                          "the --%s option is not supported by this builder yet (line %d)",
                          rule->name, instruction->line);
     }
-    if (instruction->heredoc_count > 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "here-documents are not supported by this builder yet (line %d)",
-                         instruction->line);
     return 0;
 }

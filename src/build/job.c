@@ -11,7 +11,7 @@
 
 #include "base/banned.h"
 
-int job_mount(struct job *job, const char *chain_id, struct error *err)
+static int mount_locked(struct job *job, const char *chain_id, struct error *err)
 {
     intptr_t known = (intptr_t)map_get(&job->mounts, chain_id);
     int fd;
@@ -24,12 +24,29 @@ int job_mount(struct job *job, const char *chain_id, struct error *err)
     return fd;
 }
 
+int job_mount(struct job *job, const char *chain_id, struct error *err)
+{
+    mutex_lock(&job->lock);
+    int fd = mount_locked(job, chain_id, err);
+    mutex_unlock(&job->lock);
+    return fd;
+}
+
 void job_hold(struct job *job, const char *chain_id)
 {
     if (*chain_id == 0)
         return;
     store_layer_hold(job->builder->store, chain_id);
+    mutex_lock(&job->lock);
     strv_add(&job->held_layers, chain_id);
+    mutex_unlock(&job->lock);
+}
+
+void job_declare(struct job *job, const char *arg)
+{
+    mutex_lock(&job->lock);
+    strv_add_take(&job->declared_args, xstrndup(arg, strcspn(arg, "=")));
+    mutex_unlock(&job->lock);
 }
 
 int job_find_image(struct job *job, const char *name, struct image **out, struct error *err)
@@ -48,24 +65,57 @@ int job_find_image(struct job *job, const char *name, struct image **out, struct
     return store_image_find(job->builder->store, name, out, err);
 }
 
-int job_find_chain(struct job *job, size_t index, const char *name, char out[DIGEST_TEXT_SIZE],
-                   struct error *err)
+static int find_named_context(struct job *job, const struct build_context *context,
+                              struct job_tree *out, struct error *err)
 {
     CLEANUP(image_unref) struct image *image = NULL;
-    size_t source;
 
-    if (graph_find_source(&job->graph, index, name, &source, err) < 0)
-        return -1;
-    if (source != NO_STAGE) {
-        if (job_build_stage(job, source, err) < 0)
-            return -1;
-        snprintf(out, DIGEST_TEXT_SIZE, "%s", job->stages[source].chain_id);
+    if (context->fd >= 0) {
+        out->fd = context->fd;
         return 0;
     }
-    if (job_find_image(job, name, &image, err) < 0)
-        return error_context(err, "invalid from flag value %s", name);
-    snprintf(out, DIGEST_TEXT_SIZE, "%s", image->chain_id);
-    job_hold(job, out);
+    if (job_find_image(job, context->image, &image, err) < 0)
+        return -1;
+    out->is_layers = true;
+    snprintf(out->chain_id, sizeof(out->chain_id), "%s", image->chain_id);
+    job_hold(job, out->chain_id);
+    return 0;
+}
+
+int job_find_tree(struct job *job, size_t index, const char *name, struct job_tree *out,
+                  struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    const struct build_context *context = NULL;
+    size_t source;
+
+    *out = (struct job_tree){ .fd = -1 };
+    if (!name) {
+        out->fd = job->options->context_fd;
+        return out->fd < 0 ? error_set(err, ERROR_INVALID, "missing build context") : 0;
+    }
+    if (job->options->contexts)
+        context = map_get(job->options->contexts, name);
+    if (context)
+        return find_named_context(job, context, out, err);
+    out->is_layers = true;
+    if (graph_find_source(&job->graph, index, name, &source, err) < 0)
+        return -1;
+    if (source == NO_STAGE) {
+        if (strcasecmp(name, "scratch") == 0)
+            return 0;
+        if (job_find_image(job, name, &image, err) < 0)
+            return error_context(err, "invalid from flag value %s", name);
+        snprintf(out->chain_id, sizeof(out->chain_id), "%s", image->chain_id);
+        job_hold(job, out->chain_id);
+        return 0;
+    }
+    mutex_lock(&job->lock);
+    bool is_done = job->states[source] == STAGE_DONE;
+    mutex_unlock(&job->lock);
+    if (!is_done)
+        return error_set(err, ERROR_INVALID, "the stage %s is not part of this build", name);
+    snprintf(out->chain_id, sizeof(out->chain_id), "%s", job->stages[source].chain_id);
     return 0;
 }
 
@@ -77,8 +127,6 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
     CLEANUP(image_unref) struct image *image = NULL;
 
     if (plan->base_stage != NO_STAGE) {
-        if (job_build_stage(job, plan->base_stage, err) < 0)
-            return -1;
         stage_begin_stage(stage, &job->args, &job->stages[plan->base_stage]);
         return 0;
     }
@@ -93,57 +141,110 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
     return 0;
 }
 
-static int run_triggers(struct job *job, size_t index, struct error *err)
+static int run_trigger(struct job *job, size_t index, const char *text, struct error *err)
 {
-    const struct strv *triggers = &job->stages[index].triggers;
+    CLEANUP(dockerfile_done) struct dockerfile trigger = {};
 
-    if (triggers->count > 0)
-        output_triggers(&job->output, triggers->count);
-    for (size_t i = 0; i < triggers->count; i++) {
-        CLEANUP(instruction_done) struct instruction instruction = {};
+    if (dockerfile_parse(text, strlen(text), NULL, &trigger, err) < 0)
+        return error_context(err, "build trigger %s", text);
+    trigger.escape = job->file.escape;
+    for (size_t i = 0; i < trigger.count; i++) {
+        const struct instruction *instruction = &trigger.instructions[i];
 
-        if (dockerfile_parse_line(triggers->items[i], job->file.escape, &instruction, err) < 0 ||
-            instruction_check(&instruction, err) < 0)
-            return error_context(err, "build trigger %s", triggers->items[i]);
-        if (instruction.kind->type == INSTRUCTION_FROM)
+        if (instruction_check(instruction, err) < 0)
+            return error_context(err, "build trigger %s", text);
+        if (instruction->kind->type == INSTRUCTION_FROM)
             return error_set(err, ERROR_INVALID, "FROM isn't allowed as an ONBUILD trigger");
-        if (step_carry_out(job, index, &instruction, err) < 0)
+        if (step_carry_out(job, index, instruction, err) < 0)
             return -1;
     }
     return 0;
 }
 
-static int check_job(struct job *job, struct error *err)
+static int run_triggers(struct job *job, size_t index, struct error *err)
 {
-    if (check_cancelled(job->options->cancel_fd, err) == 0)
+    struct stage *stage = &job->stages[index];
+
+    if (stage->triggers.count > 0)
+        output_triggers(&stage->output, stage->triggers.count);
+    for (size_t i = 0; i < stage->triggers.count; i++)
+        if (run_trigger(job, index, stage->triggers.items[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int check_job(struct job *job, struct stage *stage, struct error *err)
+{
+    if (check_cancelled(job->cancel_fd, err) == 0)
         return 0;
-    output_text(&job->output, "Build cancelled\n");
+    output_text(&stage->output, "Build cancelled\n");
     return -1;
 }
 
-int job_build_stage(struct job *job, size_t index, struct error *err)
+/* --label: one step more for each, in the order of their names. */
+static int add_labels(struct job *job, struct stage *stage, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    const struct map *labels = job->options->labels;
+
+    if (!labels)
+        return 0;
+    MAP_EACH (labels, entry)
+        strv_add(&names, entry->key);
+    strv_sort(&names);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *value = map_get(labels, names.items[i]);
+        CLEANUP(instruction_done)
+        struct instruction instruction = {
+            .kind = instruction_kind_find("LABEL"),
+            .text = xasprintf("LABEL %s=%s", names.items[i], value ? value : ""),
+        };
+
+        strv_add(&instruction.arguments, names.items[i]);
+        strv_add(&instruction.arguments, value ? value : "");
+        output_step(&stage->output, instruction.text);
+        if (step_label(job, stage, &instruction, err) < 0)
+            return -1;
+        output_image(&stage->output, stage->image_id);
+    }
+    return 0;
+}
+
+static bool is_uncached(const struct job *job, size_t index)
+{
+    const struct strv *stages = job->options->no_cache_stages;
+    const char *name = job->graph.stages[index].name;
+    char number[24];
+
+    snprintf(number, sizeof(number), "%zu", index);
+    for (size_t i = 0; stages && i < stages->count; i++)
+        if (strcmp(stages->items[i], number) == 0 ||
+            (name && strcasecmp(stages->items[i], name) == 0))
+            return true;
+    return job->options->no_cache;
+}
+
+int job_build_stage(struct job *job, size_t index, int *out_line, struct error *err)
 {
     const struct build_stage *plan = &job->graph.stages[index];
     struct stage *stage = &job->stages[index];
 
-    if (job->is_built[index])
-        return 0;
-    if (!plan->base)
-        return error_set(err, ERROR_INVALID, "the stage %zu is not part of this build", index);
-    if (check_job(job, err) < 0)
+    *out_line = plan->from->line;
+    stage->is_uncached = is_uncached(job, index);
+    if (check_job(job, stage, err) < 0)
         return -1;
-    output_step(&job->output, plan->from->text);
+    output_step(&stage->output, plan->from->text);
     if (begin_stage(job, index, err) < 0 || run_triggers(job, index, err) < 0)
         return -1;
-    output_image(&job->output, stage->image_id);
+    output_image(&stage->output, stage->image_id);
     for (size_t i = 0; i < plan->step_count; i++) {
-        if (check_job(job, err) < 0)
+        *out_line = plan->steps[i].line;
+        if (check_job(job, stage, err) < 0)
             return -1;
-        output_step(&job->output, plan->steps[i].text);
+        output_step(&stage->output, plan->steps[i].text);
         if (step_carry_out(job, index, &plan->steps[i], err) < 0)
             return -1;
-        output_image(&job->output, stage->image_id);
+        output_image(&stage->output, stage->image_id);
     }
-    job->is_built[index] = true;
-    return 0;
+    return index == job->target ? add_labels(job, stage, err) : 0;
 }

@@ -1,10 +1,12 @@
-/* One build while it runs: what its steps share. Internal to this folder. */
+/* One build while it runs: what its steps share. Internal to this folder. Stages run side by side,
+ * each in a thread of its own; what they share is guarded by the job's lock. */
 #ifndef BERTH_BUILD_JOB_H
 #define BERTH_BUILD_JOB_H
 
 #include "base/map.h"
 #include "base/thread.h"
 #include "build/build.h"
+#include "build/cache_mount.h"
 #include "build/graph.h"
 #include "build/output.h"
 #include "build/stage.h"
@@ -15,8 +17,11 @@ struct builder {
     struct build_worker worker;
     int64_t cache_limit_bytes;
     struct mutex lock;
-    struct map
-        digests; /* guarded by lock: chain id and arguments → digest of what they name there */
+    struct condition changed; /* a step is over */
+    /* Guarded by lock. Chain id and arguments → digest of what they name there. */
+    struct map digests;
+    struct map in_flight; /* keys of steps that are being carried out */
+    struct cache_mounts cache_mounts;
 };
 
 /* Digests of files in layers, which never change. NULL if it is not known; the text is yours. */
@@ -25,21 +30,42 @@ char *builder_digest_get(struct builder *builder, const char *chain_id,
 void builder_digest_set(struct builder *builder, const char *chain_id, const struct strv *arguments,
                         const char *digest);
 
+/* Makes a step this thread's: 1; or waits until the one who has it is done with it: 0. CANCELLED.
+ */
+int builder_claim(struct builder *builder, const char *key, int cancel_fd, struct error *err);
+void builder_release(struct builder *builder, const char *key);
+
+enum stage_state { STAGE_UNUSED, STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_FAILED };
+
 struct job {
     struct builder *builder;
     const struct build_options *options;
+    char *dockerfile_name;
+    struct str dockerfile_text;
     struct dockerfile file;
     struct build_graph graph;
     struct build_args args;
-    struct output output;
+    struct outputs outputs;
+    struct output head;   /* what is said in front of the stages */
     struct stage *stages; /* one per stage of the graph */
-    bool *is_built;
+    int abort_fd;         /* an event: a stage has failed */
+    int cancel_fd;        /* readable when the client cancels or a stage has failed */
+    int64_t epoch_ns;     /* SOURCE_DATE_EPOCH, -1: not given */
+    size_t target;
+    const struct strv *names; /* of the image */
+
+    struct mutex lock; /* guards what follows */
+    struct condition changed;
+    enum stage_state *states;
+    size_t running_count;
+    struct error failure; /* the first one */
+    int failed_line;      /* 0: none */
+    int exit_code;        /* of a RUN that failed */
+    bool has_new_entries;
     struct strv declared_args; /* names that some ARG mentions */
     struct strv used_keys;     /* cache entries that were hit */
     struct strv held_layers;
     struct map mounts; /* chain id → descriptor + 1 of a read-only mount */
-    bool has_new_entries;
-    int exit_code; /* of a RUN that failed */
 };
 
 /* The files of a chain, mounted read-only. The descriptor is the job's. */
@@ -48,14 +74,25 @@ int job_mount(struct job *job, const char *chain_id, struct error *err);
 /* Keeps a layer from being collected until the job is over. */
 void job_hold(struct job *job, const char *chain_id);
 
+void job_declare(struct job *job, const char *arg); /* "X=1" or "X" */
+
 /* An image of the store by name, pulled if that is wanted and possible. */
 int job_find_image(struct job *job, const char *name, struct image **out, struct error *err);
 
-/* The chain id that "--from=<name>" in the stage 'index' means. */
-int job_find_chain(struct job *job, size_t index, const char *name, char out[DIGEST_TEXT_SIZE],
-                   struct error *err);
+/* Files that --from=<name> means. */
+struct job_tree {
+    bool is_layers;                  /* chain_id counts */
+    char chain_id[DIGEST_TEXT_SIZE]; /* of an image or stage */
+    int fd;                          /* directory of a context; borrowed */
+};
+/* 'name' NULL: the build's context. */
+int job_find_tree(struct job *job, size_t index, const char *name, struct job_tree *out,
+                  struct error *err);
 
-/* Builds a stage unless that was done. */
-int job_build_stage(struct job *job, size_t index, struct error *err);
+/* Builds a stage whose needs are built; what goes wrong is told with its line. */
+int job_build_stage(struct job *job, size_t index, int *out_line, struct error *err);
+
+/* All stages that are needed, as many at once as makes sense. */
+int job_run(struct job *job, struct error *err);
 
 #endif

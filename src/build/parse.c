@@ -14,7 +14,8 @@
 /* Where the reading is. */
 struct parser {
     const char *at, *end;
-    int line; /* of the line read last */
+    int line;             /* of the line read last */
+    int instruction_line; /* where the instruction or directive began that is being read */
     bool directives_over;
     struct strv directives; /* names seen */
     struct dockerfile *file;
@@ -125,7 +126,13 @@ static int read_directive(struct parser *parser, struct span line, struct error 
         return error_set(err, ERROR_INVALID, "only one %s parser directive can be used", name);
     strv_add(&parser->directives, name);
     parser->directives_over = false;
-    return strcmp(name, "escape") == 0 ? set_escape(parser, value, err) : 0;
+    if (strcmp(name, "syntax") == 0)
+        parser->file->syntax = TAKE(value);
+    else if (strcmp(name, "check") == 0)
+        parser->file->check = TAKE(value);
+    else
+        return set_escape(parser, value, err);
+    return 0;
 }
 
 /* ---- instructions ---- */
@@ -258,11 +265,14 @@ static int read_all(struct parser *parser, struct error *err)
 
     while ((more = next_line(parser, &line, err)) > 0) {
         line = trim_left(trim_newline(line));
+        parser->instruction_line = parser->line;
         if (read_directive(parser, line, err) < 0)
             return -1;
         if (!is_comment(line) && read_instruction(parser, line, err) < 0)
             return -1;
     }
+    if (more == 0)
+        parser->instruction_line = 0;
     if (more == 0 && parser->file->count == 0)
         return error_set(err, ERROR_INVALID, "file with no instructions");
     return more;
@@ -271,11 +281,20 @@ static int read_all(struct parser *parser, struct error *err)
 int dockerfile_parse(const char *text, size_t size, const char *name, struct dockerfile *out,
                      struct error *err)
 {
+    int line;
+
+    return dockerfile_parse_at(text, size, name, out, &line, err);
+}
+
+int dockerfile_parse_at(const char *text, size_t size, const char *name, struct dockerfile *out,
+                        int *out_line, struct error *err)
+{
     CLEANUP(dockerfile_done) struct dockerfile file = { .escape = '\\' };
     struct parser parser = { .at = text, .end = text + size, .file = &file };
 
     const char *shown = name ? name : "Dockerfile";
 
+    *out_line = 0;
     if (size == 0)
         return error_set(err, ERROR_INVALID, "the Dockerfile (%s) cannot be empty", shown);
     if (size > DOCKERFILE_SIZE_LIMIT)
@@ -288,6 +307,8 @@ int dockerfile_parse(const char *text, size_t size, const char *name, struct doc
 
     int result = read_all(&parser, err);
     strv_done(&parser.directives);
+    if (result < 0)
+        *out_line = parser.instruction_line;
     if (result < 0)
         return name ? error_context(err, "failed to parse %s", name) : -1;
     if (file.warnings.count > 0)
@@ -309,6 +330,8 @@ int dockerfile_parse_line(const char *text, char escape, struct instruction *out
         return -1;
     if (instruction.kind && instruction.kind->has_heredocs && !instruction.is_json)
         line_find_heredocs(text, &instruction);
+    for (size_t i = 0; i < instruction.heredoc_count; i++) /* no lines follow */
+        instruction.heredocs[i].content = xstrdup("");
     *out = instruction;
     instruction = (struct instruction){};
     return 0;
@@ -319,6 +342,8 @@ void dockerfile_done(struct dockerfile *dockerfile)
     for (size_t i = 0; i < dockerfile->count; i++)
         instruction_done(&dockerfile->instructions[i]);
     free(dockerfile->instructions);
+    free(dockerfile->syntax);
+    free(dockerfile->check);
     strv_done(&dockerfile->warnings);
     *dockerfile = (struct dockerfile){};
 }

@@ -14,6 +14,8 @@ struct dockerfile {
     size_t count;
     char escape;          /* '\\' or '`' */
     struct strv warnings; /* texts for the user */
+    char *syntax;         /* of "# syntax=", NULL: none */
+    char *check;          /* of "# check=", NULL: none */
 };
 void dockerfile_done(struct dockerfile *dockerfile);
 CLEANUP_VALUE(dockerfile_done, struct dockerfile)
@@ -23,6 +25,10 @@ CLEANUP_VALUE(dockerfile_done, struct dockerfile)
  * instruction_check's. */
 int dockerfile_parse(const char *text, size_t size, const char *name, struct dockerfile *out,
                      struct error *err);
+
+/* The same; when it fails, 'out_line' is the line where. */
+int dockerfile_parse_at(const char *text, size_t size, const char *name, struct dockerfile *out,
+                        int *out_line, struct error *err);
 
 /* One line that stands alone: a build trigger, a change of a commit. */
 int dockerfile_parse_line(const char *text, char escape, struct instruction *out,

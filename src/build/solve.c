@@ -1,17 +1,33 @@
 /* A build from beginning to end: read, plan, carry out, name the result. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
 #include "build/context.h"
 #include "build/expand.h"
 #include "build/job.h"
+#include "build/location.h"
 #include "build/step.h"
 #include "spec/reference.h"
 
 #include "base/banned.h"
+
+static void job_init(struct job *job, struct builder *builder, const struct build_options *options)
+{
+    *job = (struct job){
+        .builder = builder, .options = options, .abort_fd = -1, .cancel_fd = -1, .epoch_ns = -1
+    };
+    mutex_init(&job->lock);
+    condition_init(&job->changed);
+    outputs_init(&job->outputs, options);
+    build_args_init(&job->args, options->arguments);
+    map_init_empty(&job->mounts, NULL);
+}
 
 static void job_done(struct job *job)
 {
@@ -26,43 +42,108 @@ static void job_done(struct job *job)
     for (size_t i = 0; job->stages && i < job->graph.count; i++)
         stage_done(&job->stages[i]);
     free(job->stages);
-    free(job->is_built);
+    free(job->states);
+    if (job->abort_fd >= 0)
+        close(job->abort_fd);
+    if (job->cancel_fd >= 0)
+        close(job->cancel_fd);
+    free(job->dockerfile_name);
+    str_done(&job->dockerfile_text);
     strv_done(&job->declared_args);
     strv_done(&job->used_keys);
     strv_done(&job->held_layers);
     build_args_done(&job->args);
+    output_done(&job->head);
+    outputs_done(&job->outputs);
     graph_done(&job->graph);
     dockerfile_done(&job->file);
+    mutex_done(&job->lock);
+    condition_done(&job->changed);
 }
 CLEANUP_VALUE(job_done, struct job)
 
+/* One descriptor that is readable when either the client cancels or a stage has failed. */
+static int watch_cancellation(struct job *job, struct error *err)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    int fds[2];
+
+    job->abort_fd = eventfd(0, EFD_CLOEXEC);
+    job->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (job->abort_fd < 0 || job->cancel_fd < 0)
+        return error_sys(err, "make an event");
+    fds[0] = job->abort_fd;
+    fds[1] = job->options->cancel_fd;
+    for (size_t i = 0; i < COUNT(fds); i++)
+        if (fds[i] >= 0 && epoll_ctl(job->cancel_fd, EPOLL_CTL_ADD, fds[i], &event) < 0)
+            return error_sys(err, "watch an event");
+    return 0;
+}
+
 /* ---- before the first step ---- */
+
+/* Only the language that this builder speaks: the standard frontend in any version, and berth's
+ * own. Images of other frontends are not run. */
+static int check_syntax(const struct job *job, struct error *err)
+{
+    static const char *const known[] = { "docker/dockerfile", "docker.io/docker/dockerfile",
+                                         "docker/dockerfile-upstream", "berth/1" };
+    const char *given = job->options->arguments
+                            ? map_get(job->options->arguments, "BUILDKIT_SYNTAX")
+                            : NULL;
+    const char *syntax = text_is_empty(given) ? job->file.syntax : given;
+    size_t length = syntax ? strcspn(syntax, ":@ \t") : 0;
+
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (!syntax || (strlen(known[i]) == length && strncmp(known[i], syntax, length) == 0))
+            return 0;
+    return error_set(err, ERROR_INVALID,
+                     "the syntax %s is not supported: this builder speaks docker/dockerfile:1 and "
+                     "berth/1 by itself (line 1)",
+                     syntax);
+}
 
 static int read_dockerfile(struct job *job, struct error *err)
 {
-    CLEANUP(str_done) struct str text = {};
-    CLEANUP(free) char *name = NULL;
     int context_fd = job->options->context_fd;
 
     if (context_fd < 0)
         return error_set(err, ERROR_INVALID, "missing build context");
-    if (context_read_dockerfile(context_fd, job->options->dockerfile, &text, &name, err) < 0 ||
-        context_apply_ignore(context_fd, name, err) < 0 ||
-        dockerfile_parse(str_text(&text), text.length, name, &job->file, err) < 0)
+    if (context_read_dockerfile(context_fd, job->options->dockerfile, &job->dockerfile_text,
+                                &job->dockerfile_name, err) < 0 ||
+        context_apply_ignore(context_fd, job->dockerfile_name, err) < 0 ||
+        dockerfile_parse_at(str_text(&job->dockerfile_text), job->dockerfile_text.length,
+                            job->dockerfile_name, &job->file, &job->failed_line, err) < 0 ||
+        check_syntax(job, err) < 0)
         return -1;
     for (size_t i = 0; i < job->file.count; i++) {
         const struct instruction *instruction = &job->file.instructions[i];
 
-        if (instruction_check(instruction, err) < 0)
+        if (instruction_check(instruction, err) < 0) {
+            job->failed_line = instruction->line;
             return -1;
+        }
         if (instruction->kind->type != INSTRUCTION_ARG)
             continue;
-        for (size_t k = 0; k < instruction->arguments.count; k++) {
-            const char *text_of_arg = instruction->arguments.items[k];
-
-            strv_add_take(&job->declared_args, xstrndup(text_of_arg, strcspn(text_of_arg, "=")));
-        }
+        for (size_t k = 0; k < instruction->arguments.count; k++)
+            job_declare(job, instruction->arguments.items[k]);
     }
+    return 0;
+}
+
+/* SOURCE_DATE_EPOCH: seconds since 1970. */
+static int read_epoch(struct job *job, struct error *err)
+{
+    const char *text = job->options->arguments
+                           ? map_get(job->options->arguments, "SOURCE_DATE_EPOCH")
+                           : NULL;
+    int64_t seconds;
+
+    if (text_is_empty(text))
+        return 0;
+    if (parse_int64(text, 0, INT64_MAX / NS_PER_S, &seconds, NULL) < 0)
+        return error_set(err, ERROR_INVALID, "invalid SOURCE_DATE_EPOCH: %s", text);
+    job->epoch_ns = seconds * NS_PER_S;
     return 0;
 }
 
@@ -101,16 +182,60 @@ static size_t count_steps(const struct job *job)
 }
 
 /* What cannot be carried out is said before anything is. */
-static int check_support(const struct job *job, struct error *err)
+static int check_support(struct job *job, struct error *err)
 {
     for (size_t i = 0; i < job->graph.count; i++) {
         const struct build_stage *stage = &job->graph.stages[i];
 
         for (size_t k = 0; stage->is_needed && k < stage->step_count; k++)
-            if (instruction_check_support(&stage->steps[k], err) < 0)
+            if (instruction_check_support(&stage->steps[k], err) < 0) {
+                job->failed_line = stage->steps[k].line;
+                return -1;
+            }
+    }
+    return 0;
+}
+
+/* Triggers of an image that is here may need stages as well: COPY --from. */
+static int mark_triggers(struct job *job, size_t index, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    const struct build_stage *stage = &job->graph.stages[index];
+
+    if (stage->base_stage != NO_STAGE ||
+        store_image_find(job->builder->store, stage->base, &image, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < image->config.config.on_build.count; i++) {
+        CLEANUP(dockerfile_done) struct dockerfile trigger = {};
+        const char *text = image->config.config.on_build.items[i];
+
+        /* One that cannot be read is told when its turn comes. */
+        if (dockerfile_parse(text, strlen(text), NULL, &trigger, NULL) < 0)
+            continue;
+        for (size_t k = 0; k < trigger.count; k++)
+            if (trigger.instructions[k].kind &&
+                graph_mark(&job->graph, index, &trigger.instructions[k], err) < 0)
                 return -1;
     }
     return 0;
+}
+
+static int resolve(struct job *job, struct error *err)
+{
+    char escape = job->file.escape;
+
+    if (graph_resolve(&job->graph, job->target, &job->args, escape, err) < 0)
+        return -1;
+    for (size_t i = job->graph.count; i-- > 0;) {
+        if (!job->graph.stages[i].is_needed)
+            continue;
+        if (!job->graph.stages[i].base &&
+            graph_resolve(&job->graph, job->target, &job->args, escape, err) < 0)
+            return -1;
+        if (mark_triggers(job, i, err) < 0)
+            return -1;
+    }
+    return graph_resolve(&job->graph, job->target, &job->args, escape, err);
 }
 
 /* ---- the steps ---- */
@@ -131,61 +256,44 @@ static int declare_globals(struct job *job, struct error *err)
     return 0;
 }
 
-static int plan(struct job *job, size_t target, struct error *err)
+static int plan(struct job *job, struct error *err)
 {
-    if (declare_globals(job, err) < 0 ||
-        graph_resolve(&job->graph, target, &job->args, job->file.escape, err) < 0)
+    size_t step = job->graph.global_count;
+    const char *target = job->options->target;
+    CLEANUP(free)
+    char *stage_arg = xasprintf("TARGETSTAGE=%s", text_is_empty(target) ? "default" : target);
+
+    build_args_declare_global(&job->args, stage_arg);
+    if (declare_globals(job, err) < 0 || resolve(job, err) < 0)
         return -1;
-    job->output.step_count = count_steps(job);
+    job->outputs.step_count = count_steps(job);
+    job->stages = xcalloc(job->graph.count, sizeof(struct stage));
+    job->states = xcalloc(job->graph.count, sizeof(enum stage_state));
+    output_add(&job->outputs, &job->head, 0);
+    for (size_t i = 0; i < job->graph.count; i++) {
+        struct stage *stage = &job->stages[i];
+
+        if (!job->graph.stages[i].is_needed) {
+            *stage = (struct stage){};
+            continue;
+        }
+        output_add(&job->outputs, &stage->output, step);
+        step += 1 + job->graph.stages[i].step_count;
+    }
     return check_support(job, err);
 }
 
-/* --label: one step more for each, in the order of their names. */
-static int add_labels(struct job *job, struct stage *stage, struct error *err)
-{
-    CLEANUP(strv_done) struct strv names = {};
-
-    if (count_labels(job->options) == 0)
-        return 0;
-    MAP_EACH (job->options->labels, entry)
-        strv_add(&names, entry->key);
-    strv_sort(&names);
-    for (size_t i = 0; i < names.count; i++) {
-        const char *value = map_get(job->options->labels, names.items[i]);
-        CLEANUP(instruction_done)
-        struct instruction instruction = {
-            .kind = instruction_kind_find("LABEL"),
-            .text = xasprintf("LABEL %s=%s", names.items[i], value ? value : ""),
-        };
-
-        strv_add(&instruction.arguments, names.items[i]);
-        strv_add(&instruction.arguments, value ? value : "");
-        output_step(&job->output, instruction.text);
-        if (step_label(job, stage, &instruction, err) < 0)
-            return -1;
-        output_image(&job->output, stage->image_id);
-    }
-    return 0;
-}
-
-static int carry_out(struct job *job, size_t target, struct error *err)
+static int carry_out(struct job *job, struct error *err)
 {
     for (size_t i = 0; i < job->file.warnings.count; i++) {
         CLEANUP(free) char *line = xasprintf("%s\n", job->file.warnings.items[i]);
 
-        output_error_text(&job->output, line, strlen(line));
+        output_error_text(&job->head, line, strlen(line));
     }
     for (size_t i = 0; i < job->graph.global_count; i++)
-        output_step(&job->output, job->file.instructions[i].text);
-    for (size_t i = 0; i <= target; i++) {
-        if (!job->graph.stages[i].is_needed)
-            continue;
-        if (job_build_stage(job, i, err) < 0 ||
-            (i == target && add_labels(job, &job->stages[i], err) < 0))
-            return -1;
-        output_stage_done(&job->output, job->stages[i].image_id);
-    }
-    return 0;
+        output_step(&job->head, job->file.instructions[i].text);
+    output_finish(&job->head, "");
+    return job_run(job, err);
 }
 
 /* ---- the result ---- */
@@ -238,48 +346,59 @@ static void trim_cache(struct job *job)
         builder->worker.collect(builder->worker.data);
 }
 
-static int solve(struct job *job, size_t target, const struct strv *names, char out_image_id[72],
-                 struct error *err)
+static int solve(struct job *job, struct build_result *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv unused = {};
 
-    if (plan(job, target, err) < 0)
-        return -1;
-    job->stages = xcalloc(job->graph.count, sizeof(struct stage));
-    job->is_built = xcalloc(job->graph.count, sizeof(bool));
-    if (carry_out(job, target, err) < 0)
+    if (plan(job, err) < 0 || carry_out(job, err) < 0)
         return -1;
     build_args_unused(&job->args, &job->declared_args, &unused);
-    output_unused_args(&job->output, &unused);
-    if (make_image(job, &job->stages[target], names, out_image_id, err) < 0)
+    outputs_unused_args(&job->outputs, &unused);
+    if (make_image(job, &job->stages[job->target], job->names, out->image_id, err) < 0)
         return -1;
-    output_success(&job->output, out_image_id, names);
+    output_success(&job->outputs, out->image_id, job->names);
     return 0;
 }
 
-int builder_build(struct builder *builder, const struct build_options *options,
-                  char out_image_id[72], bool *out_began, int *out_exit_code, struct error *err)
+void build_result_done(struct build_result *result)
 {
-    CLEANUP(job_done) struct job job = { .builder = builder, .options = options };
+    str_done(&result->location);
+    strv_done(&result->warnings);
+}
+
+static int build(struct job *job, struct build_result *out, struct error *err)
+{
     CLEANUP(strv_done) struct strv names = {};
+
+    job->names = &names;
+    if (watch_cancellation(job, err) < 0 || read_tags(job->options, &names, err) < 0 ||
+        graph_check_platform(job->options->platform, err) < 0 || read_epoch(job, err) < 0 ||
+        read_dockerfile(job, err) < 0 || graph_make(&job->file, &job->graph, err) < 0)
+        return -1;
+    job->graph.contexts = job->options->contexts;
+    if (graph_find_target(&job->graph, job->options->target, &job->target, err) < 0)
+        return -1;
+
+    out->has_begun = true;
+    int result = solve(job, out, err);
+    out->exit_code = job->exit_code;
+    trim_cache(job);
+    return result;
+}
+
+int builder_build(struct builder *builder, const struct build_options *options,
+                  struct build_result *out, struct error *err)
+{
+    CLEANUP(job_done) struct job job = {};
     struct error local = {};
-    size_t target;
 
     if (!err)
         err = &local;
-    *out_began = false;
-    *out_exit_code = 0;
-    job.output.options = options;
-    build_args_init(&job.args, options->arguments);
-    map_init_empty(&job.mounts, NULL);
-    if (read_tags(options, &names, err) < 0 || graph_check_platform(options->platform, err) < 0 ||
-        read_dockerfile(&job, err) < 0 || graph_make(&job.file, &job.graph, err) < 0 ||
-        graph_find_target(&job.graph, options->target, &target, err) < 0)
-        return -1;
-
-    *out_began = true;
-    int result = solve(&job, target, &names, out_image_id, err);
-    *out_exit_code = job.exit_code;
-    trim_cache(&job);
+    job_init(&job, builder, options);
+    int result = build(&job, out, err);
+    int line = job.failed_line ? job.failed_line : job.graph.failed_line;
+    if (result < 0 && err->kind != ERROR_CANCELLED)
+        location_show(job.dockerfile_name, str_text(&job.dockerfile_text),
+                      line ? line : location_line(err->text), &out->location);
     return result;
 }

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/dockerignore.h"
 #include "build/pattern.h"
 #include "linux/path.h"
 
@@ -23,6 +24,7 @@ void sources_done(struct sources *sources)
     for (size_t i = 0; i < sources->count; i++) {
         free(sources->items[i].path);
         free(sources->items[i].digest);
+        free(sources->items[i].kept);
     }
     free(sources->items);
     *sources = (struct sources){};
@@ -104,10 +106,58 @@ static int find_plain(int root_fd, const char *path, struct sources *out, struct
     return add(out, path, S_ISDIR(info.st_mode), err);
 }
 
+static bool is_found(const struct sources *out, const char *path)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (strcmp(out->items[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static int find_pattern(int root_fd, const char *path, const struct strv *parts, size_t at,
+                        struct sources *out, struct error *err);
+
+/* "**": the rest of the pattern here, and in every directory below (links are not followed). */
+static int find_deep(int root_fd, const char *path, const struct strv *parts, size_t at,
+                     struct sources *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    CLEANUP(close) int fd = path_open(root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0, err);
+    struct stat info;
+
+    if (fd < 0)
+        return -1;
+    if (at + 1 < parts->count && find_pattern(root_fd, path, parts, at + 1, out, err) < 0)
+        return -1;
+    if (directory_names(fd, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.count; i++) {
+        CLEANUP(free)
+        char *below = *path ? path_join(path, names.items[i]) : xstrdup(names.items[i]);
+        CLEANUP(strv_done) struct strv depth = {};
+
+        if (fstatat(fd, names.items[i], &info, AT_SYMLINK_NOFOLLOW) < 0)
+            return error_sys(err, "stat %s", below);
+        if (at + 1 == parts->count && !is_found(out, below) &&
+            find_plain(root_fd, below, out, err) < 0)
+            return -1;
+        strv_split(&depth, below, '/');
+        if (depth.count >= SOURCE_DEPTH_LIMIT)
+            return error_set(err, ERROR_INVALID, "directories are nested too deeply");
+        if (S_ISDIR(info.st_mode) && at + 1 < parts->count &&
+            find_deep(root_fd, below, parts, at, out, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Matches the components of a pattern, from number 'at' on, in the directory 'path'. */
 static int find_pattern(int root_fd, const char *path, const struct strv *parts, size_t at,
                         struct sources *out, struct error *err)
 {
+    if (strcmp(parts->items[at], "**") == 0)
+        return find_deep(root_fd, path, parts, at, out, err);
+
     CLEANUP(strv_done) struct strv names = {};
     CLEANUP(close) int fd = path_open(root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0, err);
 
@@ -124,8 +174,9 @@ static int find_pattern(int root_fd, const char *path, const struct strv *parts,
             return -1;
         if (!matches)
             continue;
-        if (at + 1 < parts->count ? find_pattern(root_fd, below, parts, at + 1, out, err) < 0
-                                  : find_plain(root_fd, below, out, err) < 0)
+        if (at + 1 < parts->count
+                ? find_pattern(root_fd, below, parts, at + 1, out, err) < 0
+                : !is_found(out, below) && find_plain(root_fd, below, out, err) < 0)
             return -1;
     }
     return 0;
@@ -150,4 +201,57 @@ int source_find(int root_fd, const char *argument, struct sources *out, struct e
     if (parts.count > SOURCE_DEPTH_LIMIT)
         return error_set(err, ERROR_INVALID, "the pattern %s is too deep", argument);
     return find_pattern(root_fd, "", &parts, 0, out, err);
+}
+
+int source_find_plain(int root_fd, const char *name, struct sources *out, struct error *err)
+{
+    CLEANUP(free) char *rooted = xasprintf("/%s", name);
+    CLEANUP(free) char *cleaned = path_clean(rooted);
+
+    return find_plain(root_fd, cleaned + 1, out, err);
+}
+
+/* The path without its first 'count' components. */
+static const char *skip_components(const char *path, size_t count)
+{
+    while (count-- > 0 && *path) {
+        path += strcspn(path, "/");
+        path += *path == '/';
+    }
+    return path;
+}
+
+int source_find_kept(int root_fd, const char *argument, struct sources *out, struct error *err)
+{
+    const char *pivot = strstr(argument, "/./");
+    CLEANUP(free) char *front = xstrndup(argument, pivot ? (size_t)(pivot - argument) : 0);
+    CLEANUP(free) char *rooted = xasprintf("/%s", front);
+    CLEANUP(free) char *cleaned = path_clean(rooted);
+    CLEANUP(strv_done) struct strv parts = {};
+    size_t before = out->count;
+
+    if (cleaned[1])
+        strv_split(&parts, cleaned + 1, '/');
+    if (source_find(root_fd, argument, out, err) < 0)
+        return -1;
+    for (size_t i = before; i < out->count; i++) {
+        struct source *source = &out->items[i];
+        const char *rest = skip_components(source->path, parts.count);
+        const char *name = path_base(rest);
+
+        source->kept = source->is_directory ? xstrdup(rest) : xstrndup(rest, (size_t)(name - rest));
+    }
+    return 0;
+}
+
+bool source_is_excluded(const struct dockerignore *excludes, const char *path)
+{
+    return excludes && dockerignore_excludes(excludes, path);
+}
+
+bool source_itself_is_excluded(const struct dockerignore *excludes, const struct source *source)
+{
+    return excludes && !source->is_directory &&
+           (dockerignore_excludes(excludes, source->name) ||
+            dockerignore_excludes(excludes, source->path));
 }

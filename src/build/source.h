@@ -18,6 +18,7 @@ struct source {
     const char *name; /* last component, borrowed from path */
     bool is_directory;
     char *digest; /* set by source_digest: "file:<hex>" or "dir:<hex>" */
+    char *kept;   /* what of the path is kept with --parents, "" for nothing; NULL otherwise */
 };
 
 struct sources {
@@ -31,10 +32,23 @@ CLEANUP_VALUE(sources_done, struct sources)
  * NOT_FOUND "stat <argument>: file does not exist" if a plain name is not there; a pattern may
  * match nothing. */
 int source_find(int root_fd, const char *argument, struct sources *out, struct error *err);
+/* The same of a plain name, in which no character is a wildcard. */
+int source_find_plain(int root_fd, const char *name, struct sources *out, struct error *err);
+/* The same as source_find, and says which directories of the path are kept: those behind a "/./" in
+ * the argument, or all. */
+int source_find_kept(int root_fd, const char *argument, struct sources *out, struct error *err);
+
+/* Is a file below a source left out by --exclude? 'path' is relative to the source. */
+struct dockerignore;
+bool source_is_excluded(const struct dockerignore *excludes, const char *path);
+/* A source that is a file itself, which a pattern names by its name or by its path. */
+bool source_itself_is_excluded(const struct dockerignore *excludes, const struct source *source);
 
 /* Sets the digest: names, kinds, modes, link targets, attributes and contents; neither times nor
- * owners. CANCELLED when 'cancel_fd' (-1: none) becomes readable. */
-int source_digest(int root_fd, struct source *source, int cancel_fd, struct error *err);
+ * owners. What 'excludes' (NULL: nothing) excludes does not count. CANCELLED when 'cancel_fd' (-1:
+ * none) becomes readable. */
+int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
+                  int cancel_fd, struct error *err);
 
 /* "file:<hex>" of one source, "multi:<hex>" over several. */
 char *sources_digest(const struct sources *sources);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
@@ -24,7 +23,6 @@ static void copy_id(char out[DIGEST_TEXT_SIZE], const char *id)
 
 void stage_begin_scratch(struct stage *stage, const struct build_args *args)
 {
-    *stage = (struct stage){};
     stage->image.architecture = xstrdup(image_native_architecture());
     stage->image.os = xstrdup("linux");
     stage->image.rootfs.type = xstrdup("layers");
@@ -36,7 +34,6 @@ void stage_begin_scratch(struct stage *stage, const struct build_args *args)
 static void begin_on(struct stage *stage, const struct build_args *args,
                      const struct image_config *config)
 {
-    *stage = (struct stage){};
     json_fields_copy(image_config_fields, config, &stage->image);
     stage->triggers = stage->image.config.on_build;
     stage->image.config.on_build = (struct strv){};
@@ -74,6 +71,7 @@ void stage_done(struct stage *stage)
     free(stage->author);
     build_args_done(&stage->args);
     strv_done(&stage->triggers);
+    output_done(&stage->output);
     *stage = (struct stage){};
 }
 
@@ -108,11 +106,11 @@ static void add_history(struct stage *stage, const char *created_by, bool is_emp
 }
 
 void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
-                  struct cache_entry *out)
+                  int64_t created_ns, struct cache_entry *out)
 {
     struct str text = {};
 
-    stage->image.created_ns = clock_wall_ns();
+    stage->image.created_ns = created_ns;
     add_history(stage, created_by, !layer);
     free(stage->image.author);
     stage->image.author = xstrdup(stage->author);

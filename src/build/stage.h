@@ -6,6 +6,7 @@
 
 #include "build/args.h"
 #include "build/cache.h"
+#include "build/output.h"
 #include "spec/image.h"
 #include "store/store.h"
 
@@ -18,10 +19,14 @@ struct stage {
     bool is_cmd_set;                 /* CMD was given in this stage */
     bool is_changed;                 /* something was committed: image_id is not base_id */
     struct build_args args;
-    struct strv triggers; /* ONBUILD of the base */
+    struct strv triggers;    /* ONBUILD of the base */
+    bool is_uncached;        /* --no-cache, --no-cache-filter */
+    char claim[DIGEST_SIZE]; /* key of the step that is being carried out, "" if none */
+    struct output output;
 };
 
-/* Starts on nothing, on an image of the store, or on another stage. */
+/* Starts a zeroed one (but for its output) on nothing, on an image of the store, or on another
+ * stage. */
 void stage_begin_scratch(struct stage *stage, const struct build_args *args);
 void stage_begin_image(struct stage *stage, const struct build_args *args,
                        const struct image *image);
@@ -35,10 +40,10 @@ void stage_environment(const struct stage *stage, struct strv *out);
 /* "/bin/sh -c #(nop) " and the comment, as the history says for what runs nothing. */
 char *stage_comment(const struct stage *stage, const char *comment);
 
-/* Ends a step: adds it to the history ('layer' NULL: no files changed), and gives the image its new
- * id. The configuration is added to 'out' as JSON. */
+/* Ends a step at 'created_ns': adds it to the history ('layer' NULL: no files changed), and gives
+ * the image its new id. The configuration is added to 'out' as JSON. */
 void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
-                  struct cache_entry *out);
+                  int64_t created_ns, struct cache_entry *out);
 
 /* Makes the image what a cached step had left. */
 int stage_restore(struct stage *stage, const struct cache_entry *entry, struct error *err);

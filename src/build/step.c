@@ -2,8 +2,10 @@
 #include "build/step.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
@@ -16,15 +18,11 @@
 #define EMPTY_RECORD_DIGEST                                                                        \
     "sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652"
 
-int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err)
+static int probe_once(struct job *job, struct stage *stage, const char *key, struct error *err)
 {
     CLEANUP(cache_entry_done) struct cache_entry entry = {};
     struct layer layer;
-    int found;
-
-    if (job->options->no_cache)
-        return 0;
-    found = cache_find(job->builder->database, key, &entry, err);
+    int found = cache_find(job->builder->database, key, &entry, err);
     if (found <= 0)
         return found;
     if (*entry.chain_id && store_layer_get(job->builder->store, entry.chain_id, &layer, NULL) < 0)
@@ -32,9 +30,31 @@ int step_probe(struct job *job, struct stage *stage, const char *key, struct err
     if (stage_restore(stage, &entry, err) < 0)
         return -1;
     job_hold(job, stage->chain_id);
+    mutex_lock(&job->lock);
     strv_add(&job->used_keys, key);
-    output_cached(&job->output);
+    mutex_unlock(&job->lock);
+    output_cached(&stage->output);
     return 1;
+}
+
+int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err)
+{
+    if (stage->is_uncached)
+        return 0;
+    for (;;) {
+        int found = probe_once(job, stage, key, err);
+
+        if (found != 0)
+            return found;
+        int claimed = builder_claim(job->builder, key, job->cancel_fd, err);
+        if (claimed < 0)
+            return -1;
+        if (claimed > 0)
+            break;
+    }
+    /* The one before may have ended between the look and the claim. */
+    snprintf(stage->claim, sizeof(stage->claim), "%s", key);
+    return probe_once(job, stage, key, err);
 }
 
 int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
@@ -42,8 +62,11 @@ int step_finish(struct job *job, struct stage *stage, const char *key, const cha
 {
     CLEANUP(cache_entry_done) struct cache_entry entry = {};
 
-    stage_commit(stage, created_by, layer, &entry);
+    stage_commit(stage, created_by, layer, job->epoch_ns >= 0 ? job->epoch_ns : clock_wall_ns(),
+                 &entry);
+    mutex_lock(&job->lock);
     job->has_new_entries = true;
+    mutex_unlock(&job->lock);
     return cache_put(job->builder->database, key, &entry, created_by, layer ? layer->size_bytes : 0,
                      err);
 }
@@ -98,18 +121,18 @@ static void config_key(const struct stage *stage, const char *created_by, char o
 }
 
 /* No container runs for such a step, but clients are used to be told of one. */
-static void pretend_container(struct job *job)
+static void pretend_container(struct stage *stage)
 {
     char id[ID_LENGTH + 1];
 
     id_generate(id);
-    output_running(&job->output, id);
+    output_running(&stage->output, id);
 }
 
-static void remove_container(struct job *job)
+static void remove_container(struct job *job, struct stage *stage)
 {
     if (job->options->remove_intermediate || job->options->force_remove)
-        output_removed(&job->output);
+        output_removed(&stage->output);
 }
 
 /* A step that changes no files: 'comment' is what the history says of it. */
@@ -124,14 +147,14 @@ static int finish_config(struct job *job, struct stage *stage, const char *comme
     int found = step_probe(job, stage, key, err);
     if (found != 0)
         return MIN(found, 0);
-    pretend_container(job);
+    pretend_container(stage);
     if (step_finish(job, stage, key, created_by, NULL, err) < 0)
         return -1;
-    remove_container(job);
+    remove_container(job, stage);
     return 0;
 }
 
-static int apply(struct job *job, struct stage *stage, const struct instruction *instruction,
+static int apply(struct stage *stage, const struct instruction *instruction,
                  const struct strv *arguments, struct str *out_comment, struct error *err)
 {
     CLEANUP(config_change_done)
@@ -146,7 +169,7 @@ static int apply(struct job *job, struct stage *stage, const struct instruction 
     if (instruction->kind->apply(&change, err) < 0)
         return -1;
     if (change.note.length > 0)
-        output_text(&job->output, change.note.data);
+        output_text(&stage->output, change.note.data);
     str_add(out_comment, str_text(&change.comment));
     return 0;
 }
@@ -156,7 +179,7 @@ static int step_config(struct job *job, struct stage *stage, const struct instru
 {
     CLEANUP(str_done) struct str comment = {};
 
-    if (apply(job, stage, instruction, arguments, &comment, err) < 0)
+    if (apply(stage, instruction, arguments, &comment, err) < 0)
         return -1;
     return finish_config(job, stage, str_text(&comment), err);
 }
@@ -164,7 +187,12 @@ static int step_config(struct job *job, struct stage *stage, const struct instru
 int step_label(struct job *job, struct stage *stage, const struct instruction *instruction,
                struct error *err)
 {
-    return step_config(job, stage, instruction, &instruction->arguments, err);
+    int result = step_config(job, stage, instruction, &instruction->arguments, err);
+
+    if (*stage->claim)
+        builder_release(job->builder, stage->claim);
+    *stage->claim = 0;
+    return result;
 }
 
 static int step_arg(struct job *job, struct stage *stage, const struct strv *arguments,
@@ -177,7 +205,7 @@ static int step_arg(struct job *job, struct stage *stage, const struct strv *arg
         const char *text = arguments->items[i];
 
         build_args_declare(&stage->args, text);
-        strv_add_take(&job->declared_args, xstrndup(text, strcspn(text, "=")));
+        job_declare(job, text);
     }
     return finish_config(job, stage, comment, err);
 }
@@ -190,6 +218,7 @@ static int make_work_directory(struct job *job, struct stage *stage, struct laye
     struct copy copy = { .source_root_fd = -1, .cancel_fd = -1 };
     CLEANUP(writable_done) struct writable writable = {};
     CLEANUP(close) int mount_fd = -1, fd = -1;
+    int64_t began_ns = clock_wall_ns() - TIMES_SLACK_NS;
     int result = -1;
 
     if (store_writable_new(store, &writable, err) < 0)
@@ -207,6 +236,10 @@ static int make_work_directory(struct job *job, struct stage *stage, struct laye
         store_writable_remove(store, &writable, NULL);
         return error_context(err, "mkdir %s", stage->image.config.working_dir);
     }
+    if (times_settle_copy(job, stage, &writable, began_ns, err) < 0) {
+        store_writable_remove(store, &writable, NULL);
+        return -1;
+    }
     return step_make_layer(job, stage, &writable, out, err);
 }
 
@@ -217,7 +250,7 @@ static int step_workdir(struct job *job, struct stage *stage, const struct instr
     char key[DIGEST_SIZE];
     struct layer layer;
 
-    if (apply(job, stage, instruction, arguments, &comment, err) < 0)
+    if (apply(stage, instruction, arguments, &comment, err) < 0)
         return -1;
     CLEANUP(free) char *created_by = stage_comment(stage, str_text(&comment));
     config_key(stage, created_by, key);
@@ -225,16 +258,16 @@ static int step_workdir(struct job *job, struct stage *stage, const struct instr
     int found = step_probe(job, stage, key, err);
     if (found != 0)
         return MIN(found, 0);
-    pretend_container(job);
+    pretend_container(stage);
     int made = make_work_directory(job, stage, &layer, err);
     if (made < 0 || step_finish(job, stage, key, created_by, made > 0 ? &layer : NULL, err) < 0)
         return -1;
-    remove_container(job);
+    remove_container(job, stage);
     return 0;
 }
 
-int step_carry_out(struct job *job, size_t stage_index, const struct instruction *instruction,
-                   struct error *err)
+static int carry_out(struct job *job, size_t stage_index, const struct instruction *instruction,
+                     struct error *err)
 {
     struct stage *stage = &job->stages[stage_index];
     CLEANUP(strv_done) struct strv environment = {}, arguments = {};
@@ -251,10 +284,22 @@ int step_carry_out(struct job *job, size_t stage_index, const struct instruction
     case INSTRUCTION_COPY:
         return step_copy(job, stage_index, instruction, &arguments, &environment, err);
     case INSTRUCTION_RUN:
-        return step_run(job, stage, instruction, err);
+        return step_run(job, stage_index, instruction, err);
     case INSTRUCTION_WORKDIR:
         return step_workdir(job, stage, instruction, &arguments, err);
     default:
         return step_config(job, stage, instruction, &arguments, err);
     }
+}
+
+int step_carry_out(struct job *job, size_t stage_index, const struct instruction *instruction,
+                   struct error *err)
+{
+    struct stage *stage = &job->stages[stage_index];
+    int result = carry_out(job, stage_index, instruction, err);
+
+    if (*stage->claim)
+        builder_release(job->builder, stage->claim);
+    *stage->claim = 0;
+    return result;
 }

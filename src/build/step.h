@@ -27,7 +27,16 @@ int step_make_layer(struct job *job, struct stage *stage, struct writable *writa
 
 int step_copy(struct job *job, size_t stage_index, const struct instruction *instruction,
               const struct strv *arguments, const struct strv *environment, struct error *err);
-int step_run(struct job *job, struct stage *stage, const struct instruction *instruction,
+int step_run(struct job *job, size_t stage_index, const struct instruction *instruction,
              struct error *err);
+
+/* How far file systems' clocks may be behind. */
+#define TIMES_SLACK_NS (20 * NS_PER_MS)
+
+/* Times that do not tell when the step was carried out: of directories that copying made or put
+ * something in; and with SOURCE_DATE_EPOCH, of everything that is newer. */
+int times_settle_copy(struct job *job, const struct stage *stage, const struct writable *writable,
+                      int64_t began_ns, struct error *err);
+int times_settle(struct job *job, const struct writable *writable, struct error *err);
 
 #endif

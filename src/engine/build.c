@@ -22,14 +22,11 @@
 #include "base/banned.h"
 
 int engine_build(struct engine *engine, struct stream *context_tar,
-                 const struct build_options *options, char out_image_id[72], bool *out_began,
-                 int *out_exit_code, struct error *err)
+                 const struct build_options *options, struct build_result *out, struct error *err)
 {
     char id[ID_LENGTH + 1];
     struct build_options with_context = *options;
 
-    *out_began = false;
-    *out_exit_code = 0;
     id_generate(id);
     CLEANUP(free) char *path = xasprintf("%s/tmp/context-%.16s", engine->options.data_path, id);
     if (dir_make(path, 0700, err) < 0)
@@ -39,16 +36,15 @@ int engine_build(struct engine *engine, struct stream *context_tar,
                         : build_context_unpack(context_tar, fd, err);
     with_context.context_fd = fd;
     if (result == 0)
-        result = builder_build(engine->builder, &with_context, out_image_id, out_began,
-                               out_exit_code, err);
+        result = builder_build(engine->builder, &with_context, out, err);
     struct error ignored;
     if (tree_remove(path, &ignored) < 0)
         log_warn("cannot remove a build context", "path", path, "error", ignored.text);
     if (result == 0) {
         CLEANUP(map_done) struct map attributes = {};
 
-        map_set_text(&attributes, "name", out_image_id);
-        engine_event(engine, "image", "create", out_image_id, &attributes);
+        map_set_text(&attributes, "name", out->image_id);
+        engine_event(engine, "image", "create", out->image_id, &attributes);
     }
     return result;
 }
@@ -73,10 +69,11 @@ static struct container *make_step(struct engine *engine, const char *id,
         strv_add(&spec->args, run->arguments->items[i]);
     if (run->environment)
         strv_copy(&spec->config.env, run->environment);
-    spec->config.hostname = xstrndup(id, SHORT_ID_LENGTH);
+    spec->config.hostname = xstrdup(run->hostname);
     spec->config.user = xstrdup(run->user);
     spec->config.working_dir = xstrdup(run->working_dir);
     host->network_mode = xstrdup(mode);
+    host->privileged = run->is_privileged;
     if (run->extra_hosts)
         strv_copy(&host->extra_hosts, run->extra_hosts);
     host->memory_bytes = run->memory_bytes;
@@ -101,6 +98,20 @@ static struct container *make_step(struct engine *engine, const char *id,
     return step;
 }
 
+/* Binds whose sources are descriptors. */
+static void add_mounts(const struct build_run *run, struct runtime_config *config,
+                       struct container_sources *out)
+{
+    out->mounts = xcalloc(run->mount_count + 1, sizeof(struct shim_mount));
+    for (size_t i = 0; i < run->mount_count; i++) {
+        struct runtime_mount *mount = json_list_add(&config->mounts, sizeof(*mount));
+
+        mount->destination = xstrdup(run->mounts[i].target);
+        mount->type = xstrdup("bind");
+        out->mounts[out->count++] = (struct shim_mount){ run->mounts[i].target, run->mounts[i].fd };
+    }
+}
+
 static int launch_step(struct engine *engine, struct container *step, const struct build_run *run,
                        const struct container_network *network, struct shim **out,
                        struct error *err)
@@ -119,7 +130,7 @@ static int launch_step(struct engine *engine, struct container *step, const stru
     struct launch launch = {
         .id = step->id,
         .config = &config,
-        .seccomp_profile = "builtin",
+        .seccomp_profile = run->is_privileged ? "unconfined" : "builtin",
         .network_fd = network->namespace_fd,
         .log = { .driver = "none" },
     };
@@ -128,8 +139,13 @@ static int launch_step(struct engine *engine, struct container *step, const stru
     if (container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
         engine_root_mount(engine, run->chain_id, run->writable, &root_fd, err) < 0)
         return -1;
+    struct container_sources sources = {};
+    add_mounts(run, &config, &sources);
+    launch.sources = &sources;
     launch.rootfs_fd = root_fd;
-    return launch_create(engine, &launch, out, &pid, err);
+    int result = launch_create(engine, &launch, out, &pid, err);
+    free(sources.mounts);
+    return result;
 }
 
 /* Reads exactly 'size' bytes. 1: read, 0: the end. */

@@ -13,6 +13,10 @@ extern const struct command command_attach, command_build, command_create, comma
 
 extern const struct command command_load, command_save;
 
+extern const struct command command_container_prune, command_df, command_image_prune, command_port,
+    command_stats, command_system_prune, command_top, command_update, command_volume_prune;
+
+/* clang-format off */
 static const struct command *const container_commands[] = {
     &command_attach,
     &command_create,
@@ -21,39 +25,64 @@ static const struct command *const container_commands[] = {
     &command_kill,
     &command_logs,
     &command_pause,
+    &command_port,
+    &command_container_prune,
     &command_ps,
     &command_rename,
     &command_restart,
     &command_rm,
     &command_run,
     &command_start,
+    &command_stats,
     &command_stop,
+    &command_top,
     &command_unpause,
+    &command_update,
     &command_wait,
     NULL,
 };
 
 static const struct command *const image_commands[] = {
-    &command_build, &command_history, &command_images, &command_import, &command_inspect,
-    &command_rmi,   &command_tag,     &command_load,   &command_save,   NULL,
+    &command_build,
+    &command_history,
+    &command_image_prune,
+    &command_images,
+    &command_import,
+    &command_inspect,
+    &command_load,
+    &command_rmi,
+    &command_save,
+    &command_tag,
+    NULL,
 };
 
 static const struct command *const network_commands[] = {
-    &command_network_connect,    &command_network_create,
-    &command_network_disconnect, &command_inspect,
-    &command_network_ls,         &command_network_prune,
-    &command_network_rm,         NULL,
+    &command_network_connect,
+    &command_network_create,
+    &command_network_disconnect,
+    &command_inspect,
+    &command_network_ls,
+    &command_network_prune,
+    &command_network_rm,
+    NULL,
 };
 
 static const struct command *const system_commands[] = {
+    &command_df,
     &command_events,
     &command_info,
+    &command_system_prune,
     &command_verify,
     NULL,
 };
 
 static const struct command *const volume_commands[] = {
-    &command_volume_create, &command_inspect, &command_volume_ls, &command_volume_rm, NULL,
+    &command_volume_create,
+    &command_inspect,
+    &command_volume_ls,
+    &command_volume_prune,
+    &command_volume_rm,
+    NULL,
 };
 
 static const struct command command_container = { .name = "container",
@@ -73,15 +102,42 @@ static const struct command command_volume = { .name = "volume",
                                                .children = volume_commands };
 
 const struct command *const commands[] = {
-    &command_attach,  &command_build,   &command_container,
-    &command_create,  &command_events,  &command_exec,
-    &command_history, &command_image,   &command_images,
-    &command_import,  &command_info,    &command_inspect,
-    &command_kill,    &command_load,    &command_logs,
-    &command_network, &command_pause,   &command_ps,
-    &command_rename,  &command_restart, &command_rm,
-    &command_rmi,     &command_run,     &command_save,
-    &command_start,   &command_stop,    &command_system,
-    &command_tag,     &command_unpause, &command_version,
-    &command_volume,  &command_wait,    NULL,
+    &command_attach,
+    &command_build,
+    &command_container,
+    &command_create,
+    &command_events,
+    &command_exec,
+    &command_history,
+    &command_image,
+    &command_images,
+    &command_import,
+    &command_info,
+    &command_inspect,
+    &command_kill,
+    &command_load,
+    &command_logs,
+    &command_network,
+    &command_pause,
+    &command_port,
+    &command_ps,
+    &command_rename,
+    &command_restart,
+    &command_rm,
+    &command_rmi,
+    &command_run,
+    &command_save,
+    &command_start,
+    &command_stats,
+    &command_stop,
+    &command_system,
+    &command_tag,
+    &command_top,
+    &command_unpause,
+    &command_update,
+    &command_version,
+    &command_volume,
+    &command_wait,
+    NULL,
 };
+/* clang-format on */

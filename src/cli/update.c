@@ -1,0 +1,136 @@
+/* update: other limits and another restart policy. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/command.h"
+
+#include "base/banned.h"
+
+struct update_options {
+    const char *cpuset_cpus, *cpuset_mems, *restart, *health_on_failure;
+    struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, memory,
+        memory_reservation, memory_swap, pids_limit;
+};
+
+#define AT(member) offsetof(struct update_options, member)
+
+/* clang-format off */
+static const struct option_row rows[] = {
+    { 0,   "blkio-weight",       OPTION_INTEGER, AT(blkio_weight),       "Share of block I/O, 10 to 1000 (0: off)" },
+    { 0,   "cpu-period",         OPTION_INTEGER, AT(cpu_period),         "Period of the CPU quota, in microseconds" },
+    { 0,   "cpu-quota",          OPTION_INTEGER, AT(cpu_quota),          "CPU time per period, in microseconds" },
+    { 0,   "cpu-rt-period",      OPTION_UNSUPPORTED, 0, 0 },
+    { 0,   "cpu-rt-runtime",     OPTION_UNSUPPORTED, 0, 0 },
+    { 'c', "cpu-shares",         OPTION_INTEGER, AT(cpu_shares),         "CPU weight against others" },
+    { 0,   "cpus",               OPTION_DECIMAL, AT(cpus),               "How many CPUs it may use" },
+    { 0,   "cpuset-cpus",        OPTION_TEXT,    AT(cpuset_cpus),        "CPUs it may run on (0-3, 0,1)" },
+    { 0,   "cpuset-mems",        OPTION_TEXT,    AT(cpuset_mems),        "Memory nodes it may use (0-3, 0,1)" },
+    { 0,   "health-on-failure",  OPTION_TEXT,    AT(health_on_failure),  "When unhealthy: none, restart, stop or kill" },
+    { 'm', "memory",             OPTION_BYTES,   AT(memory),             "Most memory it may use" },
+    { 0,   "memory-reservation", OPTION_BYTES,   AT(memory_reservation), "Memory it is to have when memory is short" },
+    { 0,   "memory-swap",        OPTION_BYTES,   AT(memory_swap),        "Most memory and swap together (-1: no limit)" },
+    { 0,   "pids-limit",         OPTION_INTEGER, AT(pids_limit),         "Most processes (-1: no limit)" },
+    { 0,   "restart",            OPTION_TEXT,    AT(restart),            "Restart policy when it ends" },
+    {},
+};
+/* clang-format on */
+
+static void add_restart(struct json_writer *w, const char *text, struct error *err)
+{
+    const char *colon = strchr(text, ':');
+    int64_t count = 0;
+
+    if (colon && parse_int64(colon + 1, INT32_MIN, INT32_MAX, &count, err) < 0) {
+        error_set(err, ERROR_INVALID,
+                  "invalid restart policy format: maximum retry count must be an integer");
+        return;
+    }
+    CLEANUP(free)
+    char *name = colon ? xstrndup(text, (size_t)(colon - text)) : xstrdup(text);
+    json_begin_dict(w, "RestartPolicy");
+    json_add_text(w, "Name", name);
+    json_add_int64(w, "MaximumRetryCount", count);
+    json_end_dict(w);
+}
+
+/* False if nothing was asked for. */
+static bool encode(const struct update_options *options, struct str *out, struct error *err)
+{
+    const struct {
+        const char *key;
+        const struct optional_int64 *value;
+    } numbers[] = { { "BlkioWeight", &options->blkio_weight },
+                    { "CpuPeriod", &options->cpu_period },
+                    { "CpuQuota", &options->cpu_quota },
+                    { "CpuShares", &options->cpu_shares },
+                    { "NanoCpus", &options->cpus },
+                    { "Memory", &options->memory },
+                    { "MemoryReservation", &options->memory_reservation },
+                    { "MemorySwap", &options->memory_swap },
+                    { "PidsLimit", &options->pids_limit } };
+    const struct {
+        const char *key, *value;
+    } texts[] = { { "CpusetCpus", options->cpuset_cpus },
+                  { "CpusetMems", options->cpuset_mems },
+                  { "HealthOnFailure", options->health_on_failure } };
+    struct json_writer w = { .out = out };
+    bool is_any = options->restart;
+
+    json_begin_dict(&w, NULL);
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        if (numbers[i].value->is_set) {
+            json_add_int64(&w, numbers[i].key, numbers[i].value->value);
+            is_any = true;
+        }
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (texts[i].value) {
+            json_add_text(&w, texts[i].key, texts[i].value);
+            is_any = true;
+        }
+    if (options->restart)
+        add_restart(&w, options->restart, err);
+    json_end_dict(&w);
+    return is_any;
+}
+
+static int update_one(struct cli *cli, const char *container, const void *body, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+
+    client_path_begin(&path, "/containers");
+    client_path_segment(&path, container);
+    client_path_begin(&path, "/update");
+    if (client_call(cli->client, "POST", &path, body, &answer, err) < 0)
+        return -1;
+    const struct json *warnings = json_get(answer, "Warnings");
+    for (size_t i = 0; i < json_count(warnings); i++)
+        fprintf(stderr, "%s\n", json_text(json_at(warnings, i)));
+    return 0;
+}
+
+static int update(struct cli *cli, const void *options, const struct strv *arguments,
+                  struct error *err)
+{
+    CLEANUP(str_done) struct str body = {};
+
+    if (!encode(options, &body, err))
+        return error_set(err, ERROR_INVALID,
+                         "you must provide one or more flags when using this command");
+    if (err->kind != ERROR_NONE)
+        return -1;
+    return cli_each(cli, arguments, update_one, str_text(&body), err);
+}
+
+const struct command command_update = {
+    .name = "update",
+    .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+    .summary = "Change limits and restart policy of containers",
+    .least = 1,
+    .most = MANY_ARGUMENTS,
+    .options = rows,
+    .options_size = sizeof(struct update_options),
+    .run = update,
+};

@@ -77,7 +77,7 @@ const struct route routes[] = {
 
     /* build */
     { "POST",   "/build",                            api_build,              .streams_body = true },
-    { "POST",   "/build/prune",                      api_not_supported,      .since = V(31) },
+    { "POST",   "/build/prune",                      api_build_prune,        .since = V(31) },
     { "POST",   "/build/cancel",                     api_build_cancel,       .since = V(39) },
 
     /* volumes */

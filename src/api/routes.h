@@ -34,6 +34,8 @@ route_handler api_events;
 route_handler api_container_create, api_container_start, api_container_stop, api_container_restart,
     api_container_kill, api_container_wait, api_container_remove, api_container_resize,
     api_container_pause, api_container_unpause, api_container_rename;
+/* build_cache.c */
+route_handler api_build_prune;
 /* container_update.c, stats.c */
 route_handler api_container_update, api_container_stats, api_container_top;
 /* container_list.c, logs.c, attach.c */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/build_cache_write.h"
 #include "api/container_write.h"
 #include "api/image_write.h"
 #include "api/routes.h"
@@ -169,7 +170,10 @@ int api_disk_usage(struct request *req, struct error *err)
             json_add_null(&w, parts[i].key);
         else if (parts[i].write(req, &w, err) < 0)
             return -1;
-    json_add_raw(&w, "BuildCache", is_wanted(req, "build-cache") ? "[]" : "null");
+    if (!is_wanted(req, "build-cache"))
+        json_add_null(&w, "BuildCache");
+    else if (build_cache_write(&w, req->engine, err) < 0)
+        return -1;
     json_end_dict(&w);
     return reply_json(req, 200, &body, err);
 }

@@ -1,0 +1,16 @@
+/* The build cache: what it holds, and letting go of it. */
+#ifndef BERTH_ENGINE_BUILD_CACHE_H
+#define BERTH_ENGINE_BUILD_CACHE_H
+
+#include "build/cache_list.h"
+#include "engine/engine.h"
+
+/* Entries, those unused the longest first (freed with cache_items_free); 'out_is_shared' says of
+ * each whether its layer is part of an image too, so that removing it frees nothing. */
+int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool **out_is_shared,
+                            size_t *out_count, struct error *err);
+
+/* Forgets these entries and removes layers that nothing else uses. */
+int engine_build_cache_remove(struct engine *engine, const struct strv *keys, struct error *err);
+
+#endif

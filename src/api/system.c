@@ -277,8 +277,7 @@ int api_info(struct request *req, struct error *err)
     json_begin_dict(&w, "FirewallBackend");
     json_add_text(&w, "Driver", "nftables");
     json_end_dict(&w);
-    json_begin_list(&w, "CDISpecDirs");
-    json_end_list(&w);
+    write_strv_or_empty(&w, "CDISpecDirs", info.options->cdi_paths);
     write_warnings(&w, &host);
     json_end_dict(&w);
     return reply_json(req, 200, &body, err);

@@ -85,6 +85,20 @@ bool text_is_hex(const char *text, size_t length)
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
 }
 
+bool text_parse_bool(const char *text, bool *out)
+{
+    static const char *const words[2][6] = { { "0", "f", "F", "false", "FALSE", "False" },
+                                             { "1", "t", "T", "true", "TRUE", "True" } };
+
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < COUNT(words[i]); j++)
+            if (strcmp(words[i][j], text) == 0) {
+                *out = i == 1;
+                return true;
+            }
+    return false;
+}
+
 bool text_is_true(const char *text)
 {
     static const char *const off[] = { "", "0", "no", "false", "none" };

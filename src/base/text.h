@@ -20,6 +20,9 @@ bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
 bool text_is_hex(const char *text, size_t length); /* exactly 'length' lower-case hex digits */
 
+/* Go's ParseBool: 1 t T true TRUE True, and the like for false. False for anything else. */
+bool text_parse_bool(const char *text, bool *out);
+
 /* Docker's way of saying "on" in a query: "", "0", "no", "false", "none" (any case, trimmed) are
  * off, all else is on. */
 bool text_is_true(const char *text);

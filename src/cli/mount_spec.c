@@ -1,13 +1,22 @@
-/* Mounts of the command line. The engine checks them; here they are only read. */
+/* -v and --mount, as Docker's command reads them. */
 #include "cli/mount_spec.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/csv.h"
 
 #include "base/banned.h"
+
+static void add_once(struct strv *list, const char *text)
+{
+    if (!strv_contains(list, text))
+        strv_add(list, text);
+}
 
 int volume_spec_parse(const char *text, struct strv *binds, struct strv *volumes, struct error *err)
 {
@@ -15,31 +24,34 @@ int volume_spec_parse(const char *text, struct strv *binds, struct strv *volumes
 
     if (!*text)
         return error_set(err, ERROR_INVALID, "invalid empty volume spec");
+    if (text[0] == ':' || strstr(text, "::") || text[strlen(text) - 1] == ':')
+        return error_set(err, ERROR_INVALID, "invalid spec: %s: empty section between colons",
+                         text);
     if (!colon) {
-        if (!strv_contains(volumes, text))
-            strv_add(volumes, text);
+        add_once(volumes, text);
         return 0;
     }
     CLEANUP(free) char *source = xstrndup(text, (size_t)(colon - text));
     if (source[0] == '.' || source[0] == '~') {
         CLEANUP(free) char *absolute = path_absolute(source);
+        CLEANUP(free) char *whole = xasprintf("%s%s", absolute, colon);
 
-        strv_add_format(binds, "%s%s", absolute, colon);
+        add_once(binds, whole);
         return 0;
     }
-    strv_add(binds, text);
+    add_once(binds, text);
     return 0;
 }
 
-static int flag(const char *value, bool *out, struct error *err)
+static int flag(const char *key, const char *value, bool *out, struct error *err)
 {
-    if (!value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+    if (!value) {
         *out = true;
-    else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-        *out = false;
-    else
-        return error_set(err, ERROR_INVALID, "invalid value: %s", value);
-    return 0;
+        return 0;
+    }
+    return text_parse_bool(value, out)
+               ? 0
+               : error_set(err, ERROR_INVALID, "invalid value for %s: %s", key, value);
 }
 
 static struct bind_options *bind_of(struct mount_request *mount)
@@ -104,6 +116,64 @@ static int set_recursive(struct mount_request *mount, const char *value, struct 
     return 0;
 }
 
+static int set_tmpfs_mode(struct mount_request *mount, const char *value, struct error *err)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+
+    if (!*value || *end || value[0] == '-' || mode > 07777)
+        return error_set(err, ERROR_INVALID, "invalid value for tmpfs-mode: %s", value);
+    tmpfs_of(mount)->mode = (int64_t)mode;
+    return 0;
+}
+
+static int set_tmpfs_size(struct mount_request *mount, const char *value, struct error *err)
+{
+    return parse_size(value, &tmpfs_of(mount)->size_bytes, NULL) < 0
+               ? error_set(err, ERROR_INVALID, "invalid value for tmpfs-size: %s", value)
+               : 0;
+}
+
+/* "noexec,uid=5" as the API has it: [["noexec"],["uid","5"]]. */
+static void set_tmpfs_options(struct mount_request *mount, const char *value)
+{
+    CLEANUP(strv_done) struct strv words = {};
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    strv_split(&words, value, ',');
+    json_begin_list(&w, NULL);
+    for (size_t i = 0; i < words.count; i++) {
+        char *equals = strchr(words.items[i], '=');
+
+        json_begin_list(&w, NULL);
+        if (equals)
+            *equals++ = 0;
+        json_add_text(&w, NULL, words.items[i]);
+        if (equals)
+            json_add_text(&w, NULL, equals);
+        json_end_list(&w);
+    }
+    json_end_list(&w);
+    free(tmpfs_of(mount)->options);
+    tmpfs_of(mount)->options = str_take(&text);
+}
+
+static int set_propagation(struct mount_request *mount, const char *value)
+{
+    set_text(&bind_of(mount)->propagation, value);
+    for (char *at = bind_of(mount)->propagation; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return 0;
+}
+
+static void set_image_subpath(struct mount_request *mount, const char *value)
+{
+    if (!mount->image)
+        mount->image = NEW(struct image_options);
+    set_text(&mount->image->subpath, value);
+}
+
 static int set_field(struct mount_request *mount, const char *key, char *value, struct error *err)
 {
     const char *text = value ? value : "";
@@ -116,31 +186,85 @@ static int set_field(struct mount_request *mount, const char *key, char *value, 
              strcmp(key, "destination") == 0)
         set_text(&mount->target, text);
     else if (strcmp(key, "readonly") == 0 || strcmp(key, "ro") == 0)
-        return flag(value, &mount->read_only, err);
+        return flag(key, value, &mount->read_only, err);
     else if (strcmp(key, "consistency") == 0)
         set_text(&mount->consistency, text);
     else if (strcmp(key, "bind-propagation") == 0)
-        set_text(&bind_of(mount)->propagation, text);
+        return set_propagation(mount, text);
     else if (strcmp(key, "bind-recursive") == 0)
         return set_recursive(mount, text, err);
+    else if (strcmp(key, "bind-nonrecursive") == 0)
+        return flag(key, value, &bind_of(mount)->non_recursive, err);
     else if (strcmp(key, "bind-create-src") == 0)
-        return flag(value, &bind_of(mount)->create_mountpoint, err);
+        return flag(key, value, &bind_of(mount)->create_mountpoint, err);
     else if (strcmp(key, "volume-nocopy") == 0)
-        return flag(value, &volume_of(mount)->no_copy, err);
+        return flag(key, value, &volume_of(mount)->no_copy, err);
     else if (strcmp(key, "volume-subpath") == 0)
         set_text(&volume_of(mount)->subpath, text);
-    else if (strcmp(key, "volume-label") == 0 && value)
+    else if (strcmp(key, "volume-label") == 0)
         set_pair(&volume_of(mount)->labels, value);
     else if (strcmp(key, "volume-driver") == 0)
         set_text(&driver_of(mount)->name, text);
-    else if (strcmp(key, "volume-opt") == 0 && value)
+    else if (strcmp(key, "volume-opt") == 0)
         set_pair(&driver_of(mount)->options, value);
+    else if (strcmp(key, "image-subpath") == 0)
+        set_image_subpath(mount, text);
     else if (strcmp(key, "tmpfs-size") == 0)
-        return parse_size(text, &tmpfs_of(mount)->size_bytes, err);
+        return set_tmpfs_size(mount, text, err);
     else if (strcmp(key, "tmpfs-mode") == 0)
-        tmpfs_of(mount)->mode = strtol(text, NULL, 8);
+        return set_tmpfs_mode(mount, text, err);
+    else if (strcmp(key, "tmpfs-options") == 0)
+        set_tmpfs_options(mount, text);
     else
         return error_set(err, ERROR_INVALID, "unexpected key '%s' in '%s=%s'", key, key, text);
+    return 0;
+}
+
+/* Switches may stand alone. */
+static bool needs_value(const char *key)
+{
+    static const char *const switches[] = { "readonly", "ro", "volume-nocopy", "bind-nonrecursive",
+                                            "bind-create-src" };
+
+    for (size_t i = 0; i < COUNT(switches); i++)
+        if (strcmp(switches[i], key) == 0)
+            return false;
+    return true;
+}
+
+static int check_kinds(const struct mount_request *mount, struct error *err)
+{
+    const struct {
+        const char *type;
+        const void *options;
+    } kinds[] = { { "bind", mount->bind },
+                  { "volume", mount->volume },
+                  { "image", mount->image },
+                  { "tmpfs", mount->tmpfs } };
+
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        if (kinds[i].options && strcmp(kinds[i].type, mount->type) != 0)
+            return error_set(err, ERROR_INVALID, "cannot mix '%s-*' options with mount type '%s'",
+                             kinds[i].type, mount->type);
+    return 0;
+}
+
+static int check_read_only(const struct mount_request *mount, struct error *err)
+{
+    const struct bind_options *bind = mount->bind;
+
+    if (!bind || (!bind->read_only_non_recursive && !bind->read_only_force_recursive))
+        return 0;
+    const char *value = bind->read_only_non_recursive ? "writable" : "readonly";
+    if (!mount->read_only)
+        return error_set(err, ERROR_INVALID,
+                         "option 'bind-recursive=%s' requires 'readonly' to be specified in "
+                         "conjunction",
+                         value);
+    if (bind->read_only_force_recursive && !text_equal(bind->propagation, "rprivate"))
+        return error_set(err, ERROR_INVALID,
+                         "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to "
+                         "be specified in conjunction");
     return 0;
 }
 
@@ -148,29 +272,33 @@ int mount_spec_parse(const char *text, struct mount_request *out, struct error *
 {
     CLEANUP(strv_done) struct strv fields = {};
 
-    strv_split(&fields, text, ',');
+    if (csv_split(text, &fields, err) < 0)
+        return -1;
     for (size_t i = 0; i < fields.count; i++) {
         char *field = fields.items[i], *equals = strchr(field, '=');
 
         if (equals)
             *equals++ = 0;
-        else if (strcmp(field, "readonly") != 0 && strcmp(field, "ro") != 0 &&
-                 strcmp(field, "volume-nocopy") != 0 && strcmp(field, "bind-create-src") != 0)
+        for (char *at = field; *at; at++)
+            *at = (char)tolower((unsigned char)*at);
+        if (!equals && needs_value(field))
             return error_set(err, ERROR_INVALID, "invalid field '%s' must be a key=value pair",
                              field);
         if (set_field(out, field, equals, err) < 0)
-            return error_context(err, "invalid argument \"%s\" for \"--mount\" flag", text);
+            return -1;
     }
     if (text_is_empty(out->type))
         set_text(&out->type, "volume");
-    if (strcmp(out->type, "bind") == 0 && !text_is_empty(out->source) && out->source[0] != '/') {
+    if (text_is_empty(out->target))
+        return error_set(err, ERROR_INVALID, "target is required");
+    if (check_kinds(out, err) < 0 || check_read_only(out, err) < 0)
+        return -1;
+    /* Relative to where the client is; "./" as Docker does it. */
+    if (strcmp(out->type, "bind") == 0 && !text_is_empty(out->source) && out->source[0] == '.') {
         char *absolute = path_absolute(out->source);
 
         free(out->source);
         out->source = absolute;
     }
-    if (text_is_empty(out->target))
-        return error_set(err, ERROR_INVALID,
-                         "invalid argument \"%s\" for \"--mount\" flag: target is required", text);
     return 0;
 }

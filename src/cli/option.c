@@ -37,9 +37,9 @@ static int bad_value(const struct option_row *row, const char *value, struct err
     char old[sizeof(err->text)];
 
     snprintf(old, sizeof(old), "%s", err->text);
-    return error_set(err, ERROR_INVALID, "invalid argument \"%s\" for \"%s%c%s--%s\" flag: %.400s",
-                     value, row->letter ? "-" : "", row->letter ? row->letter : ' ',
-                     row->letter ? ", " : "", row->name, old);
+    char letter[] = { '-', row->letter, ',', ' ', 0 };
+    return error_set(err, ERROR_INVALID, "invalid argument \"%s\" for \"%s--%s\" flag: %.400s",
+                     value, row->letter ? letter : "", row->name, old);
 }
 
 /* "1.5" in billionths. */

@@ -5,9 +5,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/csv.h"
 #include "cli/mount_spec.h"
 #include "cli/port_spec.h"
 #include "cli/run_options.h"
+#include "spec/cdi.h"
 #include "spec/container.h"
 
 #include "base/banned.h"
@@ -273,6 +275,8 @@ static void encode_resources(const struct run_options *options, struct host_conf
     host->cpu_shares = options->cpu_shares.value;
     host->cpu_period_us = options->cpu_period.value;
     host->cpu_quota_us = options->cpu_quota.value;
+    host->cpu_realtime_period_us = options->cpu_rt_period.value;
+    host->cpu_realtime_runtime_us = options->cpu_rt_runtime.value;
     host->nano_cpus = options->cpus.value;
     host->cpuset_cpus = copy(options->cpuset_cpus);
     host->cpuset_mems = copy(options->cpuset_mems);
@@ -283,11 +287,77 @@ static void encode_resources(const struct run_options *options, struct host_conf
     host->cgroup_parent = copy(options->cgroup_parent);
 }
 
+/* --device vendor/class=name: all such become one request. */
+static void add_cdi_device(const char *name, struct json_list *out)
+{
+    struct device_request *request = NULL;
+
+    for (size_t i = 0; i < out->count; i++)
+        if (text_equal(JSON_ITEMS(out, struct device_request)[i].driver, "cdi"))
+            request = &JSON_ITEMS(out, struct device_request)[i];
+    if (!request) {
+        request = json_list_add(out, sizeof(*request));
+        request->driver = xstrdup("cdi");
+    }
+    strv_add(&request->device_ids, name);
+}
+
+/* --gpus: "all", a number, or fields: count=, device=a, driver=, capabilities= (in CSV, so that a
+ * field with commas is in quotes). */
+static int add_gpus(const char *text, struct json_list *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv fields = {}, capabilities = {};
+    CLEANUP(str_done) struct str list = {};
+    struct json_writer w = { .out = &list };
+    struct device_request *request = json_list_add(out, sizeof(*request));
+
+    if (csv_split(text, &fields, err) < 0)
+        return -1;
+    request->count = 1;
+    for (size_t i = 0; i < fields.count; i++) {
+        char *field = fields.items[i], *value = strchr(field, '=');
+
+        if (value)
+            *value++ = 0;
+        if (!value || strcmp(field, "count") == 0) {
+            const char *count = value ? value : field;
+
+            if (strcmp(count, "all") == 0)
+                request->count = -1;
+            else if (parse_int64(count, 0, INT32_MAX, &request->count, NULL) < 0)
+                return error_set(err, ERROR_INVALID,
+                                 "invalid count (%s): value must be either \"all\" or an integer",
+                                 count);
+        } else if (strcmp(field, "device") == 0) {
+            strv_split(&request->device_ids, value, ',');
+            request->count = 0;
+        } else if (strcmp(field, "driver") == 0) {
+            request->driver = xstrdup(value);
+        } else if (strcmp(field, "capabilities") == 0) {
+            strv_split(&capabilities, value, ',');
+        } else {
+            return error_set(err, ERROR_INVALID, "unexpected key '%s' in '%s=%s'", field, field,
+                             value);
+        }
+    }
+    if (!strv_contains(&capabilities, "gpu"))
+        strv_add(&capabilities, "gpu");
+    json_begin_list(&w, NULL);
+    json_add_strv(&w, NULL, &capabilities);
+    json_end_list(&w);
+    request->capabilities = str_take(&list);
+    return 0;
+}
+
 static int encode_devices(const struct run_options *options, struct host_config *host,
                           struct error *err)
 {
+    if (options->gpus && add_gpus(options->gpus, &host->device_requests, err) < 0)
+        return error_context(err, "invalid argument \"%s\" for \"--gpus\" flag", options->gpus);
     for (size_t i = 0; i < options->device.count; i++)
-        if (add_device(options->device.items[i], &host->devices, err) < 0)
+        if (cdi_name_is_valid(options->device.items[i]))
+            add_cdi_device(options->device.items[i], &host->device_requests);
+        else if (add_device(options->device.items[i], &host->devices, err) < 0)
             return -1;
     for (size_t i = 0; i < options->ulimit.count; i++)
         if (add_ulimit(options->ulimit.items[i], &host->ulimits, err) < 0)

@@ -19,8 +19,8 @@
     { 0,   "cidfile",               OPTION_TEXT,     AT(cidfile),               "Write the container's id to this file" },                  \
     { 0,   "cpu-period",            OPTION_INTEGER,  AT(cpu_period),            "Period of the CPU quota, in microseconds" },               \
     { 0,   "cpu-quota",             OPTION_INTEGER,  AT(cpu_quota),             "CPU time per period, in microseconds" },                   \
-    { 0,   "cpu-rt-period",         OPTION_UNSUPPORTED, 0, 0 },                                                                              \
-    { 0,   "cpu-rt-runtime",        OPTION_UNSUPPORTED, 0, 0 },                                                                              \
+    { 0,   "cpu-rt-period",         OPTION_INTEGER,  AT(cpu_rt_period),         "Period of real-time scheduling, in microseconds" },        \
+    { 0,   "cpu-rt-runtime",        OPTION_INTEGER,  AT(cpu_rt_runtime),        "Real-time CPU per period, in microseconds" },              \
     { 'c', "cpu-shares",            OPTION_INTEGER,  AT(cpu_shares),            "CPU weight against others" },                              \
     { 0,   "cpus",                  OPTION_DECIMAL,  AT(cpus),                  "How many CPUs it may use" },                               \
     { 0,   "cpuset-cpus",           OPTION_TEXT,     AT(cpuset_cpus),           "CPUs it may run on (0-3, 0,1)" },                          \
@@ -40,7 +40,7 @@
     { 'e', "env",                   OPTION_LIST,     AT(env),                   "Set an environment variable" },                            \
     { 0,   "env-file",              OPTION_LIST,     AT(env_file),              "Read environment variables from a file" },                 \
     { 0,   "expose",                OPTION_LIST,     AT(expose),                "Expose a port or a range of ports" },                      \
-    { 0,   "gpus",                  OPTION_UNSUPPORTED, 0, 0 },                                                                              \
+    { 0,   "gpus",                  OPTION_TEXT,     AT(gpus),                  "GPUs to give (all, a number, device=…)" },                 \
     { 0,   "group-add",             OPTION_LIST,     AT(group_add),             "Join a further group" },                                   \
     { 0,   "health-cmd",            OPTION_TEXT,     AT(health_cmd),            "Command that checks the health" },                         \
     { 0,   "health-interval",       OPTION_DURATION, AT(health_interval),       "Time between two checks" },                                \

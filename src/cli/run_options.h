@@ -14,6 +14,7 @@ struct run_options {
     /* both */
     bool interactive, tty, remove, privileged, read_only, init, publish_all, no_healthcheck,
         oom_kill_disable, quiet;
+    const char *gpus;
     struct strv attach, add_host, annotation, cap_add, cap_drop, device, device_cgroup_rule,
         device_read_bps, device_write_bps, device_read_iops, device_write_iops, dns, dns_option,
         dns_search, env, env_file, expose, group_add, label, label_file, link, log_opt, mount,
@@ -23,10 +24,10 @@ struct run_options {
         *entrypoint, *health_cmd, *health_on_failure, *hostname, *ip, *ip6, *ipc, *isolation,
         *log_driver, *mac_address, *name, *pid, *platform, *pull, *restart, *runtime, *stop_signal,
         *user, *userns, *uts, *volume_driver, *workdir;
-    struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, health_interval,
-        health_retries, health_start_period, health_start_interval, health_timeout, memory,
-        memory_reservation, memory_swap, memory_swappiness, oom_score_adj, pids_limit, shm_size,
-        stop_timeout;
+    struct optional_int64 cpu_rt_period, cpu_rt_runtime, blkio_weight, cpu_period, cpu_quota,
+        cpu_shares, cpus, health_interval, health_retries, health_start_period,
+        health_start_interval, health_timeout, memory, memory_reservation, memory_swap,
+        memory_swappiness, oom_score_adj, pids_limit, shm_size, stop_timeout;
 };
 
 extern const struct option_row run_rows[];    /* run */

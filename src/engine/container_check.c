@@ -4,18 +4,17 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/resource_check.h"
 #include "linux/capability.h"
 #include "linux/cgroup.h"
 
 #include "base/banned.h"
 
-#define MEMORY_MINIMUM   (6 * 1024 * 1024)
 #define DEFAULT_SHM_SIZE (64 * 1024 * 1024)
 
 static int check_health(const struct health_config *health, struct error *err)
@@ -84,119 +83,6 @@ static int check_restart(const struct host_config *host, struct error *err)
     return 0;
 }
 
-static int check_memory(struct host_config *host, bool is_update, struct strv *warnings,
-                        struct error *err)
-{
-    if (host->memory_bytes && host->memory_bytes < MEMORY_MINIMUM)
-        return error_set(err, ERROR_INVALID, "Minimum memory limit allowed is 6MB");
-    if (host->memory_bytes && !cgroup_has_controller("memory")) {
-        strv_add(warnings, "Your kernel does not support memory limit capabilities or the cgroup "
-                           "is not mounted. Limitation "
-                           "discarded.");
-        host->memory_bytes = host->memory_swap_bytes = 0;
-    }
-    if (host->memory_bytes > 0 && host->memory_swap_bytes > 0 &&
-        host->memory_swap_bytes < host->memory_bytes)
-        return error_set(err, ERROR_INVALID,
-                         "Minimum memoryswap limit should be larger than memory limit, see usage");
-    if (host->memory_bytes == 0 && host->memory_swap_bytes > 0 && !is_update)
-        return error_set(
-            err, ERROR_INVALID,
-            "You should always set the Memory limit when using Memoryswap limit, see usage");
-    if (host->memory_reservation_bytes && host->memory_reservation_bytes < MEMORY_MINIMUM)
-        return error_set(err, ERROR_INVALID, "Minimum memory reservation allowed is 6MB");
-    if (host->memory_bytes && host->memory_reservation_bytes > host->memory_bytes)
-        return error_set(
-            err, ERROR_INVALID,
-            "Minimum memory limit can not be less than memory reservation limit, see usage");
-    if (host->memory_swappiness.is_set && host->memory_swappiness.value != -1 &&
-        (host->memory_swappiness.value < 0 || host->memory_swappiness.value > 100))
-        return error_set(err, ERROR_INVALID,
-                         "Invalid value: %lld, valid memory swappiness range is 0-100",
-                         (long long)host->memory_swappiness.value);
-    if (cgroup_version() == CGROUP_V2 && host->memory_swappiness.is_set &&
-        host->memory_swappiness.value != -1) {
-        strv_add(warnings, "Your kernel does not support memory swappiness capabilities or the "
-                           "cgroup is not mounted. Memory "
-                           "swappiness discarded.");
-        host->memory_swappiness = (struct optional_int64){};
-    }
-    if (cgroup_version() == CGROUP_V2 && host->oom_kill_disable.value) {
-        strv_add(warnings,
-                 "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
-        host->oom_kill_disable = (struct optional_bool){};
-    }
-    return 0;
-}
-
-/* "0-3,5" against what the machine has ("0-1"). */
-static int check_cpu_list(const char *text, int available, const char *what, const char *unit,
-                          struct error *err)
-{
-    const char *at = text;
-
-    while (*at) {
-        char *end;
-
-        if (!isdigit((unsigned char)*at))
-            return error_set(err, ERROR_INVALID,
-                             "Invalid value %s for cpuset %s: invalid format: %s", text, what,
-                             text);
-        long first = strtol(at, &end, 10), last = first;
-        if (*end == '-' && isdigit((unsigned char)end[1]))
-            last = strtol(end + 1, &end, 10);
-        if ((*end && *end != ',') || last < first)
-            return error_set(err, ERROR_INVALID,
-                             "Invalid value %s for cpuset %s: invalid format: %s", text, what,
-                             text);
-        if (last >= available && available == 1)
-            return error_set(err, ERROR_INVALID,
-                             "Requested %s are not available - requested %s, available: 0", unit,
-                             text);
-        if (last >= available)
-            return error_set(err, ERROR_INVALID,
-                             "Requested %s are not available - requested %s, available: 0-%d", unit,
-                             text, available - 1);
-        at = *end ? end + 1 : end;
-    }
-    return 0;
-}
-
-static int check_cpu(const struct host_config *host, struct error *err)
-{
-    int cpus = get_nprocs();
-
-    if (host->nano_cpus && host->cpu_period_us)
-        return error_set(err, ERROR_INVALID,
-                         "Conflicting options: Nano CPUs and CPU Period cannot both be set");
-    if (host->nano_cpus && host->cpu_quota_us)
-        return error_set(err, ERROR_INVALID,
-                         "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
-    if (host->nano_cpus &&
-        (host->nano_cpus < 10000000 || host->nano_cpus > cpus * INT64_C(1000000000)))
-        return error_set(err, ERROR_INVALID,
-                         "range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available",
-                         cpus, cpus);
-    if (host->cpu_period_us && (host->cpu_period_us < 1000 || host->cpu_period_us > 1000000))
-        return error_set(
-            err, ERROR_INVALID,
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
-    if (host->cpu_quota_us > 0 && host->cpu_quota_us < 1000)
-        return error_set(err, ERROR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
-    if (host->cpu_shares < 0)
-        return error_set(err, ERROR_INVALID,
-                         "invalid CPU shares (%lld): value must be a positive integer",
-                         (long long)host->cpu_shares);
-    if (host->cpu_realtime_period_us || host->cpu_realtime_runtime_us)
-        return error_set(err, ERROR_UNSUPPORTED, "real-time CPU limits are not supported");
-    if (host->cpuset_cpus &&
-        check_cpu_list(host->cpuset_cpus, get_nprocs_conf(), "cpus", "CPUs", err) < 0)
-        return -1;
-    if (host->cpuset_mems && check_cpu_list(host->cpuset_mems, 1, "mems", "memory nodes", err) < 0)
-        return -1;
-    return 0;
-}
-
 static int check_modes(const struct host_config *host, struct error *err)
 {
     const struct {
@@ -243,27 +129,49 @@ static int check_capabilities(const struct strv *names, const char *field, struc
     return 0;
 }
 
+static bool has_apparmor(void)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    return file_read("/sys/module/apparmor/parameters/enabled", 16, &text, NULL) == 0 &&
+           str_text(&text)[0] == 'Y';
+}
+
+/* One "key=value" or, as of old, "key:value". */
+static int check_security_option(const char *option, struct error *err)
+{
+    const char *split = strpbrk(option, "=:");
+    CLEANUP(free) char *key = split ? xstrndup(option, (size_t)(split - option)) : NULL;
+    const char *value = split ? split + 1 : "";
+    bool ignored;
+
+    if (strcmp(option, "no-new-privileges") == 0 || strcmp(option, "disable") == 0)
+        return 0;
+    if (!key)
+        return error_set(err, ERROR_INTERNAL, "invalid --security-opt 1: \"%s\"", option);
+    if (strcmp(key, "seccomp") == 0)
+        return 0;
+    if (strcmp(key, "no-new-privileges") == 0 || strcmp(key, "writable-cgroups") == 0)
+        return text_parse_bool(value, &ignored)
+                   ? 0
+                   : error_set(err, ERROR_INTERNAL, "invalid --security-opt 2: \"%s\"", option);
+    if (strcmp(key, "apparmor") == 0 && strcmp(value, "unconfined") != 0 && !has_apparmor())
+        return error_set(err, ERROR_INVALID,
+                         "the AppArmor profile \"%s\" cannot be used: this kernel has no AppArmor",
+                         value);
+    if (strcmp(key, "label") == 0 && strcmp(value, "disable") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the label \"%s\" cannot be set: SELinux labels are not supported", value);
+    if (strcmp(key, "apparmor") != 0 && strcmp(key, "label") != 0)
+        return error_set(err, ERROR_INTERNAL, "invalid --security-opt 2: \"%s\"", option);
+    return 0;
+}
+
 static int check_security(const struct host_config *host, struct error *err)
 {
-    for (size_t i = 0; i < host->security_opt.count; i++) {
-        const char *option = host->security_opt.items[i];
-        const char *split = strpbrk(option, "=:");
-
-        if (strcmp(option, "no-new-privileges") == 0 || strcmp(option, "disable") == 0)
-            continue;
-        if (!split)
-            return error_set(err, ERROR_INTERNAL, "invalid --security-opt 1: \"%s\"", option);
-        if (text_starts(option, "no-new-privileges") || text_starts(option, "seccomp"))
-            continue;
-        if (text_starts(option, "apparmor") && strcmp(split + 1, "unconfined") != 0)
-            return error_set(err, ERROR_UNSUPPORTED, "AppArmor profiles are not supported yet");
-        if (text_starts(option, "label") && strcmp(split + 1, "disable") != 0)
-            return error_set(err, ERROR_UNSUPPORTED, "SELinux labels are not supported");
-        if (text_starts(option, "writable-cgroups"))
-            return error_set(err, ERROR_UNSUPPORTED, "writable-cgroups is not supported yet");
-        if (!text_starts(option, "apparmor") && !text_starts(option, "label"))
-            return error_set(err, ERROR_INTERNAL, "invalid --security-opt 2: \"%s\"", option);
-    }
+    for (size_t i = 0; i < host->security_opt.count; i++)
+        if (check_security_option(host->security_opt.items[i], err) < 0)
+            return -1;
     return 0;
 }
 
@@ -354,21 +262,19 @@ static int check_unsupported(const struct host_config *host, struct error *err)
         bool is_wanted;
         const char *what;
     } rows[] = {
-        { host->storage_opt.count > 0, "StorageOpt" },
-        { !text_is_empty(host->volume_driver) && strcmp(host->volume_driver, "local") != 0,
-          "VolumeDriver" },
-        { host->device_requests && strcmp(host->device_requests, "[]") != 0,
-          "DeviceRequests (GPUs)" },
         { !text_is_empty(host->cgroup), "Cgroup" },
-        { host->cpu_count || host->cpu_percent || host->io_maximum_iops ||
-              host->io_maximum_bandwidth,
-          "a limit that only Windows has" },
         { host->kernel_memory_tcp_bytes > 0, "KernelMemoryTCP" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++)
         if (rows[i].is_wanted)
             return error_set(err, ERROR_UNSUPPORTED, "%s is not supported yet", rows[i].what);
+    MAP_EACH (&host->storage_opt, entry)
+        return strcmp(entry->key, "size") == 0
+                   ? error_set(err, ERROR_INTERNAL,
+                               "--storage-opt is supported only for overlay over xfs with 'pquota' "
+                               "mount option")
+                   : error_set(err, ERROR_INTERNAL, "Unknown option %s", entry->key);
     if (!text_is_empty(host->isolation) && strcmp(host->isolation, "default") != 0)
         return error_set(err, ERROR_INVALID,
                          "invalid isolation (%s): linux only supports 'default'", host->isolation);
@@ -378,9 +284,42 @@ static int check_unsupported(const struct host_config *host, struct error *err)
     return 0;
 }
 
+/* What cannot be had together with a namespace that is another's. */
+int container_check_conflicts(const struct container_config *config, const struct host_config *host,
+                              struct error *err)
+{
+    const char *mode = host->network_mode ? host->network_mode : "";
+    bool joins = text_starts(mode, "container:"), has_name = !text_is_empty(config->hostname);
+    const struct {
+        bool is_wrong;
+        const char *what;
+    } rows[] = {
+        { joins && has_name, "hostname and the network mode" },
+        { joins && host->links.count,
+          "container type network can't be used with links. This would result in undefined "
+          "behavior" },
+        { joins && host->dns.count, "dns and the network mode" },
+        { joins && host->extra_hosts.count, "custom host-to-IP mapping and the network mode" },
+        { joins && !text_is_empty(config->mac_address), "mac-address and the network mode" },
+        { joins && (host->port_bindings.count || host->publish_all_ports),
+          "port publishing and the container type network mode" },
+        { joins && config->exposed_ports.count,
+          "port exposing and the container type network mode" },
+        { has_name && text_equal(host->uts_mode, "host"), "hostname and the UTS mode" },
+        { strcmp(mode, "host") == 0 && host->links.count,
+          "host type networking can't be used with links. This would result in undefined "
+          "behavior" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (rows[i].is_wrong)
+            return error_set(err, ERROR_INVALID, "conflicting options: %s", rows[i].what);
+    return 0;
+}
+
 int host_config_check_update(struct host_config *host, struct strv *warnings, struct error *err)
 {
-    if (check_memory(host, true, warnings, err) < 0 || check_cpu(host, err) < 0 ||
+    if (resources_check(host, true, warnings, err) < 0 ||
         health_check_on_failure(host->health_on_failure, err) < 0)
         return -1;
     return text_is_empty(host->restart_policy.name) ? 0 : check_restart(host, err);
@@ -389,8 +328,7 @@ int host_config_check_update(struct host_config *host, struct strv *warnings, st
 int host_config_check(struct engine *engine UNUSED, struct host_config *host, struct strv *warnings,
                       struct error *err)
 {
-    if (check_restart(host, err) < 0 || check_memory(host, false, warnings, err) < 0 ||
-        check_cpu(host, err) < 0)
+    if (check_restart(host, err) < 0 || resources_check(host, false, warnings, err) < 0)
         return -1;
     if (host->oom_score_adj < -1000 || host->oom_score_adj > 1000)
         return error_set(err, ERROR_INVALID,
@@ -402,18 +340,11 @@ int host_config_check(struct engine *engine UNUSED, struct host_config *host, st
         return error_set(
             err, ERROR_INVALID,
             "invalid Annotations: the empty string is not permitted as an annotation key");
-    if (host->pids_limit.is_set && host->pids_limit.value <= 0)
-        host->pids_limit = (struct optional_int64){};
     if (check_modes(host, err) < 0 || check_capabilities(&host->cap_add, "CapAdd", err) < 0 ||
         check_capabilities(&host->cap_drop, "CapDrop", err) < 0 || check_security(host, err) < 0 ||
         check_network(host, err) < 0 || check_unsupported(host, err) < 0 ||
         health_check_on_failure(host->health_on_failure, err) < 0)
         return -1;
-    if (host->blkio_weight && !cgroup_has_controller("blkio") && !cgroup_has_controller("io")) {
-        strv_add(warnings, "Your kernel does not support Block I/O weight or the cgroup is not "
-                           "mounted. Weight discarded.");
-        host->blkio_weight = 0;
-    }
     return check_log(host, err);
 }
 

@@ -11,6 +11,8 @@
  * UNSUPPORTED, with its name. What this kernel cannot do is dropped from 'host_config' and told in
  * 'warnings', as Docker does. */
 int container_config_check(const struct container_config *config, struct error *err);
+int container_check_conflicts(const struct container_config *config,
+                              const struct host_config *host_config, struct error *err);
 int host_config_check(struct engine *engine, struct host_config *host_config, struct strv *warnings,
                       struct error *err);
 /* The same for those parts that an update may change: limits and restart policy. */

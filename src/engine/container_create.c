@@ -382,7 +382,8 @@ static int make_spec(struct engine *engine, const char *platform,
         !spec->config.entrypoint.count)
         return error_set(err, ERROR_INVALID, "no command specified");
     if (container_config_check(&spec->config, err) < 0 ||
-        host_config_check(engine, &spec->host_config, warnings, err) < 0)
+        host_config_check(engine, &spec->host_config, warnings, err) < 0 ||
+        container_check_conflicts(&spec->config, &spec->host_config, err) < 0)
         return -1;
     if (text_is_empty(spec->config.image))
         return error_set(err, ERROR_INVALID, "an image is required");

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/runtime_config.h"
 #include "linux/pidfd.h"
 
 #include "base/banned.h"
@@ -91,20 +92,16 @@ static int log_options(const struct container_info *info, struct shim_log_option
     return 0;
 }
 
-/* --security-opt seccomp=…; privileged containers have none. */
+/* --security-opt seccomp=…; privileged containers have none unless they ask. */
 static const char *seccomp_profile(const struct host_config *host)
 {
-    const char *profile = host->privileged ? "unconfined" : "builtin";
+    const char *wish = security_option(host, "seccomp");
 
-    for (size_t i = 0; i < host->security_opt.count; i++)
-        if (text_starts(host->security_opt.items[i], "seccomp=") ||
-            text_starts(host->security_opt.items[i], "seccomp:"))
-            profile = host->security_opt.items[i] + 8;
-    return profile;
+    if (!text_is_empty(wish))
+        return wish;
+    return host->privileged ? "unconfined" : "builtin";
 }
 
-/* What is put in front of the runtime's own words, so that clients find the phrases they look for.
- */
 /* Only a command that cannot be run is the client's fault. */
 static void judge_runtime_error(struct error *err)
 {
@@ -112,16 +109,33 @@ static void judge_runtime_error(struct error *err)
         err->kind = start_failure_code(err) == 128 ? ERROR_INTERNAL : ERROR_INVALID;
 }
 
+/* What is put in front of the runtime's own words, so that clients find the phrases they look for:
+ * Docker tells what its engine finds out as it is, what its runtime finds wrong in the
+ * configuration behind fewer words. */
 static int runtime_error(struct error *err)
 {
+    static const struct {
+        const char *beginning, *context;
+    } rows[] = {
+        { "Decoding seccomp profile failed", NULL },
+        { "unable to find ", NULL },
+        { "uids and gids must be ", NULL },
+        { "sysctl \"", "runc create failed" },
+        { "wrong rlimit value: ", "runc create failed" },
+        { "", "runc create failed: unable to start container process: error during container "
+              "init" },
+    };
+    size_t row = 0;
+
     judge_runtime_error(err);
-    if (text_starts(err->text, "unable to find "))
+    while (!text_starts(err->text, rows[row].beginning))
+        row++;
+    if (!rows[row].context)
         return -1;
-    error_context(err,
-                  "failed to create task for container: failed to create shim task: OCI runtime "
-                  "create failed: runc "
-                  "create failed: unable to start container process: error during container init");
-    return -1;
+    error_context(err, "%s", rows[row].context);
+    return error_context(err,
+                         "failed to create task for container: failed to create shim task: OCI "
+                         "runtime create failed");
 }
 
 int start_failure_code(const struct error *err)

@@ -43,7 +43,7 @@ static void add_default_rules(struct runtime_resources *resources)
         add_rule(resources, true, rules[i].type, rules[i].major, rules[i].minor, rules[i].access);
 }
 
-static void add_device(struct runtime_config *config, const struct stat *status, const char *path,
+void device_config_add(struct runtime_config *config, const struct stat *status, const char *path,
                        const char *access)
 {
     const char *type = S_ISBLK(status->st_mode) ? "b" : "c";
@@ -74,7 +74,7 @@ static int add_device_tree(struct runtime_config *config, const char *host_path,
         return -1;
     }
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
-        add_device(config, &status, path, access);
+        device_config_add(config, &status, path, access);
         return 0;
     }
     if (!S_ISDIR(status.st_mode) || depth > 16)
@@ -119,21 +119,64 @@ static void add_host_devices(struct runtime_config *config, const char *director
         if (S_ISDIR(status.st_mode) && depth < 8)
             add_host_devices(config, path, depth + 1);
         else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
-            add_device(config, &status, path, "rwm");
+            device_config_add(config, &status, path, "rwm");
     }
     if (dir)
         closedir(dir);
 }
 
-int device_config_fill(const struct host_config *host, struct runtime_config *config,
-                       struct error *err)
+/* [["gpu"],["gpu","utility"]] */
+static char *show_capabilities(const struct device_request *request)
+{
+    CLEANUP(json_free) struct json *lists = NULL;
+    CLEANUP(str_done) struct str text = {};
+    const char *raw = request->capabilities ? request->capabilities : "[]";
+
+    str_add(&text, "[");
+    if (json_parse(raw, strlen(raw), &lists, NULL) == 0)
+        for (size_t i = 0; i < json_count(lists); i++) {
+            const struct json *words = json_at(lists, i);
+
+            str_add(&text, i ? " [" : "[");
+            for (size_t w = 0; w < json_count(words); w++)
+                str_add_format(&text, "%s%s", w ? " " : "", json_text(json_at(words, w)) ?: "");
+            str_add(&text, "]");
+        }
+    str_add(&text, "]");
+    return str_take(&text);
+}
+
+/* Devices by name are the one kind of request that there is a driver for. */
+static int add_requested(const struct engine *engine, const struct host_config *host,
+                         struct runtime_config *config, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    for (size_t i = 0; i < host->device_requests.count; i++) {
+        const struct device_request *request = &JSON_ITEMS(&host->device_requests,
+                                                           struct device_request)[i];
+
+        if (text_equal(request->driver, "cdi")) {
+            strv_add_all(&names, &request->device_ids);
+            continue;
+        }
+        CLEANUP(free) char *capabilities = show_capabilities(request);
+        return error_set(err, ERROR_INTERNAL,
+                         "could not select device driver \"%s\" with capabilities: %s",
+                         request->driver ? request->driver : "", capabilities);
+    }
+    return names.count ? cdi_inject(engine->options.cdi_paths, &names, config, err) : 0;
+}
+
+int device_config_fill(const struct engine *engine, const struct host_config *host,
+                       struct runtime_config *config, struct error *err)
 {
     struct runtime_resources *resources = &config->linux_part.resources;
 
     if (host->privileged) {
         add_host_devices(config, "/dev", 0);
         add_rule(resources, true, "a", -1, -1, "rwm");
-        return 0;
+        return add_requested(engine, host, config, err);
     }
     add_default_rules(resources);
     for (size_t i = 0; i < host->devices.count; i++) {
@@ -157,5 +200,5 @@ int device_config_fill(const struct host_config *host, struct runtime_config *co
         add_rule(resources, true, type, major_text[0] == '*' ? -1 : strtol(major_text, NULL, 10),
                  minor_text[0] == '*' ? -1 : strtol(minor_text, NULL, 10), access);
     }
-    return 0;
+    return add_requested(engine, host, config, err);
 }

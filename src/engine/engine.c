@@ -35,7 +35,7 @@ static const char *const schema[] = {
 struct engine_strings {
     struct strv texts;
     struct strv address_pools, labels, insecure_registries, registry_mirrors, dns, dns_options,
-        dns_search;
+        dns_search, cdi_paths;
     struct map log_options;
     struct json_list default_ulimits;
 };
@@ -76,6 +76,7 @@ static struct engine_strings *keep_options(const struct engine_options *given,
     out->dns = keep_list(&strings->dns, given->dns);
     out->dns_options = keep_list(&strings->dns_options, given->dns_options);
     out->dns_search = keep_list(&strings->dns_search, given->dns_search);
+    out->cdi_paths = keep_list(&strings->cdi_paths, given->cdi_paths);
     if (given->log_options)
         map_copy_texts(&strings->log_options, given->log_options);
     out->log_options = &strings->log_options;
@@ -98,7 +99,8 @@ static void free_options(struct engine_strings *strings)
                                    &strings->registry_mirrors,
                                    &strings->dns,
                                    &strings->dns_options,
-                                   &strings->dns_search };
+                                   &strings->dns_search,
+                                   &strings->cdi_paths };
 
     for (size_t i = 0; i < COUNT(lists); i++)
         strv_done(lists[i]);

@@ -25,6 +25,7 @@ struct engine_options {
     const char *bridge_address, *default_binding, *log_driver, *cgroup_parent;
     const struct strv *address_pools, *labels, *insecure_registries, *registry_mirrors;
     const struct strv *dns, *dns_options, *dns_search;
+    const struct strv *cdi_paths;            /* directories of CDI files */
     const struct map *log_options;           /* texts */
     const struct json_list *default_ulimits; /* struct ulimit */
     int mtu;

@@ -40,6 +40,16 @@ static bool is_replaced(const struct container_spec *spec, const char *destinati
     return false;
 }
 
+static bool has_writable_cgroups(const struct host_config *host)
+{
+    const char *wish = security_option(host, "writable-cgroups");
+    bool is_wanted = host->privileged;
+
+    if (wish)
+        text_parse_bool(wish, &is_wanted);
+    return is_wanted;
+}
+
 static void add_default_mounts(const struct container_info *info, const struct container_spec *spec,
                                struct runtime_config *config)
 {
@@ -58,7 +68,7 @@ static void add_default_mounts(const struct container_info *info, const struct c
           "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5" },
         { "/sys", "sysfs", "sysfs", sysfs },
         { "/sys/fs/cgroup", "cgroup", "cgroup",
-          host->privileged ? "nosuid,noexec,nodev,rw" : "ro,nosuid,noexec,nodev" },
+          has_writable_cgroups(host) ? "nosuid,noexec,nodev,rw" : "ro,nosuid,noexec,nodev" },
         { "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" },
         { "/dev/shm", "tmpfs", "shm", shm },
     };

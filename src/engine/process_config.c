@@ -85,15 +85,39 @@ static void fill_capabilities(const struct host_config *host, struct runtime_pro
     process->capabilities = capabilities;
 }
 
-static bool wants_no_new_privileges(const struct engine *engine, const struct host_config *host)
+const char *security_option(const struct host_config *host, const char *key)
 {
+    const char *value = NULL;
+    size_t length = strlen(key);
+
     for (size_t i = 0; i < host->security_opt.count; i++) {
         const char *option = host->security_opt.items[i];
 
-        if (text_starts(option, "no-new-privileges"))
-            return !option[17] || text_is_true(option + 18);
+        if (strncmp(option, key, length) == 0 && (option[length] == '=' || option[length] == ':'))
+            value = option + length + 1;
+        else if (strcmp(option, key) == 0)
+            value = "";
     }
-    return engine->options.no_new_privileges;
+    return value;
+}
+
+static bool wants_no_new_privileges(const struct engine *engine, const struct host_config *host)
+{
+    const char *value = security_option(host, "no-new-privileges");
+    bool is_wanted = true;
+
+    if (!value)
+        return engine->options.no_new_privileges;
+    return !*value || (text_parse_bool(value, &is_wanted) && is_wanted);
+}
+
+/* Privileged containers are not confined. */
+static void fill_apparmor(const struct host_config *host, struct runtime_process *process)
+{
+    const char *profile = host->privileged ? NULL : security_option(host, "apparmor");
+
+    if (!text_is_empty(profile) && strcmp(profile, "unconfined") != 0)
+        process->apparmor_profile = xstrdup(profile);
 }
 
 /* Docker's order: PATH, HOSTNAME, TERM, then the configuration's, whose entries replace equal keys.
@@ -141,6 +165,7 @@ int process_config_fill(const struct engine *engine, const struct container_info
                                                                    : info->config.working_dir);
     fill_capabilities(host, process);
     process->no_new_privileges = wants_no_new_privileges(engine, host);
+    fill_apparmor(host, process);
     process->oom_score_adj = (struct optional_int64){ true, host->oom_score_adj };
     for (size_t i = 0; i < host->ulimits.count; i++) {
         const struct ulimit *limit = &JSON_ITEMS(&host->ulimits, struct ulimit)[i];
@@ -182,6 +207,8 @@ int exec_runtime_process(const struct engine *engine, const struct container_inf
         fill_capabilities(&info->host_config, &process);
     }
     process.no_new_privileges = wants_no_new_privileges(engine, &info->host_config);
+    if (!wish->privileged)
+        fill_apparmor(&info->host_config, &process);
     process.oom_score_adj = (struct optional_int64){ true, info->host_config.oom_score_adj };
     if (!process.args.count)
         return error_set(err, ERROR_INVALID, "No exec command specified");

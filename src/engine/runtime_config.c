@@ -82,6 +82,8 @@ int container_resources(const struct host_config *host, struct runtime_resources
     set_if(&resources->cpu.shares, host->cpu_shares);
     set_if(&resources->cpu.period, host->cpu_period_us);
     set_if(&resources->cpu.quota, host->cpu_quota_us);
+    set_if(&resources->cpu.realtime_period, host->cpu_realtime_period_us);
+    set_if(&resources->cpu.realtime_runtime, host->cpu_realtime_runtime_us);
     if (host->nano_cpus) {
         set_if(&resources->cpu.period, 100000);
         set_if(&resources->cpu.quota, host->nano_cpus / 10000);
@@ -153,12 +155,13 @@ int container_runtime_config(struct engine *engine, const struct container_info 
     mount_config_fill(info, spec, paths, &config);
     fill_namespaces(host, paths, &config);
     if (container_resources(host, &config.linux_part.resources, err) < 0 ||
-        device_config_fill(host, &config, err) < 0)
+        device_config_fill(engine, host, &config, err) < 0)
         return -1;
     config.linux_part.cgroups_path = xstrdup(paths->cgroup);
     config.linux_part.rootfs_propagation = xstrdup(root_propagation(spec));
     strv_copy(&config.linux_part.masked_paths, &host->masked_paths);
     strv_copy(&config.linux_part.readonly_paths, &host->readonly_paths);
+    map_copy_texts(&config.annotations, &host->annotations);
     config.linux_part.sysctl.free_value = free;
     MAP_EACH (&host->sysctls, entry)
         map_set_text(&config.linux_part.sysctl, entry->key, entry->value);

@@ -171,6 +171,10 @@ static void set_defaults(struct daemon_options *options)
         options->shim_path = find_program("berth-shim");
     if (!options->init_path)
         options->init_path = find_program("berth-init");
+    if (!options->cdi_paths.count) {
+        strv_add(&options->cdi_paths, "/etc/cdi");
+        strv_add(&options->cdi_paths, "/var/run/cdi");
+    }
     set_default(&options->log_driver, "json-file");
     set_default(&options->log_level, "info");
     set_default(&options->log_format, "text");
@@ -263,6 +267,7 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .dns = &options->dns,
         .dns_options = &options->dns_options,
         .dns_search = &options->dns_search,
+        .cdi_paths = &options->cdi_paths,
         .log_options = &options->log_options,
         .default_ulimits = &options->default_ulimits,
         .mtu = (int)options->mtu,

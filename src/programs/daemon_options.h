@@ -27,7 +27,7 @@ struct daemon_options {
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     char *storage_driver, *bridge_address, *default_binding, *log_driver, *cgroup_parent;
     struct strv address_pools, labels, insecure_registries, registry_mirrors;
-    struct strv dns, dns_options, dns_search;
+    struct strv dns, dns_options, dns_search, cdi_paths;
     struct map log_options;           /* texts */
     struct json_list default_ulimits; /* struct ulimit */
     int64_t mtu, shm_size_bytes, shutdown_timeout_s;

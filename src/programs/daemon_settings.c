@@ -15,6 +15,7 @@
 const struct setting daemon_settings[] = {
     { "allow-insecure-tcp",   "allow-insecure-tcp",   0,   SETTING_SWITCH,  AT(allow_insecure_tcp), "Allow tcp:// hosts without TLS: whoever reaches them is root here" },
     { "bip",                  "bip",                  0,   SETTING_TEXT,    AT(bridge_address),     "IPv4 address of the default bridge, with prefix length" },
+    { "cdi-spec-dir",         "cdi-spec-dirs",        0,   SETTING_LIST,    AT(cdi_paths),          "Directory of CDI files (default /etc/cdi and /var/run/cdi)" },
     { "cgroup-parent",        "cgroup-parent",        0,   SETTING_TEXT,    AT(cgroup_parent),      "Parent cgroup for all containers" },
     { "config-file",          NULL,                   0,   SETTING_TEXT,    AT(config_path),        "Configuration file (default " DEFAULT_CONFIG_PATH ")" },
     { "data-root",            "data-root",            0,   SETTING_TEXT,    AT(data_root),          "Directory of persistent state (default " DEFAULT_DATA_ROOT ")" },
@@ -75,7 +76,6 @@ const struct setting daemon_settings[] = {
     { "bip6",                         "bip6",                         0,   SETTING_REFUSED },
     { "bridge",                       "bridge",                       'b', SETTING_REFUSED },
     { "bridge-accept-fwmark",         "bridge-accept-fwmark",         0,   SETTING_REFUSED },
-    { "cdi-spec-dir",                 "cdi-spec-dirs",                0,   SETTING_REFUSED },
     { "containerd",                   "containerd",                   0,   SETTING_REFUSED },
     { "containerd-namespace",         "containerd-namespace",         0,   SETTING_REFUSED },
     { "containerd-plugins-namespace", "containerd-plugin-namespace",  0,   SETTING_REFUSED },
@@ -118,19 +118,11 @@ _Static_assert(COUNT(daemon_settings) <= DAEMON_SETTING_LIMIT, "more settings th
 
 /* ---- from text ---- */
 
-/* strconv.ParseBool */
 static int read_switch(const char *text, bool *out, struct error *err)
 {
-    static const char *const words[2][6] = { { "0", "f", "F", "false", "FALSE", "False" },
-                                             { "1", "t", "T", "true", "TRUE", "True" } };
-
-    for (size_t i = 0; i < 2; i++)
-        for (size_t j = 0; j < COUNT(words[i]); j++)
-            if (strcmp(words[i][j], text) == 0) {
-                *out = i == 1;
-                return 0;
-            }
-    return error_set(err, ERROR_INVALID, "must be true or false, not \"%s\"", text);
+    return text_parse_bool(text, out)
+               ? 0
+               : error_set(err, ERROR_INVALID, "must be true or false, not \"%s\"", text);
 }
 
 static int read_fixed(const struct setting *setting, const char *text, struct error *err)

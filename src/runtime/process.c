@@ -268,7 +268,7 @@ static int set_limits(const struct runtime_process *process, struct error *err)
         while (row < COUNT(limits) && !text_equal(limits[row].name, wish->type))
             row++;
         if (row == COUNT(limits))
-            return error_set(err, ERROR_INVALID, "invalid rlimit type: %s", wish->type ?: "");
+            return error_set(err, ERROR_INVALID, "wrong rlimit value: %s", wish->type ?: "");
         if (setrlimit(limits[row].resource, &value) < 0)
             return error_sys(err,
                              "error setting rlimits for ready process: error setting rlimit type "

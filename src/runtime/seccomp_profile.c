@@ -187,9 +187,9 @@ int seccomp_profile_decode(const char *text, size_t size, const struct strv *cap
     CLEANUP(runtime_seccomp_done) struct runtime_seccomp result = {};
 
     if (json_decode(profile_fields, text, size, &profile, err) < 0)
-        return error_context(err, "decoding seccomp profile failed");
+        return error_context(err, "Decoding seccomp profile failed");
     if (text_is_empty(profile.default_action))
-        return error_set(err, ERROR_INVALID, "decoding seccomp profile failed: no default action");
+        return error_set(err, ERROR_INVALID, "Decoding seccomp profile failed: no default action");
     if (!text_is_empty(profile.listener_path))
         return error_set(err, ERROR_UNSUPPORTED, "seccomp listenerPath is not supported");
     result.default_action = TAKE(profile.default_action);

@@ -69,6 +69,15 @@ static const struct json_field device_mapping_fields[] = {
     JSON_END,
 };
 
+static const struct json_field device_request_fields[] = {
+    JSON_STRING(struct device_request, driver,       "Driver"),
+    JSON_INT64 (struct device_request, count,        "Count"),
+    JSON_STRV  (struct device_request, device_ids,   "DeviceIDs"),
+    JSON_RAW   (struct device_request, capabilities, "Capabilities"),
+    JSON_TEXTS (struct device_request, options,      "Options"),
+    JSON_END,
+};
+
 static const struct json_field weight_device_fields[] = {
     JSON_STRING(struct weight_device, path,   "Path"),
     JSON_INT64 (struct weight_device, weight, "Weight"),
@@ -193,7 +202,7 @@ const struct json_field host_config_fields[] = {
     JSON_STRING        (struct host_config, cpuset_mems,              "CpusetMems"),
     JSON_OBJECTS       (struct host_config, devices,                  "Devices", struct device_mapping, device_mapping_fields),
     JSON_STRV          (struct host_config, device_cgroup_rules,      "DeviceCgroupRules"),
-    JSON_RAW           (struct host_config, device_requests,          "DeviceRequests"),
+    JSON_OBJECTS       (struct host_config, device_requests,          "DeviceRequests", struct device_request, device_request_fields),
     JSON_INT64         (struct host_config, kernel_memory_tcp_bytes,  "KernelMemoryTCP", .omit_empty = true),
     JSON_INT64         (struct host_config, memory_reservation_bytes, "MemoryReservation"),
     JSON_INT64         (struct host_config, memory_swap_bytes,        "MemorySwap"),

@@ -57,6 +57,14 @@ struct device_mapping {
     char *path_on_host, *path_in_container, *cgroup_permissions;
 };
 
+struct device_request {
+    char *driver;
+    int64_t count; /* -1: all */
+    struct strv device_ids;
+    char *capabilities; /* raw JSON: lists of lists of texts */
+    struct map options;
+};
+
 struct weight_device {
     char *path;
     int64_t weight;
@@ -142,7 +150,7 @@ struct host_config {
     char *cpuset_cpus, *cpuset_mems;
     struct json_list devices; /* struct device_mapping */
     struct strv device_cgroup_rules;
-    char *device_requests; /* raw JSON; refused unless null or [] */
+    struct json_list device_requests; /* struct device_request */
     int64_t kernel_memory_tcp_bytes;
     int64_t memory_reservation_bytes, memory_swap_bytes;
     struct optional_int64 memory_swappiness;

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import tarfile
 import threading
+import time
 
 import pytest
 
@@ -353,3 +354,117 @@ def test_race_with_exchanged_directories(engine, api, running, tmp_path):
         racer.wait()
     assert sorted(p.name for p in prey.iterdir()) == ["file"] and (prey / "file").read_text() == "of the host"
     assert seen["in"] and seen["out"], "the race was never won by the copy: it proves nothing"
+
+
+# ---- changes, export, commit ----
+
+def changes_of(engine, container):
+    """Lines of docker diff, sorted: Docker's own order is that of a hash."""
+    return sorted(engine.docker("diff", container, check=True).out.splitlines())
+
+
+def test_changes(engine, api, name):
+    script = ("echo x > /etc/new && rm /etc/group && echo y >> /etc/passwd && mkdir -p /d/e && touch /d/e/f && rm -rf /root && mkdir /root && touch /root/now"
+              " && chmod 700 /home/somebody && rm /bin/vi && touch /tmp/gone && rm /tmp/gone && mv /sbin /moved && ln -s /d /link && chmod 755 /bin/busybox")
+    engine.docker("create", "--name", name, "-v", "/vol", "busybox", "sh", "-c", script, check=True)
+    assert api.do("GET", f"/containers/{name}/changes") is None
+    engine.docker("start", "-a", name, check=True)
+    assert changes_of(engine, name) == sorted([
+        "C /etc", "A /etc/new", "D /etc/group", "C /etc/passwd", "A /d", "A /d/e", "A /d/e/f", "C /root", "A /root/now", "C /home", "C /home/somebody", "C /bin",
+        "D /bin/vi", "D /sbin", "A /moved", "A /link", "A /vol"])
+    kinds = {change["Path"]: change["Kind"] for change in api.do("GET", f"/containers/{name}/changes")}
+    assert (kinds["/etc"], kinds["/etc/new"], kinds["/etc/group"]) == (0, 1, 2)
+    assert engine.sdk().containers.get(name).diff() == api.do("GET", f"/containers/{name}/changes")
+
+
+def test_changes_in_a_directory_made_anew(engine, name):
+    """What lay below a directory that was replaced is gone, and what came into it is new."""
+    engine.docker("run", "--name", name, "busybox", "sh", "-c", "cp /etc/passwd /p && rm -r /etc/group /etc/passwd; mv /usr/bin /keep && rm -r /usr && mkdir -p /usr/bin/x && mv /keep /usr/sbin", check=True)
+    assert changes_of(engine, name) == sorted(["C /etc", "D /etc/group", "D /etc/passwd", "A /p", "C /usr", "C /usr/bin", "A /usr/bin/x", "C /usr/sbin"]) or \
+        changes_of(engine, name) == sorted(["C /etc", "D /etc/group", "D /etc/passwd", "A /p", "C /usr", "C /usr/bin", "A /usr/bin/x"])
+
+
+def test_export(engine, api, name, tmp_path):
+    """The whole root, without what is mounted in it; importing it gives the same files."""
+    engine.docker("create", "--name", name, "-v", "/vol", "busybox", "sh", "-c", "echo made > /made; echo y > /vol/inside", check=True)
+    engine.docker("start", "-a", name, check=True)
+    engine.docker("export", "-o", tmp_path / "root.tar", name, check=True)
+    names = {m.name: m for m in tarfile.open(tmp_path / "root.tar").getmembers()}
+    assert names["made"].size == 5 and names["bin/busybox"].isfile() and names["vol"].isdir() and "etc/passwd" in names
+    assert "vol/inside" not in names and "" not in names and not any(n.startswith(("/", "./", "proc/")) for n in names)
+    engine.docker("import", tmp_path / "root.tar", f"{name}-again", check=True)
+    try:
+        assert engine.docker("run", "--rm", f"{name}-again", "cat", "/made").out == "made\n"
+    finally:
+        engine.docker("rmi", f"{name}-again")
+    streamed = b"".join(engine.sdk().containers.get(name).export())
+    assert tarfile.open(fileobj=io.BytesIO(streamed)).extractfile("made").read() == b"made\n"
+    assert api.call("GET", f"/containers/{name}/export").content_type == "application/octet-stream"
+
+
+def test_commit(engine, api, name):
+    """A layer of what changed, the configuration merged, and one step of history more."""
+    image = f"{name}-image"
+    engine.docker("run", "--name", name, "-e", "A=1", "-e", "B=2", "-l", "l=v", "-w", "/tmp", "busybox", "sh", "-c",
+                  "echo kept > /kept && rm /bin/vi && rm -r /root && mkdir /root && chmod 4755 /bin/busybox && ln /kept /twin", check=True)
+    base = engine.inspect("busybox")
+    try:
+        made = engine.docker("commit", "-a", "me <me@example.com>", "-m", "hello", "-c", "ENV B=3", "-c", 'CMD ["cat", "/kept"]', "-c", "EXPOSE 80", "-c", "LABEL m=n", name, f"{image}:one", check=True)
+        found = engine.inspect(f"{image}:one")
+        assert found["Id"] == made.out.strip() and found["Author"] == "me <me@example.com>" and found["Comment"] == "hello"
+        assert found["RootFS"]["Layers"][:-1] == base["RootFS"]["Layers"]
+        config = found["Config"]
+        assert {"A=1", "B=3"} <= set(config["Env"]) and "B=2" not in config["Env"]
+        assert config["Cmd"] == ["cat", "/kept"] and config["WorkingDir"] == "/tmp" and config["Labels"] == {"l": "v", "m": "n"} and "80/tcp" in config["ExposedPorts"]
+        history = api.do("GET", f"/images/{image}:one/history")
+        assert history[0]["Comment"] == "hello" and history[0]["CreatedBy"].startswith("sh -c echo kept") and history[0]["Size"] > 0 and len(history) > 1
+        got = engine.docker("run", "--rm", f"{image}:one", "sh", "-c", "cat /kept; ls /bin/vi; ls -A /root; stat -c '%a %h' /bin/busybox /twin")
+        assert got.out == "kept\n4755 1\n644 2\n" and "/bin/vi" in got.err
+        assert engine.docker("run", "--rm", f"{image}:one").out == "kept\n"
+        # A container that changed nothing adds no layer.
+        engine.docker("rm", name, check=True)
+        engine.docker("create", "--name", name, "busybox", check=True)
+        nothing = engine.docker("commit", name, f"{image}:two", check=True).out.strip()
+        assert engine.inspect(nothing)["RootFS"]["Layers"] == base["RootFS"]["Layers"]
+        by_sdk = engine.sdk().containers.get(name).commit(f"{image}", "three", message="m", author="a", changes="USER 5\nWORKDIR /x", conf={"Cmd": ["true"]})
+        assert (by_sdk.attrs["Config"]["User"], by_sdk.attrs["Config"]["WorkingDir"], by_sdk.attrs["Config"]["Cmd"]) == ("5", "/x", ["true"])
+        assert api.call("POST", f"/commit?container={name}", body={}).status == 201
+    finally:
+        engine.docker("rm", "-f", name)
+        for tag in ("one", "two", "three"):
+            engine.docker("rmi", f"{image}:{tag}")
+        engine.docker("image", "prune", "-f")
+
+
+def test_commit_holds_a_running_container(engine, api, running):
+    """Paused while its files are copied, unless that is not wanted; and said so."""
+    since = time.time()
+    engine.docker("exec", running, "sh", "-c", "echo x > /x", check=True)
+    ids = [engine.docker("commit", *options, running, check=True).out.strip() for options in ([], ["--pause=false"])]
+    assert engine.inspect(running)["State"]["Status"] == "running"
+    engine.docker("pause", running, check=True)
+    ids.append(engine.docker("commit", running, check=True).out.strip())
+    assert engine.inspect(running)["State"]["Status"] == "paused", "who was paused before stays so"
+    lines = engine.docker("events", "--since", str(since), "--until", str(time.time()), "--format", "{{.Action}} {{index .Actor.Attributes \"imageID\"}}", "--filter", f"container={running}", check=True).out
+    actions = [line.split()[0] for line in lines.splitlines() if line.split()[0] in ("pause", "unpause", "commit")]
+    assert actions == ["pause", "unpause", "commit", "commit", "pause", "commit"]
+    assert all(image in lines for image in ids)
+    engine.docker("rm", "-f", running, check=True)
+    engine.docker("rmi", *dict.fromkeys(ids), check=True)
+
+
+def test_commit_refusals(engine, api, created):
+    assert api.call("POST", f"/commit?container={created}&repo=UPPER").status == 400
+    assert api.call("POST", f"/commit?container={created}&repo=a&tag=-x").status == 400
+    assert api.call("POST", f"/commit?container={created}&changes=RUN x").json["message"] == "RUN is not a valid change command"
+    assert api.call("POST", f"/commit?container={created}", text="{").status == 400
+    assert api.call("POST", "/commit?container=nobody").status == 404
+
+
+def test_events(engine, api, created):
+    since = time.time()
+    put(api, created, "/tmp", make_tar(("f", b"x")))
+    api.call("GET", f"/containers/{created}/archive?path=/tmp/f")
+    api.call("GET", f"/containers/{created}/export")
+    actions = engine.docker("events", "--since", str(since), "--until", str(time.time()), "--format", "{{.Action}}", "--filter", f"container={created}", check=True).out.split()
+    assert actions == ["extract-to-dir", "archive-path", "export"]

@@ -30,7 +30,7 @@ const struct route routes[] = {
     { "GET",    "/containers/{id}/json",             api_container_inspect },
     { "GET",    "/containers/{id}/logs",             api_container_logs },
     { "GET",    "/containers/{id}/top",              api_container_top },
-    { "GET",    "/containers/{id}/changes",          api_not_supported },
+    { "GET",    "/containers/{id}/changes",          api_container_changes },
     { "GET",    "/containers/{id}/export",           api_container_export },
     { "GET",    "/containers/{id}/stats",            api_container_stats },
     { "GET",    "/containers/{id}/attach/ws",        api_not_supported,      .streams_body = true },
@@ -53,7 +53,7 @@ const struct route routes[] = {
     { "POST",   "/containers/{id}/attach",           api_container_attach,   .streams_body = true },
     { "POST",   "/containers/{id}/exec",             api_exec_create },
     { "DELETE", "/containers/{id}",                  api_container_remove },
-    { "POST",   "/commit",                           api_not_supported },
+    { "POST",   "/commit",                           api_commit },
 
     /* exec */
     { "GET",    "/exec/{id}/json",                   api_exec_inspect },

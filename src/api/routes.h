@@ -40,6 +40,8 @@ route_handler api_build_prune;
 route_handler api_container_update, api_container_stats, api_container_top;
 /* container_list.c, logs.c, attach.c */
 route_handler api_container_list, api_container_inspect, api_container_logs, api_container_attach;
+/* changes.c */
+route_handler api_container_changes, api_commit;
 /* archive.c */
 route_handler api_container_stat_path, api_container_get_archive, api_container_put_archive,
     api_container_export;

@@ -13,11 +13,6 @@
 
 #include "base/banned.h"
 
-/* Digests of a tar without entries: the end of an archive, and the end filled up to a record. */
-#define EMPTY_TAR_DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-#define EMPTY_RECORD_DIGEST                                                                        \
-    "sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652"
-
 static int probe_once(struct job *job, struct stage *stage, const char *key, struct error *err)
 {
     CLEANUP(cache_entry_done) struct cache_entry entry = {};
@@ -95,8 +90,7 @@ int step_make_layer(struct job *job, struct stage *stage, struct writable *writa
         return store_writable_remove(store, writable, err);
     if (store_layer_commit(store, stage->chain_id, writable, out, err) < 0)
         return -1;
-    if (strcmp(out->diff_id, EMPTY_TAR_DIGEST) == 0 ||
-        strcmp(out->diff_id, EMPTY_RECORD_DIGEST) == 0)
+    if (store_layer_is_empty(out))
         return 0;
     job_hold(job, out->chain_id);
     return 1;

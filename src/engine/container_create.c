@@ -93,7 +93,7 @@ static void merge_health(struct container_config *config, const struct health_co
 }
 
 /* The image's configuration below the request's. */
-static void merge_config(struct container_config *config, const struct container_config *image)
+void container_config_merge(struct container_config *config, const struct container_config *image)
 {
     struct strv env = {};
 
@@ -397,7 +397,7 @@ static int make_spec(struct engine *engine, const char *platform,
                         "platform (linux/%s) and no "
                         "specific platform was requested",
                         image->config.os, image->config.architecture, image_native_architecture());
-    merge_config(&spec->config, &image->config.config);
+    container_config_merge(&spec->config, &image->config.config);
     host_config_fill(engine, &spec->host_config);
     name_default_network(spec);
     if (fill_command(spec, err) < 0 ||

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/stream.h"
 #include "engine/engine.h"
+#include "store/store.h"
 
 /* What X-Docker-Container-Path-Stat says. Zero it first. */
 struct path_stat {
@@ -49,5 +50,9 @@ struct extract_wish {
 int engine_container_extract(struct engine *engine, const char *text, const char *path,
                              const struct extract_wish *wish, struct stream *archive,
                              struct error *err);
+
+/* What the container changed in its root, see store_changes. */
+int engine_container_changes(struct engine *engine, const char *text, store_change_visitor *visit,
+                             void *data, struct error *err);
 
 #endif

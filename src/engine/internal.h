@@ -157,6 +157,10 @@ char *container_directory(struct engine *engine, const char *id);
 /* Its control group, as linux/cgroup.h names it; yours. */
 char *container_cgroup(const struct engine *engine, const struct container_info *info);
 int container_writable(struct container *container, struct writable *out, struct error *err);
+/* The directory of changes of a container that is not removed, and what lies right below it. */
+int container_changes_open(struct container *container, struct writable *out, struct error *err);
+/* Fills in what 'config' leaves open, with Docker's rules. */
+void container_config_merge(struct container_config *config, const struct container_config *image);
 bool container_is_up(const struct container_info *info); /* running or paused */
 /* What was found by a name may be gone by the time its operation lock is had. */
 bool container_is_removed(struct container *container);

@@ -332,6 +332,17 @@ int store_layer_unpack_blob(struct store *store, const char *parent_id,
 
 /* ---- changes ---- */
 
+/* Digests of a tar without entries: the end of an archive, and the end filled up to a record. */
+#define EMPTY_TAR_DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define EMPTY_RECORD_DIGEST                                                                        \
+    "sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652"
+
+bool store_layer_is_empty(const struct layer *layer)
+{
+    return strcmp(layer->diff_id, EMPTY_TAR_DIGEST) == 0 ||
+           strcmp(layer->diff_id, EMPTY_RECORD_DIGEST) == 0;
+}
+
 static int make_of_changes(struct store *store, const char *parent_id,
                            const struct writable *writable, bool use_up, struct layer *out,
                            struct error *err)

@@ -144,6 +144,19 @@ int store_layer_commit(struct store *store, const char *parent_id, struct writab
 int store_layer_copy(struct store *store, const char *parent_id, const struct writable *writable,
                      struct layer *out, struct error *err);
 
+/* Whether a layer has no entries: images leave such a one out. */
+bool store_layer_is_empty(const struct layer *layer);
+
+/* What 'writable' changes in the layers below 'chain_id' and its init directory: called for each
+ * path
+ * ("/etc/passwd"), a directory before what is in it. Directories that hold changes count as
+ * modified. */
+enum store_change { CHANGE_MODIFIED, CHANGE_ADDED, CHANGE_DELETED };
+typedef int store_change_visitor(void *data, const char *path, enum store_change kind,
+                                 struct error *err);
+int store_changes(struct store *store, const char *chain_id, const struct writable *writable,
+                  store_change_visitor *visit, void *data, struct error *err);
+
 /* Mounts the layers below 'chain_id' ("" is an empty directory), changes going to 'writable' (NULL:
  * read-only), as a DETACHED mount: it is seen in no namespace, and ends with its descriptor or with
  * the namespace it is moved into. */

@@ -53,9 +53,6 @@ ERRORS = {
     'POST /networks/create {"Name":"x","ConfigOnly":true,"Internal":true}':
         (501, 'ConfigOnly, ConfigFrom and Ingress are not supported by berth yet',
          "configuration networks are not supported yet"),
-    'POST /networks/create {"Name":"x","EnableIPv6":true,"IPAM":{"Config":[{"Subnet":"zz::/129"}]}}':
-        (501, 'IPv6 networks are not supported',
-         "IPv6 networks are not supported yet"),
     'POST /build?platform=foo':
         (501, 'building for platform foo is not supported: this machine is linux/amd64',
          "one architecture is built for: the machine's"),

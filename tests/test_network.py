@@ -163,3 +163,44 @@ def test_prune_and_filters(engine, name):
     finally:
         engine.docker("rm", "-f", name)
         engine.docker("network", "rm", "np-used", "np-kept", check=True)
+
+
+def test_ipv6(engine, name, free_port):
+    """Addresses of ours and of the user's, routes, names, hosts file, and a port published on both families."""
+    engine.docker("network", "create", "--ipv6", "n6-ours", check=True)
+    engine.docker("network", "create", "--ipv6", "--subnet", "fd42:213:1::/64", "--gateway", "fd42:213:1::5", "--subnet", "10.213.41.0/24",
+                  "n6-user", check=True)
+    try:
+        config = json.loads(engine.docker("network", "inspect", "n6-ours").out)[0]
+        assert config["EnableIPv6"] and config["IPAM"]["Config"][1]["Subnet"].startswith("fd")
+        engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "--network", "name=n6-user,ip6=fd42:213:1::77", "busybox", "sh",
+                      "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
+        got = networks(engine, name)["n6-user"]
+        assert (got["GlobalIPv6Address"], got["GlobalIPv6PrefixLen"], got["IPv6Gateway"]) == ("fd42:213:1::77", 64, "fd42:213:1::5")
+        assert [c["IPv6Address"] for c in json.loads(engine.docker("network", "inspect", "n6-user").out)[0]["Containers"].values()] \
+            == ["fd42:213:1::77/64"]
+        assert sorted(engine.docker("port", name, "80/tcp").out.split()) == [f"0.0.0.0:{free_port}", f"[::]:{free_port}"]
+        for host in ("127.0.0.1", "[fd42:213:1::5]"):
+            wait_until(lambda: urllib.request.urlopen(f"http://{host}:{free_port}/", timeout=5).read() == b"page\n", what=host)
+        assert "fd42:213:1::77\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
+        routes = engine.docker("exec", name, "ip", "-6", "route").out
+        assert "default via fd42:213:1::5 dev eth0" in routes
+
+        engine.docker("network", "connect", "n6-ours", name, check=True)
+        asking = engine.docker("run", "--rm", "--network", "n6-ours", "busybox", "ping", "-6", "-c", "1", "-W", "5", name)
+        assert asking.code == 0, asking
+        engine.docker("network", "disconnect", "n6-user", name, check=True)
+        gateway = config["IPAM"]["Config"][1]["Gateway"]
+        assert f"default via {gateway} dev eth1" in engine.docker("exec", name, "ip", "-6", "route").out
+        assert urllib.request.urlopen(f"http://[{gateway}]:{free_port}/", timeout=5).read() == b"page\n", "the port went along"
+        # A network without IPv6 carries none.
+        engine.docker("network", "connect", "bridge", name, check=True)
+        assert "inet6" not in engine.docker("exec", name, "ip", "addr", "show", "eth0").out
+        refused = engine.docker("run", "--rm", "-p", "[::]:0:1", "busybox", "true")
+        assert "network bridge has no IPv6" in refused.err
+        again = engine.docker("network", "create", "--ipv6", "--subnet", "fd42:213:1:0::/60", "n6-over")
+        assert "Pool overlaps with other one on this address space" in again.err
+        assert engine.verify().code == 0
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("network", "rm", "n6-ours", "n6-user", check=True)

@@ -46,7 +46,11 @@ static void write_endpoint(struct json_writer *w, struct engine *engine,
         json_add_text(w, "IPv4Address", "");
     else
         json_add_text_format(w, "IPv4Address", "%s/%d", endpoint->address, endpoint->prefix_length);
-    json_add_text(w, "IPv6Address", "");
+    if (text_is_empty(endpoint->address6))
+        json_add_text(w, "IPv6Address", "");
+    else
+        json_add_text_format(w, "IPv6Address", "%s/%d", endpoint->address6,
+                             endpoint->prefix_length6);
     json_end_dict(w);
 }
 

@@ -50,8 +50,12 @@ static int check_connect(const struct container_info *info, const struct network
                          "networks in private (none) mode");
     if (settings && container_check_endpoint(network->name, settings, err) < 0)
         return -1;
-    if (settings && settings->ipam_config && !text_is_empty(settings->ipam_config->ipv4_address))
-        return network_check_address(network, settings->ipam_config->ipv4_address, err);
+    const struct endpoint_ipam *ipam = settings ? settings->ipam_config : NULL;
+    if (ipam && !text_is_empty(ipam->ipv4_address) &&
+        network_check_address(network, ipam->ipv4_address, err) < 0)
+        return -1;
+    if (ipam && !text_is_empty(ipam->ipv6_address))
+        return network_check_address(network, ipam->ipv6_address, err);
     return 0;
 }
 
@@ -169,6 +173,8 @@ static int join(struct container *container, struct container_info *next,
     }
     settings = map_get(&next->endpoints, network->name);
     change_hosts(container, next, NULL, settings->ip_address);
+    if (!text_is_empty(settings->global_ipv6_address))
+        change_hosts(container, next, NULL, settings->global_ipv6_address);
     return 0;
 }
 
@@ -256,6 +262,8 @@ static int leave(struct container *container, const struct container_info *info,
         endpoints_settle(engine->networks, container->id, namespace_fd, err) < 0)
         return -1;
     change_hosts(container, next, settings->ip_address, NULL);
+    if (!text_is_empty(settings->global_ipv6_address))
+        change_hosts(container, next, settings->global_ipv6_address, NULL);
     if (shim && container_has_names(engine, info) &&
         container_tell_resolver(container, next, shim, -1, false, &failure) < 0)
         log_warn("cannot change the names that a container finds", "container", container->id,

@@ -198,7 +198,6 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
         const char *what;
     } rows[] = {
         { endpoint->driver_opts.count > 0, "a driver option" },
-        { ipam && !text_is_empty(ipam->ipv6_address), "an IPv6 address" },
         { ipam && ipam->link_local_ips.count > 0, "a link-local address" },
     };
 

@@ -138,13 +138,14 @@ int container_attach(struct container *container, const struct container_info *i
         .container_name = info->name,
         .network_id = network->id,
         .address = ipam && !text_is_empty(ipam->ipv4_address) ? ipam->ipv4_address : NULL,
+        .address6 = ipam && !text_is_empty(ipam->ipv6_address) ? ipam->ipv6_address : NULL,
         .mac_address = text_is_empty(mac) ? NULL : mac,
         .names = &names,
         .gateway_priority = settings ? settings->gw_priority : 0,
         .ports = ports ? ports->items : NULL,
         .port_count = ports ? ports->count : 0,
     };
-    CLEANUP(free) int *fds = xcalloc(wish.port_count + 1, sizeof(int));
+    CLEANUP(free) int *fds = xcalloc(2 * wish.port_count + 1, sizeof(int));
     if (endpoint_attach(engine->networks, &wish, out->namespace_fd, &endpoint, fds, err) < 0)
         return error_context(err, "failed to set up container networking");
     out->port_fds = xrealloc(out->port_fds, out->port_fd_count + endpoint.ports.count + 1,
@@ -240,8 +241,13 @@ static int write_files(struct container *container, const struct container_info 
     CLEANUP(str_done) struct str text = {}, host_resolv = {}, gateway = {};
     struct network_files_options options = container_files_options(engine, info);
 
-    for (size_t i = 0; i < network->endpoints.count; i++)
-        strv_add(&addresses, JSON_ITEMS(&network->endpoints, struct endpoint)[i].address);
+    for (size_t i = 0; i < network->endpoints.count; i++) {
+        const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
+
+        strv_add(&addresses, endpoint->address);
+        if (!text_is_empty(endpoint->address6))
+            strv_add(&addresses, endpoint->address6);
+    }
     if (strcmp(info->host_config.network_mode, "bridge") == 0 &&
         container_link_lines(engine, info, &links, err) < 0)
         return -1;
@@ -332,6 +338,9 @@ static void endpoint_show(struct endpoint_settings *settings, const struct endpo
     replace(&settings->ip_address, endpoint->address);
     replace(&settings->mac_address, endpoint->mac_address);
     settings->ip_prefix_len = endpoint->prefix_length;
+    replace(&settings->global_ipv6_address, endpoint->address6);
+    replace(&settings->ipv6_gateway, endpoint->gateway6);
+    settings->global_ipv6_prefix_len = endpoint->prefix_length6;
 }
 
 static void network_event(struct engine *engine, const char *container_id, const char *action,

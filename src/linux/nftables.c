@@ -191,7 +191,7 @@ static void put_verdict(struct nl_msg *msg, const struct nft_step *step)
 static void put_dnat(struct nl_msg *msg, const struct nft_step *step)
 {
     nl_put_be32(msg, NFTA_NAT_TYPE, NFT_NAT_DNAT);
-    nl_put_be32(msg, NFTA_NAT_FAMILY, NFPROTO_IPV4);
+    nl_put_be32(msg, NFTA_NAT_FAMILY, step->what);
     nl_put_be32(msg, NFTA_NAT_REG_ADDR_MIN, step->from);
     nl_put_be32(msg, NFTA_NAT_REG_PROTO_MIN, step->to);
 }

@@ -25,7 +25,13 @@
 
 /* Numbers by which the nft command knows types of data when it lists a set; several make a
  * concatenation, first one first. */
-enum { NFT_TYPE_IPV4 = 7, NFT_TYPE_PROTOCOL = 12, NFT_TYPE_PORT = 13, NFT_TYPE_INTERFACE = 41 };
+enum {
+    NFT_TYPE_IPV4 = 7,
+    NFT_TYPE_IPV6 = 8,
+    NFT_TYPE_PROTOCOL = 12,
+    NFT_TYPE_PORT = 13,
+    NFT_TYPE_INTERFACE = 41
+};
 #define NFT_TYPE_2(a, b)    (((uint32_t)(a) << 6) | (b))
 #define NFT_TYPE_3(a, b, c) ((NFT_TYPE_2(a, b) << 6) | (c))
 
@@ -89,7 +95,8 @@ struct nft_step {
 #define NFT_NOT_IN(set_, register_)        { NFT_STEP_LOOKUP, .set = (set_), .from = (register_), .what = NFT_LOOKUP_F_INV }
 #define NFT_MAP_TO(map, register_, to_)    { NFT_STEP_MAP, .set = (map), .from = (register_), .to = (to_) }
 #define NFT_VERDICT(verdict)               { NFT_STEP_VERDICT, .value = (uint32_t)(verdict) }
-#define NFT_DNAT_TO(address, port)         { NFT_STEP_DNAT, .from = (address), .to = (port) }
+#define NFT_DNAT_TO(address, port)         { NFT_STEP_DNAT, .what = NFPROTO_IPV4, .from = (address), .to = (port) }
+#define NFT_DNAT6_TO(address, port)        { NFT_STEP_DNAT, .what = NFPROTO_IPV6, .from = (address), .to = (port) }
 #define NFT_MASQUERADE                     { NFT_STEP_MASQUERADE }
 #define NFT_VALUE(value_, register_)       { NFT_STEP_VALUE, .value = (value_), .size = 4, .to = (register_) }
 /* Writes into the transport header; 'checksum' is where its checksum is. */

@@ -16,7 +16,7 @@
 #define COMPARE_PROTOCOL (1U << 3)
 #define COMPARE_PORT     (1U << 5)
 
-int conntrack_forget(uint8_t protocol, uint16_t port, struct error *err)
+static int forget_of_family(uint8_t family, uint8_t protocol, uint16_t port, struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
@@ -27,7 +27,7 @@ int conntrack_forget(uint8_t protocol, uint16_t port, struct error *err)
         return -1;
     nl_msg_init(&msg, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0);
     header = nl_put_header(&msg, sizeof(*header));
-    header->nfgen_family = AF_INET;
+    header->nfgen_family = family;
     NL_NEST (&msg, CTA_TUPLE_ORIG)
         NL_NEST (&msg, CTA_TUPLE_PROTO) {
             nl_put_u8(&msg, CTA_PROTO_NUM, protocol);
@@ -41,4 +41,12 @@ int conntrack_forget(uint8_t protocol, uint16_t port, struct error *err)
         return 0;
     return error_set(err, failure.sys == EOPNOTSUPP ? ERROR_UNSUPPORTED : failure.kind,
                      "forget flows to port %u: %s", port, failure.text);
+}
+
+int conntrack_forget(uint8_t protocol, uint16_t port, struct error *err)
+{
+    return forget_of_family(AF_INET, protocol, port, err) < 0 ||
+                   forget_of_family(AF_INET6, protocol, port, err) < 0
+               ? -1
+               : 0;
 }

@@ -15,6 +15,7 @@
 #include "base/banned.h"
 
 #define INTERFACE_LIMIT 1000
+#define PORT_ATTEMPTS   16
 
 void endpoint_done(struct endpoint *endpoint)
 {
@@ -24,6 +25,7 @@ void endpoint_done(struct endpoint *endpoint)
     free(endpoint->container_id);
     free(endpoint->address);
     free(endpoint->address6);
+    free(endpoint->gateway6);
     free(endpoint->gateway);
     free(endpoint->mac_address);
     free(endpoint->interface_name);
@@ -66,7 +68,7 @@ static int prepare(struct attachment *attachment, struct error *err)
     const struct endpoint_wish *wish = attachment->wish;
     struct endpoint *endpoint = &attachment->row.endpoint;
     const struct network_entry *entry;
-    char id[ID_LENGTH + 1], gateway[ADDRESS_TEXT_SIZE] = "";
+    char id[ID_LENGTH + 1], gateway[ADDRESS_TEXT_SIZE] = "", gateway6[ADDRESS6_TEXT_SIZE] = "";
 
     attachment->network = networks_get(attachment->networks, wish->network_id);
     if (!attachment->network)
@@ -83,8 +85,11 @@ static int prepare(struct attachment *attachment, struct error *err)
     endpoint->prefix_length = entry->subnet.prefix_length;
     if (!attachment->network->internal)
         address_format(entry->subnet.address, gateway);
+    if (!attachment->network->internal && attachment->network->enable_ipv6)
+        address6_format(&entry->subnet6.address, gateway6);
     endpoint->gateway = xstrdup(gateway);
-    endpoint->address6 = xstrdup("");
+    endpoint->gateway6 = xstrdup(gateway6);
+    endpoint->prefix_length6 = attachment->network->enable_ipv6 ? entry->subnet6.prefix_length : 0;
     endpoint->gateway_priority = wish->gateway_priority;
     endpoint->has_names = network_has_names(attachment->network);
     attachment->row.container_name = xstrdup(wish->container_name);
@@ -118,19 +123,33 @@ static int explain_conflict(struct attachment *attachment, const struct port_map
                          attachment->row.endpoint.id);
 }
 
-static int bind_port(struct attachment *attachment, const struct port_mapping *wished,
-                     struct error *err)
+/* What the kernel can send on to there. */
+static int check_host_address(const struct attachment *attachment, const char *address,
+                              struct error *err)
+{
+    if (!strchr(address, ':'))
+        return 0;
+    if (!attachment->network->enable_ipv6)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "ports cannot be published on IPv6 address %s: network %s has no IPv6",
+                         address, attachment->network->name);
+    if (strcmp(address, "::1") == 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "ports cannot be published on ::1: the kernel lets nothing that has to do "
+                         "with it leave the host");
+    return 0;
+}
+
+static int bind_one(struct attachment *attachment, const struct port_mapping *wished,
+                    struct error *err)
 {
     struct json_list *ports = &attachment->row.endpoint.ports;
     struct port_mapping wish = *wished, got;
     bool is_held;
     int fd;
 
-    if (text_is_empty(wish.host_ip))
-        snprintf(wish.host_ip, sizeof(wish.host_ip), "%s", default_binding(attachment));
-    if (strchr(wish.host_ip, ':'))
-        return error_set(err, ERROR_UNSUPPORTED, "ports cannot be published on IPv6 addresses: %s",
-                         wish.host_ip);
+    if (check_host_address(attachment, wish.host_ip, err) < 0)
+        return -1;
     if (port_bind(&wish, &got, &fd, &is_held, err) < 0)
         return explain_conflict(attachment, &wish, err);
     attachment->port_fds[ports->count] = fd;
@@ -148,11 +167,55 @@ static int bind_port(struct attachment *attachment, const struct port_mapping *w
     return 0;
 }
 
+/* The same number for both families: the one that the first got. */
+static int bind_both(struct attachment *attachment, const struct port_mapping *wished,
+                     struct error *err)
+{
+    struct json_list *ports = &attachment->row.endpoint.ports;
+    struct port_mapping wish = *wished;
+
+    for (int attempt = 0;; attempt++) {
+        struct error failure = {};
+
+        snprintf(wish.host_ip, sizeof(wish.host_ip), "0.0.0.0");
+        if (bind_one(attachment, &wish, err) < 0)
+            return -1;
+        struct port_mapping second = JSON_ITEMS(ports, struct port_mapping)[ports->count - 1];
+        snprintf(second.host_ip, sizeof(second.host_ip), "::");
+        second.host_port_end = 0;
+        if (bind_one(attachment, &second, &failure) == 0)
+            return 0;
+        bool is_range = wish.host_port_end > second.host_port;
+        if (failure.kind != ERROR_CONFLICT || (wish.host_port != 0 && !is_range) ||
+            attempt == PORT_ATTEMPTS)
+            return error_set(err, failure.kind, "%s", failure.text);
+        close(attachment->port_fds[--ports->count]);
+        if (is_range)
+            wish.host_port = (uint16_t)(second.host_port + 1);
+    }
+}
+
+static int bind_port(struct attachment *attachment, const struct port_mapping *wished,
+                     struct error *err)
+{
+    struct port_mapping wish = *wished;
+
+    if (text_is_empty(wish.host_ip)) {
+        const char *binding = default_binding(attachment);
+
+        if (attachment->network->enable_ipv6 && strcmp(binding, "0.0.0.0") == 0)
+            return bind_both(attachment, &wish, err);
+        snprintf(wish.host_ip, sizeof(wish.host_ip), "%s", binding);
+    }
+    return bind_one(attachment, &wish, err);
+}
+
 static int bind_ports(struct attachment *attachment, struct error *err)
 {
     const struct endpoint_wish *wish = attachment->wish;
 
-    attachment->port_fds = xcalloc(wish->port_count + 1, sizeof(int));
+    /* Up to two for each: one of each family. */
+    attachment->port_fds = xcalloc(2 * wish->port_count + 1, sizeof(int));
     for (size_t i = 0; i < wish->port_count; i++)
         if (bind_port(attachment, &wish->ports[i], err) < 0)
             return -1;
@@ -185,18 +248,22 @@ static bool is_taken(uint32_t address, void *data)
 int network_check_address(const struct network *network, const char *text, struct error *err)
 {
     const struct network_entry *entry = network_entry((struct network *)network);
+    struct in6_addr address6;
     uint32_t address;
+    bool is_ipv6 = strchr(text, ':') != NULL;
 
-    if (address_parse(text, &address, err) < 0)
+    if ((is_ipv6 ? address6_parse(text, &address6, err) : address_parse(text, &address, err)) < 0)
         return -1;
-    if (entry->is_subnet_chosen)
+    if (is_ipv6 ? !network->enable_ipv6 || network->is_subnet6_chosen : entry->is_subnet_chosen)
         return error_set(err, ERROR_INVALID,
                          "invalid config for network %s: invalid endpoint settings:\n"
                          "user specified IP address is supported only when connecting to networks "
                          "with user configured subnets",
                          network->name);
-    if (!subnet_contains(&entry->subnet, address) || address == subnet_first(&entry->subnet) ||
-        address == subnet_last(&entry->subnet))
+    if (is_ipv6
+            ? !subnet6_contains(&entry->subnet6, &address6)
+            : !subnet_contains(&entry->subnet, address) ||
+                  address == subnet_first(&entry->subnet) || address == subnet_last(&entry->subnet))
         return error_set(err, ERROR_INVALID,
                          "invalid config for network %s: invalid endpoint settings:\n"
                          "no configured subnet or ip-range contain the IP address %s",
@@ -215,6 +282,65 @@ static int use_wished_address(struct attachment *attachment, struct error *err)
     if (is_taken(address, attachment))
         return error_set(err, ERROR_FORBIDDEN, "Address already in use");
     attachment->row.address = address;
+    return 0;
+}
+
+static bool is_taken6(const struct in6_addr *address, void *data)
+{
+    const struct attachment *attachment = data;
+    const struct network_entry *entry = network_entry(attachment->network);
+    char text[ADDRESS6_TEXT_SIZE];
+
+    if (memcmp(address, &entry->subnet6.address, sizeof(*address)) == 0)
+        return true;
+    for (size_t i = 0; i < attachment->network->pools.count; i++) {
+        const struct network_pool *pool = &JSON_ITEMS(&attachment->network->pools,
+                                                      struct network_pool)[i];
+
+        MAP_EACH (&pool->auxiliary, reserved) {
+            struct in6_addr other;
+
+            if (address6_parse(reserved->value, &other, NULL) == 0 &&
+                memcmp(address, &other, sizeof(other)) == 0)
+                return true;
+        }
+    }
+    address6_format(address, text);
+    return record_address6_is_taken(attachment->networks, attachment->network->id, text);
+}
+
+/* The same place in its subnet as the IPv4 address has, where that is free. */
+static int choose_address6(struct attachment *attachment, struct error *err)
+{
+    const struct network_entry *entry = network_entry(attachment->network);
+    const char *wished = attachment->wish->address6;
+    char text[ADDRESS6_TEXT_SIZE] = "";
+    struct in6_addr address;
+
+    if (!attachment->network->enable_ipv6) {
+        if (!text_is_empty(wished))
+            return error_set(err, ERROR_INVALID,
+                             "invalid config for network %s: invalid endpoint settings:\n"
+                             "IPv6 address %s on a network without IPv6",
+                             attachment->network->name, wished);
+    } else if (!text_is_empty(wished)) {
+        if (network_check_address(attachment->network, wished, err) < 0 ||
+            address6_parse(wished, &address, err) < 0)
+            return -1;
+        if (is_taken6(&address, attachment))
+            return error_set(err, ERROR_FORBIDDEN, "Address already in use");
+        address6_format(&address, text);
+    } else {
+        uint64_t place = attachment->row.address - subnet_first(&entry->subnet);
+
+        if (!address6_choose(&entry->subnet6, &entry->range6, place, is_taken6, attachment,
+                             &address))
+            return error_set(err, ERROR_INTERNAL,
+                             "no available IPv6 addresses on this network's address pools: %s (%s)",
+                             attachment->network->name, attachment->network->id);
+        address6_format(&address, text);
+    }
+    attachment->row.endpoint.address6 = xstrdup(text);
     return 0;
 }
 
@@ -245,7 +371,7 @@ static int choose_address(struct attachment *attachment, struct error *err)
                  octets[3], octets[4], octets[5]);
     }
     attachment->row.endpoint.mac_address = xstrdup(mac);
-    return 0;
+    return choose_address6(attachment, err);
 }
 
 static bool has_interface(const struct endpoint_rows *rows, const char *name)
@@ -335,6 +461,8 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     struct network_entry *entry = network_entry(attachment->network);
     const struct endpoint *endpoint = &attachment->row.endpoint;
     bool can_filter = atomic_load(&attachment->networks->can_filter_bridges);
+    bool has_ipv6 = attachment->network->enable_ipv6;
+    struct subnet6 address6 = { .prefix_length = entry->subnet6.prefix_length };
     char host_name[IFNAMSIZ];
     struct pair pair = {
         .host_name = host_name,
@@ -342,6 +470,8 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .inner_name = endpoint->interface_name,
         .address = { attachment->row.address, entry->subnet.prefix_length },
         .gateway = attachment->network->internal ? 0 : entry->subnet.address,
+        .address6 = has_ipv6 ? &address6 : NULL,
+        .gateway6 = has_ipv6 && !attachment->network->internal ? &entry->subnet6.address : NULL,
         .is_default = attachment->is_default,
         /* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
         .is_isolated = !entry->icc && !can_filter,
@@ -353,6 +483,8 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     };
 
     endpoint_link_name(attachment->networks, endpoint->id, host_name);
+    if (has_ipv6 && address6_parse(endpoint->address6, &address6.address, err) < 0)
+        return -1;
     if (mac_parse(endpoint->mac_address, pair.mac, err) < 0)
         return -1;
     if (if_nametoindex(pair.bridge_name) == 0 && /* Somebody removed it: not for long. */
@@ -521,6 +653,14 @@ int endpoint_list(struct networks *networks, const char *network_id, const char 
         rows.items[i].endpoint = (struct endpoint){};
         if (network && !network->internal)
             address_format(network_entry(network)->subnet.address, gateway);
+        char gateway6[ADDRESS6_TEXT_SIZE] = "";
+
+        if (network && !network->internal && network->enable_ipv6)
+            address6_format(&network_entry(network)->subnet6.address, gateway6);
+        list[i].gateway6 = xstrdup(gateway6);
+        list[i].prefix_length6 = network && network->enable_ipv6
+                                     ? network_entry(network)->subnet6.prefix_length
+                                     : 0;
         list[i].network_name = xstrdup(network ? network->name : "");
         list[i].has_names = network && network_has_names(network);
         list[i].gateway = xstrdup(gateway);

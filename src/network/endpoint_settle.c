@@ -73,11 +73,11 @@ int endpoint_move_ports(struct networks *networks, const struct endpoint_row *fr
         const struct port_mapping *mapping = &JSON_ITEMS(ports, struct port_mapping)[i];
         struct firewall_port old, new;
 
-        if (!endpoint_firewall_port(from, mapping, &old) ||
-            !endpoint_firewall_port(to, mapping, &new))
-            continue;
-        firewall_port_remove(&batch, &old);
-        firewall_port_add(&batch, &new);
+        /* One of IPv6 leads nowhere on a network that has none. */
+        if (endpoint_firewall_port(from, mapping, &old))
+            firewall_port_remove(&batch, &old);
+        if (endpoint_firewall_port(to, mapping, &new))
+            firewall_port_add(&batch, &new);
     }
     if (firewall_commit(networks->firewall, &batch, err) < 0)
         return -1;
@@ -97,6 +97,8 @@ static int set_default_route(struct networks *networks, const struct endpoint_ro
     if (network) {
         gateway.link_name = row->endpoint.interface_name;
         gateway.address = network_entry(network)->subnet.address;
+        if (network->enable_ipv6)
+            gateway.address6 = &network_entry(network)->subnet6.address;
     }
     return gateway_set(&gateway, networks->home_fd, namespace_fd, err);
 }

@@ -43,6 +43,10 @@ static const struct nft_set sets[] = {
     { "within",      0,                NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_INTERFACE),          32 }, /* open bridges: in and out by the same one */
     { "hairpins",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV4),               20, .field_sizes = { IFNAMSIZ, 4 } }, /* bridges with their subnets */
     { "masquerades", NFT_SET_INTERVAL, NFT_TYPE_IPV4,                                                4 },
+    { "ports6",       NFT_SET_MAP,      NFT_TYPE_3(NFT_TYPE_IPV6, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 24, NFT_TYPE_2(NFT_TYPE_IPV6, NFT_TYPE_PORT), 20 },
+    { "ports_any6",   NFT_SET_MAP,      NFT_TYPE_2(NFT_TYPE_PROTOCOL, NFT_TYPE_PORT),                 8, NFT_TYPE_2(NFT_TYPE_IPV6, NFT_TYPE_PORT), 20 },
+    { "hairpins6",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV6),               32, .field_sizes = { IFNAMSIZ, 16 } },
+    { "masquerades6", NFT_SET_INTERVAL, NFT_TYPE_IPV6,                                               16 },
 };
 
 static const struct nft_chain chains[] = {
@@ -56,6 +60,9 @@ static const struct nft_chain chains[] = {
 #define R(n)          NFT_REGISTER(n)
 #define SOURCE        12 /* offsets in the IPv4 header */
 #define DESTINATION   16
+#define SOURCE6       8 /* and in the IPv6 header */
+#define DESTINATION6  24
+#define IS_IPV6       NFT_LOAD_META(NFT_META_NFPROTO, R(0)), NFT_IS(R(0), NFPROTO_IPV6, 1)
 #define IS_IPV4       NFT_LOAD_META(NFT_META_NFPROTO, R(0)), NFT_IS(R(0), NFPROTO_IPV4, 1)
 #define IS_LOOPBACK(where) NFT_LOAD_NETWORK(where, 1, R(0)), NFT_IS(R(0), 127, 1)
 #define COMES_FROM(set) NFT_LOAD_META(NFT_META_IIFNAME, R(0)), NFT_IN(set, R(0))
@@ -67,6 +74,8 @@ static const struct nft_chain chains[] = {
 #define PORT_AT(n)    NFT_LOAD_META(NFT_META_L4PROTO, R(n)), NFT_LOAD_TRANSPORT(2, 2, R((n) + 1))
 #define TO_PORT       NFT_LOAD_NETWORK(DESTINATION, 4, R(0)), PORT_AT(1), NFT_MAP_TO("ports", R(0), R(0)), NFT_DNAT_TO(R(0), R(1))
 #define TO_ANY_PORT   NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any", R(0), R(0)), NFT_DNAT_TO(R(0), R(1))
+#define TO_PORT6      NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_MAP_TO("ports6", R(0), R(0)), NFT_DNAT6_TO(R(0), R(4))
+#define TO_ANY_PORT6  NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any6", R(0), R(0)), NFT_DNAT6_TO(R(0), R(4))
 
 static const struct {
     const char *chain;
@@ -81,12 +90,22 @@ static const struct {
     { "prerouting",  { IS_IPV4, TO_ANY_PORT } },
     { "output",      { IS_IPV4, TO_PORT } },
     { "output",      { IS_IPV4, TO_ANY_PORT } },
+    { "prerouting",  { IS_IPV6, TO_PORT6 } },
+    { "prerouting",  { IS_IPV6, TO_ANY_PORT6 } },
+    /* Nothing that has to do with ::1 leaves a host: better refused at once than sent into nowhere. */
+    { "output",      { IS_IPV6, NFT_LOAD_NETWORK(DESTINATION6, 4, R(0)), NFT_IS(R(0), 0, 4), NFT_VERDICT(NFT_RETURN) } },
+    { "output",      { IS_IPV6, TO_PORT6 } },
+    { "output",      { IS_IPV6, TO_ANY_PORT6 } },
     { "postrouting", { IS_IPV4, GOES_TO("bridges"), IS_LOOPBACK(SOURCE), NFT_MASQUERADE } },
     /* Who asks from the same subnet would get the answer directly, from an address that it never asked. Where bridged
      * packets are filtered, there is no incoming interface here. */
     { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE, 4, R(4)), NFT_IN("hairpins", R(0)),
                        IS_PUBLISHED, NFT_MASQUERADE } },
     { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_IN("masquerades", R(0)),
+                       NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV6, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE6, 16, R(4)), NFT_IN("hairpins6", R(0)),
+                       IS_PUBLISHED, NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV6, NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_IN("masquerades6", R(0)),
                        NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
     { "forward",     { GOES_TO("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { COMES_FROM("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
@@ -109,15 +128,9 @@ struct name_and_address {
     uint32_t address;
 };
 
-struct port_key {
-    uint32_t address; /* left out for ports on all addresses */
-    uint8_t protocol, padding_1[3];
-    uint16_t port, padding_2;
-};
-
-struct port_target {
-    uint32_t address;
-    uint16_t port, padding;
+struct name_and_address6 {
+    char name[IFNAMSIZ];
+    struct in6_addr address;
 };
 
 static void change(struct nft_batch *batch, bool add, const char *set, const void *key,
@@ -153,6 +166,28 @@ static void change_hairpin(struct nft_batch *batch, bool add, const struct firew
         nft_ranges_remove(batch, "hairpins", &first, &last, sizeof(first));
 }
 
+static void change_ipv6(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
+{
+    struct name_and_address6 first = { .address = subnet6_first(&bridge->subnet6) };
+    struct name_and_address6 last = { .address = subnet6_last(&bridge->subnet6) };
+    struct subnet6 end = { last.address, 128 };
+
+    snprintf(first.name, sizeof(first.name), "%s", bridge->name);
+    snprintf(last.name, sizeof(last.name), "%s", bridge->name);
+    if (add)
+        nft_ranges_add(batch, "hairpins6", &first, &last, sizeof(first));
+    else
+        nft_ranges_remove(batch, "hairpins6", &first, &last, sizeof(first));
+    if (!bridge->is_masqueraded || bridge->is_internal)
+        return;
+    end.address = subnet6_at(&end, 1);
+    change(batch, add, "masquerades6", &first.address, sizeof(first.address));
+    if (add)
+        nft_range_end_add(batch, "masquerades6", &end.address, sizeof(end.address));
+    else
+        nft_range_end_remove(batch, "masquerades6", &end.address, sizeof(end.address));
+}
+
 static void change_bridge(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
 {
     struct name_pair pair = {};
@@ -167,6 +202,8 @@ static void change_bridge(struct nft_batch *batch, bool add, const struct firewa
         change(batch, add, "internals", pair.in, sizeof(pair.in));
     if (bridge->is_masqueraded && !bridge->is_internal)
         change_range(batch, add, &bridge->subnet);
+    if (bridge->has_ipv6)
+        change_ipv6(batch, add, bridge);
 }
 
 void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *bridge)
@@ -179,21 +216,37 @@ void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridg
     change_bridge(batch, false, bridge);
 }
 
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+/* Keys and data are addresses, protocols and ports one after the other, each padded to four octets.
+ */
 static void change_port(struct nft_batch *batch, bool add, const struct firewall_port *port)
 {
-    struct port_key key = { .address = htonl(port->host_address),
-                            .protocol = port->protocol,
-                            .port = htons(port->host_port) };
-    struct port_target target = { .address = htonl(port->address), .port = htons(port->port) };
-    bool is_any = port->host_address == 0;
-    const char *map = is_any ? "ports_any" : "ports";
-    const void *start = is_any ? (const void *)&key.protocol : &key;
-    size_t size = sizeof(key) - (is_any ? sizeof(key.address) : 0);
+    size_t address_size = port->is_ipv6 ? 16 : 4, key_size = 0;
+    bool is_any = is_zero(port->host_address, address_size);
+    const char *map = port->is_ipv6 ? (is_any ? "ports_any6" : "ports6")
+                                    : (is_any ? "ports_any" : "ports");
+    uint16_t host_port = htons(port->host_port), inner_port = htons(port->port);
+    uint8_t key[16 + 4 + 4] = {}, target[16 + 4] = {};
 
+    if (!is_any) {
+        memcpy(key, port->host_address, address_size);
+        key_size = address_size;
+    }
+    key[key_size] = port->protocol;
+    memcpy(key + key_size + 4, &host_port, sizeof(host_port));
+    memcpy(target, port->address, address_size);
+    memcpy(target + address_size, &inner_port, sizeof(inner_port));
     if (add)
-        nft_element_add(batch, map, start, size, &target, sizeof(target));
+        nft_element_add(batch, map, key, key_size + 8, target, address_size + 4);
     else
-        nft_element_remove(batch, map, start, size);
+        nft_element_remove(batch, map, key, key_size + 8);
 }
 
 void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port)

@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "linux/nftables.h"
 #include "network/subnet.h"
+#include "network/subnet6.h"
 
 struct firewall;
 
@@ -39,6 +40,8 @@ int firewall_commit(struct firewall *firewall, struct nft_batch *batch, struct e
 struct firewall_bridge {
     const char *name;
     struct subnet subnet;
+    bool has_ipv6;
+    struct subnet6 subnet6;
     bool is_internal;    /* nothing in, nothing out */
     bool is_masqueraded; /* what leaves takes the host's address */
     bool is_open;        /* its containers may talk to each other */
@@ -47,11 +50,11 @@ void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *
 void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridge *bridge);
 
 struct firewall_port {
-    uint8_t protocol;      /* IPPROTO_TCP, … */
-    uint32_t host_address; /* 0: all of this host's */
-    uint16_t host_port;
-    uint32_t address; /* of the container */
-    uint16_t port;
+    uint8_t protocol;         /* IPPROTO_TCP, … */
+    bool is_ipv6;             /* addresses are four octets or sixteen */
+    uint8_t host_address[16]; /* zero: all of this host's */
+    uint8_t address[16];      /* of the container */
+    uint16_t host_port, port;
 };
 void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port);
 void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *port);

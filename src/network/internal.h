@@ -13,6 +13,7 @@
 #include "network/helper.h"
 #include "network/network.h"
 #include "network/subnet.h"
+#include "network/subnet6.h"
 
 /* A network with what its driver made of its options. */
 struct network_entry {
@@ -25,6 +26,8 @@ struct network_entry {
     struct subnet subnet;     /* with the gateway's address */
     struct subnet range;      /* where addresses are taken from */
     atomic_uint last_address; /* that was handed out, 0: none yet */
+    struct subnet6 subnet6;   /* of networks with IPv6, with the gateway's address */
+    struct subnet6 range6;
 };
 
 static inline struct network_entry *network_entry(struct network *network)
@@ -37,7 +40,7 @@ struct networks {
     char *default_binding;
     struct strv address_pools;
     int mtu;
-    bool icc, masquerade;
+    bool icc, masquerade, ip_forward;
     atomic_bool can_filter_bridges; /* of the last time a bridge was made */
     int home_fd;                    /* the namespace that the engine lives in */
     struct database *database;      /* borrowed */
@@ -88,6 +91,8 @@ int record_ports_move(struct networks *networks, const char *from_id, const char
 /* 'network_id' may be NULL: all of the container. */
 int record_endpoints_delete(struct networks *networks, const char *container_id,
                             const char *network_id, struct error *err);
+bool record_address6_is_taken(struct networks *networks, const char *network_id,
+                              const char *address);
 bool record_address_is_taken(struct networks *networks, const char *network_id, uint32_t address);
 /* Forgets who had published this port (nobody has it: we hold it now). Returns how many. */
 int64_t record_port_forget(struct networks *networks, const struct port_mapping *port,
@@ -106,6 +111,7 @@ struct network *networks_get(struct networks *networks, const char *id);
 
 /* Reads the driver's options into the entry. INVALID, UNSUPPORTED. */
 int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err);
+int network_enable_forwarding6(struct networks *networks, struct error *err);
 int network_assert_bridge(struct networks *networks, struct network_entry *entry,
                           struct error *err);
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);

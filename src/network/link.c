@@ -56,6 +56,34 @@ static void put_address(struct nl_msg *msg, int index, const struct subnet *addr
     nl_put(msg, IFA_BROADCAST, &broadcast, sizeof(broadcast));
 }
 
+/* Addresses of ours are there at once: nobody else can have them. No router tells us others. */
+static void put_address6(struct nl_msg *msg, int index, const struct subnet6 *address)
+{
+    struct ifaddrmsg *header;
+
+    nl_msg_next(msg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+    header = nl_put_header(msg, sizeof(*header));
+    header->ifa_family = AF_INET6;
+    header->ifa_prefixlen = (uint8_t)address->prefix_length;
+    header->ifa_flags = IFA_F_NODAD;
+    header->ifa_scope = RT_SCOPE_UNIVERSE;
+    header->ifa_index = (uint32_t)index;
+    nl_put(msg, IFA_LOCAL, &address->address, sizeof(address->address));
+    nl_put(msg, IFA_ADDRESS, &address->address, sizeof(address->address));
+}
+
+static int enable_ipv6(const char *link_name, struct error *err)
+{
+    static const struct {
+        const char *key, *value;
+    } rows[] = { { "accept_ra", "0" }, { "accept_dad", "0" }, { "disable_ipv6", "0" } };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (write_sysctl("ipv6", link_name, rows[i].key, rows[i].value, err) < 0)
+            return error_context(err, "enable IPv6");
+    return 0;
+}
+
 /* ---- bridges ---- */
 
 bool bridge_can_filter(void)
@@ -82,8 +110,10 @@ static void put_bridge(struct nl_msg *msg, const struct bridge *bridge)
         NL_NEST (msg, IFLA_INFO_DATA) {
             nl_put_u32(msg, IFLA_BR_STP_STATE, 0);
             nl_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0);
-            if (bridge->is_filtered)
+            if (bridge->is_filtered) {
                 nl_put_u8(msg, IFLA_BR_NF_CALL_IPTABLES, 1);
+                nl_put_u8(msg, IFLA_BR_NF_CALL_IP6TABLES, 1);
+            }
         }
     }
 }
@@ -101,14 +131,17 @@ int bridge_assert(const struct bridge *bridge, struct error *err)
     if (netlink_call(netlink, &msg, err) < 0)
         return error_context(err, "create bridge %s", bridge->name);
     index = (int)if_nametoindex(bridge->name);
+    if ((bridge->address6 ? enable_ipv6(bridge->name, err) : disable_ipv6(bridge->name, err)) < 0)
+        return -1;
     nl_msg_init(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
-    put_address(&msg, index, &bridge->address);
+    if (bridge->address.prefix_length)
+        put_address(&msg, index, &bridge->address);
+    if (bridge->address6)
+        put_address6(&msg, index, bridge->address6);
     if (netlink_call(netlink, &msg, err) < 0)
         return error_context(err, "set address of bridge %s", bridge->name);
-    if (write_sysctl("ipv4", bridge->name, "route_localnet", "1", err) < 0)
-        return -1;
-    return disable_ipv6(bridge->name, err);
+    return write_sysctl("ipv4", bridge->name, "route_localnet", "1", err);
 }
 
 int link_remove(const char *name, struct error *err)
@@ -187,7 +220,22 @@ static void put_default_route(struct nl_msg *msg, int index, uint32_t gateway)
     fill_default_route(msg, route, index, htonl(gateway));
 }
 
-static int remove_default_route(struct netlink *netlink, struct error *err)
+static void put_default_route6(struct nl_msg *msg, int index, const struct in6_addr *gateway)
+{
+    struct rtmsg *route;
+
+    nl_msg_next(msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    route = nl_put_header(msg, sizeof(*route));
+    route->rtm_family = AF_INET6;
+    route->rtm_table = RT_TABLE_MAIN;
+    route->rtm_protocol = RTPROT_BOOT;
+    route->rtm_scope = RT_SCOPE_UNIVERSE;
+    route->rtm_type = RTN_UNICAST;
+    nl_put(msg, RTA_GATEWAY, gateway, sizeof(*gateway));
+    nl_put_u32(msg, RTA_OIF, (uint32_t)index);
+}
+
+static int remove_default_route(struct netlink *netlink, uint8_t family, struct error *err)
 {
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct error failure = {};
@@ -195,10 +243,12 @@ static int remove_default_route(struct netlink *netlink, struct error *err)
 
     nl_msg_init(&msg, RTM_DELROUTE, 0);
     route = nl_put_header(&msg, sizeof(*route));
-    route->rtm_family = AF_INET;
+    route->rtm_family = family;
     route->rtm_table = RT_TABLE_MAIN;
     route->rtm_scope = RT_SCOPE_NOWHERE; /* of whatever scope */
-    if (netlink_call(netlink, &msg, &failure) == 0 || failure.sys == ESRCH)
+    /* A namespace without IPv6 knows of no such thing. */
+    if (netlink_call(netlink, &msg, &failure) == 0 || failure.sys == ESRCH ||
+        failure.sys == EAFNOSUPPORT || failure.sys == EOPNOTSUPP)
         return 0;
     return error_set(err, failure.kind, "%s", failure.text);
 }
@@ -214,14 +264,18 @@ static int set_gateway_inside(void *data, struct error *err)
 
     if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
+    if (!gateway->address6 && remove_default_route(netlink, AF_INET6, err) < 0)
+        return -1;
     if (!gateway->link_name)
-        return remove_default_route(netlink, err);
+        return remove_default_route(netlink, AF_INET, err);
     index = (int)if_nametoindex(gateway->link_name);
     if (index == 0)
         return error_sys(err, "find %s", gateway->link_name);
     nl_msg_init(&msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
     route = nl_put_header(&msg, sizeof(*route));
     fill_default_route(&msg, route, index, address);
+    if (gateway->address6)
+        put_default_route6(&msg, index, gateway->address6);
     return netlink_call(netlink, &msg, err);
 }
 
@@ -244,16 +298,21 @@ static int configure_inner_end(void *data, struct error *err)
 
     if (index == 0)
         return error_sys(err, "find %s", pair->inner_name);
-    if (disable_ipv6(pair->inner_name, err) < 0 ||
+    if ((pair->address6 ? enable_ipv6(pair->inner_name, err)
+                        : disable_ipv6(pair->inner_name, err)) < 0 ||
         (pair->is_announced &&
          write_sysctl("ipv4", pair->inner_name, "arp_notify", "1", err) < 0) ||
         netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
     put_address(&msg, index, &pair->address);
+    if (pair->address6)
+        put_address6(&msg, index, pair->address6);
     nl_msg_next(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
     if (pair->is_default && pair->gateway)
         put_default_route(&msg, index, pair->gateway);
+    if (pair->is_default && pair->gateway6)
+        put_default_route6(&msg, index, pair->gateway6);
     return netlink_call(netlink, &msg, err);
 }
 

@@ -8,12 +8,14 @@
 
 #include "base/error.h"
 #include "network/subnet.h"
+#include "network/subnet6.h"
 
 struct bridge {
     const char *name;
-    struct subnet address; /* of the gateway, with the prefix of the subnet */
-    int mtu;               /* 0: the kernel's default */
-    bool is_filtered;      /* the firewall shall see what goes from port to port */
+    struct subnet address;          /* of the gateway, with the prefix of the subnet */
+    const struct subnet6 *address6; /* the same; NULL: IPv6 is off */
+    int mtu;                        /* 0: the kernel's default */
+    bool is_filtered;               /* the firewall shall see what goes from port to port */
 };
 /* Can this kernel show bridged packets to the firewall (br_netfilter)? If so, it may do that for
  * all bridges at any time, at the will of other programs. Looking costs more the more namespaces
@@ -32,11 +34,13 @@ struct pair {
     const char *inner_name;
     uint8_t mac[6]; /* of the inner end */
     struct subnet address;
-    uint32_t gateway;  /* 0: none (internal networks) */
-    bool is_default;   /* the default route shall go here */
-    bool is_isolated;  /* may not talk to other isolated ones on the bridge */
-    bool is_announced; /* the neighbours are told who has the address now */
-    bool is_hairpin;   /* the bridge may send a packet back to where it came from */
+    uint32_t gateway;                /* 0: none (internal networks) */
+    const struct subnet6 *address6;  /* NULL: IPv6 is off on this link */
+    const struct in6_addr *gateway6; /* NULL: none */
+    bool is_default;                 /* the default route shall go here */
+    bool is_isolated;                /* may not talk to other isolated ones on the bridge */
+    bool is_announced;               /* the neighbours are told who has the address now */
+    bool is_hairpin;                 /* the bridge may send a packet back to where it came from */
     int mtu;
 };
 /* Connects a namespace; the inner end comes up last and then tells its address to the neighbours.
@@ -47,6 +51,7 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
 struct gateway {
     const char *link_name;
     uint32_t address;
+    const struct in6_addr *address6; /* NULL: no IPv6 */
 };
 int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, struct error *err);
 

@@ -1,6 +1,7 @@
 /* Opening and closing: from the record to what the kernel has. */
 #include "network/network.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@
 #define ENGINE_ID_LIMIT 8
 #define DEFAULT_MTU     1500
 #define FORWARD_PATH    "/proc/sys/net/ipv4/ip_forward"
+#define CONF6_PATH      "/proc/sys/net/ipv6/conf"
+#define FORWARD6_PATH   CONF6_PATH "/all/forwarding"
 
 /* ---- predefined networks ---- */
 
@@ -207,7 +210,7 @@ static struct networks *networks_new(const struct networks_options *options,
 
     mutex_init(&networks->lock);
     mutex_init(&networks->names_lock);
-    networks->names_path = xstrdup(options->names_path ? options->names_path : "/nonexistent");
+    networks->names_path = xstrdup(options->names_path);
     networks->engine_id = xstrdup(options->engine_id ? options->engine_id : "");
     networks->default_binding = xstrdup(options->default_binding ? options->default_binding
                                                                  : "0.0.0.0");
@@ -215,6 +218,7 @@ static struct networks *networks_new(const struct networks_options *options,
         strv_copy(&networks->address_pools, options->address_pools);
     networks->mtu = options->mtu ? options->mtu : DEFAULT_MTU;
     networks->icc = options->icc;
+    networks->ip_forward = options->ip_forward;
     networks->masquerade = options->ip_masquerade;
     networks->home_fd = -1;
     networks->database = database;
@@ -229,6 +233,38 @@ static int enable_forwarding(struct error *err)
     if (file_read(FORWARD_PATH, 16, &now, err) < 0)
         return -1;
     return str_text(&now)[0] == '0' ? file_write_existing(FORWARD_PATH, "1", err) : 0;
+}
+
+/* A host that forwards takes no routes from routers any more, unless it is told to insist. */
+static void keep_router_advertisements(void)
+{
+    DIR *directory = opendir(CONF6_PATH);
+
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        CLEANUP(free) char *path = xasprintf(CONF6_PATH "/%s/accept_ra", entry->d_name);
+        CLEANUP(str_done) struct str now = {};
+
+        if (strcmp(entry->d_name, "all") != 0 && strcmp(entry->d_name, "default") != 0 &&
+            file_read(path, 16, &now, NULL) == 0 && str_text(&now)[0] == '1')
+            file_write_existing(path, "2", NULL);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+/* Only where a network asks for it: not everybody's host is to become a router of IPv6. */
+int network_enable_forwarding6(struct networks *networks, struct error *err)
+{
+    CLEANUP(str_done) struct str now = {};
+
+    if (!networks->ip_forward)
+        return 0;
+    if (file_read(FORWARD6_PATH, 16, &now, err) < 0)
+        return error_context(err, "this kernel has no IPv6");
+    if (str_text(&now)[0] != '0')
+        return 0;
+    keep_router_advertisements();
+    return file_write_existing(FORWARD6_PATH, "1", err);
 }
 
 int networks_open(const struct networks_options *options, struct database *database,

@@ -42,6 +42,7 @@ struct network {
     char *id, *name, *driver, *scope;
     int64_t created_ns;
     bool internal, attachable, enable_ipv4, enable_ipv6;
+    bool is_subnet6_chosen; /* by us, not by the user */
     struct json_list pools; /* struct network_pool */
     struct map options, labels;
     char *bridge_name;
@@ -68,7 +69,7 @@ int network_list(struct networks *networks, struct network ***out, size_t *out_c
                  struct error *err);
 void network_list_free(struct network **list, size_t count);
 
-/* User-defined networks: bridge driver only; texts and kinds as in spec/api.md section 6. */
+/* User-defined networks; texts and kinds as in spec/api.md section 6. */
 struct network_create {
     const char *name, *driver;
     bool internal, attachable, enable_ipv6;
@@ -95,8 +96,8 @@ struct port_mapping {
 struct endpoint_wish {
     const char *container_id, *container_name;
     const char *network_id;
-    const char *address;      /* NULL: next free one */
-    const char *mac_address;  /* NULL: generated */
+    const char *address, *address6; /* NULL: next free one */
+    const char *mac_address;        /* NULL: generated */
     const struct strv *names; /* that it is found by on that network, its own first; NULL: none */
     int64_t gateway_priority; /* the default route goes where this is highest, then by name */
     const struct port_mapping *ports;
@@ -107,7 +108,8 @@ struct endpoint {
     char *id, *network_id, *network_name, *container_id;
     char *address; /* "172.17.0.2" */
     int prefix_length;
-    char *address6; /* "" without IPv6 */
+    char *address6, *gateway6; /* "" without IPv6 */
+    int prefix_length6;
     int64_t gateway_priority;
     bool has_names; /* others find it by name */
     char *gateway, *mac_address;
@@ -124,7 +126,8 @@ int network_namespace_new(struct networks *networks, int *out_fd, struct error *
 
 /* Records an endpoint, then connects 'namespace_fd' (veth, address, route, neighbours announced)
  * and publishes the ports, in one netlink conversation and one nft transaction. 'out_port_fds' gets
- * one bound socket per published port (count = endpoint->ports.count), which keeps the port from
+ * one bound socket per published port (count = endpoint->ports.count; up to two for each that is
+ * wished, when it is published by IPv4 and IPv6), which keeps the port from
  * others as long as it is open: the supervisor holds them. Errors: CONFLICT "Bind for 0.0.0.0:80
  * failed: port is already allocated" (and who holds it, if it can be told), FORBIDDEN "Address
  * already in use", INVALID for addresses outside, INTERNAL. Nothing remains on failure. */

@@ -1,4 +1,5 @@
 /* What a bridge network is in the kernel: a link, and elements of the firewall's sets. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,9 +38,6 @@ int network_read_options(struct networks *networks, struct network_entry *entry,
     const struct map *options = &network->options;
     const char *mtu = map_get(options, OPTION_MTU);
     int64_t number = networks->mtu;
-    const struct network_pool *pool = network->pools.count
-                                          ? JSON_ITEMS(&network->pools, struct network_pool)
-                                          : NULL;
 
     if (refuse_unknown_modes(options, err) < 0)
         return -1;
@@ -49,8 +47,15 @@ int network_read_options(struct networks *networks, struct network_entry *entry,
     entry->icc = is_on(options, OPTION_PREFIX "enable_icc", networks->icc);
     entry->masquerade = is_on(options, OPTION_PREFIX "enable_ip_masquerade", networks->masquerade);
     entry->range = entry->subnet;
-    if (pool && !text_is_empty(pool->ip_range))
-        return subnet_parse(pool->ip_range, &entry->range, err);
+    entry->range6 = entry->subnet6;
+    for (size_t i = 0; i < network->pools.count; i++) {
+        const char *range = JSON_ITEMS(&network->pools, struct network_pool)[i].ip_range;
+
+        if (!text_is_empty(range) &&
+            (strchr(range, ':') ? subnet6_parse(range, &entry->range6, err)
+                                : subnet_parse(range, &entry->range, err)) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -59,10 +64,13 @@ int network_assert_bridge(struct networks *networks, struct network_entry *entry
     bool can_filter = bridge_can_filter();
     struct bridge bridge = { .name = entry->network.bridge_name,
                              .address = entry->subnet,
+                             .address6 = entry->network.enable_ipv6 ? &entry->subnet6 : NULL,
                              .mtu = entry->mtu,
                              .is_filtered = !entry->icc && can_filter };
 
     atomic_store(&networks->can_filter_bridges, can_filter);
+    if (entry->network.enable_ipv6 && network_enable_forwarding6(networks, err) < 0)
+        return -1;
     return bridge_assert(&bridge, err);
 }
 
@@ -70,6 +78,8 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
 {
     return (struct firewall_bridge){ .name = entry->network.bridge_name,
                                      .subnet = entry->subnet,
+                                     .has_ipv6 = entry->network.enable_ipv6,
+                                     .subnet6 = entry->subnet6,
                                      .is_internal = entry->network.internal,
                                      .is_masqueraded = entry->masquerade,
                                      .is_open = entry->icc };
@@ -78,11 +88,19 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
 bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
                             struct firewall_port *out)
 {
-    *out = (struct firewall_port){ .host_port = port->host_port,
-                                   .address = row->address,
+    uint32_t address = htonl(row->address);
+
+    *out = (struct firewall_port){ .is_ipv6 = strchr(port->host_ip, ':') != NULL,
+                                   .host_port = port->host_port,
                                    .port = port->container_port };
-    return port_protocol(port->protocol, &out->protocol, NULL) == 0 &&
-           address_parse(port->host_ip, &out->host_address, NULL) == 0;
+    if (port_protocol(port->protocol, &out->protocol, NULL) < 0)
+        return false;
+    if (out->is_ipv6)
+        return inet_pton(AF_INET6, port->host_ip, out->host_address) == 1 &&
+               inet_pton(AF_INET6, row->endpoint.address6 ? row->endpoint.address6 : "",
+                         out->address) == 1;
+    memcpy(out->address, &address, sizeof(address));
+    return inet_pton(AF_INET, port->host_ip, out->host_address) == 1;
 }
 
 static void add_ports(const struct endpoint_rows *rows, struct nft_batch *batch)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/text.h"
@@ -11,6 +12,9 @@
 #include "network/names.h"
 
 #include "base/banned.h"
+
+#define MACHINE_ID_PATH  "/etc/machine-id"
+#define MACHINE_ID_LIMIT ((size_t)4096)
 
 /* ---- checks ---- */
 
@@ -61,76 +65,135 @@ static int check_wish(struct networks *networks, const struct network_create *wi
     if (network_find(networks, wish->name, &other, NULL) == 0 &&
         strcmp(other->name, wish->name) == 0)
         return error_set(err, ERROR_CONFLICT, "network with name %s already exists", wish->name);
-    if (wish->enable_ipv6)
-        return error_set(err, ERROR_UNSUPPORTED, "IPv6 networks are not supported");
     return 0;
 }
 
 /* ---- addresses ---- */
 
-static void check_address(const struct subnet *subnet, const char *what, const char *name,
+/* A subnet of either family. */
+struct block {
+    bool is_ipv6;
+    struct subnet ipv4;
+    struct subnet6 ipv6;
+};
+
+static int block_parse(const char *text, struct block *out)
+{
+    out->is_ipv6 = text && strchr(text, ':');
+    return out->is_ipv6 ? subnet6_parse(text, &out->ipv6, NULL)
+                        : subnet_parse(text, &out->ipv4, NULL);
+}
+
+static void block_format(const struct block *block, char out[SUBNET6_TEXT_SIZE])
+{
+    if (block->is_ipv6)
+        subnet6_format(&block->ipv6, out);
+    else
+        subnet_format(&block->ipv4, out);
+}
+
+static int block_length(const struct block *block)
+{
+    return block->is_ipv6 ? block->ipv6.prefix_length : block->ipv4.prefix_length;
+}
+
+/* Without the bits behind the prefix. True if there were none. */
+static bool block_mask(struct block *block)
+{
+    struct in6_addr address = block->ipv6.address;
+    uint32_t address4 = block->ipv4.address;
+
+    if (!block->is_ipv6) {
+        block->ipv4.address = subnet_first(&block->ipv4);
+        return block->ipv4.address == address4;
+    }
+    block->ipv6.address = subnet6_first(&block->ipv6);
+    return memcmp(&block->ipv6.address, &address, sizeof(address)) == 0;
+}
+
+static bool block_overlaps(const struct block *a, const struct block *b)
+{
+    return a->is_ipv6 == b->is_ipv6 && (a->is_ipv6 ? subnet6_overlaps(&a->ipv6, &b->ipv6)
+                                                   : subnet_overlaps(&a->ipv4, &b->ipv4));
+}
+
+static void check_address(const struct block *subnet, const char *what, const char *name,
                           const char *text, struct strv *errors)
 {
-    char subnet_text[SUBNET_TEXT_SIZE];
+    char subnet_text[SUBNET6_TEXT_SIZE];
+    struct in6_addr address6;
     uint32_t address;
+    bool is_ipv6, is_inside;
 
     if (text_is_empty(text))
         return;
-    subnet_format(subnet, subnet_text);
-    if (strchr(text, ':'))
-        strv_add_format(errors, "invalid %s %s: parent subnet is an IPv4 block", what, text);
-    else if (address_parse(text, &address, NULL) < 0)
+    block_format(subnet, subnet_text);
+    is_ipv6 = strchr(text, ':') != NULL;
+    if ((is_ipv6 ? address6_parse(text, &address6, NULL) : address_parse(text, &address, NULL)) <
+        0) {
         strv_add_format(errors, "invalid %s %s: invalid address", what, name ? name : text);
-    else if (!subnet_contains(subnet, address))
+        return;
+    }
+    if (is_ipv6 != subnet->is_ipv6) {
+        strv_add_format(errors, "invalid %s %s: parent subnet is an IPv%d block", what, text,
+                        subnet->is_ipv6 ? 6 : 4);
+        return;
+    }
+    is_inside = is_ipv6 ? subnet6_contains(&subnet->ipv6, &address6)
+                        : subnet_contains(&subnet->ipv4, address);
+    if (!is_inside)
         strv_add_format(errors, "invalid %s %s: parent subnet %s doesn't contain this address",
                         what, text, subnet_text);
 }
 
-static void check_range(const struct subnet *subnet, const char *text, struct strv *errors)
+static void check_range(const struct block *subnet, const char *text, struct strv *errors)
 {
-    struct subnet range;
-    char wanted[SUBNET_TEXT_SIZE], subnet_text[SUBNET_TEXT_SIZE];
+    struct block range;
+    char wanted[SUBNET6_TEXT_SIZE], subnet_text[SUBNET6_TEXT_SIZE];
 
     if (text_is_empty(text))
         return;
-    subnet_format(subnet, subnet_text);
-    if (subnet_parse(text, &range, NULL) < 0) {
+    block_format(subnet, subnet_text);
+    if (block_parse(text, &range) < 0) {
         strv_add_format(errors, "invalid ip-range %s: invalid CIDR block notation", text);
         return;
     }
-    if (range.prefix_length < subnet->prefix_length)
+    if (range.is_ipv6 != subnet->is_ipv6) {
+        strv_add_format(errors, "invalid ip-range %s: parent subnet is an IPv%d block", text,
+                        subnet->is_ipv6 ? 6 : 4);
+        return;
+    }
+    if (block_length(&range) < block_length(subnet))
         strv_add_format(errors,
                         "invalid ip-range %s: CIDR block is bigger than its parent subnet %s", text,
                         subnet_text);
-    if (range.address != subnet_first(&range)) {
-        range.address = subnet_first(&range);
-        subnet_format(&range, wanted);
+    if (!block_mask(&range)) {
+        block_format(&range, wanted);
         strv_add_format(errors, "invalid ip-range %s: it should be %s", text, wanted);
     }
-    if (!subnet_overlaps(subnet, &range))
+    if (!block_overlaps(subnet, &range))
         strv_add_format(errors, "invalid ip-range %s: parent subnet %s doesn't contain ip-range",
                         text, subnet_text);
 }
 
 static void check_pool(const struct network_pool *pool, struct strv *errors)
 {
-    struct subnet subnet, masked;
-    char wanted[SUBNET_TEXT_SIZE];
+    struct block subnet;
+    char wanted[SUBNET6_TEXT_SIZE];
 
-    if (subnet_parse(pool->subnet, &subnet, NULL) < 0) {
+    if (block_parse(pool->subnet, &subnet) < 0) {
         strv_add_format(errors, "invalid subnet %s: invalid CIDR block notation",
                         pool->subnet ? pool->subnet : "");
         return;
     }
-    masked = (struct subnet){ subnet_first(&subnet), subnet.prefix_length };
-    if (masked.address != subnet.address) {
-        subnet_format(&masked, wanted);
+    if (!block_mask(&subnet)) {
+        block_format(&subnet, wanted);
         strv_add_format(errors, "invalid subnet %s: it should be %s", pool->subnet, wanted);
     }
-    check_range(&masked, pool->ip_range, errors);
-    check_address(&masked, "gateway", NULL, pool->gateway, errors);
+    check_range(&subnet, pool->ip_range, errors);
+    check_address(&subnet, "gateway", NULL, pool->gateway, errors);
     MAP_EACH (&pool->auxiliary, entry)
-        check_address(&masked, "auxiliary address", entry->key, entry->value, errors);
+        check_address(&subnet, "auxiliary address", entry->key, entry->value, errors);
 }
 
 static int tell_errors(const struct strv *errors, struct error *err)
@@ -150,30 +213,37 @@ static bool is_empty_pool(const struct network_pool *pool)
            text_is_empty(pool->ip_range) && pool->auxiliary.count == 0;
 }
 
-/* The wish's only pool; NULL if the engine is to choose. */
-static int wished_pool(const struct network_create *wish, const struct network_pool **out,
-                       struct error *err)
+struct wished_pools {
+    const struct network_pool *ipv4, *ipv6; /* NULL: the engine is to choose */
+};
+
+static int wished_pools(const struct network_create *wish, struct wished_pools *out,
+                        struct error *err)
 {
     CLEANUP(strv_done) struct strv errors = {};
-    const struct network_pool *found = NULL;
 
+    *out = (struct wished_pools){};
     for (size_t i = 0; wish->pools && i < wish->pools->count; i++) {
         const struct network_pool *pool = &JSON_ITEMS(wish->pools, struct network_pool)[i];
+        bool is_ipv6 = pool->subnet && strchr(pool->subnet, ':');
+        const struct network_pool **place = is_ipv6 ? &out->ipv6 : &out->ipv4;
 
         if (is_empty_pool(pool))
             continue;
-        if (pool->subnet && strchr(pool->subnet, ':'))
-            return error_set(err, ERROR_UNSUPPORTED, "IPv6 networks are not supported");
-        if (found)
+        if (*place)
             return error_set(err, ERROR_INVALID,
-                             "bridge driver does not support more than one "
-                             "IPv4 subnet");
+                             "bridge driver does not support more than one IPv%d subnet",
+                             is_ipv6 ? 6 : 4);
         check_pool(pool, &errors);
-        found = pool;
+        *place = pool;
     }
     if (tell_errors(&errors, err) < 0)
         return -1;
-    *out = found;
+    if (out->ipv6 && !wish->enable_ipv6)
+        return error_set(err, ERROR_INVALID,
+                         "invalid network config:\ninvalid subnet %s: IPv6 is not enabled for this "
+                         "network (EnableIPv6, --ipv6)",
+                         out->ipv6->subnet);
     return 0;
 }
 
@@ -240,6 +310,83 @@ static int use_chosen_pool(struct networks *networks, struct network_entry *entr
     return 0;
 }
 
+static int overlaps_ipv6(struct networks *networks, const struct subnet6 *subnet, bool *out,
+                         struct error *err)
+{
+    struct network **list;
+    size_t count;
+
+    *out = false;
+    if (network_list(networks, &list, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        *out |= list[i]->enable_ipv6 && subnet6_overlaps(&network_entry(list[i])->subnet6, subnet);
+    network_list_free(list, count);
+    return 0;
+}
+
+static int use_wished_pool6(struct networks *networks, struct network_entry *entry,
+                            const struct network_pool *wish, struct error *err)
+{
+    struct network_pool *pool = json_list_add(&entry->network.pools, sizeof(*pool));
+    bool overlaps;
+
+    json_fields_copy(network_pool_fields, wish, pool);
+    if (subnet6_parse(wish->subnet, &entry->subnet6, err) < 0 ||
+        overlaps_ipv6(networks, &entry->subnet6, &overlaps, err) < 0)
+        return -1;
+    if (overlaps)
+        return error_set(err, ERROR_FORBIDDEN,
+                         "invalid pool request: Pool overlaps with other one on this address "
+                         "space");
+    if (!text_is_empty(wish->gateway))
+        return address6_parse(wish->gateway, &entry->subnet6.address, err);
+    entry->subnet6.address = subnet6_at(&entry->subnet6, 1);
+    return 0;
+}
+
+/* One /64 after the other of this host's own /48. */
+static int use_chosen_pool6(struct networks *networks, struct network_entry *entry,
+                            struct error *err)
+{
+    CLEANUP(str_done) struct str seed = {};
+    struct network_pool *pool;
+    bool overlaps = true;
+    char text[SUBNET6_TEXT_SIZE], gateway[ADDRESS6_TEXT_SIZE];
+
+    if (file_read(MACHINE_ID_PATH, MACHINE_ID_LIMIT, &seed, NULL) < 0)
+        str_add(&seed, entry->network.id); /* at least different each time */
+    str_add(&seed, networks->engine_id);
+    for (uint32_t i = 0; overlaps && i <= UINT16_MAX; i++) {
+        entry->subnet6 = subnet6_local(str_text(&seed), (uint16_t)i);
+        if (overlaps_ipv6(networks, &entry->subnet6, &overlaps, err) < 0)
+            return -1;
+    }
+    if (overlaps)
+        return error_set(err, ERROR_INVALID,
+                         "all predefined address pools have been fully subnetted");
+    subnet6_format(&entry->subnet6, text);
+    entry->subnet6.address = subnet6_at(&entry->subnet6, 1);
+    address6_format(&entry->subnet6.address, gateway);
+    entry->network.is_subnet6_chosen = true;
+    pool = json_list_add(&entry->network.pools, sizeof(*pool));
+    pool->subnet = xstrdup(text);
+    pool->gateway = xstrdup(gateway);
+    return 0;
+}
+
+static int use_pools(struct networks *networks, struct network_entry *entry,
+                     const struct wished_pools *pools, struct error *err)
+{
+    if ((pools->ipv4 ? use_wished_pool(networks, entry, pools->ipv4, err)
+                     : use_chosen_pool(networks, entry, err)) < 0)
+        return -1;
+    if (!entry->network.enable_ipv6)
+        return 0;
+    return pools->ipv6 ? use_wished_pool6(networks, entry, pools->ipv6, err)
+                       : use_chosen_pool6(networks, entry, err);
+}
+
 /* ---- making it ---- */
 
 static struct network *wished_network(const struct network_create *wish)
@@ -262,6 +409,7 @@ static struct network *wished_network(const struct network_create *wish)
     network->internal = wish->internal;
     network->attachable = wish->attachable;
     network->enable_ipv4 = true;
+    network->enable_ipv6 = wish->enable_ipv6;
     map_init_empty(&network->options, free);
     map_init_empty(&network->labels, free);
     if (wish->options)
@@ -304,16 +452,15 @@ int network_create(struct networks *networks, const struct network_create *wish,
 {
     CLEANUP(network_unref) struct network *network = NULL;
     CLEANUP(close) int lock_fd = -1;
-    const struct network_pool *pool = NULL;
+    struct wished_pools pools;
     struct network_entry *entry;
 
-    if (check_wish(networks, wish, err) < 0 || wished_pool(wish, &pool, err) < 0)
+    if (check_wish(networks, wish, err) < 0 || wished_pools(wish, &pools, err) < 0)
         return -1;
     network = wished_network(wish);
     entry = network_entry(network);
     if (check_bridge_name(network->bridge_name, err) < 0 || host_subnets_lock(&lock_fd, err) < 0 ||
-        (pool ? use_wished_pool(networks, entry, pool, err)
-              : use_chosen_pool(networks, entry, err)) < 0 ||
+        use_pools(networks, entry, &pools, err) < 0 ||
         network_read_options(networks, entry, err) < 0)
         return -1;
     if (record_network_insert(networks, network, err) < 0) {

@@ -45,6 +45,8 @@ static const char *const steps[] = {
     "ALTER TABLE endpoint ADD COLUMN gateway_priority INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE endpoint ADD COLUMN address6 TEXT NOT NULL DEFAULT '';"
     "CREATE UNIQUE INDEX endpoint_address6 ON endpoint (network_id, address6) WHERE address6 != '';",
+
+    "ALTER TABLE network ADD COLUMN subnet6 TEXT NOT NULL DEFAULT '';", /* as subnet */
 };
 /* clang-format on */
 
@@ -67,6 +69,8 @@ static int load_one(struct networks *networks, const struct query *query, struct
         return error_context(err, "record of a network");
     entry->is_bridge = subnet[0] != '\0';
     entry->is_subnet_chosen = query_int64(query, 1) != 0;
+    if (network->enable_ipv6 && subnet6_parse(query_text(query, 3), &entry->subnet6, err) < 0)
+        return error_context(err, "record of network %s", network->name);
     if (entry->is_bridge && (subnet_parse(subnet, &entry->subnet, err) < 0 ||
                              network_read_options(networks, entry, err) < 0))
         return error_context(err, "record of network %s", network->name);
@@ -80,7 +84,7 @@ int record_networks_load(struct networks *networks, struct error *err)
     int result;
 
     if (database_query(networks->database, &query, err,
-                       "SELECT subnet, is_subnet_chosen, document FROM network "
+                       "SELECT subnet, is_subnet_chosen, document, subnet6 FROM network "
                        "ORDER BY created_ns, id",
                        "") < 0)
         return -1;
@@ -95,16 +99,18 @@ static int write_network(struct networks *networks, const char *sql, struct netw
 {
     const struct network_entry *entry = network_entry(network);
     CLEANUP(str_done) struct str document = {};
-    char subnet[SUBNET_TEXT_SIZE] = "";
+    char subnet[SUBNET_TEXT_SIZE] = "", subnet6[SUBNET6_TEXT_SIZE] = "";
 
     if (entry->is_bridge)
         subnet_format(&entry->subnet, subnet);
+    if (network->enable_ipv6)
+        subnet6_format(&entry->subnet6, subnet6);
     json_encode(network_fields, network, &document);
     if (database_begin(networks->database, DURABLE, err) < 0)
         return -1;
-    if (database_run(networks->database, err, sql, "ssisis", network->id, network->name,
+    if (database_run(networks->database, err, sql, "ssisiss", network->id, network->name,
                      network->created_ns, subnet, (int64_t)entry->is_subnet_chosen,
-                     str_text(&document)) < 0) {
+                     str_text(&document), subnet6) < 0) {
         database_rollback(networks->database);
         return -1;
     }
@@ -115,7 +121,7 @@ int record_network_insert(struct networks *networks, struct network *network, st
 {
     return write_network(networks,
                          "INSERT INTO network (id, name, created_ns, subnet, is_subnet_chosen, "
-                         "document) VALUES (?, ?, ?, ?, ?, ?)",
+                         "document, subnet6) VALUES (?, ?, ?, ?, ?, ?, ?)",
                          network, err);
 }
 
@@ -123,7 +129,7 @@ int record_network_update(struct networks *networks, struct network *network, st
 {
     return write_network(networks,
                          "REPLACE INTO network (id, name, created_ns, subnet, is_subnet_chosen, "
-                         "document) VALUES (?, ?, ?, ?, ?, ?)",
+                         "document, subnet6) VALUES (?, ?, ?, ?, ?, ?, ?)",
                          network, err);
 }
 
@@ -352,6 +358,17 @@ int record_endpoints_delete(struct networks *networks, const char *container_id,
     return database_commit(networks->database, err);
 }
 
+bool record_address6_is_taken(struct networks *networks, const char *network_id,
+                              const char *address)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+
+    return database_query(networks->database, &query, NULL,
+                          "SELECT 1 FROM endpoint WHERE network_id = ? AND address6 = ?", "ss",
+                          network_id, address) < 0 ||
+           query_next(query, NULL) != 0;
+}
+
 bool record_address_is_taken(struct networks *networks, const char *network_id, uint32_t address)
 {
     CLEANUP(query_close) struct query *query = NULL;
@@ -367,7 +384,9 @@ int64_t record_port_forget(struct networks *networks, const struct port_mapping 
 {
     return database_run(networks->database, err,
                         "DELETE FROM port WHERE host_port = ?1 AND protocol = ?2 AND "
-                        "(host_ip = ?3 OR host_ip = '0.0.0.0' OR ?3 = '0.0.0.0')",
+                        "(instr(host_ip, ':') > 0) = (instr(?3, ':') > 0) AND "
+                        "(host_ip = ?3 OR host_ip IN ('0.0.0.0', '::') OR "
+                        "?3 IN ('0.0.0.0', '::'))",
                         "iss", (int64_t)port->host_port, port->protocol, port->host_ip);
 }
 

@@ -54,9 +54,39 @@ int port_protocol(const char *name, uint8_t *out, struct error *err)
     return 0;
 }
 
-static int open_socket(int index, struct error *err)
+/* An address of either family with its port. */
+struct place {
+    struct sockaddr_storage name;
+    socklen_t size;
+};
+
+static int read_place(const char *address, struct place *out, struct error *err)
 {
-    int fd = socket(AF_INET, protocols[index].type | SOCK_CLOEXEC, protocols[index].number);
+    struct sockaddr_in *ipv4 = (struct sockaddr_in *)&out->name;
+    struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)&out->name;
+
+    *out = (struct place){};
+    if (inet_pton(AF_INET, address, &ipv4->sin_addr) == 1) {
+        ipv4->sin_family = AF_INET;
+        out->size = sizeof(*ipv4);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, address, &ipv6->sin6_addr) != 1)
+        return error_set(err, ERROR_INVALID, "invalid IP address: %s", address);
+    ipv6->sin6_family = AF_INET6;
+    out->size = sizeof(*ipv6);
+    return 0;
+}
+
+static in_port_t *place_port(struct place *place)
+{
+    return place->name.ss_family == AF_INET ? &((struct sockaddr_in *)&place->name)->sin_port
+                                            : &((struct sockaddr_in6 *)&place->name)->sin6_port;
+}
+
+static int open_socket(int index, int family, struct error *err)
+{
+    int fd = socket(family, protocols[index].type | SOCK_CLOEXEC, protocols[index].number);
 
     if (fd < 0 && (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT))
         return -1;
@@ -65,13 +95,15 @@ static int open_socket(int index, struct error *err)
     return fd;
 }
 
-static int bind_address(int fd, uint32_t address, uint16_t port)
+/* The ports of IPv6 are not those of IPv4. */
+static int bind_place(int fd, const struct place *place)
 {
-    struct sockaddr_in name = { .sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(address) };
+    int on = 1;
 
-    return bind(fd, (struct sockaddr *)&name, sizeof(name));
+    if (place->name.ss_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        return -1;
+    return bind(fd, (const struct sockaddr *)&place->name, place->size);
 }
 
 static void set_reuse(int fd, int value)
@@ -80,14 +112,14 @@ static void set_reuse(int fd, int value)
 }
 
 /* See the top of this file. -1 with errno. */
-static int bind_beside_old_connections(uint32_t address, uint16_t port)
+static int bind_beside_old_connections(const struct place *place)
 {
-    CLEANUP(close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+    CLEANUP(close) int fd = socket(place->name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
     if (fd < 0)
         return -1;
     set_reuse(fd, 1);
-    if (bind_address(fd, address, port) < 0 || listen(fd, 0) < 0)
+    if (bind_place(fd, place) < 0 || listen(fd, 0) < 0)
         return -1;
     set_reuse(fd, 0);
     shutdown(fd, SHUT_RDWR); /* stops listening, stays bound */
@@ -95,18 +127,19 @@ static int bind_beside_old_connections(uint32_t address, uint16_t port)
 }
 
 /* -1 with errno. */
-static int bind_once(int index, uint32_t address, uint16_t port)
+static int bind_once(int index, struct place *place, uint16_t port)
 {
-    CLEANUP(close) int fd = open_socket(index, NULL);
+    CLEANUP(close) int fd = open_socket(index, place->name.ss_family, NULL);
     int small = 1;
 
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)); /* Nobody will read. */
-    if (bind_address(fd, address, port) == 0)
+    *place_port(place) = htons(port);
+    if (bind_place(fd, place) == 0)
         return TAKE_FD(fd);
     if (errno == EADDRINUSE && protocols[index].number == IPPROTO_TCP && port != 0)
-        return bind_beside_old_connections(address, port);
+        return bind_beside_old_connections(place);
     return -1;
 }
 
@@ -119,18 +152,18 @@ static int refuse(const struct port_mapping *wish, uint16_t port, int reason, st
         return error_sys(err, "Bind for %s:%u failed", wish->host_ip, port);
     }
     holder = port ? port_holder(wish->protocol, port) : NULL;
-    return error_set(err, ERROR_CONFLICT, "Bind for %s:%u failed: port is already allocated%s%s%s",
-                     wish->host_ip, port, holder ? " (held by " : "", holder ? holder : "",
-                     holder ? ")" : "");
+    return error_set(
+        err, ERROR_CONFLICT, "Bind for %s%s%s:%u failed: port is already allocated%s%s%s",
+        strchr(wish->host_ip, ':') ? "[" : "", wish->host_ip, strchr(wish->host_ip, ':') ? "]" : "",
+        port, holder ? " (held by " : "", holder ? holder : "", holder ? ")" : "");
 }
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_in name = {};
-    socklen_t size = sizeof(name);
+    struct place place = { .size = sizeof(place.name) };
 
-    getsockname(fd, (struct sockaddr *)&name, &size);
-    return ntohs(name.sin_port);
+    getsockname(fd, (struct sockaddr *)&place.name, &place.size);
+    return ntohs(*place_port(&place));
 }
 
 /* The kernel has no such sockets: something to hold in their place, and a port if none is wished.
@@ -158,15 +191,15 @@ int port_bind(const struct port_mapping *wish, struct port_mapping *got, int *ou
     struct port_mapping mapping = *wish;
     int index = protocol_index(wish->protocol, err);
     uint16_t last = MAX(wish->host_port, wish->host_port_end);
-    uint32_t address;
+    struct place place;
     int reason = EADDRINUSE;
 
-    if (index < 0 || address_parse(wish->host_ip, &address, err) < 0)
+    if (index < 0 || read_place(wish->host_ip, &place, err) < 0)
         return -1;
     mapping.host_port_end = 0;
     *out_is_held = true;
     for (uint32_t port = wish->host_port; port <= last && reason == EADDRINUSE; port++) {
-        int fd = bind_once(index, address, (uint16_t)port);
+        int fd = bind_once(index, &place, (uint16_t)port);
 
         if (fd >= 0) {
             mapping.host_port = bound_port(fd);

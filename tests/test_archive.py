@@ -468,3 +468,169 @@ def test_events(engine, api, created):
     api.call("GET", f"/containers/{created}/export")
     actions = engine.docker("events", "--since", str(since), "--until", str(time.time()), "--format", "{{.Action}}", "--filter", f"container={created}", check=True).out.split()
     assert actions == ["extract-to-dir", "archive-path", "export"]
+
+
+# ---- both command lines ----
+
+# source, target, what is at the target afterwards ("x/": a directory), or what is said. "C" stands for the container, "L" for the local directory.
+COPIES = [
+    ("L/file", "C:/t/", ["file"], None),
+    ("L/file", "C:/t/new", ["new"], None),
+    ("L/file", "C:/t/old", ["old"], None),
+    ("L/file", "C:/t/none/", [], "no such directory"),
+    ("L/file", "C:/t/none/x", [], "Could not find the file"),
+    ("L/dir", "C:/t", ["dir/", "dir/a", "dir/sub/", "dir/sub/b"], None),
+    ("L/dir/", "C:/t/", ["dir/", "dir/a", "dir/sub/", "dir/sub/b"], None),
+    ("L/dir/.", "C:/t", ["a", "sub/", "sub/b"], None),
+    ("L/dir", "C:/t/new", ["new/", "new/a", "new/sub/", "new/sub/b"], None),
+    ("L/dir/.", "C:/t/new", ["new/", "new/a", "new/sub/", "new/sub/b"], None),
+    ("L/dir", "C:/t/old", [], "cannot copy directory"),
+    ("L/link", "C:/t/", ["link@"], None),
+    ("-L L/link", "C:/t/", ["link"], None),
+    ("L/dirlink", "C:/t/", ["dirlink@"], None),
+    ("L/dirlink/", "C:/t/", ["dirlink/", "dirlink/a", "dirlink/sub/", "dirlink/sub/b"], None),
+    ("-L L/dirlink", "C:/t/x", ["x/", "x/a", "x/sub/", "x/sub/b"], None),
+    ("L/none", "C:/t", [], "no such file or directory"),
+    ("L/file/", "C:/t", [], "not a directory"),
+    ("L/file", "C:/tlink", ["file"], None),
+    ("C:/s/file", "L/t/", ["file"], None),
+    ("C:/s/file", "L/t/new", ["new"], None),
+    ("C:/s/file", "L/t/old", ["old"], None),
+    ("C:/s/file", "L/t/none/", [], "no such directory"),
+    ("C:/s/file", "L/t/none/x", [], "does not exist"),
+    ("C:/s/dir", "L/t", ["dir/", "dir/a", "dir/sub/", "dir/sub/b"], None),
+    ("C:/s/dir/.", "L/t", ["a", "sub/", "sub/b"], None),
+    ("C:/s/dir", "L/t/new", ["new/", "new/a", "new/sub/", "new/sub/b"], None),
+    ("C:/s/dir/.", "L/t/new/", ["new/", "new/a", "new/sub/", "new/sub/b"], None),
+    ("C:/s/dir", "L/t/old", [], "cannot copy directory"),
+    ("C:/s/link", "L/t/", ["link@"], None),
+    ("-L C:/s/link", "L/t/", ["link"], None),
+    ("-L C:/s/dirlink", "L/t/", ["dirlink/", "dirlink/a", "dirlink/sub/", "dirlink/sub/b"], None),
+    ("-L C:/s/dirlink", "L/t/x", ["x/", "x/a", "x/sub/", "x/sub/b"], None),
+    ("C:/s/none", "L/t", [], "Could not find the file"),
+    ("C:/s/file/", "L/t", [], "not a directory"),
+    ("C:/s/file", "C:/t", [], "copying between containers is not supported"),
+    ("L/file", "L/t", [], "must specify at least one container source"),
+]
+
+
+def make_source(directory):
+    (directory / "dir/sub").mkdir(parents=True)
+    (directory / "t").mkdir()
+    for path, text in (("file", "content"), ("dir/a", "content"), ("dir/sub/b", "content"), ("t/old", "")):
+        (directory / path).write_text(text)
+    (directory / "link").symlink_to("file")
+    (directory / "dirlink").symlink_to("dir")
+
+
+def tree_of(directory):
+    """Paths below it, "/" behind directories and "@" behind links; files must hold what was copied, or be the old one."""
+    found = []
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.is_symlink():
+            found.append(name + "@")
+        elif path.is_dir():
+            found.append(name + "/")
+        else:
+            assert path.read_text() in (("content", "") if name == "old" else ("content",)), path
+            found.append(name)
+    return found
+
+
+@pytest.mark.own
+def test_where_copies_go(engine, created, client, tmp_path):
+    """Each case with a tree made anew: in the container that is its directory of changes, seen from outside."""
+    upper = pathlib.Path(engine.inspect(created)["GraphDriver"]["Data"]["UpperDir"])
+    for source, target, expected, said in COPIES:
+        for directory in (upper / "t", upper / "s", tmp_path / "w"):
+            subprocess.run(["rm", "-rf", directory], check=True)
+        (tmp_path / "w").mkdir()
+        make_source(tmp_path / "w")
+        make_source(upper / "s")
+        (upper / "t").mkdir()
+        (upper / "t/old").write_text("")
+        if not (upper / "tlink").is_symlink():
+            (upper / "tlink").symlink_to("t")
+        words = [word.replace("L/", f"{tmp_path}/w/", 1) if word.startswith("L/") else word.replace("C:", f"{created}:", 1) if word.startswith("C:") else word
+                 for word in [*source.split(), target]]
+        got = client("cp", *words)
+        at = upper / "t" if target.startswith("C:") and "C:" not in source else tmp_path / "w/t"
+        assert (got.code == 0) == (said is None), (source, target, got)
+        assert said is None or said in got.err, (source, target, got)
+        assert tree_of(at) == sorted({"old", *expected}, key=lambda n: n.rstrip("/@")), (source, target, got)
+
+
+def run_in(directory, engine, program, *arguments, stdin=b""):
+    return subprocess.run([str(program), *arguments], cwd=directory, env=engine.environment, input=stdin, capture_output=True, timeout=60)
+
+
+def test_streams(engine, created, client, build, tmp_path):
+    program = docker_program() if client == engine.docker else build / "berth"
+    (tmp_path / "f").write_text("relative")
+    assert run_in(tmp_path, engine, program, "cp", "f", f"{created}:tmp/g").returncode == 0
+    out = run_in(tmp_path, engine, program, "cp", f"{created}:/tmp/g", "-")
+    assert out.returncode == 0 and members(out.stdout)[0].name == "g" and not out.stderr
+    assert run_in(tmp_path, engine, program, "cp", "-", f"{created}:/home", stdin=out.stdout).returncode == 0
+    assert run_in(tmp_path, engine, program, "cp", f"{created}:home/g", "back").returncode == 0 and (tmp_path / "back").read_text() == "relative"
+    refused = run_in(tmp_path, engine, program, "cp", "-", f"{created}:/etc/passwd", stdin=out.stdout)
+    assert refused.returncode == 1 and b"must be a directory" in refused.stderr
+    exported = run_in(tmp_path, engine, program, "export", created)
+    assert exported.returncode == 0 and "home/g" in [m.name for m in members(exported.stdout)]
+    assert run_in(tmp_path, engine, program, "export", "-o", "all.tar", created).returncode == 0
+    assert (tmp_path / "all.tar").stat().st_size == len(exported.stdout) and sorted(p.name for p in tmp_path.iterdir()) == ["all.tar", "back", "f"]
+    assert run_in(tmp_path, engine, program, "export", "-o", "none.tar", "nobody").returncode == 1 and not (tmp_path / "none.tar").exists()
+
+
+def test_owners(engine, name, client, tmp_path):
+    """Numbers are kept, unless the container's user is asked for; on this side all is ours."""
+    engine.docker("run", "-d", "--name", name, "--user", "somebody", "busybox", "sleep", "1000", check=True)
+    (tmp_path / "f").write_text("x")
+    os.chown(tmp_path / "f", 77, 88)
+    client("cp", tmp_path / "f", f"{name}:/tmp/kept", check=True)
+    client("cp", "-a", tmp_path / "f", f"{name}:/tmp/given", check=True)
+    assert engine.docker("exec", name, "stat", "-c", "%u:%g", "/tmp/kept", "/tmp/given").out.split() == ["77:88", "1000:1000"]
+    client("cp", f"{name}:/tmp/kept", tmp_path / "back", check=True)
+    assert (tmp_path / "back").stat().st_uid == os.getuid()
+
+
+@pytest.mark.own
+def test_hostile_archives_stay_in_their_directory(engine, running, tmp_path):
+    """What comes out of a container is unpacked as carefully as what goes in."""
+    engine.docker("exec", running, "sh", "-c", f"mkdir -p /h/d && ln -s {tmp_path}/prey /h/d/out && ln -s /etc/passwd /h/d/passwd", check=True)
+    (tmp_path / "prey").mkdir()
+    (tmp_path / "mine").mkdir()
+    engine.berth("cp", f"{running}:/h/d", tmp_path / "mine", check=True)
+    engine.docker("exec", running, "sh", "-c", "rm /h/d/out /h/d/passwd && mkdir /h/d/out && echo x > /h/d/out/f && echo y > /h/d/passwd", check=True)
+    before = open("/etc/passwd").read()
+    again = engine.berth("cp", f"{running}:/h/d", tmp_path / "mine")
+    assert "cannot overwrite" in again.err, again
+    assert not list((tmp_path / "prey").iterdir()) and open("/etc/passwd").read() == before
+
+
+@pytest.mark.own
+def test_diff_and_commit_of_berth(engine, created, tmp_path):
+    (tmp_path / "f").write_text("x")
+    engine.berth("cp", tmp_path / "f", f"{created}:/etc/new", check=True)
+    assert engine.berth("diff", created, check=True).out == engine.docker("diff", created, check=True).out == "C /etc\nA /etc/new\n"
+    made = engine.berth("commit", "-m", "words", "-a", "me", "-c", "ENV A=b", created, "by-berth:x", check=True)
+    found = engine.inspect("by-berth:x")
+    assert found["Id"] == made.out.strip() and found["Comment"] == "words" and "A=b" in found["Config"]["Env"]
+    engine.berth("rmi", "by-berth:x", check=True)
+    assert engine.berth("commit", created, "UPPER").code == 1 and engine.berth("diff", "nobody").code == 1
+
+
+@pytest.mark.own
+def test_odd_files_come_through(engine, running, client, tmp_path):
+    """Holes, hard links, attributes, names that are no text, long names: out and in again."""
+    deep = "/".join(["d" * 60] * 30)
+    engine.docker("exec", running, "sh", "-c", "mkdir -p /o/" + deep + " && cd /o && truncate -s 20000000 hole && echo x >> hole && echo y > a && ln a b"
+                  " && touch \"$(printf 'n\\377\\376')\" && touch \"$(printf 'new\\nline')\" && touch -h -d '2001-02-03 04:05:06' a && echo z > " + deep + "/end", check=True)
+    client("cp", f"{running}:/o", tmp_path, check=True)
+    assert (tmp_path / "o/a").stat().st_ino == (tmp_path / "o/b").stat().st_ino
+    assert (tmp_path / "o/hole").stat().st_size == 20000002
+    assert b"n\xff\xfe" in os.listdir(os.fsencode(tmp_path / "o")) and "new\nline" in os.listdir(tmp_path / "o")
+    assert (tmp_path / "o" / deep / "end").read_text() == "z\n"
+    assert int((tmp_path / "o/a").stat().st_mtime) == 981173106
+    client("cp", tmp_path / "o", f"{running}:/back", check=True)
+    assert engine.docker("exec", running, "sh", "-c", "cd /back && stat -c '%h %s' a hole && ls | wc -l && cat " + deep + "/end").out.split() == ["2", "2", "1", "20000002", "6", "z"]

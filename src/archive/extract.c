@@ -352,6 +352,27 @@ static int make_entry(struct extraction *extraction, struct tar_reader *reader,
     return 0;
 }
 
+/* Gives the first element of a name (taken) its other name. */
+static char *rename_top(char *name, const char *from, const char *to)
+{
+    size_t length = strcmp(from, "/") == 0 ? 0 : strlen(from);
+
+    if (strncmp(name, from, length) != 0 || (name[length] && name[length] != '/'))
+        return name;
+    char *renamed = xasprintf("%s%s", to, name + length);
+    free(name);
+    return renamed;
+}
+
+static void rename_entry(const struct extract_options *options, struct tar_entry *entry)
+{
+    if (!options->new_name || !entry->name)
+        return;
+    entry->name = rename_top(entry->name, options->old_name, options->new_name);
+    if (entry->type == TAR_HARDLINK && entry->link_target)
+        entry->link_target = rename_top(entry->link_target, options->old_name, options->new_name);
+}
+
 /* "./a/b/" → "a/b"; "" for the directory itself. */
 static void clean_name(struct tar_entry *entry)
 {
@@ -372,6 +393,7 @@ static int extract_entry(struct extraction *extraction, struct tar_reader *reade
     if (++extraction->count > EXTRACT_COUNT_LIMIT)
         return error_set(err, ERROR_INVALID, "the archive has more than %d entries",
                          EXTRACT_COUNT_LIMIT);
+    rename_entry(extraction->options, entry);
     clean_name(entry);
     if (*entry->name == 0)
         return 0;

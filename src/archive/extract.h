@@ -16,7 +16,10 @@
 #define EXTRACT_RATIO_LIMIT 1000 /* plain to compressed */
 
 struct extract_options {
-    const char *path;    /* directory of the tree that names are below; NULL: its root */
+    const char *path; /* directory of the tree that names are below; NULL: its root */
+    /* What the archive calls 'old_name' at the top is unpacked as 'new_name' (NULL: nothing is).
+     * "/" stands for names that begin with a slash. */
+    const char *old_name, *new_name;
     bool keeps_owners;   /* of the archive; otherwise everything is the caller's */
     bool is_owner_given; /* everything gets uid and gid */
     uid_t uid;

@@ -238,3 +238,25 @@ Test(extract, keeps_directories_from_files_and_files_from_directories)
         cr_expect_eq(extract(second, &options, NULL), 0);
     }
 }
+
+static const struct {
+    const char *old_name, *entry, *made;
+} renames[] = {
+    { "a", "f a x", "new" },     { "a", "f a/b x", "new/b" }, { "a", "f ab x", "ab" },
+    { ".", "f ./b x", "new/b" }, { "/", "f /b x", "new/b" },  { "a", "f b/a x", "b/a" },
+};
+
+Test(extract, gives_the_top_another_name)
+{
+    for (size_t i = 0; i < COUNT(renames); i++) {
+        const char *const entries[] = { renames[i].entry, NULL };
+        const struct extract_options options = { .old_name = renames[i].old_name,
+                                                 .new_name = "new",
+                                                 .cancel_fd = -1 };
+        struct error err = {};
+
+        cr_assert_eq(extract(entries, &options, &err), 0, "%s", err.text);
+        cr_expect(content_is(renames[i].made, "x"), "%s", renames[i].entry);
+        tree_remove_at(directory_fd, "new", NULL);
+    }
+}

@@ -3,13 +3,14 @@
 
 #include "base/banned.h"
 
-extern const struct command command_attach, command_build, command_create, command_events,
-    command_exec, command_history, command_images, command_import, command_info, command_inspect,
-    command_kill, command_logs, command_network_connect, command_network_create,
-    command_network_disconnect, command_network_ls, command_network_prune, command_network_rm,
-    command_pause, command_ps, command_rename, command_restart, command_rm, command_rmi,
-    command_run, command_start, command_stop, command_tag, command_unpause, command_verify,
-    command_version, command_volume_create, command_volume_ls, command_volume_rm, command_wait;
+extern const struct command command_attach, command_build, command_commit, command_cp,
+    command_create, command_diff, command_events, command_exec, command_export, command_history,
+    command_images, command_import, command_info, command_inspect, command_kill, command_logs,
+    command_network_connect, command_network_create, command_network_disconnect, command_network_ls,
+    command_network_prune, command_network_rm, command_pause, command_ps, command_rename,
+    command_restart, command_rm, command_rmi, command_run, command_start, command_stop, command_tag,
+    command_unpause, command_verify, command_version, command_volume_create, command_volume_ls,
+    command_volume_rm, command_wait;
 
 extern const struct command command_load, command_save;
 
@@ -19,8 +20,12 @@ extern const struct command command_container_prune, command_df, command_image_p
 /* clang-format off */
 static const struct command *const container_commands[] = {
     &command_attach,
+    &command_commit,
+    &command_cp,
     &command_create,
+    &command_diff,
     &command_exec,
+    &command_export,
     &command_inspect,
     &command_kill,
     &command_logs,
@@ -104,10 +109,14 @@ static const struct command command_volume = { .name = "volume",
 const struct command *const commands[] = {
     &command_attach,
     &command_build,
+    &command_commit,
     &command_container,
+    &command_cp,
     &command_create,
+    &command_diff,
     &command_events,
     &command_exec,
+    &command_export,
     &command_history,
     &command_image,
     &command_images,

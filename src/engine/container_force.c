@@ -117,9 +117,7 @@ static int end_orphan(struct container *container, const struct container_info *
 
 int container_force_end(struct container *container, struct error *err)
 {
-    mutex_lock(&container->lock);
-    container->manually_stopped = true;
-    mutex_unlock(&container->lock);
+    container_mark_stopped(container);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(shim_unref) struct shim *shim = container_shim(container);
 

@@ -29,11 +29,23 @@ static int default_signal(const struct container_info *info)
     return signal;
 }
 
-static void mark_stopped(struct container *container)
+void container_mark_stopped(struct container *container)
 {
+    struct error err = {};
+
     mutex_lock(&container->lock);
+    bool was_marked = container->manually_stopped;
     container->manually_stopped = true;
     mutex_unlock(&container->lock);
+    if (was_marked)
+        return;
+    /* Only this one value: what an operation publishes meanwhile has it too. */
+    if (database_run(container->engine->database, &err,
+                     "UPDATE container SET state = json_set(state, '$.ManuallyStopped', "
+                     "json('true')) WHERE id = ?1",
+                     "s", container->id) < 0)
+        log_error("cannot record that a container is stopped", "container", container->id, "error",
+                  err.text);
 }
 
 static int send(struct container *container, const struct container_info *info, int signal,
@@ -71,7 +83,7 @@ static int cancel_restart(struct container *container, struct error *err)
 {
     if (container_begin_operation(container, err) < 0)
         return -1;
-    mark_stopped(container);
+    container_mark_stopped(container);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     bool is_waiting = info->state == CONTAINER_RESTARTING;
     if (is_waiting) {
@@ -247,7 +259,7 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
     /* A configured stop signal tells ordinary signals from those that mean the end. */
     if (text_is_empty(info->config.stop_signal) || signal == SIGKILL ||
         signal == default_signal(info))
-        mark_stopped(container);
+        container_mark_stopped(container);
     if (signal == SIGKILL && container_wait_begin(container, WAIT_NOT_RUNNING, &waiter, err) < 0)
         return -1;
     if (send(container, info, signal, err) < 0) {

@@ -201,6 +201,9 @@ int container_root_mount(struct container *container, const struct writable *wri
                          struct error *err);
 /* Calls off what goes on in the views of a container that is removed. */
 void container_views_cancel(struct container *container);
+/* It is stopped by hand: no policy starts it again, not even after a crash of the engine between
+ * this and its end. Without any lock held. */
+void container_mark_stopped(struct container *container);
 int container_default_stop(const struct container_info *info);
 
 int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */

@@ -358,3 +358,27 @@ def test_inspect_gives_back_all_that_was_given(engine, name):
     assert {key: shown.get(key) for key in HOST_CONFIG} == HOST_CONFIG
     engine.docker("rm", name, check=True)
     engine.docker("volume", "rm", "round-trip", check=True)
+
+
+@pytest.mark.own
+def test_defaults_of_the_daemon(build, docker_client, tmp_path):
+    import engine as engines
+
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}))
+    config = tmp_path / "daemon.json"
+    config.write_text(json.dumps({"default-ipc-mode": "shareable", "default-cgroupns-mode": "private", "seccomp-profile": str(profile)}))
+    made = engines.Engine(build, extra=["--config-file", str(config)])
+    made.start()
+    try:
+        made.docker("build", "-q", "-t", "busybox", engines.make_busybox_context(made.directory / "context"), check=True)
+        assert "not supported" in made.docker("run", "--rm", "busybox", "mkdir", "/x").err
+        assert made.docker("run", "--rm", "--security-opt", "seccomp=builtin", "busybox", "mkdir", "/x").code == 0
+        shown = made.inspect(made.docker("create", "busybox", check=True).out.strip())["HostConfig"]
+        assert (shown["IpcMode"], shown["CgroupnsMode"]) == ("shareable", "private")
+        assert f"name=seccomp,profile={profile}" in made.docker("info", "-f", "{{json .SecurityOptions}}").out
+    finally:
+        made.remove()
+    for wrong in ({"default-ipc-mode": "host"}, {"default-cgroupns-mode": "none"}):
+        config.write_text(json.dumps(wrong))
+        assert engines.run([build / "berthd", "--validate", "--config-file", config]).code == 1

@@ -202,7 +202,7 @@ static void write_security(struct json_writer *w, const struct host *host,
                            const struct engine_options *options)
 {
     json_begin_list(w, "SecurityOptions");
-    json_add_text(w, NULL, "name=seccomp,profile=builtin");
+    json_add_text_format(w, NULL, "name=seccomp,profile=%s", options->seccomp_path ?: "builtin");
     if (host->cgroup_v2 && host->cgroup_namespaces)
         json_add_text(w, NULL, "name=cgroupns");
     if (options->no_new_privileges)

@@ -375,7 +375,9 @@ void host_config_fill(struct engine *engine, struct host_config *host)
     }
     fill_security(host);
     fill_text(&host->restart_policy.name, "no");
-    fill_text(&host->ipc_mode, "private");
+    fill_text(&host->ipc_mode, engine->options.ipc_mode ? engine->options.ipc_mode : "private");
+    if (!text_is_empty(engine->options.cgroupns_mode))
+        fill_text(&host->cgroupns_mode, engine->options.cgroupns_mode);
     fill_text(&host->cgroupns_mode, cgroup_version() == CGROUP_V2 ? "private" : "host");
     fill_text(&host->runtime, "berth");
     fill_text(&host->log_config.type,

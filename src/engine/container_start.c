@@ -93,13 +93,13 @@ static int log_options(const struct container_info *info, struct shim_log_option
 }
 
 /* --security-opt seccomp=…; privileged containers have none unless they ask. */
-static const char *seccomp_profile(const struct host_config *host)
+static const char *seccomp_profile(const struct engine *engine, const struct host_config *host)
 {
     const char *wish = security_option(host, "seccomp");
 
     if (!text_is_empty(wish))
         return wish;
-    return host->privileged ? "unconfined" : "builtin";
+    return host->privileged ? "unconfined" : engine->seccomp_profile;
 }
 
 /* Only a command that cannot be run is the client's fault. */
@@ -178,7 +178,7 @@ static int launch_container(struct container *container, const struct container_
     struct launch launch = {
         .id = container->id,
         .config = &config,
-        .seccomp_profile = seccomp_profile(&info->host_config),
+        .seccomp_profile = seccomp_profile(engine, &info->host_config),
         .init_path = init_path(engine, info->spec),
         .network_fd = network->namespace_fd,
         .kept_fds = network->port_fds,

@@ -20,7 +20,7 @@
 
 #include "base/banned.h"
 
-enum { SEALED_FD = 256 };
+enum { SEALED_FD = 256, SECCOMP_LIMIT = 16 << 20 };
 
 static const char *const schema[] = {
     "CREATE TABLE container(id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, created_ns INTEGER NOT "
@@ -62,11 +62,12 @@ static struct engine_strings *keep_options(const struct engine_options *given,
     struct engine_strings *strings = NEW(struct engine_strings);
 
     *out = *given;
-    const char **const texts[] = { &out->data_path,      &out->run_path,
-                                   &out->shim_path,      &out->init_path,
-                                   &out->engine_id,      &out->storage_driver,
-                                   &out->bridge_address, &out->default_binding,
-                                   &out->log_driver,     &out->cgroup_parent };
+    const char **const texts[] = {
+        &out->data_path,   &out->run_path,       &out->shim_path,      &out->init_path,
+        &out->engine_id,   &out->storage_driver, &out->bridge_address, &out->default_binding,
+        &out->log_driver,  &out->cgroup_parent,  &out->cgroupns_mode,  &out->ipc_mode,
+        &out->seccomp_path
+    };
     for (size_t i = 0; i < COUNT(texts); i++)
         *texts[i] = keep(strings, *texts[i]);
     out->address_pools = keep_list(&strings->address_pools, given->address_pools);
@@ -286,6 +287,21 @@ static int load_identity(struct engine *engine, struct error *err)
                : 0;
 }
 
+static int load_seccomp_profile(struct engine *engine, struct error *err)
+{
+    const char *path = engine->options.seccomp_path;
+    CLEANUP(str_done) struct str text = {};
+
+    if (text_is_empty(path) || strcmp(path, "builtin") == 0 || strcmp(path, "unconfined") == 0) {
+        engine->seccomp_profile = xstrdup(text_is_empty(path) ? "builtin" : path);
+        return 0;
+    }
+    if (file_read(path, SECCOMP_LIMIT, &text, err) < 0)
+        return error_context(err, "opening seccomp profile (%s) failed", path);
+    engine->seccomp_profile = str_take(&text);
+    return 0;
+}
+
 /* The build cache let go of entries: layers that nobody else uses go too. */
 static void collect_layers(void *data)
 {
@@ -372,8 +388,9 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine->cgroup_path = xasprintf("%s%s", parent[0] == '/' ? "" : "/", parent);
     if (health_open(engine, err) < 0 || make_directories(engine, err) < 0 ||
         seal_shim(engine, err) < 0 || make_init_layer(engine, err) < 0 ||
-        open_parts(engine, err) < 0 || containers_load(engine, err) < 0 ||
-        execs_load(engine, err) < 0 || engine_reconcile(engine, err) < 0) {
+        load_seccomp_profile(engine, err) < 0 || open_parts(engine, err) < 0 ||
+        containers_load(engine, err) < 0 || execs_load(engine, err) < 0 ||
+        engine_reconcile(engine, err) < 0) {
         engine_close(engine);
         return -1;
     }
@@ -413,6 +430,7 @@ void engine_close(struct engine *engine)
     if (engine->shim_fd >= 0)
         close(engine->shim_fd);
     free(engine->sealed_shim_path);
+    free(engine->seccomp_profile);
     free(engine->cgroup_path);
     free(engine->containers_path);
     free(engine->bundles_path);

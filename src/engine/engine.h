@@ -23,6 +23,8 @@ struct engine_options {
         *engine_id; /* "" for the default engine; others: part of kernel names (see network.h) */
     const char *storage_driver; /* NULL: best */
     const char *bridge_address, *default_binding, *log_driver, *cgroup_parent;
+    const char *cgroupns_mode, *ipc_mode; /* NULL: Docker's */
+    const char *seccomp_path; /* of a profile, or "builtin", "unconfined"; NULL: builtin */
     const struct strv *address_pools, *labels, *insecure_registries, *registry_mirrors;
     const struct strv *dns, *dns_options, *dns_search;
     const struct strv *cdi_paths;            /* directories of CDI files */

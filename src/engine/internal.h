@@ -114,6 +114,7 @@ struct engine {
     struct map build_processes GUARDED_BY(lock); /* id → struct build_process */
     uint64_t next_sequence GUARDED_BY(lock);
     struct mutex filter_lock; /* one compilation at a time */
+    char *seccomp_profile;    /* of containers that ask for none: "builtin", "unconfined", JSON */
 };
 
 /* ---- containers (container.c) ---- */

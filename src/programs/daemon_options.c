@@ -191,6 +191,16 @@ static int check(const struct daemon_options *options, struct error *err)
                          options->engine_id);
     if (strcmp(options->log_format, "text") != 0 && strcmp(options->log_format, "json") != 0)
         return error_set(err, ERROR_INVALID, "invalid log format: %s", options->log_format);
+    if (options->ipc_mode && strcmp(options->ipc_mode, "private") != 0 &&
+        strcmp(options->ipc_mode, "shareable") != 0)
+        return error_set(err, ERROR_INVALID, "IPC mode \"%s\" is not supported as default value",
+                         options->ipc_mode);
+    if (options->cgroupns_mode && strcmp(options->cgroupns_mode, "private") != 0 &&
+        strcmp(options->cgroupns_mode, "host") != 0)
+        return error_set(err, ERROR_INVALID,
+                         "invalid default cgroup namespace (%s): use \"host\" "
+                         "or \"private\"",
+                         options->cgroupns_mode);
     if (!options->shim_path)
         return error_set(err, ERROR_NOT_FOUND,
                          "berth-shim is not beside berthd: say where with --shim-path");
@@ -260,6 +270,9 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .default_binding = options->default_binding,
         .log_driver = options->log_driver,
         .cgroup_parent = options->cgroup_parent,
+        .cgroupns_mode = options->cgroupns_mode,
+        .ipc_mode = options->ipc_mode,
+        .seccomp_path = options->seccomp_path,
         .address_pools = &options->address_pools,
         .labels = &options->labels,
         .insecure_registries = &options->insecure_registries,

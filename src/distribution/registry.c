@@ -54,6 +54,16 @@ int call_reply_empty(struct call *call, int status)
     return call_reply(call, status, NULL, NULL, 0);
 }
 
+static void challenge(struct call *call)
+{
+    CLEANUP(free)
+    char *text = authority_challenge(call->registry->authority, &call->subject, call->repository,
+                                     call->action);
+
+    if (text)
+        http_set_header(call->exchange, "WWW-Authenticate", text);
+}
+
 int call_reply_problem(struct call *call)
 {
     CLEANUP(str_done) struct str body = {};
@@ -63,6 +73,8 @@ int call_reply_problem(struct call *call)
                   http_path(call->exchange), "error", call->problem.message);
     if (http_reply_has_begun(call->exchange))
         return 0;
+    if (call->problem.code == PROBLEM_UNAUTHORIZED)
+        challenge(call);
     if (call->problem.status == 429 || call->problem.status == 503)
         http_set_header(call->exchange, "Retry-After", "5");
     problem_write(&call->problem, &body);
@@ -97,10 +109,10 @@ int call_check_digest(struct call *call, const char *text)
                        "this is no sha256 or sha512 digest");
 }
 
-int call_check_access(struct call *call UNUSED, const char *repository UNUSED,
-                      enum action action UNUSED)
+int call_check_access(struct call *call, const char *repository, enum action action)
 {
-    return 0;
+    return authority_check(call->registry->authority, &call->subject, repository, action,
+                           &call->problem);
 }
 
 /* ---- the way to a handler ---- */
@@ -147,7 +159,10 @@ static int run(struct call *call, const struct route *route)
 
     if (!door)
         return refuse_method(call, route->endpoint);
-    if (call_check_access(call, route->repository, door->action) < 0 ||
+    call->action = door->action;
+    if (authority_identify(call->registry->authority, http_header(call->exchange, "Authorization"),
+                           &call->subject, &call->problem) < 0 ||
+        call_check_access(call, route->repository, door->action) < 0 ||
         check_mode(call, door->action) < 0)
         return -1;
     return door->handle(call);
@@ -179,22 +194,33 @@ void registry_handle(struct http_exchange *exchange, void *registry)
         result = route.endpoint == ENDPOINT_NONE ? answer_elsewhere(&call) : run(&call, &route);
     if (result < 0)
         call_reply_problem(&call);
+    subject_done(&call.subject);
 }
 
 int registry_new(const struct registry_options *options, struct depot *depot, struct registry **out,
-                 struct error *err UNUSED)
+                 struct error *err)
 {
-    struct registry *registry = NEW(struct registry);
+    CLEANUP(registry_free) struct registry *registry = NEW(struct registry);
 
     registry->options = *options;
     if (!registry->options.writer_limit)
         registry->options.writer_limit = DEFAULT_WRITER_LIMIT;
     registry->depot = depot;
-    *out = registry;
+    if (authority_new(&options->authority, &registry->authority, err) < 0)
+        return -1;
+    *out = TAKE(registry);
     return 0;
+}
+
+int registry_reload(struct registry *registry, struct error *err)
+{
+    return authority_reload(registry->authority, err);
 }
 
 void registry_free(struct registry *registry)
 {
+    if (!registry)
+        return;
+    authority_free(registry->authority);
     free(registry);
 }

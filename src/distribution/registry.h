@@ -3,12 +3,14 @@
 #ifndef BERTH_DISTRIBUTION_REGISTRY_H
 #define BERTH_DISTRIBUTION_REGISTRY_H
 
+#include "distribution/authority.h"
 #include "distribution/depot.h"
 #include "http/server.h"
 
 struct registry_options {
     bool is_read_only;
     bool refuses_delete;
+    struct authority_options authority;
     int64_t writer_limit; /* requests that write uploads at a time; 0: 256 */
 };
 
@@ -18,6 +20,9 @@ int registry_new(const struct registry_options *options, struct depot *depot, st
                  struct error *err);
 void registry_free(struct registry *registry);
 CLEANUP_POINTER(registry_free, struct registry)
+
+/* Reads again what may change while it runs: passwords, keys and rules. */
+int registry_reload(struct registry *registry, struct error *err);
 
 /* A http_handler; 'registry' is the data. */
 void registry_handle(struct http_exchange *exchange, void *registry);

@@ -4,22 +4,24 @@
 
 #include <stdatomic.h>
 
+#include "distribution/authority.h"
 #include "distribution/registry.h"
 #include "distribution/route.h"
 
 struct registry {
     struct registry_options options;
     struct depot *depot;
+    struct authority *authority;
     atomic_int writers;
 };
-
-enum action { ACTION_NONE, ACTION_PULL, ACTION_PUSH, ACTION_DELETE, ACTION_CATALOG };
 
 struct call {
     struct registry *registry;
     struct depot *depot;
     struct http_exchange *exchange;
     const char *repository, *reference; /* of the route */
+    enum action action;
+    struct subject subject;
     bool is_head;
     int status;    /* that was answered */
     int64_t quota; /* of the repository, 0: none */

@@ -89,6 +89,13 @@ static int start(struct program *program, struct error *err)
     const struct registry_options options = {
         .is_read_only = settings->read_only,
         .refuses_delete = settings->no_delete,
+        .authority = { .htpasswd_path = settings->htpasswd_path,
+                       .realm = settings->realm,
+                       .token_realm = settings->token_realm,
+                       .token_service = settings->token_service,
+                       .token_issuer = settings->token_issuer,
+                       .token_keys_path = settings->token_keys_path,
+                       .rules_path = settings->rules_path },
         .writer_limit = settings->upload_writers,
     };
 
@@ -136,12 +143,23 @@ static void collect(struct program *program)
     log_info("garbage is collected", "removed", removed);
 }
 
+static void reload(struct program *program)
+{
+    struct error err = {};
+
+    if (registry_reload(program->registry, &err) < 0)
+        log_error("nothing is reloaded", "error", err.text);
+    else
+        log_info("passwords, keys and rules are reloaded");
+}
+
 static void block_signals(sigset_t *out)
 {
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(out);
     sigaddset(out, SIGTERM);
     sigaddset(out, SIGINT);
+    sigaddset(out, SIGHUP);
     sigaddset(out, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, out, NULL);
 }
@@ -160,7 +178,9 @@ static void serve(struct program *program, const sigset_t *signals)
 
         if (number == SIGTERM || number == SIGINT)
             break;
-        if (number < 0 && errno != EAGAIN)
+        if (number == SIGHUP)
+            reload(program);
+        if (number == SIGHUP || (number < 0 && errno != EAGAIN))
             continue;
         collect(program);
         due = clock_monotonic_ns() + (uint64_t)interval;

@@ -16,6 +16,8 @@ struct registry_settings {
     bool help, version;
     char *config_path, *root_path, *log_level;
     struct strv listen;
+    char *htpasswd_path, *realm, *rules_path;
+    char *token_realm, *token_service, *token_issuer, *token_keys_path;
     char *tls_cert_path, *tls_key_path, *tls_client_ca_path;
     bool read_only, no_delete, gc_untagged, allow_sparse_index;
     int64_t gc_interval_ns, gc_grace_ns, upload_age_ns;

@@ -120,3 +120,116 @@ def test_prune_keeps_what_is_used(private_engine, name, tmp_path):
     assert "Using cache" in engine.docker("build", "-t", name, tmp_path).out, "the cache of an image that is there was pruned"
     engine.docker("builder", "prune", "-a", "-f", check=True)
     assert "Using cache" not in engine.docker("build", "-t", name, tmp_path).out
+
+
+# ---- metrics ----
+
+def parse_metrics(text):
+    """name{labels} → value; every line has to be one of the format's."""
+    values = {}
+    for line in text.splitlines():
+        if line.startswith("# "):
+            assert re.fullmatch(r"# (HELP \w+ .+|TYPE \w+ (counter|gauge|histogram))", line), line
+            continue
+        match = re.fullmatch(r'(\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})?) (\S+)', line)
+        assert match, line
+        assert match[1] not in values
+        values[match[1]] = float(match[2])
+    return values
+
+
+@pytest.mark.own
+def test_metrics(build, docker_client, free_port, name):
+    import urllib.error
+    import urllib.request
+    import engine as engines
+    made = engines.Engine(build, extra=["--metrics-addr", f"127.0.0.1:{free_port}"])
+    made.start()
+    try:
+        def fetch():
+            with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/metrics", timeout=10) as answer:
+                assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+                return parse_metrics(answer.read().decode())
+
+        context = engines.make_busybox_context(made.directory / "busybox-context")
+        assert made.docker("build", "-q", "-t", "busybox", context).code == 0
+        before = fetch()
+        made.docker("run", "-d", "--name", name, "--health-interval", "200ms", "--health-cmd", "false", "--health-retries", "1",
+                    "busybox", "sleep", "1000", check=True)
+        assert made.docker("run", "--rm", "busybox", "nonsense").code == 127
+        wait_until(lambda: fetch()['berth_container_health_containers{health="unhealthy"}'] == 1, what="an unhealthy one")
+        after = fetch()
+        count = 'engine_daemon_container_actions_seconds_count{action="%s"}'
+        assert after[count % "create"] - before[count % "create"] == 2
+        assert after[count % "start"] - before[count % "start"] == 1
+        assert after['berth_container_action_failures_total{action="start"}'] == 1
+        assert 0 < after['engine_daemon_container_actions_seconds_sum{action="start"}'] < 30
+        assert after['engine_daemon_container_actions_seconds_bucket{action="start",le="+Inf"}'] == after[count % "start"]
+        assert after['engine_daemon_container_states_containers{state="running"}'] == 1
+        assert after["engine_daemon_health_checks_failed_total"] >= 1 and after["engine_daemon_events_total"] > before["engine_daemon_events_total"]
+        assert 1 << 20 < after["process_resident_memory_bytes"] < 1 << 30
+        made.docker("pause", name, check=True)
+        assert fetch()['engine_daemon_container_states_containers{state="paused"}'] == 1
+        # Nothing else is served there, and the API's own socket has it too.
+        for path in ("/_ping", "/v1.51/containers/json", "/"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{free_port}{path}", timeout=10)
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(f"http://127.0.0.1:{free_port}/metrics", data=b"x", timeout=10)
+        assert b"engine_daemon_engine_info{" in raw_api.Api(made.socket).call("GET", "/metrics").data
+    finally:
+        made.remove()
+
+
+# ---- events ----
+
+def test_events_are_replayed_filtered_and_ended(engine, api, name):
+    since = time.time()
+    engine.docker("run", "--rm", "--name", name, "--label", "of=" + name, "busybox", "sh", "-c", "exit 3")
+    until = time.time() + 0.001
+    program = engine.berth if engine.is_ours else engine.docker
+
+    def events(*filters):
+        out = program("events", "--since", f"{since:.6f}", "--until", f"{until:.6f}", "--format", "json",
+                      *(a for f in filters for a in ("--filter", f)), check=True).out
+        return [json.loads(line) for line in out.splitlines()]
+
+    mine = events(f"container={name}")
+    assert [e["Action"] for e in mine] == ["create", "attach", "start", "die", "destroy"]
+    die = mine[3]
+    assert die["Actor"]["Attributes"] == {"execDuration": die["Actor"]["Attributes"]["execDuration"], "exitCode": "3", "image": "busybox",
+                                          "name": name, "of": name}
+    assert die["status"] == "die" and die["id"] == die["Actor"]["ID"] and die["from"] == "busybox" and die["scope"] == "local"
+    assert [e["Action"] for e in events(f"label=of={name}", "event=die", "event=start")] == ["start", "die"]
+    assert [e["Action"] for e in events(f"label=of={name}", "event=die", "type=network")] == []
+    network = events("type=network")
+    assert ["connect", "disconnect"] == [e["Action"] for e in network if e["Actor"]["Attributes"]["container"] == mine[0]["Actor"]["ID"]]
+    text = program("events", "--since", f"{since:.6f}", "--until", f"{until:.6f}", "--filter", "event=die", check=True).out
+    assert re.search(r"^\S+Z container die [0-9a-f]{64} \(execDuration=\d+, exitCode=3, image=busybox, name=", text, re.M)
+    refused = api.call("GET", "/events?since=5&until=1")
+    assert refused.status == 400 and refused.json["message"] == "`since` time (5) cannot be after `until` time (1)"
+
+
+@pytest.mark.own
+def test_a_slow_reader_of_events_is_told(engine, name):
+    """More than it can hold is happening while it does not read: its stream ends, and nobody else notices."""
+    import socket
+    slow = socket.socket(socket.AF_UNIX)
+    slow.settimeout(60)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(str(engine.socket))
+    slow.sendall(b"GET /v1.51/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert slow.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+    engine.docker("create", "--name", name, "--label", "long=" + "x" * 60000, "busybox", "true", check=True)
+    api = raw_api.Api(engine.socket)
+    told = 400
+    for _ in range(told):
+        assert api.call("POST", f"/containers/{name}/update", {}).status == 200
+    received, end = 0, b""
+    while chunk := slow.recv(1 << 20):
+        received += (end[-7:] + chunk).count(b'"update"') - end[-7:].count(b'"update"')
+        end = (end + chunk)[-200:]
+    slow.close()
+    assert 0 < received < told
+    assert not end.endswith(b"0\r\n\r\n"), "an end like any other would hide that events are missing"
+    assert engine.docker("ps").code == 0

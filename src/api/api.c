@@ -159,6 +159,23 @@ static void serve(struct request *req)
     run(req, route);
 }
 
+void api_handle_metrics(struct http_exchange *exchange, void *data)
+{
+    struct api *api = data;
+    struct request req = { .exchange = exchange,
+                           .engine = api->engine,
+                           .method = http_method(exchange),
+                           .path = http_path(exchange) };
+    struct error err = {};
+
+    if (strcmp(req.path, "/metrics") != 0)
+        reply_message(&req, 404, "page not found", &err);
+    else if (strcmp(req.method, "GET") != 0 && strcmp(req.method, "HEAD") != 0)
+        reply_message(&req, 405, "method not allowed", &err);
+    else if (api_metrics(&req, &err) < 0)
+        reply_error(&req, &err);
+}
+
 void api_handle(struct http_exchange *exchange, void *data)
 {
     struct api *api = data;

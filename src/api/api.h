@@ -18,5 +18,7 @@ CLEANUP_POINTER(api_free, struct api)
 
 /* The http_handler; 'api' is its data. */
 void api_handle(struct http_exchange *exchange, void *api);
+/* The same for a server of its own that answers GET /metrics and nothing else. */
+void api_handle_metrics(struct http_exchange *exchange, void *api);
 
 #endif

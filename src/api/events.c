@@ -32,6 +32,8 @@ static int send_events(struct request *req, struct event_subscription *subscript
         CLEANUP(event_unref) struct event *event = NULL;
 
         more = event_subscription_next(subscription, http_cancel_fd(req->exchange), &event, err);
+        if (more < 0) /* An end like any other would hide that some are missing. */
+            http_reply_break(req->exchange);
         if (more <= 0)
             return more;
         if (!event_matches(event, filters))

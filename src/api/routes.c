@@ -19,6 +19,7 @@ const struct route routes[] = {
     { "GET",    "/events",                           api_events },
     { "GET",    "/system/df",                        api_disk_usage,         .since = V(25) },
     { "GET",    "/system/verify",                    api_verify },
+    { "GET",    "/metrics",                          api_metrics },
     { "POST",   "/auth",                             api_auth },
     { "POST",   "/session",                          api_not_supported,      .since = V(31), .streams_body = true },
     { "POST",   "/grpc",                             api_not_supported,      .since = V(35), .streams_body = true },

@@ -27,7 +27,7 @@ const struct route *route_find(const struct route *table, const char *method, co
 route_handler api_ping, api_version, api_info, api_auth;
 /* usage.c */
 route_handler api_disk_usage;
-route_handler api_verify;
+route_handler api_verify, api_metrics;
 /* events.c */
 route_handler api_events;
 /* container.c */

@@ -568,9 +568,9 @@ static void hold_mounted_images(struct engine *engine, const struct container_sp
     }
 }
 
-int engine_container_create(struct engine *engine, const char *name, const char *platform,
-                            const struct container_create *wish, char out_id[65],
-                            struct strv *out_warnings, struct error *err)
+static int create_wished(struct engine *engine, const char *name, const char *platform,
+                         const struct container_create *wish, char out_id[65],
+                         struct strv *out_warnings, struct error *err)
 {
     CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
     CLEANUP(container_unref) struct container *container = NULL;
@@ -611,4 +611,15 @@ int engine_container_create(struct engine *engine, const char *name, const char 
     container_event(container, info, "create", NULL);
     memcpy(out_id, id, sizeof(id));
     return 0;
+}
+
+int engine_container_create(struct engine *engine, const char *name, const char *platform,
+                            const struct container_create *wish, char out_id[65],
+                            struct strv *out_warnings, struct error *err)
+{
+    uint64_t began_ns = clock_monotonic_ns();
+
+    return metrics_note(engine, METRIC_CREATE, began_ns,
+                        create_wished(engine, name, platform, wish, out_id, out_warnings, err),
+                        err);
 }

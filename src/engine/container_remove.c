@@ -93,7 +93,7 @@ static int remove_directory(struct engine *engine, const char *directory, struct
     return 0;
 }
 
-int container_remove_locked(struct container *container, bool with_volumes, struct error *err)
+static int remove_locked(struct container *container, bool with_volumes, struct error *err)
 {
     struct engine *engine = container->engine;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
@@ -124,6 +124,14 @@ int container_remove_locked(struct container *container, bool with_volumes, stru
     container_event(container, info, "destroy", NULL);
     container_wake_waiters(container, true, info->exit_code, NULL);
     return 0;
+}
+
+int container_remove_locked(struct container *container, bool with_volumes, struct error *err)
+{
+    uint64_t began_ns = clock_monotonic_ns();
+
+    return metrics_note(container->engine, METRIC_DELETE, began_ns,
+                        remove_locked(container, with_volumes, err), err);
 }
 
 int engine_container_remove(struct engine *engine, const char *text, bool force, bool with_volumes,

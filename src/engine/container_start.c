@@ -346,7 +346,7 @@ static int run(struct container *container, const struct container_info *info,
     return 0;
 }
 
-int container_start_locked(struct container *container, struct error *err)
+static int start_locked(struct container *container, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
@@ -374,6 +374,14 @@ int container_start_locked(struct container *container, struct error *err)
         return -1;
     }
     return 0;
+}
+
+int container_start_locked(struct container *container, struct error *err)
+{
+    uint64_t began_ns = clock_monotonic_ns();
+
+    return metrics_note(container->engine, METRIC_START, began_ns, start_locked(container, err),
+                        err);
 }
 
 int engine_container_start(struct engine *engine, const char *text, struct error *err)

@@ -210,19 +210,19 @@ int engine_container_stop(struct engine *engine, const char *text, const char *s
                           int timeout_s, int cancel_fd, struct error *err)
 {
     CLEANUP(container_unref) struct container *container = NULL;
+    uint64_t began_ns = clock_monotonic_ns();
 
     if (container_find(engine, text, &container, err) < 0)
         return -1;
-    return stop(container, signal, timeout_s, cancel_fd, err);
+    return metrics_note(engine, METRIC_STOP, began_ns,
+                        stop(container, signal, timeout_s, cancel_fd, err), err);
 }
 
-int engine_container_restart(struct engine *engine, const char *text, const char *signal,
-                             int timeout_s, struct error *err)
+static int restart(struct container *container, const char *signal, int timeout_s,
+                   struct error *err)
 {
-    CLEANUP(container_unref) struct container *container = NULL;
+    struct engine *engine = container->engine;
 
-    if (container_find(engine, text, &container, err) < 0)
-        return -1;
     if (stop(container, signal, timeout_s, -1, err) < 0 && err->kind != ERROR_NOT_MODIFIED)
         return -1;
     if (engine_container_start(engine, container->id, err) < 0 && err->kind != ERROR_NOT_MODIFIED)
@@ -230,6 +230,18 @@ int engine_container_restart(struct engine *engine, const char *text, const char
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     container_event(container, info, "restart", NULL);
     return 0;
+}
+
+int engine_container_restart(struct engine *engine, const char *text, const char *signal,
+                             int timeout_s, struct error *err)
+{
+    CLEANUP(container_unref) struct container *container = NULL;
+    uint64_t began_ns = clock_monotonic_ns();
+
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    return metrics_note(engine, METRIC_RESTART, began_ns,
+                        restart(container, signal, timeout_s, err), err);
 }
 
 int engine_container_kill(struct engine *engine, const char *text, const char *signal_text,

@@ -2,6 +2,7 @@
  * what is and what was asked; the record gets it first, then the kernel. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -158,15 +159,18 @@ int engine_container_update(struct engine *engine, const char *text, struct host
                             struct strv *out_warnings, struct error *err)
 {
     CLEANUP(container_unref) struct container *container = NULL;
+    uint64_t began_ns = clock_monotonic_ns();
 
     if (host_config_check_update(wish, out_warnings, err) < 0 ||
         container_find(engine, text, &container, err) < 0)
         return -1;
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     int result = container_is_removed(container)
                      ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)
                      : update(container, wish, err);
     mutex_unlock(&container->operation);
+    metrics_note(engine, METRIC_UPDATE, began_ns, result, err);
     if (result < 0 && err->kind != ERROR_NOT_FOUND)
         return error_context(err, "Cannot update container %s", container->id);
     return result;

@@ -381,6 +381,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     mutex_init(&engine->lock);
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
+    engine->metrics = metrics_new();
     const char *id = options->engine_id ? options->engine_id : "";
     if (text_is_empty(parent))
         engine->cgroup_path = xasprintf("/berth%s%s", *id ? "-" : "", id);
@@ -427,6 +428,7 @@ void engine_close(struct engine *engine)
     store_close(engine->store);
     database_close(engine->database);
     event_ring_free(engine->events);
+    metrics_free(engine->metrics);
     if (engine->shim_fd >= 0)
         close(engine->shim_fd);
     free(engine->sealed_shim_path);

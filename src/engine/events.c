@@ -3,6 +3,7 @@
 #include "engine/events.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
@@ -11,13 +12,14 @@
 
 #include "base/banned.h"
 
-enum { RING_SIZE = 256, QUEUE_LIMIT = 8192 };
+enum { RING_SIZE = 256, QUEUE_LIMIT = 8192, QUEUE_SIZE_LIMIT = 8 << 20 };
 
 struct event_subscription {
     struct list link;
     struct event_ring *ring;
     struct event **queue;
     size_t start, count, capacity;
+    size_t size; /* of the texts in the queue */
     bool has_lost;
     int wake_fd;
     int64_t until_ns;
@@ -29,6 +31,7 @@ struct event_ring {
     size_t next GUARDED_BY(lock);
     struct list subscriptions GUARDED_BY(lock);
     int listeners GUARDED_BY(lock);
+    uint64_t total GUARDED_BY(lock);
 };
 
 struct event *event_ref(struct event *event)
@@ -75,9 +78,32 @@ int event_ring_listeners(struct event_ring *ring)
     return listeners;
 }
 
+uint64_t event_ring_total(struct event_ring *ring)
+{
+    mutex_lock(&ring->lock);
+    uint64_t total = ring->total;
+    mutex_unlock(&ring->lock);
+    return total;
+}
+
+static size_t text_size(const struct event *event)
+{
+    size_t size = strlen(event->type) + strlen(event->action) + strlen(event->id);
+
+    MAP_EACH (&event->attributes, entry)
+        size += strlen(entry->key) + strlen(entry->value);
+    return size;
+}
+
+/* Once it has lost one it gets no more: what it was told is without gaps. */
 static void enqueue(struct event_subscription *subscription, struct event *event)
 {
-    if (subscription->count == QUEUE_LIMIT) {
+    size_t size = text_size(event);
+
+    if (subscription->has_lost)
+        return;
+    if (subscription->count == QUEUE_LIMIT ||
+        (subscription->count && subscription->size + size > QUEUE_SIZE_LIMIT)) {
         subscription->has_lost = true;
     } else {
         if (subscription->start + subscription->count == subscription->capacity) {
@@ -91,6 +117,7 @@ static void enqueue(struct event_subscription *subscription, struct event *event
             subscription->capacity = subscription->count * 2 + 16;
         }
         subscription->queue[subscription->start + subscription->count++] = event_ref(event);
+        subscription->size += size;
     }
     eventfd_write(subscription->wake_fd, 1);
 }
@@ -109,6 +136,7 @@ void engine_event(struct engine *engine, const char *type, const char *action, c
         map_copy_texts(&event->attributes, attributes);
     mutex_lock(&ring->lock);
     event->wall_ns = clock_wall_ns();
+    ring->total++;
     event_unref(ring->events[ring->next]);
     ring->events[ring->next] = event;
     ring->next = (ring->next + 1) % RING_SIZE;
@@ -153,6 +181,7 @@ static struct event *dequeue(struct event_subscription *subscription, bool *out_
     *out_has_lost = subscription->has_lost && !subscription->count;
     if (subscription->count) {
         event = subscription->queue[subscription->start++];
+        subscription->size -= text_size(event);
         if (--subscription->count == 0)
             subscription->start = 0;
     }

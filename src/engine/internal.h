@@ -17,6 +17,7 @@
 #include "engine/events.h"
 #include "engine/exec.h"
 #include "engine/health.h"
+#include "engine/metrics.h"
 #include "engine/mount.h"
 #include "network/network.h"
 #include "record/database.h"
@@ -86,6 +87,7 @@ struct exec {
 struct event_ring;
 struct work_queue;
 struct health_probes;
+struct metrics;
 
 struct engine {
     struct engine_options options; /* pointers into owned memory below */
@@ -107,6 +109,7 @@ struct engine {
     struct event_ring *events;
     struct work_queue *work;
     struct health_probes *health;
+    struct metrics *metrics;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */
     struct map container_names GUARDED_BY(lock); /* name → struct container */
@@ -383,6 +386,14 @@ void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *d
 struct event_ring *event_ring_new(void);
 void event_ring_free(struct event_ring *ring);
 int event_ring_listeners(struct event_ring *ring);
+uint64_t event_ring_total(struct event_ring *ring); /* told so far */
+
+/* ---- metrics ---- */
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *metrics);
+/* Counts an action that began then; gives 'result' back. */
+int metrics_note(struct engine *engine, enum metric_action action, uint64_t began_ns, int result,
+                 const struct error *err);
 
 /* ---- start and end ---- */
 int engine_reconcile(struct engine *engine, struct error *err);

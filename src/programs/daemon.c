@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "programs/daemon_listen.h"
 #include "programs/daemon_options.h"
 #include "programs/service.h"
@@ -24,7 +25,7 @@ struct daemon {
     struct daemon_sockets sockets;
     struct engine *engine;
     struct api *api;
-    struct http_server *server;
+    struct http_server *server, *metrics; /* 'metrics': none without an address */
     int data_lock_fd, pid_fd;
 };
 
@@ -84,6 +85,23 @@ static int set_log(const struct daemon_options *options, struct error *err)
     return 0;
 }
 
+/* Counters only: they may be read by those who must not do anything else here. */
+static int serve_metrics(struct daemon *daemon, struct error *err)
+{
+    const char *address = daemon->options.metrics_address;
+    int fd;
+
+    if (text_is_empty(address))
+        return 0;
+    if (http_listen_tcp(address, &fd, err) < 0)
+        return error_context(err, "metrics-addr");
+    daemon->metrics = http_server_new(NULL, api_handle_metrics, daemon->api);
+    if (http_server_listen(daemon->metrics, fd, NULL, err) < 0)
+        return -1;
+    log_info("metrics listen", "address", address);
+    return 0;
+}
+
 static int daemon_start(struct daemon *daemon, struct error *err)
 {
     struct engine_options engine;
@@ -95,7 +113,8 @@ static int daemon_start(struct daemon *daemon, struct error *err)
         return -1;
     daemon->api = api_new(daemon->engine);
     daemon->server = http_server_new(NULL, api_handle, daemon->api);
-    if (daemon_sockets_serve(&daemon->sockets, daemon->server, err) < 0)
+    if (daemon_sockets_serve(&daemon->sockets, daemon->server, err) < 0 ||
+        serve_metrics(daemon, err) < 0)
         return -1;
     for (size_t i = 0; i < daemon->options.hosts.count; i++)
         log_info("API listens", "host", daemon->options.hosts.items[i]);
@@ -119,7 +138,9 @@ static void daemon_stop(struct daemon *daemon)
     int timeout_s = (int)MIN(daemon->options.shutdown_timeout_s, 3600);
 
     /* Requests that wait for something sick keep the engine; the record is whole at any moment. */
+    bool is_read = daemon->metrics && !http_server_stop(daemon->metrics, 1000);
     bool is_quiet = !daemon->server || http_server_stop(daemon->server, timeout_s * 1000);
+    is_quiet = is_quiet && !is_read;
     if (!is_quiet)
         log_warn("requests that do not end are left behind");
     if (is_quiet)

@@ -23,6 +23,7 @@ struct daemon_options {
     struct strv hosts;
     char *data_root, *exec_root, *pid_path, *engine_id, *shim_path, *init_path, *group;
     char *log_level, *log_format;
+    char *metrics_address; /* NULL: not served on an address of their own */
     bool debug, tls, tls_verify, allow_insecure_tcp;
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     char *storage_driver, *bridge_address, *default_binding, *log_driver, *cgroup_parent;

@@ -634,3 +634,57 @@ def test_odd_files_come_through(engine, running, client, tmp_path):
     assert int((tmp_path / "o/a").stat().st_mtime) == 981173106
     client("cp", tmp_path / "o", f"{running}:/back", check=True)
     assert engine.docker("exec", running, "sh", "-c", "cd /back && stat -c '%h %s' a hole && ls | wc -l && cat " + deep + "/end").out.split() == ["2", "2", "1", "20000002", "6", "z"]
+
+
+# ---- crashes ----
+
+@pytest.mark.own
+def test_a_crash_in_the_middle_of_copies(private_engine, name):
+    """kill -9 while files go in and out: what was copied stays, nothing else does, and all goes on."""
+    api = Api(private_engine.socket)
+    private_engine.docker("run", "-d", "--name", name, "-v", f"{name}:/vol", "busybox", "sh", "-c", "head -c 300000000 /dev/zero > /big; sleep 1000", check=True)
+    data = make_tar(("f", b"x" * 3000000), ("g", b"y"))
+    sent = threading.Event()
+
+    def body():
+        yield data[:2000000]
+        sent.set()
+        time.sleep(60)
+        yield data[2000000:]
+
+    def send():
+        try:
+            private_engine.sdk().api.put_archive(name, "/vol", body())
+        except Exception:
+            pass  # The engine went.
+
+    threading.Thread(target=send, daemon=True).start()
+    wait_until(lambda: stat_of(api, name, "/big") != 404 and stat_of(api, name, "/big")["size"] == 300000000, what="the file that is copied out")
+    wait_until(lambda: sent.is_set() and stat_of(api, name, "/vol/f") != 404, what="the file that is copied in")
+    reader = subprocess.Popen([private_engine.build / "berth", "export", name], env=private_engine.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert reader.stdout.read(1000000)
+    private_engine.kill()
+    reader.stdout.read()
+    assert reader.wait() != 0, "half an archive must not pass for a whole one"
+    private_engine.start()
+    assert private_engine.verify().code == 0, private_engine.verify()
+    assert stat_of(api, name, "/vol/f")["size"] <= 3000000 and stat_of(api, name, "/vol/g") == 404
+    assert put(api, name, "/vol", data).status == 200 and private_engine.docker("exec", name, "wc", "-c", "/vol/f").out.split()[0] == "3000000"
+
+
+@pytest.mark.own
+def test_a_crash_in_the_middle_of_a_commit(private_engine, name):
+    """The container is held at that moment; the next engine lets it go, and nothing of the image is left."""
+    api = Api(private_engine.socket)
+    private_engine.docker("run", "-d", "--name", name, "busybox", "sh", "-c", "head -c 400000000 /dev/zero > /big; touch /ready; sleep 1000", check=True)
+    wait_until(lambda: stat_of(api, name, "/ready") != 404, what="something to commit")
+    images = private_engine.docker("images", "-aq", check=True).out
+    committing = subprocess.Popen([private_engine.build / "berth", "commit", name, "half"], env=private_engine.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: api.do("GET", f"/containers/{name}/json")["State"]["Paused"], step_s=0.002, what="the container being held")
+    private_engine.kill()
+    assert committing.wait() != 0
+    private_engine.start()
+    wait_until(lambda: not private_engine.inspect(name)["State"]["Paused"], what="the container being let go")
+    assert private_engine.docker("exec", name, "echo", "on").out == "on\n"
+    assert private_engine.verify().code == 0, private_engine.verify()
+    assert private_engine.docker("images", "-aq", check=True).out == images and not list((private_engine.data / "tmp").iterdir())

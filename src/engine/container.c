@@ -18,7 +18,7 @@ enum { OPERATION_LIMIT_S = 60 };
 struct state_document {
     char *state, *error;
     int64_t pid, exit_code, started_ns, finished_ns, restart_count;
-    bool oom_killed, manually_stopped;
+    bool oom_killed, manually_stopped, is_held;
     char *hosts_path, *hostname_path, *resolv_path;
     struct map endpoints;
 };
@@ -33,6 +33,7 @@ static const struct json_field state_fields[] = {
     JSON_INT64 (struct state_document, finished_ns,      "Finished"),
     JSON_INT64 (struct state_document, restart_count,    "RestartCount"),
     JSON_BOOL  (struct state_document, oom_killed,       "OOMKilled"),
+    JSON_BOOL  (struct state_document, is_held,          "Held"),
     JSON_BOOL  (struct state_document, manually_stopped, "ManuallyStopped"),
     JSON_STRING(struct state_document, hosts_path,       "HostsPath"),
     JSON_STRING(struct state_document, hostname_path,    "HostnamePath"),
@@ -108,6 +109,7 @@ static char *state_text(struct container *container, const struct container_info
         .finished_ns = info->finished_ns,
         .restart_count = info->restart_count,
         .oom_killed = info->oom_killed,
+        .is_held = info->is_held,
         .manually_stopped = container->manually_stopped,
         .hosts_path = info->hosts_path,
         .hostname_path = info->hostname_path,
@@ -287,6 +289,7 @@ static void restore_state(struct container *container, const struct state_docume
     info->finished_ns = document->finished_ns;
     info->restart_count = (int)document->restart_count;
     info->oom_killed = document->oom_killed;
+    info->is_held = document->is_held;
     container->manually_stopped = document->manually_stopped;
     if (!text_is_empty(document->hosts_path)) {
         free(info->hosts_path);

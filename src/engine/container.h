@@ -34,6 +34,7 @@ struct container_info {
     struct host_config host_config; /* with defaults filled in */
     enum container_state state;
     bool oom_killed;
+    bool is_held; /* paused by the engine for a moment, not by a client */
     pid_t pid;
     int exit_code;
     char *error; /* of the last failed start, "" */

@@ -87,15 +87,14 @@ static bool hold(struct commit *commit, bool pauses)
     struct error ignored;
 
     return pauses && commit->info->state == CONTAINER_RUNNING &&
-           engine_container_pause(commit->container->engine, commit->container->id, true,
-                                  &ignored) == 0;
+           container_pause(commit->container, PAUSE_HOLD, &ignored) == 0;
 }
 
 static void let_go(struct commit *commit)
 {
     struct error err = {};
 
-    if (engine_container_pause(commit->container->engine, commit->container->id, false, &err) < 0)
+    if (container_pause(commit->container, PAUSE_END, &err) < 0)
         log_debug("a container went on before its commit was over", "container",
                   commit->container->id, "error", err.text);
 }

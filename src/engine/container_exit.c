@@ -168,6 +168,7 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     next->state = again ? CONTAINER_RESTARTING : CONTAINER_EXITED;
     next->exit_code = exit_code;
     next->oom_killed = oom_killed;
+    next->is_held = false;
     next->finished_ns = wall_ns;
     next->pid = 0;
     clear_endpoints(next);

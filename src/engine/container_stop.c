@@ -286,26 +286,57 @@ int engine_container_kill(struct engine *engine, const char *text, const char *s
 }
 
 static void publish_state(struct container *container, const struct container_info *info,
-                          enum container_state state)
+                          enum container_state state, bool is_held)
 {
     struct container_info *next = container_info_copy(info);
 
     next->state = state;
+    next->is_held = is_held;
     container_publish(container, next);
 }
 
 /* The record calls it paused before it is and until it is no more: after a crash in between, a
  * frozen container that was taken for a running one could not be thawed. Operation held. */
 static int freeze(struct container *container, const struct container_info *info, struct shim *shim,
-                  bool paused, struct error *err)
+                  enum pause pause, struct error *err)
 {
-    if (paused) {
-        publish_state(container, info, CONTAINER_PAUSED);
+    if (pause != PAUSE_END) {
+        publish_state(container, info, CONTAINER_PAUSED, pause == PAUSE_HOLD);
         health_paused(container);
     }
-    int result = shim_pause(shim, paused, err);
-    if ((result == 0) != paused)
-        publish_state(container, info, CONTAINER_RUNNING);
+    int result = shim_pause(shim, pause != PAUSE_END, err);
+    if ((result == 0) == (pause == PAUSE_END))
+        publish_state(container, info, CONTAINER_RUNNING, false);
+    return result;
+}
+
+int container_pause_locked(struct container *container, enum pause pause, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
+
+    if (pause == PAUSE_END && info->state != CONTAINER_PAUSED)
+        return error_set(err, ERROR_INTERNAL, "Container %s is not paused", container->id);
+    if (info->state == CONTAINER_RESTARTING)
+        return error_set(err, ERROR_CONFLICT,
+                         "Container %s is restarting, wait until the container is running",
+                         container->id);
+    if (!container_is_up(info) || !shim)
+        return error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
+    if (pause != PAUSE_END && info->state == CONTAINER_PAUSED)
+        return error_set(err, ERROR_CONFLICT, "Container %s is already paused", container->id);
+    if (freeze(container, info, shim, pause, err) < 0)
+        return -1;
+    container_event(container, info, pause == PAUSE_END ? "unpause" : "pause", NULL);
+    return 0;
+}
+
+int container_pause(struct container *container, enum pause pause, struct error *err)
+{
+    if (container_begin_operation(container, err) < 0)
+        return -1;
+    int result = container_pause_locked(container, pause, err);
+    mutex_unlock(&container->operation);
     return result;
 }
 
@@ -315,25 +346,5 @@ int engine_container_pause(struct engine *engine, const char *text, bool paused,
 
     if (container_find(engine, text, &container, err) < 0)
         return -1;
-    if (container_begin_operation(container, err) < 0)
-        return -1;
-    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    CLEANUP(shim_unref) struct shim *shim = container_shim(container);
-    int result = 0;
-    if (!paused && info->state != CONTAINER_PAUSED)
-        result = error_set(err, ERROR_INTERNAL, "Container %s is not paused", container->id);
-    else if (info->state == CONTAINER_RESTARTING)
-        result = error_set(err, ERROR_CONFLICT,
-                           "Container %s is restarting, wait until the container is running",
-                           container->id);
-    else if (!container_is_up(info) || !shim)
-        result = error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
-    else if (paused && info->state == CONTAINER_PAUSED)
-        result = error_set(err, ERROR_CONFLICT, "Container %s is already paused", container->id);
-    else
-        result = freeze(container, info, shim, paused, err);
-    if (result == 0)
-        container_event(container, info, paused ? "pause" : "unpause", NULL);
-    mutex_unlock(&container->operation);
-    return result;
+    return container_pause(container, paused ? PAUSE_BEGIN : PAUSE_END, err);
 }

@@ -275,7 +275,8 @@ int container_view_open(struct container *container, bool with_mounts, struct co
     view->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (view->cancel_fd < 0)
         return error_sys(err, "make an event");
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     view->info = container_snapshot(container);
     int result = check_state(container, view->info, err);
     if (result == 0)

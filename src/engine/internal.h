@@ -179,6 +179,12 @@ int container_begin_operation(struct container *container, struct error *err)
     THREAD_ATTRIBUTE(try_acquire_capability(0, container->operation));
 
 /* ---- steps of its life ---- */
+/* A hold is a pause that ends with the work that it is for, at the latest when another engine takes
+ * over from one that crashed meanwhile. */
+enum pause { PAUSE_BEGIN, PAUSE_HOLD, PAUSE_END };
+int container_pause(struct container *container, enum pause pause, struct error *err);
+int container_pause_locked(struct container *container, enum pause pause,
+                           struct error *err); /* operation held */
 /* The exit code of a process that could not be started: 126 not executable, 127 not found, 128 else
  * (spec/api.md 2.5). */
 int start_failure_code(const struct error *err);

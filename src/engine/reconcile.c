@@ -90,6 +90,9 @@ void container_take_over(struct container *container)
             container_settle_exit(container, status.exit_code, status.oom_killed, status.exited_ns);
         } else {
             health_watch(container);
+            if (info->is_held && container_pause_locked(container, PAUSE_END, &err) < 0)
+                log_warn("cannot let go of a container that was held", "container", container->id,
+                         "error", err.text);
         }
     }
     mutex_unlock(&container->operation);

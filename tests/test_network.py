@@ -5,6 +5,7 @@ import urllib.request
 
 import pytest
 
+import engine as engines
 import raw_api
 from engine import wait_until
 
@@ -26,6 +27,15 @@ def two(engine):
 
 def networks(engine, name):
     return engine.inspect(name)["NetworkSettings"]["Networks"]
+
+
+def page_of(url):
+    """The page, or why there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read()
+    except OSError as problem:  # its server may not be there yet
+        return problem
 
 
 def default_route(engine, name):
@@ -59,9 +69,8 @@ def test_joining_and_leaving_while_it_runs(engine, two, name, free_port):
                   "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
 
     def fetch():
-        with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=5) as answer:
-            return answer.read()
-    wait_until(fetch, what="the page")
+        return page_of(f"http://127.0.0.1:{free_port}/")
+    wait_until(lambda: fetch() == b"page\n", what="the page")
     before = default_route(engine, name)
     engine.docker("network", "connect", "--ip", "10.213.40.7", "--alias", "x", "na", name, check=True)
     assert networks(engine, name)["na"]["IPAddress"] == "10.213.40.7"
@@ -85,7 +94,7 @@ def test_joining_and_leaving_while_it_runs(engine, two, name, free_port):
     assert default_route(engine, name) != []
     engine.docker("restart", "-t", "0", name, check=True)
     assert list(networks(engine, name)) == ["nb"]
-    wait_until(fetch, what="the page after a restart")
+    wait_until(lambda: fetch() == b"page\n", what="the page after a restart")
     engine.docker("rm", "-f", name, check=True)
 
 
@@ -181,7 +190,7 @@ def test_ipv6(engine, name, free_port):
             == ["fd42:213:1::77/64"]
         assert sorted(engine.docker("port", name, "80/tcp").out.split()) == [f"0.0.0.0:{free_port}", f"[::]:{free_port}"]
         for host in ("127.0.0.1", "[fd42:213:1::5]"):
-            wait_until(lambda: urllib.request.urlopen(f"http://{host}:{free_port}/", timeout=5).read() == b"page\n", what=host)
+            wait_until(lambda: page_of(f"http://{host}:{free_port}/") == b"page\n", what=host)
         assert "fd42:213:1::77\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
         routes = engine.docker("exec", name, "ip", "-6", "route").out
         assert "default via fd42:213:1::5 dev eth0" in routes
@@ -204,3 +213,44 @@ def test_ipv6(engine, name, free_port):
     finally:
         engine.docker("rm", "-f", name)
         engine.docker("network", "rm", "n6-ours", "n6-user", check=True)
+
+
+def test_options_of_creation(engine, name):
+    """Ranges, gateways, kept addresses, names of links, modes; through berth, judged by what a container gets."""
+    made = engine.berth("network", "create", "--subnet", "10.213.42.0/24", "--ip-range", "10.213.42.128/30", "--gateway", "10.213.42.77",
+                        "--aux-address", "printer=10.213.42.128", "--ipv6", "--subnet", "fd42:213:42::/64", "--gateway", "fd42:213:42::9",
+                        "--label", "a=b", "-o", "com.docker.network.driver.mtu=1300", "-o", "com.docker.network.bridge.name=fwtestbr",
+                        "-o", "com.docker.network.container_iface_prefix=net", "no-all")
+    assert made.code == 0, made
+    try:
+        config = json.loads(engine.docker("network", "inspect", "no-all").out)[0]
+        assert config["Id"] == made.out.strip() and config["Labels"] == {"a": "b"}
+        assert config["IPAM"]["Config"][0] == {"Subnet": "10.213.42.0/24", "IPRange": "10.213.42.128/30", "Gateway": "10.213.42.77",
+                                               "AuxiliaryAddresses": {"printer": "10.213.42.128"}}
+        out = engine.docker("run", "--rm", "--network", "no-all", "busybox", "sh", "-c", "ip addr show net0; ip route", check=True).out
+        assert "10.213.42.129/24" in out and "mtu 1300" in out and "default via 10.213.42.77 dev net0" in out
+        # Three places are left of four; the fourth container finds none.
+        for i in range(3):
+            engine.docker("run", "-d", "--name", f"no-{i}", "--network", "no-all", "busybox", "sleep", "300", check=True)
+        full = engine.docker("run", "--rm", "--network", "no-all", "busybox", "true")
+        assert full.code == 125 and "no available IPv4 addresses on this network's address pools: no-all" in full.err
+    finally:
+        engine.docker("rm", "-f", "no-0", "no-1", "no-2")
+        engine.docker("network", "rm", "no-all", check=True)
+
+    for arguments, text in [
+        (["-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated"], "can only be used for an internal network"),
+        (["-o", "com.docker.network.bridge.gateway_mode_ipv4=odd"], "unknown gateway mode 'odd'"),
+        (["-o", "com.docker.network.bridge.host_ipv4=10.0.0.1"], "network option com.docker.network.bridge.host_ipv4 is not supported yet"),
+        (["--subnet", "10.213.43.0/24", "--subnet", "10.213.44.0/24"], "bridge driver does not support more than one IPv4 subnet"),
+    ]:
+        refused = engine.docker("network", "create", *arguments, "no-bad")
+        assert refused.code == 1 and text in refused.err, refused
+    refused = engine.berth("network", "create", "--subnet", "10.213.43.0/24", "--gateway", "10.9.9.9", "no-bad")
+    assert "no matching subnet for gateway 10.9.9.9" in refused.err
+
+    # The host itself is not on an isolated network.
+    engine.docker("network", "create", "--internal", "-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated",
+                  "-o", "com.docker.network.bridge.name=fwtestbr", "no-alone", check=True)
+    assert "inet " not in engines.run(["ip", "addr", "show", "fwtestbr"], check=True).out
+    engine.docker("network", "rm", "no-alone", check=True)

@@ -1,5 +1,4 @@
-/* network connect, disconnect, prune. (create, ls and rm are in objects.c, inspect serves all
- * kinds.) */
+/* network connect, disconnect, prune. (ls and rm are in objects.c, inspect serves all kinds.) */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* volume and network: create, ls, rm. (inspect serves all kinds.) */
+/* volume: create, ls, rm; network: ls, rm. (inspect serves all kinds.) */
 #include <stdio.h>
 #include <string.h>
 
@@ -169,67 +169,6 @@ static int volume_rm(struct cli *cli, const void *options, const struct strv *ar
 
 /* ---- networks ---- */
 
-struct network_create_options {
-    bool internal, attachable, ipv6;
-    const char *driver;
-    struct strv labels, options, subnets, gateways, ranges;
-};
-
-/* clang-format off */
-static const struct option_row network_create_rows[] = {
-    { 0,   "attachable", OPTION_BOOL, offsetof(struct network_create_options, attachable), "Containers may join by hand" },
-    { 0,   "aux-address", OPTION_UNSUPPORTED, 0, NULL },
-    { 'd', "driver",     OPTION_TEXT, offsetof(struct network_create_options, driver),     "Driver" },
-    { 0,   "gateway",    OPTION_LIST, offsetof(struct network_create_options, gateways),   "Gateway of a subnet" },
-    { 0,   "internal",   OPTION_BOOL, offsetof(struct network_create_options, internal),   "No way outside" },
-    { 0,   "ip-range",   OPTION_LIST, offsetof(struct network_create_options, ranges),     "Part of a subnet to take addresses from" },
-    { 0,   "ipv6",       OPTION_BOOL, offsetof(struct network_create_options, ipv6),       "With IPv6" },
-    { 0,   "label",      OPTION_LIST, offsetof(struct network_create_options, labels),     "Set a label" },
-    { 'o', "opt",        OPTION_LIST, offsetof(struct network_create_options, options),    "Option of the driver" },
-    { 0,   "subnet",     OPTION_LIST, offsetof(struct network_create_options, subnets),    "Subnet (10.1.0.0/16)" },
-    {},
-};
-/* clang-format on */
-
-static int network_create(struct cli *cli, const void *parsed, const struct strv *arguments,
-                          struct error *err)
-{
-    const struct network_create_options *options = parsed;
-    CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(str_done) struct str body = {};
-    CLEANUP(json_free) struct json *answer = NULL;
-    struct json_writer w = { .out = &body };
-
-    json_begin_dict(&w, NULL);
-    json_add_text(&w, "Name", arguments->items[0]);
-    json_add_text(&w, "Driver", options->driver ? options->driver : "bridge");
-    json_add_bool(&w, "Internal", options->internal);
-    json_add_bool(&w, "Attachable", options->attachable);
-    json_add_bool(&w, "EnableIPv6", options->ipv6);
-    json_begin_dict(&w, "IPAM");
-    json_add_text(&w, "Driver", "default");
-    json_begin_list(&w, "Config");
-    for (size_t i = 0; i < options->subnets.count; i++) {
-        json_begin_dict(&w, NULL);
-        json_add_text(&w, "Subnet", options->subnets.items[i]);
-        if (i < options->gateways.count)
-            json_add_text(&w, "Gateway", options->gateways.items[i]);
-        if (i < options->ranges.count)
-            json_add_text(&w, "IPRange", options->ranges.items[i]);
-        json_end_dict(&w);
-    }
-    json_end_list(&w);
-    json_end_dict(&w);
-    add_pairs(&w, "Options", &options->options);
-    add_pairs(&w, "Labels", &options->labels);
-    json_end_dict(&w);
-    client_path_begin(&path, "/networks/create");
-    if (client_call(cli->client, "POST", &path, str_text(&body), &answer, err) < 0)
-        return -1;
-    puts(json_text(json_get(answer, "Id")));
-    return 0;
-}
-
 static const struct format_column network_columns[] = { { "ID", "NETWORK ID" },
                                                         { "Name", "NAME" },
                                                         { "Driver", "DRIVER" },
@@ -307,10 +246,6 @@ const struct command command_volume_ls = {
 const struct command command_volume_rm = {
     .name = "rm", .aliases = "remove", .usage = "[OPTIONS] VOLUME [VOLUME...]", .summary = "Remove volumes", .least = 1,
     .most = MANY_ARGUMENTS, .options = force_rows, .options_size = sizeof(struct force_options), .run = volume_rm,
-};
-const struct command command_network_create = {
-    .name = "create", .usage = "[OPTIONS] NETWORK", .summary = "Create a network", .least = 1, .most = 1,
-    .options = network_create_rows, .options_size = sizeof(struct network_create_options), .run = network_create,
 };
 const struct command command_network_ls = {
     .name = "ls", .aliases = "list", .usage = "[OPTIONS]", .summary = "List networks", .options = list_rows,

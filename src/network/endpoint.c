@@ -401,6 +401,7 @@ static bool takes_default_route(const struct attachment *attachment,
 static int look_at_others(struct attachment *attachment, struct error *err)
 {
     CLEANUP(endpoint_rows_done) struct endpoint_rows others = {};
+    const char *prefix = network_entry(attachment->network)->interface_prefix;
     char name[IFNAMSIZ] = "";
 
     if (record_endpoints(attachment->networks, NULL, attachment->wish->container_id, &others, err) <
@@ -413,7 +414,7 @@ static int look_at_others(struct attachment *attachment, struct error *err)
                 attachment->wish->container_name ? attachment->wish->container_name : "",
                 attachment->network->name);
     for (int i = 0; i < INTERFACE_LIMIT; i++) {
-        snprintf(name, sizeof(name), "eth%d", i);
+        snprintf(name, sizeof(name), "%s%d", prefix, i);
         if (!has_interface(&others, name))
             break;
     }

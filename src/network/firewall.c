@@ -43,6 +43,8 @@ static const struct nft_set sets[] = {
     { "within",      0,                NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_INTERFACE),          32 }, /* open bridges: in and out by the same one */
     { "hairpins",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV4),               20, .field_sizes = { IFNAMSIZ, 4 } }, /* bridges with their subnets */
     { "masquerades", NFT_SET_INTERVAL, NFT_TYPE_IPV4,                                                4 },
+    { "unprotected",  0,               NFT_TYPE_INTERFACE,                                          16 },
+    { "unprotected6", 0,               NFT_TYPE_INTERFACE,                                          16 },
     { "ports6",       NFT_SET_MAP,      NFT_TYPE_3(NFT_TYPE_IPV6, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 24, NFT_TYPE_2(NFT_TYPE_IPV6, NFT_TYPE_PORT), 20 },
     { "ports_any6",   NFT_SET_MAP,      NFT_TYPE_2(NFT_TYPE_PROTOCOL, NFT_TYPE_PORT),                 8, NFT_TYPE_2(NFT_TYPE_IPV6, NFT_TYPE_PORT), 20 },
     { "hairpins6",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV6),               32, .field_sizes = { IFNAMSIZ, 16 } },
@@ -113,6 +115,10 @@ static const struct {
     { "forward",     { COMES_FROM("internals"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { GOES_TO("internals"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { GOES_TO("bridges"), IS_PUBLISHED, NFT_VERDICT(NF_ACCEPT) } },
+    /* A network whose gateway mode says so, but not from another network of ours. */
+    { "forward",     { COMES_FROM("bridges"), GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
+    { "forward",     { IS_IPV4, GOES_TO("unprotected"), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV6, GOES_TO("unprotected6"), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
 };
 /* clang-format on */
@@ -202,6 +208,10 @@ static void change_bridge(struct nft_batch *batch, bool add, const struct firewa
         change(batch, add, "internals", pair.in, sizeof(pair.in));
     if (bridge->is_masqueraded && !bridge->is_internal)
         change_range(batch, add, &bridge->subnet);
+    if (bridge->is_unprotected)
+        change(batch, add, "unprotected", pair.in, sizeof(pair.in));
+    if (bridge->is_unprotected6)
+        change(batch, add, "unprotected6", pair.in, sizeof(pair.in));
     if (bridge->has_ipv6)
         change_ipv6(batch, add, bridge);
 }
@@ -330,6 +340,31 @@ int firewall_rebuild(struct firewall *firewall, struct error *err)
     return result;
 }
 
+static int commit_on_user_table(struct firewall *firewall, bool add, struct error *err)
+{
+    static const struct nft_chain chain = { "forward", "filter", NF_INET_FORWARD,
+                                            NF_IP_PRI_FILTER - 10 };
+    CLEANUP(free) char *name = xasprintf("%s_user", firewall->table);
+    CLEANUP(nft_batch_done) struct nft_batch batch;
+    int result;
+
+    nft_batch_init(&batch, name);
+    nft_table_add(&batch);
+    if (add)
+        nft_chain_add(&batch, &chain);
+    else
+        nft_table_remove(&batch);
+    mutex_lock(&firewall->lock);
+    result = nft_commit(firewall->netlink, &batch, err);
+    mutex_unlock(&firewall->lock);
+    return result;
+}
+
+int firewall_assert_user_table(struct firewall *firewall, struct error *err)
+{
+    return commit_on_user_table(firewall, true, err);
+}
+
 int firewall_remove(struct firewall *firewall, struct error *err)
 {
     CLEANUP(nft_batch_done) struct nft_batch batch;
@@ -341,7 +376,7 @@ int firewall_remove(struct firewall *firewall, struct error *err)
     mutex_lock(&firewall->lock);
     result = nft_commit(firewall->netlink, &batch, err);
     mutex_unlock(&firewall->lock);
-    return result;
+    return result < 0 ? -1 : commit_on_user_table(firewall, false, err);
 }
 
 void firewall_begin(struct firewall *firewall, struct nft_batch *batch)

@@ -27,6 +27,10 @@ int firewall_open(const char *table, firewall_fill *fill, void *data, struct fir
 void firewall_close(struct firewall *firewall); /* the table stays */
 CLEANUP_POINTER(firewall_close, struct firewall)
 
+/* The table of the host's administrator, "<table>_user": its chain "forward" sees what is forwarded
+ * before ours does. It is made where it is missing, and what is in it is never touched. */
+int firewall_assert_user_table(struct firewall *firewall, struct error *err);
+
 /* Replaces the whole table by what it should be, in one transaction: packets never see less. */
 int firewall_rebuild(struct firewall *firewall, struct error *err);
 int firewall_remove(struct firewall *firewall, struct error *err);
@@ -42,9 +46,10 @@ struct firewall_bridge {
     struct subnet subnet;
     bool has_ipv6;
     struct subnet6 subnet6;
-    bool is_internal;    /* nothing in, nothing out */
-    bool is_masqueraded; /* what leaves takes the host's address */
-    bool is_open;        /* its containers may talk to each other */
+    bool is_internal;                     /* nothing in, nothing out */
+    bool is_masqueraded;                  /* what leaves takes the host's address */
+    bool is_open;                         /* its containers may talk to each other */
+    bool is_unprotected, is_unprotected6; /* unpublished ports may be reached by who has a route */
 };
 void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *bridge);
 void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridge *bridge);

@@ -114,7 +114,8 @@ static void repair_firewall(struct helper *helper)
         return;
     poll(NULL, 0, REPAIR_DELAY_MS);
     firewall_was_harmed(helper->firewall); /* one repair for all of it */
-    if (firewall_rebuild(helper->firewall, &err) < 0)
+    if (firewall_assert_user_table(helper->firewall, &err) < 0 ||
+        firewall_rebuild(helper->firewall, &err) < 0)
         log_debug("cannot put the firewall's table back", "error", err.text);
 }
 

@@ -22,6 +22,9 @@ struct network_entry {
     bool is_bridge;        /* has a bridge, addresses and endpoints */
     bool is_subnet_chosen; /* by us, not by the user */
     bool icc, masquerade;
+    bool is_unprotected, is_unprotected6; /* gateway mode nat-unprotected */
+    bool is_isolated;                     /* the host has no address there */
+    const char *interface_prefix;         /* of its interfaces in containers: "eth" */
     int mtu;
     struct subnet subnet;     /* with the gateway's address */
     struct subnet range;      /* where addresses are taken from */

@@ -135,9 +135,9 @@ int bridge_assert(const struct bridge *bridge, struct error *err)
         return -1;
     nl_msg_init(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
-    if (bridge->address.prefix_length)
+    if (!bridge->is_isolated)
         put_address(&msg, index, &bridge->address);
-    if (bridge->address6)
+    if (bridge->address6 && !bridge->is_isolated)
         put_address6(&msg, index, bridge->address6);
     if (netlink_call(netlink, &msg, err) < 0)
         return error_context(err, "set address of bridge %s", bridge->name);
@@ -248,7 +248,7 @@ static int remove_default_route(struct netlink *netlink, uint8_t family, struct 
     route->rtm_scope = RT_SCOPE_NOWHERE; /* of whatever scope */
     /* A namespace without IPv6 knows of no such thing. */
     if (netlink_call(netlink, &msg, &failure) == 0 || failure.sys == ESRCH ||
-        failure.sys == EAFNOSUPPORT || failure.sys == EOPNOTSUPP)
+        failure.sys == ENOENT || failure.sys == EAFNOSUPPORT || failure.sys == EOPNOTSUPP)
         return 0;
     return error_set(err, failure.kind, "%s", failure.text);
 }

@@ -14,6 +14,7 @@ struct bridge {
     const char *name;
     struct subnet address;          /* of the gateway, with the prefix of the subnet */
     const struct subnet6 *address6; /* the same; NULL: IPv6 is off */
+    bool is_isolated;               /* the host gets none of these addresses */
     int mtu;                        /* 0: the kernel's default */
     bool is_filtered;               /* the firewall shall see what goes from port to port */
 };

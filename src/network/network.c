@@ -286,6 +286,7 @@ int networks_open(const struct networks_options *options, struct database *datab
         assert_without_bridge(networks, "none", "null", err) < 0 ||
         assert_bridges(networks, err) < 0 ||
         firewall_open(table, networks_fill_firewall, networks, &networks->firewall, err) < 0 ||
+        firewall_assert_user_table(networks->firewall, err) < 0 ||
         firewall_rebuild(networks->firewall, err) < 0 ||
         helper_start(networks->home_fd, networks->firewall, &networks->helper, err) < 0)
         return -1;

@@ -11,9 +11,10 @@
 
 #include "base/banned.h"
 
-#define OPTION_PREFIX "com.docker.network.bridge."
-#define OPTION_MTU    "com.docker.network.driver.mtu"
-#define MTU_LIMIT     65535
+#define OPTION_PREFIX          "com.docker.network.bridge."
+#define OPTION_MTU             "com.docker.network.driver.mtu"
+#define MTU_LIMIT              65535
+#define INTERFACE_PREFIX_LIMIT 11
 
 static bool is_on(const struct map *options, const char *key, bool fallback)
 {
@@ -22,13 +23,65 @@ static bool is_on(const struct map *options, const char *key, bool fallback)
     return value ? text_is_true(value) : fallback;
 }
 
-/* What changes how packets go must not be ignored. */
-static int refuse_unknown_modes(const struct map *options, struct error *err)
-{
-    const char *mode = map_get(options, OPTION_PREFIX "gateway_mode_ipv4");
+/* ---- options ---- */
 
-    if (mode && strcmp(mode, "nat") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "gateway mode %s is not supported", mode);
+static int read_gateway_mode(struct network_entry *entry, const char *key, bool *out_is_unprotected,
+                             struct error *err)
+{
+    const char *mode = map_get(&entry->network.options, key);
+
+    *out_is_unprotected = mode && strcmp(mode, "nat-unprotected") == 0;
+    if (!mode || strcmp(mode, "nat") == 0 || *out_is_unprotected)
+        return 0;
+    if (strcmp(mode, "isolated") == 0) {
+        if (!entry->network.internal)
+            return error_set(err, ERROR_INVALID,
+                             "gateway mode 'isolated' can only be used for an internal network");
+        entry->is_isolated = true;
+        return 0;
+    }
+    if (strcmp(mode, "routed") == 0)
+        return error_set(err, ERROR_UNSUPPORTED, "gateway mode routed is not supported yet");
+    return error_set(err, ERROR_INVALID, "unknown gateway mode '%s'", mode);
+}
+
+/* What we know how to do; options of others' drivers are their own. */
+static int refuse_unknown(const struct map *options, struct error *err)
+{
+    static const char *const known[] = {
+        "com.docker.network.bridge.default_bridge",
+        "com.docker.network.bridge.enable_icc",
+        "com.docker.network.bridge.enable_ip_masquerade",
+        "com.docker.network.bridge.gateway_mode_ipv4",
+        "com.docker.network.bridge.gateway_mode_ipv6",
+        "com.docker.network.bridge.host_binding_ipv4",
+        "com.docker.network.bridge.inhibit_ipv4",
+        "com.docker.network.bridge.name",
+        "com.docker.network.container_iface_prefix",
+        OPTION_MTU,
+    };
+
+    MAP_EACH (options, entry) {
+        bool is_known = !text_starts(entry->key, "com.docker.network.");
+
+        for (size_t i = 0; i < COUNT(known); i++)
+            is_known |= strcmp(known[i], entry->key) == 0;
+        if (!is_known)
+            return error_set(err, ERROR_UNSUPPORTED, "network option %s is not supported yet",
+                             entry->key);
+    }
+    return 0;
+}
+
+static int read_interface_prefix(struct network_entry *entry, struct error *err)
+{
+    const char *prefix = map_get(&entry->network.options,
+                                 "com.docker.network.container_iface_prefix");
+
+    entry->interface_prefix = text_is_empty(prefix) ? "eth" : prefix;
+    if (strlen(entry->interface_prefix) > INTERFACE_PREFIX_LIMIT ||
+        strpbrk(entry->interface_prefix, "/: \t\n%"))
+        return error_set(err, ERROR_INVALID, "invalid prefix of interfaces: %s", prefix);
     return 0;
 }
 
@@ -39,8 +92,13 @@ int network_read_options(struct networks *networks, struct network_entry *entry,
     const char *mtu = map_get(options, OPTION_MTU);
     int64_t number = networks->mtu;
 
-    if (refuse_unknown_modes(options, err) < 0)
+    if (refuse_unknown(options, err) < 0 || read_interface_prefix(entry, err) < 0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv4", &entry->is_unprotected, err) <
+            0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6, err) <
+            0)
         return -1;
+    entry->is_isolated |= is_on(options, OPTION_PREFIX "inhibit_ipv4", false);
     if (mtu && parse_int64(mtu, 0, MTU_LIMIT, &number, err) < 0)
         return error_context(err, "invalid value for option %s", OPTION_MTU);
     entry->mtu = (int)number;
@@ -65,6 +123,7 @@ int network_assert_bridge(struct networks *networks, struct network_entry *entry
     struct bridge bridge = { .name = entry->network.bridge_name,
                              .address = entry->subnet,
                              .address6 = entry->network.enable_ipv6 ? &entry->subnet6 : NULL,
+                             .is_isolated = entry->is_isolated,
                              .mtu = entry->mtu,
                              .is_filtered = !entry->icc && can_filter };
 
@@ -82,7 +141,9 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
                                      .subnet6 = entry->subnet6,
                                      .is_internal = entry->network.internal,
                                      .is_masqueraded = entry->masquerade,
-                                     .is_open = entry->icc };
+                                     .is_open = entry->icc,
+                                     .is_unprotected = entry->is_unprotected,
+                                     .is_unprotected6 = entry->is_unprotected6 };
 }
 
 bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,

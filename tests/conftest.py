@@ -80,7 +80,7 @@ def name(request):
     """A container name of this test; whatever has it is removed afterwards."""
     text = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)[:50].strip("-")
     yield text
-    for fixture in ("engine", "private_engine"):
+    for fixture in ("engine", "private_engine", "foreign"):
         if fixture in request.fixturenames:
             made = request.getfixturevalue(fixture)
             if not made.is_ours or made.process:

@@ -169,14 +169,24 @@ static void write_registries(struct json_writer *w, const struct engine_options 
     json_end_dict(w);
 }
 
-static void write_runtimes(struct json_writer *w)
+static void write_runtimes(struct json_writer *w, const struct engine_options *options)
 {
     json_begin_dict(w, "Runtimes");
     json_begin_dict(w, "berth");
     json_add_text(w, "path", "berth-runtime");
     json_end_dict(w);
+    for (size_t i = 0; options->runtimes && i < options->runtimes->count; i++) {
+        const struct engine_runtime *runtime = &JSON_ITEMS(options->runtimes,
+                                                           struct engine_runtime)[i];
+
+        json_begin_dict(w, runtime->name);
+        json_add_text(w, "path", runtime->path);
+        if (runtime->arguments.count)
+            json_add_strv(w, "runtimeArgs", &runtime->arguments);
+        json_end_dict(w);
+    }
     json_end_dict(w);
-    json_add_text(w, "DefaultRuntime", "berth");
+    json_add_text(w, "DefaultRuntime", options->default_runtime ?: "berth");
 }
 
 static void write_swarm(struct json_writer *w)
@@ -265,7 +275,7 @@ int api_info(struct request *req, struct error *err)
     write_strv_or_empty(&w, "Labels", info.options->labels);
     json_add_bool(&w, "ExperimentalBuild", false);
     json_add_text(&w, "ServerVersion", BERTH_VERSION);
-    write_runtimes(&w);
+    write_runtimes(&w, info.options);
     write_swarm(&w);
     json_add_bool(&w, "LiveRestoreEnabled", true);
     json_add_text(&w, "Isolation", "");

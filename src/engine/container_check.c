@@ -278,9 +278,6 @@ static int check_unsupported(const struct host_config *host, struct error *err)
     if (!text_is_empty(host->isolation) && strcmp(host->isolation, "default") != 0)
         return error_set(err, ERROR_INVALID,
                          "invalid isolation (%s): linux only supports 'default'", host->isolation);
-    if (!text_is_empty(host->runtime) && strcmp(host->runtime, "berth") != 0 &&
-        strcmp(host->runtime, "runc") != 0)
-        return error_set(err, ERROR_INVALID, "unknown or invalid runtime name: %s", host->runtime);
     return 0;
 }
 
@@ -325,7 +322,7 @@ int host_config_check_update(struct host_config *host, struct strv *warnings, st
     return text_is_empty(host->restart_policy.name) ? 0 : check_restart(host, err);
 }
 
-int host_config_check(struct engine *engine UNUSED, struct host_config *host, struct strv *warnings,
+int host_config_check(struct engine *engine, struct host_config *host, struct strv *warnings,
                       struct error *err)
 {
     if (check_restart(host, err) < 0 || resources_check(host, false, warnings, err) < 0)
@@ -334,6 +331,9 @@ int host_config_check(struct engine *engine UNUSED, struct host_config *host, st
         return error_set(err, ERROR_INVALID,
                          "Invalid value %lld, range for oom score adj is [-1000, 1000]",
                          (long long)host->oom_score_adj);
+    const struct engine_runtime *runtime;
+    if (!text_is_empty(host->runtime) && runtime_find(engine, host->runtime, &runtime, err) < 0)
+        return -1;
     if (host->shm_size_bytes < 0)
         return error_set(err, ERROR_INVALID, "SHM size can not be less than 0");
     if (map_has(&host->annotations, ""))
@@ -346,6 +346,24 @@ int host_config_check(struct engine *engine UNUSED, struct host_config *host, st
         health_check_on_failure(host->health_on_failure, err) < 0)
         return -1;
     return check_log(host, err);
+}
+
+int runtime_find(const struct engine *engine, const char *name, const struct engine_runtime **out,
+                 struct error *err)
+{
+    static const char *const own[] = { "berth", "runc", "io.containerd.runc.v2" };
+    const struct json_list *runtimes = engine->options.runtimes;
+
+    *out = NULL;
+    for (size_t i = 0; runtimes && i < runtimes->count; i++)
+        if (strcmp(JSON_ITEMS(runtimes, struct engine_runtime)[i].name, name) == 0) {
+            *out = &JSON_ITEMS(runtimes, struct engine_runtime)[i];
+            return 0;
+        }
+    for (size_t i = 0; i < COUNT(own); i++)
+        if (strcmp(own[i], name) == 0)
+            return 0;
+    return error_set(err, ERROR_INVALID, "unknown or invalid runtime name: %s", name);
 }
 
 static void fill_text(char **field, const char *value)
@@ -379,7 +397,8 @@ void host_config_fill(struct engine *engine, struct host_config *host)
     if (!text_is_empty(engine->options.cgroupns_mode))
         fill_text(&host->cgroupns_mode, engine->options.cgroupns_mode);
     fill_text(&host->cgroupns_mode, cgroup_version() == CGROUP_V2 ? "private" : "host");
-    fill_text(&host->runtime, "berth");
+    fill_text(&host->runtime,
+              engine->options.default_runtime ? engine->options.default_runtime : "berth");
     fill_text(&host->log_config.type,
               engine->options.log_driver ? engine->options.log_driver : "json-file");
     if (!host->log_config.config.entries)

@@ -188,7 +188,8 @@ static int launch_container(struct container *container, const struct container_
         .stdin_once = info->config.stdin_once,
     };
 
-    if (joined_pid(engine, info->host_config.pid_mode, "PID", &paths.pid_namespace_of,
+    if (runtime_find(engine, info->host_config.runtime, &launch.runtime, err) < 0 ||
+        joined_pid(engine, info->host_config.pid_mode, "PID", &paths.pid_namespace_of,
                    &pid_donor_fd, err) < 0 ||
         joined_pid(engine, info->host_config.ipc_mode, "IPC", &paths.ipc_namespace_of,
                    &ipc_donor_fd, err) < 0 ||

@@ -37,7 +37,7 @@ struct engine_strings {
     struct strv address_pools, labels, insecure_registries, registry_mirrors, dns, dns_options,
         dns_search, cdi_paths;
     struct map log_options;
-    struct json_list default_ulimits;
+    struct json_list default_ulimits, runtimes;
 };
 
 static const char *keep(struct engine_strings *strings, const char *text)
@@ -63,10 +63,10 @@ static struct engine_strings *keep_options(const struct engine_options *given,
 
     *out = *given;
     const char **const texts[] = {
-        &out->data_path,   &out->run_path,       &out->shim_path,      &out->init_path,
-        &out->engine_id,   &out->storage_driver, &out->bridge_address, &out->default_binding,
-        &out->log_driver,  &out->cgroup_parent,  &out->cgroupns_mode,  &out->ipc_mode,
-        &out->seccomp_path
+        &out->data_path,    &out->run_path,        &out->shim_path,      &out->init_path,
+        &out->engine_id,    &out->storage_driver,  &out->bridge_address, &out->default_binding,
+        &out->log_driver,   &out->cgroup_parent,   &out->cgroupns_mode,  &out->ipc_mode,
+        &out->seccomp_path, &out->default_runtime,
     };
     for (size_t i = 0; i < COUNT(texts); i++)
         *texts[i] = keep(strings, *texts[i]);
@@ -88,6 +88,16 @@ static struct engine_strings *keep_options(const struct engine_options *given,
         limit->name = xstrdup(limit->name);
     }
     out->default_ulimits = &strings->default_ulimits;
+    for (size_t i = 0; given->runtimes && i < given->runtimes->count; i++) {
+        const struct engine_runtime *theirs = &JSON_ITEMS(given->runtimes,
+                                                          struct engine_runtime)[i];
+        struct engine_runtime *runtime = json_list_add(&strings->runtimes, sizeof(*runtime));
+
+        runtime->name = xstrdup(theirs->name);
+        runtime->path = xstrdup(theirs->path);
+        strv_copy(&runtime->arguments, &theirs->arguments);
+    }
+    out->runtimes = &strings->runtimes;
     return strings;
 }
 
@@ -109,6 +119,14 @@ static void free_options(struct engine_strings *strings)
     for (size_t i = 0; i < strings->default_ulimits.count; i++)
         free(JSON_ITEMS(&strings->default_ulimits, struct ulimit)[i].name);
     free(strings->default_ulimits.items);
+    for (size_t i = 0; i < strings->runtimes.count; i++) {
+        struct engine_runtime *runtime = &JSON_ITEMS(&strings->runtimes, struct engine_runtime)[i];
+
+        free(runtime->name);
+        free(runtime->path);
+        strv_done(&runtime->arguments);
+    }
+    free(strings->runtimes.items);
     free(strings);
 }
 

@@ -14,6 +14,12 @@
 
 struct engine;
 
+/* A runtime that is called by its OCI command line. */
+struct engine_runtime {
+    char *name, *path;
+    struct strv arguments; /* in front of the command */
+};
+
 struct engine_options {
     const char *data_path; /* --data-root */
     const char *run_path;  /* --exec-root */
@@ -30,6 +36,8 @@ struct engine_options {
     const struct strv *cdi_paths;            /* directories of CDI files */
     const struct map *log_options;           /* texts */
     const struct json_list *default_ulimits; /* struct ulimit */
+    const struct json_list *runtimes;        /* struct engine_runtime, besides our own */
+    const char *default_runtime;             /* NULL: our own */
     int mtu;
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges, debug;
     int64_t shm_size_bytes; /* 0: 64 MiB */

@@ -216,6 +216,11 @@ void container_views_cancel(struct container *container);
 void container_mark_stopped(struct container *container);
 int container_default_stop(const struct container_info *info);
 
+/* The runtime of that name; NULL for our own, which "runc" is too unless another one has that name.
+ * INVALID if there is none. */
+int runtime_find(const struct engine *engine, const char *name, const struct engine_runtime **out,
+                 struct error *err);
+
 int signal_parse(const char *text, int *out, struct error *err); /* SIGTERM, TERM, 15 */
 
 /* ---- mounts of one container (container_mounts.c) ---- */
@@ -332,6 +337,7 @@ struct launch {
     const struct runtime_config *config;
     const char *seccomp_profile; /* "builtin", "unconfined" or a profile's JSON text */
     const char *init_path;
+    const struct engine_runtime *runtime; /* NULL: our own */
     int rootfs_fd, network_fd;
     const int *kept_fds;
     size_t kept_fd_count;

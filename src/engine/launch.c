@@ -60,6 +60,29 @@ static int filter_path(struct engine *engine, const struct launch *launch, char 
     return 0;
 }
 
+/* A runtime of others gets the rules themselves and compiles them. */
+static int describe_filter(const struct launch *launch, struct str *config, struct error *err)
+{
+    const struct runtime_capabilities *capabilities = launch->config->process.capabilities;
+    static const struct strv none;
+    const struct strv *names = capabilities ? &capabilities->bounding : &none;
+    const char *profile = launch->seccomp_profile;
+    struct runtime_seccomp rules = {};
+    struct runtime_config described = *launch->config;
+    int result = 0;
+
+    if (strcmp(profile, "builtin") == 0)
+        seccomp_profile_default(names, &rules);
+    else if (strcmp(profile, "unconfined") != 0)
+        result = seccomp_profile_decode(profile, strlen(profile), names, &rules, err);
+    if (strcmp(profile, "unconfined") != 0)
+        described.linux_part.seccomp = &rules;
+    if (result == 0)
+        runtime_config_encode(&described, config);
+    json_fields_done(runtime_seccomp_fields, &rules);
+    return result;
+}
+
 int launch_create(struct engine *engine, const struct launch *launch, struct shim **out,
                   pid_t *out_pid, struct error *err)
 {
@@ -68,9 +91,12 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
     CLEANUP(free) char *filter = NULL;
     CLEANUP(str_done) struct str config = {};
 
-    if (filter_path(engine, launch, &filter, err) < 0 || dir_make(bundle, 0700, err) < 0)
+    if ((launch->runtime ? describe_filter(launch, &config, err)
+                         : filter_path(engine, launch, &filter, err)) < 0 ||
+        dir_make(bundle, 0700, err) < 0)
         return -1;
-    runtime_config_encode(launch->config, &config);
+    if (!launch->runtime)
+        runtime_config_encode(launch->config, &config);
     if (file_write_atomic(config_path, config.data, config.length, 0600, false, err) < 0) {
         launch_clean(engine, launch->id);
         return -1;
@@ -81,6 +107,8 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
         .bundle_path = bundle,
         .seccomp_path = filter,
         .init_path = launch->init_path,
+        .runtime_path = launch->runtime ? launch->runtime->path : NULL,
+        .runtime_arguments = launch->runtime ? &launch->runtime->arguments : NULL,
         .rootfs_fd = launch->rootfs_fd,
         .network_fd = launch->network_fd,
         .kept_fds = launch->kept_fds,

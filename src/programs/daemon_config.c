@@ -93,6 +93,32 @@ static int set_ulimits(const struct setting *setting, const struct json *value,
     return 0;
 }
 
+/* {"crun":{"path":"/usr/bin/crun","runtimeArgs":["--debug"]}} */
+static int set_runtimes(const struct setting *setting, const struct json *value,
+                        struct daemon_options *options, struct error *err)
+{
+    if (json_type(value) != JSON_DICT)
+        return error_set(err, ERROR_INVALID, "must be an object");
+    JSON_EACH (value, key) {
+        const struct json *one = json_key_value(key);
+        const char *path = json_text(json_get(one, "path"));
+        const struct json *words = json_get(one, "runtimeArgs");
+
+        if (json_get(one, "runtimeType"))
+            return error_set(err, ERROR_INVALID,
+                             "%s: a runtimeType is not supported: only a path to an OCI runtime",
+                             key);
+        CLEANUP(free) char *text = xasprintf("%s=%s", key, path ? path : "");
+        if (setting_set(setting, text, options, err) < 0)
+            return -1;
+        struct engine_runtime *runtime =
+            &JSON_ITEMS(&options->runtimes, struct engine_runtime)[options->runtimes.count - 1];
+        for (size_t i = 0; i < json_count(words); i++)
+            strv_add(&runtime->arguments, json_text(json_at(words, i)) ?: "");
+    }
+    return 0;
+}
+
 /* [{"base":"10.200.0.0/16","size":24}] */
 static int set_pools(const struct setting *setting, const struct json *value,
                      struct daemon_options *options, struct error *err)
@@ -124,6 +150,8 @@ static int set_value(const struct setting *setting, const struct json *value,
         return set_texts(setting, value, options, err);
     case SETTING_ULIMITS:
         return set_ulimits(setting, value, options, err);
+    case SETTING_RUNTIMES:
+        return set_runtimes(setting, value, options, err);
     case SETTING_POOLS:
         return set_pools(setting, value, options, err);
     default:

@@ -182,6 +182,26 @@ static void set_defaults(struct daemon_options *options)
     options->tls = options->tls || options->tls_verify;
 }
 
+/* The default must be one that there is. */
+static int check_runtimes(const struct daemon_options *options, struct error *err)
+{
+    const char *wish = options->default_runtime;
+    bool is_known = !wish || strcmp(wish, "berth") == 0 || strcmp(wish, "runc") == 0;
+
+    for (size_t i = 0; i < options->runtimes.count; i++) {
+        const struct engine_runtime *runtime = &JSON_ITEMS(&options->runtimes,
+                                                           struct engine_runtime)[i];
+
+        is_known |= wish && strcmp(runtime->name, wish) == 0;
+        if (runtime->path[0] != '/')
+            return error_set(err, ERROR_INVALID, "the path of runtime '%s' is not absolute: %s",
+                             runtime->name, runtime->path);
+    }
+    return is_known ? 0
+                    : error_set(err, ERROR_INVALID, "specified default runtime '%s' does not exist",
+                                wish);
+}
+
 static int check(const struct daemon_options *options, struct error *err)
 {
     size_t length = strlen(options->engine_id);
@@ -201,6 +221,8 @@ static int check(const struct daemon_options *options, struct error *err)
                          "invalid default cgroup namespace (%s): use \"host\" "
                          "or \"private\"",
                          options->cgroupns_mode);
+    if (check_runtimes(options, err) < 0)
+        return -1;
     if (!options->shim_path)
         return error_set(err, ERROR_NOT_FOUND,
                          "berth-shim is not beside berthd: say where with --shim-path");
@@ -254,6 +276,14 @@ void daemon_options_done(struct daemon_options *options)
     for (size_t i = 0; i < options->default_ulimits.count; i++)
         free(ulimits[i].name);
     free(ulimits);
+    for (size_t i = 0; i < options->runtimes.count; i++) {
+        struct engine_runtime *runtime = &JSON_ITEMS(&options->runtimes, struct engine_runtime)[i];
+
+        free(runtime->name);
+        free(runtime->path);
+        strv_done(&runtime->arguments);
+    }
+    free(options->runtimes.items);
     *options = (struct daemon_options){};
 }
 
@@ -283,6 +313,8 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .cdi_paths = &options->cdi_paths,
         .log_options = &options->log_options,
         .default_ulimits = &options->default_ulimits,
+        .runtimes = &options->runtimes,
+        .default_runtime = options->default_runtime,
         .mtu = (int)options->mtu,
         .icc = options->icc,
         .ip_forward = options->ip_forward,

@@ -32,6 +32,8 @@ struct daemon_options {
     struct strv dns, dns_options, dns_search, cdi_paths;
     struct map log_options;           /* texts */
     struct json_list default_ulimits; /* struct ulimit */
+    struct json_list runtimes;        /* struct engine_runtime */
+    char *default_runtime;
     int64_t mtu, shm_size_bytes, shutdown_timeout_s;
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges;
 };
@@ -53,13 +55,14 @@ enum setting_kind {
     SETTING_TEXT,
     SETTING_SWITCH,
     SETTING_NUMBER,
-    SETTING_SIZE,    /* bytes, "64m" */
-    SETTING_LIST,    /* struct strv; a flag may be repeated */
-    SETTING_TEXTS,   /* struct map, key=value */
-    SETTING_ULIMITS, /* name=soft[:hard] */
-    SETTING_POOLS,   /* struct strv of "base=…,size=…" */
-    SETTING_FIXED,   /* a switch that has one position here: 'fixed' */
-    SETTING_REFUSED, /* dockerd has it, berth does not */
+    SETTING_SIZE,     /* bytes, "64m" */
+    SETTING_LIST,     /* struct strv; a flag may be repeated */
+    SETTING_TEXTS,    /* struct map, key=value */
+    SETTING_ULIMITS,  /* name=soft[:hard] */
+    SETTING_RUNTIMES, /* struct json_list of struct engine_runtime; name=path */
+    SETTING_POOLS,    /* struct strv of "base=…,size=…" */
+    SETTING_FIXED,    /* a switch that has one position here: 'fixed' */
+    SETTING_REFUSED,  /* dockerd has it, berth does not */
 };
 
 struct setting {

@@ -13,6 +13,7 @@
 
 /* clang-format off */
 const struct setting daemon_settings[] = {
+    { "add-runtime",          "runtimes",             0,   SETTING_RUNTIMES, AT(runtimes),          "Further OCI runtime: name=path" },
     { "allow-insecure-tcp",   "allow-insecure-tcp",   0,   SETTING_SWITCH,  AT(allow_insecure_tcp), "Allow tcp:// hosts without TLS: whoever reaches them is root here" },
     { "bip",                  "bip",                  0,   SETTING_TEXT,    AT(bridge_address),     "IPv4 address of the default bridge, with prefix length" },
     { "cdi-spec-dir",         "cdi-spec-dirs",        0,   SETTING_LIST,    AT(cdi_paths),          "Directory of CDI files (default /etc/cdi and /var/run/cdi)" },
@@ -23,6 +24,7 @@ const struct setting daemon_settings[] = {
     { "default-address-pool", "default-address-pools", 0,  SETTING_POOLS,   AT(address_pools),      "Pool for networks: base=10.200.0.0/16,size=24" },
     { "default-cgroupns-mode", "default-cgroupns-mode", 0, SETTING_TEXT,    AT(cgroupns_mode),      "Cgroup namespace of containers: host or private (default private on cgroup v2)" },
     { "default-ipc-mode",     "default-ipc-mode",     0,   SETTING_TEXT,    AT(ipc_mode),           "IPC namespace of containers: private or shareable (default private)" },
+    { "default-runtime",      "default-runtime",      0,   SETTING_TEXT,    AT(default_runtime),    "Runtime of containers that ask for none (default berth)" },
     { "default-shm-size",     "default-shm-size",     0,   SETTING_SIZE,    AT(shm_size_bytes),     "Default size of /dev/shm (default 64MiB)" },
     { "default-ulimit",       "default-ulimits",      0,   SETTING_ULIMITS, AT(default_ulimits),    "Default ulimit of containers: nofile=1024:524288" },
     { "dns",                  "dns",                  0,   SETTING_LIST,    AT(dns),                "DNS server of containers" },
@@ -74,7 +76,6 @@ const struct setting daemon_settings[] = {
     { "userland-proxy",       "userland-proxy",       0,   SETTING_FIXED,   0, NULL, .fixed = false },
 
     /* What dockerd has besides. */
-    { "add-runtime",                  "runtimes",                     0,   SETTING_REFUSED },
     { "allow-direct-routing",         "allow-direct-routing",         0,   SETTING_REFUSED },
     { "authorization-plugin",         "authorization-plugins",        0,   SETTING_REFUSED },
     { "bip6",                         "bip6",                         0,   SETTING_REFUSED },
@@ -89,7 +90,6 @@ const struct setting daemon_settings[] = {
     { "default-gateway",              "default-gateway",              0,   SETTING_REFUSED },
     { "default-gateway-v6",           "default-gateway-v6",           0,   SETTING_REFUSED },
     { "default-network-opt",          "default-network-opts",         0,   SETTING_REFUSED },
-    { "default-runtime",              "default-runtime",              0,   SETTING_REFUSED },
     { "exec-opt",                     "exec-opts",                    0,   SETTING_REFUSED },
     { "feature",                      "features",                     0,   SETTING_REFUSED },
     { "firewall-backend",             "firewall-backend",             0,   SETTING_REFUSED },
@@ -175,6 +175,24 @@ static int read_pair(const char *text, struct map *out, struct error *err)
     return 0;
 }
 
+static int read_runtime(const char *text, struct json_list *out, struct error *err)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals || equals == text || !equals[1])
+        return error_set(err, ERROR_INVALID, "must be name=path, not \"%s\"", text);
+    CLEANUP(free) char *name = xstrndup(text, (size_t)(equals - text));
+    if (strcmp(name, "berth") == 0)
+        return error_set(err, ERROR_INVALID, "runtime name 'berth' is reserved");
+    for (size_t i = 0; i < out->count; i++)
+        if (strcmp(JSON_ITEMS(out, struct engine_runtime)[i].name, name) == 0)
+            return error_set(err, ERROR_INVALID, "runtime '%s' was already registered", name);
+    struct engine_runtime *runtime = json_list_add(out, sizeof(*runtime));
+    runtime->name = TAKE(name);
+    runtime->path = xstrdup(equals + 1);
+    return 0;
+}
+
 static int read_value(const struct setting *setting, const char *text, void *value,
                       struct error *err)
 {
@@ -197,6 +215,8 @@ static int read_value(const struct setting *setting, const char *text, void *val
         return read_pair(text, value, err);
     case SETTING_ULIMITS:
         return read_ulimit(text, value, err);
+    case SETTING_RUNTIMES:
+        return read_runtime(text, value, err);
     case SETTING_FIXED:
         return read_fixed(setting, text, err);
     case SETTING_REFUSED:

@@ -1,5 +1,7 @@
 /* A mount of another mount namespace cannot be copied from here. A child enters that namespace,
  * copies it there, and hands the copy back, which belongs to no namespace any more. */
+#include "runtime/borrow.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +15,7 @@
 #include "linux/namespace.h"
 #include "linux/path.h"
 #include "linux/pidfd.h"
-#include "runtime/internal.h"
+#include "runtime/channel.h"
 
 #include "base/banned.h"
 

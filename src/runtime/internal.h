@@ -53,11 +53,6 @@ int plan_make(const struct container_options *options, const char *cgroup_path, 
 void plan_done(struct plan *plan);
 CLEANUP_VALUE(plan_done, struct plan)
 
-/* borrow.c: sources "/proc/<pid>/root/<path>", which name a mount of another container. */
-bool borrow_names(const char *source, pid_t *out_pid, const char **out_path);
-/* A detached copy of it, with all below. The path is looked up as that process would. */
-int borrow_mount(pid_t pid, const char *path, struct error *err);
-
 /* rootfs.c, in the child: everything from "nothing mounted" to standing in the new root. */
 int rootfs_mount(struct plan *plan, struct error *err);
 int rootfs_bind_console(struct plan *plan, int slave_fd, struct error *err);

@@ -12,6 +12,7 @@
 #include "linux/mount.h"
 #include "linux/namespace.h"
 #include "linux/path.h"
+#include "runtime/borrow.h"
 #include "runtime/internal.h"
 
 #include <sched.h>

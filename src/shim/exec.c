@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "shim/attach.h"
+#include "shim/oci.h"
 #include "shim/request.h"
 #include "shim/request_process.h"
 #include "shim/task.h"
@@ -27,7 +29,9 @@ struct starting {
     struct source source;
     uint64_t deadline_ns;
     int height, width; /* 0: as it comes */
-    bool has_ended;    /* the child, already */
+    pid_t runtime_pid; /* another runtime that starts it; 0: we do ourselves */
+    struct oci_terminal terminal;
+    bool has_ended; /* the child, already */
     int status;
     int64_t ended_ns;
 };
@@ -38,6 +42,7 @@ static void starting_free(struct starting *starting)
 {
     list_remove(&starting->link);
     loop_close_source(&starting->shim->loop, &starting->source);
+    oci_terminal_done(&starting->terminal);
     if (starting->client)
         client_free(starting->client);
     if (starting->task)
@@ -164,10 +169,15 @@ static int begin(struct starting *starting, struct wire_message *request,
         return -1;
     int result = task_make_pipes(task, wanted, &stdio, err);
     if (result == 0)
-        result = begin_process(shim, task, process, &stdio, err);
+        result = shim->runtime_path
+                     ? oci_exec_begin(shim, task->exec_id, process, stdio.fds,
+                                      &starting->runtime_pid, &starting->terminal, err)
+                     : begin_process(shim, task, process, &stdio, err);
     task_stdio_close(&stdio);
     if (result < 0)
         return -1;
+    if (starting->runtime_pid)
+        return 0;
     int flags = fcntl(task->process.start_fd, F_GETFL);
     fcntl(task->process.start_fd, F_SETFL, flags | O_NONBLOCK);
     /* Of its own: the other is closed while this is still watched. */
@@ -196,6 +206,7 @@ int request_exec(struct supervisor *shim, struct wire_message *request, struct e
     starting->shim = shim;
     starting->number = request->number;
     starting->source = (struct source){ .fd = -1, .ready = process_ready };
+    starting->terminal = (struct oci_terminal){ -1, -1 };
     starting->deadline_ns = clock_monotonic_ns() + START_LIMIT_MS * NS_PER_MS;
     starting->task = task_new(shim, exec_id, process.terminal);
     starting->task->closes_stdin = true;
@@ -210,7 +221,8 @@ int request_exec(struct supervisor *shim, struct wire_message *request, struct e
         return -1;
     }
     list_add(&shim->starting, &starting->link);
-    loop_watch(&shim->loop, &starting->source, EPOLLIN);
+    if (starting->source.fd >= 0)
+        loop_watch(&shim->loop, &starting->source, EPOLLIN);
     return 0;
 }
 
@@ -247,9 +259,41 @@ bool exec_resize_later(struct supervisor *shim, const char *exec_id, int height,
     return true;
 }
 
+/* The process may have ended before its runtime did, and nobody knew it then. */
+static void look_for_stray(struct starting *starting)
+{
+    for (size_t i = 0; i < STRAY_LIMIT; i++) {
+        struct stray_child *stray = &starting->shim->strays[i];
+
+        if (stray->pid != starting->task->process.pid)
+            continue;
+        starting->has_ended = true;
+        starting->status = stray->status;
+        starting->ended_ns = stray->wall_ns;
+        stray->pid = 0;
+    }
+}
+
+static void runtime_ended(struct starting *starting, int status)
+{
+    struct error failure = {};
+
+    if (oci_exec_finish(starting->shim, starting->task->exec_id, status, &starting->terminal,
+                        &starting->task->process, &failure) < 0) {
+        fail(starting, &failure);
+        return;
+    }
+    look_for_stray(starting);
+    succeed(starting);
+}
+
 bool exec_child_ended(struct supervisor *shim, pid_t pid, int status, int64_t wall_ns)
 {
     LIST_EACH (&shim->starting, struct starting, link, starting) {
+        if (starting->runtime_pid && starting->runtime_pid == pid) {
+            runtime_ended(starting, status);
+            return true;
+        }
         if (starting->task->process.pid != pid)
             continue;
         starting->has_ended = true;
@@ -274,6 +318,14 @@ uint64_t exec_deadline(const struct supervisor *shim)
                : CONTAINER_OF(shim->starting.next, struct starting, link)->deadline_ns;
 }
 
+static void abandon(struct starting *starting)
+{
+    if (starting->runtime_pid)
+        kill(starting->runtime_pid, SIGKILL);
+    else
+        container_exec_abandon(&starting->task->process);
+}
+
 void exec_expire(struct supervisor *shim, uint64_t now_ns)
 {
     LIST_EACH (&shim->starting, struct starting, link, starting) {
@@ -281,7 +333,7 @@ void exec_expire(struct supervisor *shim, uint64_t now_ns)
 
         if (now_ns < starting->deadline_ns)
             continue;
-        container_exec_abandon(&starting->task->process);
+        abandon(starting);
         error_set(&late, ERROR_UNAVAILABLE,
                   "the process did not start within %d s: the container is frozen, or a file "
                   "system in it does not answer",
@@ -293,7 +345,7 @@ void exec_expire(struct supervisor *shim, uint64_t now_ns)
 void exec_abandon_all(struct supervisor *shim)
 {
     LIST_EACH (&shim->starting, struct starting, link, starting) {
-        container_exec_abandon(&starting->task->process);
+        abandon(starting);
         starting_free(starting);
     }
 }

@@ -166,6 +166,12 @@ static int request_create(struct shim *shim, const struct shim_options *options,
     wire_put_int(&request, WIRE_FIELD_VERSION, WIRE_VERSION);
     wire_put_text(&request, WIRE_FIELD_BUNDLE_PATH, options->bundle_path);
     wire_put_text(&request, WIRE_FIELD_INIT_PATH, options->init_path);
+    wire_put_text(&request, WIRE_FIELD_RUNTIME_PATH, options->runtime_path);
+    if (options->runtime_path && options->runtime_arguments) {
+        CLEANUP(free) char *words = strv_join(options->runtime_arguments, "\n");
+
+        wire_put_text(&request, WIRE_FIELD_RUNTIME_ARGS, words);
+    }
     wire_put_int(&request, WIRE_FIELD_STDIN_OPEN, options->stdin_open);
     wire_put_int(&request, WIRE_FIELD_STDIN_ONCE, options->stdin_once);
     wire_put_text(&request, WIRE_FIELD_LOG_DRIVER, options->log.driver);

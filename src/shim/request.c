@@ -17,6 +17,7 @@
 #include "linux/cgroup.h"
 #include "shim/attach.h"
 #include "shim/exec.h"
+#include "shim/oci.h"
 #include "shim/request_process.h"
 #include "shim/resolver.h"
 #include "shim/task.h"
@@ -265,12 +266,20 @@ static int create_container(struct supervisor *shim, struct wire_message *reques
             .sources = shim->sources,
             .source_count = shim->source_count,
         };
-        result = container_create(&options, &task->process, err);
+        result = shim->runtime_path ? oci_create(shim, &options, &task->process, err)
+                                    : container_create(&options, &task->process, err);
     }
     request_drop_sources(shim);
     task_stdio_close(&stdio);
     request_unmap_seccomp(&seccomp);
     return result;
+}
+
+static char *copy_text(const struct wire_message *message, enum wire_field field)
+{
+    const char *text = wire_get_text(message, field);
+
+    return text ? xstrdup(text) : NULL;
 }
 
 static int create(struct supervisor *shim, struct wire_message *request, struct wire_message *reply,
@@ -287,6 +296,10 @@ static int create(struct supervisor *shim, struct wire_message *request, struct 
     shim->stdin_open = wire_get_bool(request, WIRE_FIELD_STDIN_OPEN);
     shim->stdin_once = wire_get_bool(request, WIRE_FIELD_STDIN_ONCE);
     shim->seccomp_fd = wire_take_fd(request, WIRE_FIELD_SECCOMP_FD);
+    shim->runtime_path = copy_text(request, WIRE_FIELD_RUNTIME_PATH);
+    const char *words = wire_get_text(request, WIRE_FIELD_RUNTIME_ARGS);
+    if (words && *words)
+        strv_split(&shim->runtime_arguments, words, '\n');
     shim->own_oom_score = read_own_oom_score();
     if (request_read_config(shim, &config, err) < 0 || open_log(shim, request, err) < 0)
         return -1;
@@ -330,7 +343,8 @@ static int start(struct supervisor *shim, struct wire_message *request UNUSED,
 {
     if (wire_state(shim) != WIRE_STATE_CREATED || shim->start_failed)
         return error_set(err, ERROR_CONFLICT, "the container is not waiting for its start");
-    if (container_start(&shim->init->process, err) < 0) {
+    if ((shim->runtime_path ? oci_start(shim, err) : container_start(&shim->init->process, err)) <
+        0) {
         shim->start_failed = true;
         return -1;
     }
@@ -408,6 +422,8 @@ static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
         if (shim->is_paused)
             cgroup_freeze(process->cgroup_path, false, NULL);
         loop_close_source(&shim->loop, &shim->oom);
+        if (shim->runtime_path)
+            oci_delete(shim, NULL);
         if (container_delete(process, err) < 0)
             return -1;
     }

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "base/strv.h"
 #include "spec/names.h"
 #include "spec/runtime_config.h"
 
@@ -68,11 +69,13 @@ struct shim_options {
     const char *container_id;
     const char *bundle_path;  /* holds config.json; the supervisor keeps its state.json there too */
     const char *seccomp_path; /* file with the compiled filter, NULL: none */
-    const char *init_path;    /* --init program on the host, NULL: none */
-    int rootfs_fd;            /* detached root mount (borrowed), -1: bundle's root.path */
-    int network_fd;           /* network namespace (borrowed), -1: as the config says */
-    const int *kept_fds;      /* descriptors that the supervisor holds as long as it lives (port
-                                 reservations) */
+    const char *runtime_path; /* OCI runtime to call; NULL: berth's own library */
+    const struct strv *runtime_arguments;
+    const char *init_path; /* --init program on the host, NULL: none */
+    int rootfs_fd;         /* detached root mount (borrowed), -1: bundle's root.path */
+    int network_fd;        /* network namespace (borrowed), -1: as the config says */
+    const int *kept_fds;   /* descriptors that the supervisor holds as long as it lives (port
+                              reservations) */
     size_t kept_fd_count;
     const struct shim_mount *mounts; /* sources of binds that are descriptors (borrowed) */
     size_t mount_count;

@@ -256,8 +256,9 @@ static void signals_ready(struct source *source, uint32_t events UNUSED)
 
         if (task && !task->has_exited)
             task_exited(task, status, clock_wall_ns());
-        else if (!task)
-            exec_child_ended(shim, pid, status, clock_wall_ns());
+        else if (!task && !exec_child_ended(shim, pid, status, clock_wall_ns()))
+            shim->strays[shim->next_stray++ % STRAY_LIMIT] =
+                (struct stray_child){ pid, status, clock_wall_ns() };
     }
 }
 
@@ -484,6 +485,8 @@ static void done(struct supervisor *shim)
     log_writer_close(shim->log);
     shim_state_done(&shim->state);
     free(shim->bundle_path);
+    free(shim->runtime_path);
+    strv_done(&shim->runtime_arguments);
     free(shim->kept_fds);
     free(shim->buffer);
 }

@@ -4,6 +4,7 @@
 #define BERTH_SHIM_SUPERVISE_H
 
 #include "base/list.h"
+#include "base/strv.h"
 #include "runtime/container.h"
 #include "shim/log_write.h"
 #include "shim/loop.h"
@@ -12,6 +13,8 @@
 
 struct resolver;
 struct task;
+
+#define STRAY_LIMIT 16
 
 struct supervisor {
     struct loop loop;
@@ -27,6 +30,8 @@ struct supervisor {
     int seccomp_fd;
     int *kept_fds;
     size_t kept_count;
+    char *runtime_path; /* NULL: our own library */
+    struct strv runtime_arguments;
     struct mount_source *sources; /* until the container is created */
     size_t source_count;
 
@@ -36,6 +41,12 @@ struct supervisor {
     struct list starting; /* struct starting: execs that are not that far */
     struct list unheard;  /* struct exec_exit: ends of execs that no daemon heard of */
     size_t unheard_count;
+    struct stray_child {
+        pid_t pid;
+        int status;
+        int64_t wall_ns;
+    } strays[STRAY_LIMIT]; /* ended before anybody knew them: a ring of the last */
+    size_t next_stray;
     struct list leaving; /* struct client: their process is gone, the rest is on its way */
     struct shim_state state;
     int64_t own_oom_score; /* before it protected itself: what containers get */

@@ -78,6 +78,8 @@
     X(SECCOMP_FD,     21)  /* descriptor: file of compiled filter; absent: none                  */ \
     X(DESTINATION,    22)  /* text: of a mount in the configuration                              */ \
     X(MOUNT_FD,       23)  /* descriptor: detached mount, stands for the source of that mount    */ \
+    X(RUNTIME_PATH,   24)  /* text: OCI runtime's command line; absent: our own library          */ \
+    X(RUNTIME_ARGS,   25)  /* text: words for it in front of the command, a line each            */ \
     X(STATE,          30)  /* integer: enum wire_state                                           */ \
     X(PID,            31)  /* integer: host's view                                               */ \
     X(EXIT_CODE,      32)  /* integer: 128 + n for signal n                                      */ \

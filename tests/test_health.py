@@ -31,6 +31,8 @@ def test_healthy_unhealthy_and_back(engine, name):
     assert health(engine, name)["Status"] in ("starting", "healthy")
     state = becomes(engine, name, "healthy")
     assert state["FailingStreak"] == 0 and state["Log"][-1]["ExitCode"] == 0 and state["Log"][-1]["Output"] == "fine\n"
+    assert list(engine.inspect(name)["State"])[-3:] == ["StartedAt", "FinishedAt", "Health"]
+    assert list(state) == ["Status", "FailingStreak", "Log"] and list(state["Log"][0]) == ["Start", "End", "ExitCode", "Output"]
     assert "(healthy)" in engine.docker("ps", "--filter", f"name={name}", "--filter", "health=healthy", check=True).out
     engine.docker("exec", name, "rm", "/tmp/ok", check=True)
     state = becomes(engine, name, "unhealthy")

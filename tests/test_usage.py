@@ -93,6 +93,32 @@ def test_stats_of_a_busy_container(engine, api, name):
     engine.docker("unpause", name, check=True)
 
 
+# Keys as Docker writes them, in its order; those of one version of control groups only are marked.
+STATS_KEYS = ["name", "id", "read", "preread", "pids_stats", "blkio_stats", "num_procs", "storage_stats", "cpu_stats", "precpu_stats",
+              "memory_stats", "networks"]
+BLOCK_KEYS = ["io_service_bytes_recursive", "io_serviced_recursive", "io_queue_recursive", "io_service_time_recursive",
+              "io_wait_time_recursive", "io_merged_recursive", "io_time_recursive", "sectors_recursive"]
+MEMORY_V1 = """active_anon active_file cache dirty hierarchical_memory_limit hierarchical_memsw_limit inactive_anon inactive_file
+mapped_file pgfault pgmajfault pgpgin pgpgout rss rss_huge total_active_anon total_active_file total_cache total_dirty
+total_inactive_anon total_inactive_file total_mapped_file total_pgfault total_pgmajfault total_pgpgin total_pgpgout total_rss
+total_rss_huge total_unevictable total_writeback unevictable writeback""".split()
+
+
+def test_stats_have_dockers_shape(engine, api, name):
+    engine.docker("run", "-d", "--name", name, "--memory", "64m", "busybox", "sleep", "1000", check=True)
+    sample = api.do("GET", f"/containers/{name}/stats?stream=0")
+    is_v1 = api.do("GET", "/info")["CgroupVersion"] == "1"
+    assert list(sample) == STATS_KEYS and list(sample["blkio_stats"]) == BLOCK_KEYS
+    assert list(sample["memory_stats"]) == (["usage", "max_usage", "stats", "limit"] if is_v1 else ["usage", "stats", "limit"])
+    for times in (sample["cpu_stats"], sample["precpu_stats"]):
+        assert list(times) == ["cpu_usage", "system_cpu_usage", "online_cpus", "throttling_data"]
+        assert list(times["cpu_usage"]) == ["total_usage"] + ["percpu_usage"] * is_v1 + ["usage_in_kernelmode", "usage_in_usermode"]
+        assert list(times["throttling_data"]) == ["periods", "throttled_periods", "throttled_time"]
+    assert list(sample["networks"]["eth0"]) == [f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")]
+    assert (list(sample["memory_stats"]["stats"]) == MEMORY_V1) == is_v1
+    assert (sample["blkio_stats"]["io_queue_recursive"] is None) == (not is_v1)
+
+
 def test_stats_without_network_and_of_stopped(engine, api, name):
     engine.docker("run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "1000", check=True)
     sample = api.do("GET", f"/containers/{name}/stats?stream=0&one-shot=1")

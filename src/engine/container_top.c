@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "engine/container_usage.h"
 #include "engine/internal.h"
+#include "engine/process_list.h"
 #include "linux/cgroup.h"
 
 #include "base/banned.h"
@@ -265,10 +266,16 @@ int engine_container_top(struct engine *engine, const char *text, const char *ar
     if (!container_is_up(info))
         return error_set(err, ERROR_CONFLICT, "container %s is not running", info->id);
     CLEANUP(free) char *cgroup = container_cgroup(engine, info);
-    if (cgroup_pids(cgroup, &pids, &count, err) < 0 ||
-        list(arguments, pids, count, cancel_fd, &printed, err) < 0 ||
-        process_table_parse(str_text(&printed), pids, count, out, err) < 0)
+    if (cgroup_pids(cgroup, &pids, &count, err) < 0)
         return -1;
+    if (list(arguments, pids, count, cancel_fd, &printed, err) < 0) {
+        /* The usual table can be had without; small systems have a ps that knows no options. */
+        if (strcmp(arguments, "-ef") != 0)
+            return -1;
+        process_list_read(pids, count, out);
+    } else if (process_table_parse(str_text(&printed), pids, count, out, err) < 0) {
+        return -1;
+    }
     container_event(container, info, "top", NULL);
     return 0;
 }

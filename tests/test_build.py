@@ -13,7 +13,7 @@ import urllib.parse
 import pytest
 
 from build_cases import FILES, LINKS, RIGHT, WRONG
-from engine import run, wait_until
+from engine import wait_until
 from raw_api import Api
 
 
@@ -131,3 +131,370 @@ def test_wrong_dockerfiles(api):
         failed = [text for text in pool.map(one, range(len(WRONG))) if text]
     assert not failed, "\n".join(failed)
     assert len(WRONG) >= 60
+
+
+# ---- hostile contexts
+
+
+def hostile(entries, dockerfile="FROM busybox\nCOPY . /c/\n"):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        add(tar, "Dockerfile", dockerfile)
+        for kind, name, target in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, target
+            if kind == tarfile.REGTYPE:
+                entry.size = len(target)
+                entry.linkname = ""
+                tar.addfile(entry, io.BytesIO(target.encode()))
+            else:
+                tar.addfile(entry)
+    return out.getvalue()
+
+
+def test_hostile_contexts_stay_inside(api, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("untouched")
+    up = "../" * 12 + str(victim).lstrip("/")
+    cases = [
+        [(tarfile.REGTYPE, f"{up}/file", "bad")],
+        [(tarfile.REGTYPE, f"{victim}/file", "bad")],
+        [(tarfile.SYMTYPE, "l", str(victim)), (tarfile.REGTYPE, "l/file", "bad")],
+        [(tarfile.SYMTYPE, "l", up), (tarfile.REGTYPE, "l/new", "bad")],
+        [(tarfile.LNKTYPE, "h", f"{victim}/file"), (tarfile.REGTYPE, "h", "bad")],
+        [(tarfile.SYMTYPE, ".dockerignore", f"{victim}/file")],
+        [(tarfile.SYMTYPE, ".berth-contexts", str(victim))],
+        [(tarfile.FIFOTYPE, "pipe", "")],
+        [(tarfile.CHRTYPE, "device", "")],
+    ]
+    for entries in cases:
+        build(api, hostile(entries), contexts={"x": "dir:0"} if entries[0][1] == ".berth-contexts" else {})
+        assert (victim / "file").read_text() == "untouched" and os.listdir(victim) == ["file"], entries
+    # What links point to outside is not what they mean inside.
+    link = hostile([(tarfile.SYMTYPE, "l", f"{victim}/file")], "FROM busybox\nCOPY l /l\n")
+    assert "file does not exist" in build(api, link).error
+    bound = hostile([(tarfile.SYMTYPE, "l", str(victim))], "FROM busybox\nRUN --mount=source=l,target=/m,rw echo bad > /m/file\n")
+    assert build(api, bound).error
+    # A Dockerfile that is a link out, a directory, or not there.
+    for entries in ([(tarfile.SYMTYPE, "D", f"{victim}/file")], [(tarfile.DIRTYPE, "D", "")], []):
+        assert build(api, hostile(entries), "D").error
+    for body in (b"", b"not a tar", b"\x1f\x8bbroken"):
+        assert build(api, body).error
+    assert (victim / "file").read_text() == "untouched"
+
+
+def test_targets_stay_in_the_image(api, tmp_path):
+    """Links in the image lead nowhere outside either."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    text = (f"FROM busybox\nRUN ln -s {victim} /out && ln -s ../../../../../../../..{victim} /up\nCOPY a.txt /out/\nADD t.tar.gz /up/\nWORKDIR /out/w\n"
+            f"RUN --mount=type=tmpfs,target=/up/t test -s {victim}/a.txt -a -s {victim}/in/side\n")
+    built = build(api, context(Dockerfile=text))
+    assert built.id, built
+    assert os.listdir(victim) == []
+
+
+# ---- remote sources
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A small web server that counts; answers 304 to who knows its tag."""
+    import http.server
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        sent = []
+
+        def do_GET(self):
+            path = tmp_path / "web" / self.path.lstrip("/").split("?")[0]
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/file.txt")
+                self.end_headers()
+                return
+            if not path.is_file():
+                self.send_error(404)
+                return
+            data = path.read_bytes()
+            tag = f'"{hash(data)}"'
+            if self.headers.get("If-None-Match") == tag:
+                self.send_response(304)
+                self.end_headers()
+                return
+            self.sent.append(self.path)
+            self.send_response(200)
+            self.send_header("ETag", tag)
+            self.send_header("Last-Modified", "Sun, 13 Sep 2020 12:26:40 GMT")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *arguments):
+            pass
+
+    (tmp_path / "web").mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Handler.sent = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.files, server.sent, server.url = tmp_path / "web", Handler.sent, f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_add_from_the_web(api, web):
+    import hashlib
+    (web.files / "file.txt").write_text("from the web\n")
+    (web.files / "t.tgz").write_bytes(small_archive())
+    digest = "sha256:" + hashlib.sha256(b"from the web\n").hexdigest()
+
+    def check(lines, **options):
+        return build(api, context(Dockerfile="FROM busybox\n" + lines.replace("URL", web.url)), **options)
+    text = ("ADD URL/file.txt /d/\nADD --chown=1:2 --chmod=644 URL/moved /named\nADD URL/t.tgz /packed/\nADD --unpack URL/t.tgz /unpacked/\n"
+            f"ADD --checksum={digest} URL/file.txt /sure\n"
+            "RUN test \"$(stat -c '%a %u %Y' /d/file.txt)\" = '600 0 1600000000' && test \"$(stat -c '%a %u:%g' /named)\" = '644 1:2'"
+            " && cmp /d/file.txt /named && test -f /packed/t.tgz -a -s /unpacked/in/side -a -s /sure\n")
+    first = check(text)
+    assert first.id, first
+    sent = len(web.sent)
+    again = check(text)
+    assert again.id == first.id and again.out.count("Using cache") == 6 and len(web.sent) == sent, again
+    (web.files / "file.txt").write_text("changed\n")
+    changed = check("ADD URL/file.txt /d/\nRUN grep -q changed /d/file.txt\n")
+    assert changed.id, changed
+    assert "digest mismatch" in check(f"ADD --checksum={digest} URL/file.txt /sure\n", nocache="1").error
+    assert "invalid response status 404" in check("ADD URL/nope /x\n").error
+    assert "cannot determine filename" in check("ADD URL/ /x/\n").error or "404" in check("ADD URL/ /x/\n").error
+
+    # Contexts: an archive, and a lone Dockerfile.
+    (web.files / "context.tar").write_bytes(context(Dockerfile="FROM busybox\nCOPY a.txt /\n"))
+    (web.files / "Dockerfile.web").write_text("FROM busybox\nENV FROM=web\n")
+    assert build(api, None, "", remote=f"{web.url}/context.tar").id
+    alone = build(api, None, "", remote=f"{web.url}/Dockerfile.web")
+    assert "FROM=web" in api.do("GET", f"/images/{alone.id}/json")["Config"]["Env"]
+    assert "404" in build(api, None, "", remote=f"{web.url}/nope").error
+
+
+def git(directory, *arguments):
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_DATE": "1600000000 +0000", "GIT_COMMITTER_DATE": "1600000000 +0000"}
+    done = subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", "-c", "init.defaultBranch=main", *arguments], cwd=directory,
+                          env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, free_port):
+    """A repository behind git's own server; main, a branch and a tag."""
+    work = tmp_path / "repos" / "r.git"
+    work.mkdir(parents=True)
+    git(work, "init", "-q")
+    (work / "sub").mkdir()
+    (work / "sub/Dockerfile").write_text("FROM busybox\nCOPY f /f\nRUN grep -q main /f\n")
+    (work / "sub/f").write_text("main\n")
+    (work / "tool").write_text("#!/bin/sh\n")
+    (work / "tool").chmod(0o700)
+    git(work, "add", ".")
+    git(work, "commit", "-qm", "one")
+    git(work, "tag", "-a", "v1", "-m", "v1")
+    git(work, "checkout", "-qb", "odd/branch")
+    (work / "sub/f").write_text("branch\n")
+    git(work, "commit", "-qam", "two")
+    git(work, "checkout", "-q", "main")
+    daemon = subprocess.Popen([git(work, "--exec-path") + "/git-daemon", "--export-all", f"--base-path={tmp_path}/repos", "--listen=127.0.0.1",
+                               f"--port={free_port}", "--reuseaddr"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", free_port)) == 0
+    wait_until(answers, what="git's server")
+    daemon.url, daemon.commit = f"git://127.0.0.1:{free_port}/r.git", git(work, "rev-parse", "HEAD")
+    yield daemon
+    daemon.kill()
+    daemon.wait()
+
+
+def test_git(api, engine, repository):
+    url, commit = repository.url, repository.commit
+    text = (f"FROM busybox\nADD {url} /a\nADD --keep-git-dir {url}#v1 /b\nADD {url}#odd/branch:sub /c\nADD --checksum={commit} {url}#{commit} /d/\n"
+            f"ADD {url}?ref=odd/branch&subdir=/../sub /e\n"
+            "RUN grep -q main /a/sub/f && test ! -e /a/.git -a -d /b/.git && grep -q branch /c/f && grep -q main /d/sub/f && grep -q branch /e/f\n"
+            "RUN test \"$(stat -c '%a %u %Y' /a/tool)\" = '755 0 1600000000' && test \"$(stat -c %a /a/sub/f)\" = 644\n")
+    first = build(api, context(Dockerfile=text))
+    assert first.id, first
+    again = build(api, context(Dockerfile=text))
+    assert again.id == first.id and again.out.count("Using cache") == 7
+    for wrong, words in ((f"{url}#nope", "does not contain ref nope"), (f"{url}#--upload-pack=x", "invalid Git reference"),
+                         (f"{url}#v1:nope", "nope"), ("git://127.0.0.1:1/x.git", "git ls-remote failed")):
+        assert words in build(api, context(Dockerfile=f"FROM busybox\nADD {wrong} /x\n")).error, wrong
+    assert "expected checksum" in build(api, context(Dockerfile=f"FROM busybox\nADD --checksum=ab {url} /x\n")).error
+    assert build(api, None, "", remote=f"{url}#v1:sub").id
+    assert engine.docker("build", "-q", f"{url}#main:sub").code == 0
+    assert engine.berth("build", "-q", f"{url}#main:sub").code == 0
+    assert "grep -q main" in engine.berth("build", f"{url}#odd/branch:sub").err
+
+
+# ---- how builds are carried out
+
+
+def test_stages_side_by_side_in_order(api, tmp_path):
+    """Each of two stages waits for a sign of the other: they can only end if they run at once. What they say is not mixed."""
+    text = ("FROM busybox AS one\nRUN --mount=type=cache,target=/c,id=meet touch /c/one; for i in $(seq 100); do test -e /c/two && break; sleep 0.1; done;"
+            " test -e /c/two; echo one is over\n"
+            "FROM busybox AS two\nRUN --mount=type=cache,target=/c,id=meet touch /c/two; for i in $(seq 100); do test -e /c/one && break; sleep 0.1; done;"
+            " test -e /c/one; echo two is over\n"
+            "FROM scratch\nCOPY --from=one /etc/passwd /1\nCOPY --from=two /etc/passwd /2\n")
+    built = build(api, context(Dockerfile=text), nocache="1")
+    assert built.id, built
+    steps = [line for line in built.out.splitlines() if line.startswith("Step") or "is over" in line]
+    assert [s.split(" :")[0] for s in steps] == ["Step 1/7", "Step 2/7", "one is over", "Step 3/7", "Step 4/7", "two is over", "Step 5/7", "Step 6/7", "Step 7/7"]
+
+
+def test_a_step_of_two_builds_runs_once(api):
+    text = "FROM busybox\nARG N\nRUN --mount=type=cache,target=/c,id=count echo x >> /c/count; sleep 0.5; cp /c/count /count\n"
+    tar = context(Dockerfile=text)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        ids = {build.id for build in pool.map(lambda i: build_with(api, tar), range(4))}
+    assert len(ids) == 1 and None not in ids
+    check = build(api, context(Dockerfile="FROM busybox\nRUN --mount=type=cache,target=/c,id=count test \"$(wc -l < /c/count)\" = 1\n"))
+    assert check.id, check
+
+
+def build_with(api, tar):
+    return build(api, tar, buildargs={"N": "1"})
+
+
+def test_no_cache_filter_and_named_contexts(api, engine, tmp_path):
+    text = "FROM busybox AS one\nRUN cat /proc/sys/kernel/random/uuid > /one\nFROM busybox AS two\nRUN cat /proc/sys/kernel/random/uuid > /two\nFROM scratch\nCOPY --from=one /one /\nCOPY --from=two /two /\n"
+    tar = context(Dockerfile=text)
+    assert build(api, tar).id
+    again = build(api, tar, nocachefilter=["TWO"])
+    assert again.out.count("Using cache") == 2, again  # the RUN and the COPY of stage one
+    (tmp_path / "main").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/f").write_text("more\n")
+    (tmp_path / "main/Dockerfile").write_text("FROM base\nCOPY --from=more /f /f\nRUN --mount=from=more,target=/m cmp /m/f /f && test ! -e /.berth-contexts\n"
+                                              "COPY . /all/\nRUN test ! -e /all/.berth-contexts\n")
+    got = engine.berth("build", "--build-context", f"more={tmp_path}/more", "--build-context", "base=docker-image://busybox", tmp_path / "main")
+    assert got.code == 0, got
+
+
+def test_reproducible(engine, tmp_path):
+    (tmp_path / "f").write_text("f\n")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY f /new/dir/\nWORKDIR /w\nRUN echo x > /x\n")
+    ids = set()
+    for _ in range(2):
+        got = engine.berth("build", "-q", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1600000000", tmp_path, check=True)
+        ids.add(got.out)
+        time.sleep(1.1)  # so that another second would show
+    assert len(ids) == 1
+    image = engine.inspect(ids.pop().strip())
+    assert image["Created"] == "2020-09-13T12:26:40Z"
+    # Without an epoch at least what is copied tells no time.
+    layers = set()
+    for _ in range(2):
+        id = engine.berth("build", "-q", "--no-cache", tmp_path, check=True).out.strip()
+        layers.add(tuple(engine.inspect(id)["RootFS"]["Layers"][:-1]))
+    assert len(layers) == 1
+    assert engine.berth("build", "--verify", tmp_path).code == 0
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN mkdir /d && head -c 8 /dev/urandom > /d/random\n")
+    differs = engine.berth("build", "--verify", tmp_path)
+    assert differs.code == 1 and "not reproducible" in differs.err and "d/random: another content" in differs.err, differs
+
+
+def test_cancelled_build_leaves_nothing(private_engine, tmp_path):
+    engine = private_engine
+    text = "FROM busybox AS a\nRUN sleep 60\nFROM busybox AS b\nRUN --mount=type=cache,target=/c,sharing=locked sleep 61\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n"
+    (tmp_path / "Dockerfile").write_text(text)
+
+    def supervisors():
+        return len(os.listdir(engine.run_directory / "shims"))
+    client = subprocess.Popen([str(engine.build / "berth"), "build", str(tmp_path)], env=engine.environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    wait_until(lambda: supervisors() == 2, what="both steps running")
+    client.kill()
+    client.wait()
+    wait_until(lambda: supervisors() == 0, what="the end of the steps")
+    wait_until(lambda: engine.verify().code == 0, what="nothing left")
+
+    def left():
+        return [name for name in os.listdir(engine.data / "tmp") if name.startswith(("context", "writable"))]
+    wait_until(lambda: not left(), what="no directory of the build left")
+    # The same, but the engine dies: what was whole is used by the next build.
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo kept > /kept\nRUN test -e /go || sleep 60\n")
+    client = subprocess.Popen([str(engine.build / "berth"), "build", str(tmp_path)], env=engine.environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    wait_until(lambda: any("kept" in row["Description"] for row in Api(engine.socket).do("GET", "/system/df")["BuildCache"]), what="a step cached")
+    wait_until(lambda: supervisors() == 1, what="the next step running")
+    engine.kill()
+    client.wait()
+    engine.start()
+    wait_until(lambda: engine.verify().code == 0, what="a clean engine after its death")
+    assert not left()
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo kept > /kept\nRUN grep kept /kept\n")
+    assert "Using cache" in engine.berth("build", tmp_path, check=True).out
+
+
+def test_cache_mounts_are_counted_and_pruned(private_engine, tmp_path):
+    engine = private_engine
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN --mount=type=cache,target=/c,id=big head -c 100000 /dev/zero > /c/f\n")
+    engine.berth("build", tmp_path, check=True)
+    rows = engine.sdk().api.df()["BuildCache"]
+    mount = [row for row in rows if row["Type"] == "exec.cachemount"]
+    assert len(mount) == 1 and mount[0]["Size"] >= 100000 and "big" in mount[0]["Description"]
+    pruned = engine.berth("builder", "prune", "-f", "--filter", "type=exec.cachemount", check=True)
+    assert mount[0]["ID"] in pruned.out and os.listdir(engine.data / "build-cache") == []
+    engine.berth("builder", "prune", "-af", check=True)
+    assert engine.sdk().api.df()["BuildCache"] in ([], None)
+    assert engine.verify().code == 0
+
+
+# ---- berth's own command
+
+
+def test_command_line(engine, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/Dockerfile").write_text("FROM busybox AS tools\nRUN echo made > /made\nFROM scratch\nCOPY --from=tools /made /etc/passwd /out/\n")
+    plain = engine.berth("build", "--progress=plain", "-t", "cli-a:1", "-t", "cli-b", "--iidfile", tmp_path / "iid", "--metadata-file", tmp_path / "meta",
+                         tmp_path / "c", check=True).out
+    assert "#2 [2/4] RUN echo made > /made\n" in plain and "#2 DONE" in plain and "Successfully tagged cli-b" in plain
+    id = (tmp_path / "iid").read_text()
+    assert engine.inspect("cli-a:1")["Id"] == engine.inspect("cli-b")["Id"] == id
+    assert json.loads((tmp_path / "meta").read_text()) == {"containerimage.config.digest": id, "containerimage.digest": id, "image.name": "cli-a:1,cli-b"}
+    assert "#2 CACHED" in engine.berth("build", "--progress=plain", tmp_path / "c", check=True).out
+    assert engine.berth("build", "-q", tmp_path / "c", check=True).out == id + "\n"
+    states = [json.loads(line)["step"]["state"] for line in engine.berth("build", "--progress=rawjson", tmp_path / "c", check=True).out.splitlines()
+              if "step" in line]
+    assert states.count("cached") == 2 and states.count("done") == 4
+
+    engine.berth("build", "-o", tmp_path / "local", tmp_path / "c", check=True)
+    assert (tmp_path / "local/out/made").read_text() == "made\n"
+    engine.berth("build", "-o", f"type=tar,dest={tmp_path}/files.tar", "-o", f"type=oci,dest={tmp_path}/image.tar", tmp_path / "c", check=True)
+    assert sorted(tarfile.open(tmp_path / "files.tar").getnames()) == ["out", "out/made", "out/passwd"]
+    assert "index.json" in tarfile.open(tmp_path / "image.tar").getnames()
+    out = subprocess.run([engine.build / "berth", "build", "-q", "-o", "-", tmp_path / "c"], env=engine.environment, capture_output=True, check=True).stdout
+    assert "out/made" in tarfile.open(fileobj=io.BytesIO(out)).getnames()
+
+    assert "from stdin" in engine.berth("build", "--no-cache", "-", stdin="FROM busybox\nRUN echo from stdin\n", check=True).out
+    assert engine.berth("build", "-", stdin=context(Dockerfile="FROM busybox\nCOPY a.txt /\n")).code == 0
+    assert engine.berth("build", "-f", "-", tmp_path / "c", stdin="FROM busybox\nCOPY Dockerfile /x\n").code == 0
+    failed = engine.berth("build", "--progress=plain", "-", stdin="FROM busybox\nRUN echo last words; exit 9\n")
+    assert failed.code == 9 and " > [2/2] RUN echo last words; exit 9:\nlast words\n" in failed.out and "Dockerfile:2\n" in failed.out
+    assert engine.berth("build", "--allow", "security.insecure", "-", stdin="FROM busybox\nRUN --security=insecure mount -t tmpfs x /tmp\n").code == 0
+    for wrong, words in ((["-o", "type=odd"], 'exporter "odd"'), (["--progress=odd"], 'invalid progress "odd"'), (["-o", "type=local"], "dest is required"),
+                         (["--build-context", "x"], "expected key=value"), (["--secret", "id=x"], "secret")):
+        got = engine.berth("build", *wrong, tmp_path / "c")
+        assert got.code != 0 and words in got.err, got
+    terminal = subprocess.run(["script", "-qec", f"{engine.build}/berth build {tmp_path}/c", "/dev/null"], env=engine.environment, capture_output=True,
+                              text=True, timeout=60)
+    assert terminal.returncode == 0 and "[+] Building (4/4) FINISHED" in terminal.stdout and "=> CACHED" in terminal.stdout
+
+
+def test_docker_builds_the_language(engine, tmp_path):
+    (tmp_path / "f").write_text("f\n")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY <<EOF /h\nhello\nEOF\nRUN --mount=source=f,target=/m cat /m /h > /both\nCMD [\"cat\", \"/both\"]\n")
+    engine.docker("build", "-t", "language", tmp_path, check=True)
+    assert engine.docker("run", "--rm", "language", check=True).out == "f\nhello\n"
+    image, _ = engine.sdk().images.build(path=str(tmp_path), rm=True)
+    assert image.id == engine.inspect("language")["Id"]

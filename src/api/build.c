@@ -7,13 +7,15 @@
 #include "api/routes.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/image.h"
+#include "engine/image_files.h"
 
 #include "base/banned.h"
 
 /* What the query says; build_options borrows from it. */
 struct build_query {
-    struct strv tags, extra_hosts, cache_from;
-    struct map arguments, labels;
+    struct strv tags, extra_hosts, cache_from, no_cache_stages, entitlements;
+    struct map arguments, labels, contexts;
     struct json_list ulimits;
 };
 
@@ -46,6 +48,9 @@ static void build_query_done(struct build_query *query)
     strv_done(&query->tags);
     strv_done(&query->extra_hosts);
     strv_done(&query->cache_from);
+    strv_done(&query->no_cache_stages);
+    strv_done(&query->entitlements);
+    map_done(&query->contexts);
     map_done(&query->arguments);
     map_done(&query->labels);
     json_fields_done(ulimit_list_fields, &ulimits);
@@ -158,47 +163,13 @@ static int check_supported(struct request *req, struct error *err)
         return error_set(err, ERROR_INVALID, "invalid version \"%s\"", version);
     if (request_query_bool(req, "squash"))
         return error_set(err, ERROR_INVALID, "squash is only supported with experimental mode");
-    if (text_or_null(req, "remote"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "building from a remote context is not supported by berth yet: %s",
-                         request_query(req, "remote"));
     if (text_or_null(req, "outputs") && !text_equal(request_query(req, "outputs"), "[]"))
         return error_set(err, ERROR_UNSUPPORTED,
                          "build outputs other than an image are not supported by berth yet");
     return 0;
 }
 
-static int read_query(struct request *req, struct build_query *query, struct build_options *options,
-                      struct error *err)
-{
-    read_repeated(req, "t", &query->tags);
-    read_repeated(req, "extrahosts", &query->extra_hosts);
-    if (read_texts(req, "buildargs", "build args", &query->arguments, err) < 0 ||
-        read_texts(req, "labels", "labels", &query->labels, err) < 0 ||
-        read_list(req, "cachefrom", "cachefrom", &query->cache_from, err) < 0 ||
-        read_ulimits(req, &query->ulimits, err) < 0)
-        return -1;
-    options->dockerfile = text_or_null(req, "dockerfile");
-    options->tags = &query->tags;
-    options->arguments = &query->arguments;
-    options->labels = &query->labels;
-    options->target = text_or_null(req, "target");
-    options->platform = text_or_null(req, "platform");
-    options->network_mode = text_or_null(req, "networkmode");
-    options->no_cache = request_query_bool(req, "nocache");
-    options->quiet = request_query_bool(req, "q");
-    options->force_remove = request_query_bool(req, "forcerm");
-    options->remove_intermediate = /* On, unless it is switched off. */
-        options->force_remove || !text_or_null(req, "rm") || request_query_bool(req, "rm");
-    options->pull = request_query_bool(req, "pull");
-    options->extra_hosts = &query->extra_hosts;
-    options->cache_from = &query->cache_from;
-    read_limits(req, &options->limits);
-    options->limits.ulimits = &query->ulimits;
-    return 0;
-}
-
-/* ---- building ---- */
+/* ---- telling ---- */
 
 static void send_text(void *data, const char *text, size_t size)
 {
@@ -216,6 +187,72 @@ static void send_id(void *data, const char *image_id)
         progress_aux_id(build->req, image_id);
 }
 
+/* {"step":{"stage":…,"number":…,"count":…,"state":"began","text":…,"elapsed":<ns>}} */
+static void send_event(void *data, const struct build_event *event)
+{
+    static const char *const states[] = {
+        [BUILD_STEP_BEGAN] = "began", [BUILD_STEP_CACHED] = "cached", [BUILD_STEP_SAID] = "said",
+        [BUILD_STEP_DONE] = "done",   [BUILD_STEP_FAILED] = "failed", [BUILD_NOTE] = "note",
+    };
+    struct build *build = data;
+    CLEANUP(free) char *text = xstrndup(event->text, event->size);
+    CLEANUP(str_done) struct str line = {};
+    struct json_writer w = { .out = &line };
+
+    json_begin_dict(&w, NULL);
+    json_begin_dict(&w, "step");
+    json_add_uint64(&w, "stage", event->stage);
+    json_add_uint64(&w, "number", event->step);
+    json_add_uint64(&w, "count", event->step_count);
+    json_add_text(&w, "state", states[event->type]);
+    json_add_text(&w, "text", text);
+    json_add_uint64(&w, "elapsed", event->elapsed_ns);
+    json_end_dict(&w);
+    json_end_dict(&w);
+    progress_raw(build->req, &line);
+}
+
+static int read_query(struct request *req, struct build_query *query, struct build_options *options,
+                      struct error *err)
+{
+    read_repeated(req, "t", &query->tags);
+    read_repeated(req, "extrahosts", &query->extra_hosts);
+    if (read_texts(req, "buildargs", "build args", &query->arguments, err) < 0 ||
+        read_texts(req, "labels", "labels", &query->labels, err) < 0 ||
+        read_list(req, "cachefrom", "cachefrom", &query->cache_from, err) < 0 ||
+        read_list(req, "nocachefilter", "nocachefilter", &query->no_cache_stages, err) < 0 ||
+        read_list(req, "allow", "allow", &query->entitlements, err) < 0 ||
+        read_texts(req, "contexts", "contexts", &query->contexts, err) < 0 ||
+        read_ulimits(req, &query->ulimits, err) < 0)
+        return -1;
+    options->dockerfile = text_or_null(req, "dockerfile");
+    options->tags = &query->tags;
+    options->arguments = &query->arguments;
+    options->labels = &query->labels;
+    options->target = text_or_null(req, "target");
+    options->platform = text_or_null(req, "platform");
+    options->network_mode = text_or_null(req, "networkmode");
+    options->no_cache = request_query_bool(req, "nocache");
+    options->quiet = request_query_bool(req, "q");
+    options->force_remove = request_query_bool(req, "forcerm");
+    options->remove_intermediate = /* On, unless it is switched off. */
+        options->force_remove || !text_or_null(req, "rm") || request_query_bool(req, "rm");
+    options->pull = request_query_bool(req, "pull");
+    options->no_cache_stages = &query->no_cache_stages;
+    options->entitlements = &query->entitlements;
+    if (request_query_bool(req, "steps")) {
+        options->event = send_event;
+        options->stream = NULL;
+    }
+    options->extra_hosts = &query->extra_hosts;
+    options->cache_from = &query->cache_from;
+    read_limits(req, &options->limits);
+    options->limits.ulimits = &query->ulimits;
+    return 0;
+}
+
+/* ---- building ---- */
+
 /* An error before the first step: the place is part of its text. */
 static int refuse(const struct build_result *result, struct error *err)
 {
@@ -227,6 +264,7 @@ static int refuse(const struct build_result *result, struct error *err)
     return -1;
 }
 
+/* Parameters nocachefilter, allow, contexts, steps and verify are berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -241,7 +279,13 @@ int api_build(struct request *req, struct error *err)
     if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0)
         return -1;
     build.quiet = options.quiet;
-    if (engine_build(req->engine, http_body_stream(req->exchange), &options, &result, err) < 0) {
+    const struct build_input input = {
+        .archive = http_body_stream(req->exchange),
+        .remote = text_or_null(req, "remote"),
+        .contexts = &query.contexts,
+        .is_verified = request_query_bool(req, "verify"),
+    };
+    if (engine_build(req->engine, &input, &options, &result, err) < 0) {
         if (!result.has_begun && !http_reply_has_begun(req->exchange))
             return refuse(&result, err);
         if (result.location.length > 0 && !build.quiet)
@@ -254,6 +298,20 @@ int api_build(struct request *req, struct error *err)
         progress_stream(req, line, strlen(line));
     }
     return 0;
+}
+
+int api_image_files(struct request *req, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (engine_image_get(req->engine, request_parameter(req, 0), &image, err) < 0 ||
+        reply_stream_begin(req, "application/x-tar", err) < 0)
+        return -1;
+    if (engine_image_files(req->engine, image, http_cancel_fd(req->exchange),
+                           http_reply_stream(req->exchange), err) == 0)
+        return 0;
+    http_reply_break(req->exchange);
+    return -1;
 }
 
 int api_build_cancel(struct request *req, struct error *err)

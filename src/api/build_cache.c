@@ -26,9 +26,9 @@ static void write_item(struct json_writer *w, const struct cache_item *item, boo
 
     json_begin_dict(w, NULL);
     json_add_text(w, "ID", shown_id(item->key));
-    json_add_text(w, "Type", "regular");
+    json_add_text(w, "Type", item->type);
     json_add_text(w, "Description", item->description);
-    json_add_bool(w, "InUse", false);
+    json_add_bool(w, "InUse", item->is_in_use);
     json_add_bool(w, "Shared", is_shared);
     json_add_int64(w, "Size", item->size_bytes);
     json_add_time(w, "CreatedAt", item->created_ns);
@@ -36,8 +36,7 @@ static void write_item(struct json_writer *w, const struct cache_item *item, boo
         json_add_time(w, "LastUsedAt", item->used_ns);
     else
         json_add_null(w, "LastUsedAt");
-    /* How often is not kept: once stands for that and more. */
-    json_add_int64(w, "UsageCount", was_used);
+    json_add_int64(w, "UsageCount", item->use_count);
     json_end_dict(w);
 }
 
@@ -87,9 +86,10 @@ static int read_choice(struct request *req, struct choice *out, struct error *er
 
 static bool is_chosen(const struct choice *choice, const struct cache_item *item, bool is_shared)
 {
-    return (choice->all || !is_shared) && (!choice->until_ns || item->used_ns < choice->until_ns) &&
+    return !item->is_in_use && (choice->all || !is_shared) &&
+           (!choice->until_ns || item->used_ns < choice->until_ns) &&
            filters_match_prefix(&choice->filters, "id", shown_id(item->key)) &&
-           filters_match_exactly(&choice->filters, "type", "regular") &&
+           filters_match_exactly(&choice->filters, "type", item->type) &&
            filters_match_pattern(&choice->filters, "description", item->description) &&
            filters_match_exactly(&choice->filters, "inuse", "0") &&
            filters_match_exactly(&choice->filters, "shared", is_shared ? "1" : "0") &&

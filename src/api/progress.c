@@ -7,17 +7,22 @@
 
 #include "base/banned.h"
 
-/* 'json' is a message that is still open. */
-static void send_message(struct request *req, struct json_writer *w)
+void progress_raw(struct request *req, struct str *message)
 {
     struct error ignored;
 
-    json_end_dict(w);
-    str_add(w->out, "\r\n");
+    str_add(message, "\r\n");
     if (!http_reply_has_begun(req->exchange) &&
         reply_stream_begin(req, "application/json", &ignored) < 0)
         return;
-    http_reply_write(req->exchange, w->out->data, w->out->length, &ignored);
+    http_reply_write(req->exchange, message->data, message->length, &ignored);
+}
+
+/* 'json' is a message that is still open. */
+static void send_message(struct request *req, struct json_writer *w)
+{
+    json_end_dict(w);
+    progress_raw(req, w->out);
 }
 
 void progress_stream(struct request *req, const char *text, size_t size)

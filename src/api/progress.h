@@ -21,4 +21,7 @@ void progress_aux_push(struct request *req, const char *tag, const char *digest,
 /* {"errorDetail":{"code":…,"message":…},"error":…}; code 0 is left out. */
 void progress_error(struct request *req, int code, const char *message);
 
+/* A whole message that the caller has written. */
+void progress_raw(struct request *req, struct str *message);
+
 #endif

@@ -71,6 +71,7 @@ const struct route routes[] = {
     { "GET",    "/images/{name}/json",               api_image_inspect },
     { "GET",    "/images/{name}/history",            api_image_history },
     { "GET",    "/images/{name}/get",                api_image_save },
+    { "GET",    "/images/{name}/files",              api_image_files }, /* berth's own */
     { "POST",   "/images/{name}/tag",                api_image_tag },
     { "POST",   "/images/{name}/push",               api_not_supported },
     { "DELETE", "/images/{name}",                    api_image_remove },

@@ -53,7 +53,7 @@ route_handler api_image_list, api_image_inspect, api_image_history, api_image_ta
 /* image_archive.c */
 route_handler api_image_save, api_image_load;
 /* build.c */
-route_handler api_build, api_build_cancel;
+route_handler api_build, api_build_cancel, api_image_files;
 /* volume.c */
 route_handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove;
 /* network.c */

@@ -65,6 +65,7 @@ enum build_event_type {
     BUILD_STEP_SAID,   /* text: output of its process */
     BUILD_STEP_DONE,   /* text: the image's id */
     BUILD_STEP_FAILED, /* text: why */
+    BUILD_NOTE,        /* text: a line that belongs to no step */
 };
 struct build_event {
     enum build_event_type type;
@@ -146,5 +147,12 @@ int builder_prune(struct builder *builder, bool all, struct strv *out_ids, int64
  * borrowed. What the context's .dockerignore excludes is left out later, by builder_build, which
  * knows the Dockerfile: clients of the classic builder applied it before, others did not. */
 int build_context_unpack(struct stream *archive, int directory_fd, struct error *err);
+
+/* Contexts from elsewhere: a Git repository ("…#ref:subdirectory"), or an archive or a lone
+ * Dockerfile by http. The files go into the empty directory 'path'; 'out_fd' is the context: that
+ * directory or one in it. 'arguments' are the build's, may be NULL. */
+bool build_context_is_remote(const char *text);
+int build_context_fetch(const char *remote, const struct map *arguments, const char *path,
+                        int cancel_fd, int *out_fd, struct error *err);
 
 #endif

@@ -20,6 +20,7 @@ static const char *const steps[] = {
     " created INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE build_remote (url TEXT PRIMARY KEY, etag TEXT, modified TEXT,"
     " digest TEXT NOT NULL) WITHOUT ROWID",
+    "ALTER TABLE build_cache ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
 };
 
 int cache_migrate(struct database *database, struct error *err)
@@ -122,8 +123,9 @@ int cache_touch(struct database *database, const struct strv *keys, struct error
     if (database_begin(database, RELAXED, err) < 0)
         return -1;
     for (size_t i = 0; i < keys->count; i++)
-        if (database_run(database, err, "UPDATE build_cache SET used = ? WHERE key = ?", "is", now,
-                         keys->items[i]) < 0) {
+        if (database_run(database, err,
+                         "UPDATE build_cache SET used = ?, uses = uses + 1 WHERE key = ?", "is",
+                         now, keys->items[i]) < 0) {
             database_rollback(database);
             return -1;
         }

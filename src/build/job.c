@@ -124,6 +124,9 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
 {
     const struct build_stage *plan = &job->graph.stages[index];
     struct stage *stage = &job->stages[index];
+    const struct build_context *context = job->options->contexts
+                                              ? map_get(job->options->contexts, plan->base)
+                                              : NULL;
     CLEANUP(image_unref) struct image *image = NULL;
 
     if (plan->base_stage != NO_STAGE) {
@@ -134,7 +137,11 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
         stage_begin_scratch(stage, &job->args);
         return 0;
     }
-    if (job_find_image(job, plan->base, &image, err) < 0)
+    if (context && context->fd >= 0)
+        return error_set(err, ERROR_INVALID,
+                         "the context %s holds files, not an image: COPY --from=%s takes them",
+                         plan->base, plan->base);
+    if (job_find_image(job, context ? context->image : plan->base, &image, err) < 0)
         return -1;
     stage_begin_image(stage, &job->args, image);
     job_hold(job, stage->chain_id);

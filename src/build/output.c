@@ -19,6 +19,8 @@ static void send(const struct build_options *options, const char *text, size_t s
         options->stream(options->data, text, size);
 }
 
+static void end_step(struct output *output, const char *image_id);
+
 /* ---- turns ---- */
 
 void outputs_init(struct outputs *outputs, const struct build_options *options)
@@ -71,6 +73,7 @@ void output_finish(struct output *output, const char *image_id)
 {
     struct outputs *outputs = output->all;
 
+    end_step(output, image_id);
     mutex_lock(&outputs->lock);
     snprintf(output->image_id, sizeof(output->image_id), "%s", image_id);
     output->is_over = true;
@@ -221,6 +224,18 @@ void output_failed(struct output *output, const char *message)
     output->step_started_ns = 0;
 }
 
+void outputs_note(struct outputs *outputs, const char *text)
+{
+    const struct build_options *options = outputs->options;
+    const struct build_event event = { .type = BUILD_NOTE, .text = text, .size = strlen(text) };
+
+    if (!options->event)
+        return;
+    mutex_lock(&outputs->lock);
+    options->event(options->data, &event);
+    mutex_unlock(&outputs->lock);
+}
+
 void outputs_unused_args(struct outputs *outputs, const struct strv *names)
 {
     CLEANUP(str_done) struct str list = {}, text = {};
@@ -229,6 +244,7 @@ void outputs_unused_args(struct outputs *outputs, const struct strv *names)
         return;
     go_add_list(&list, names);
     str_add_format(&text, "[Warning] One or more build-args %s were not consumed\n", list.data);
+    outputs_note(outputs, text.data);
     send(outputs->options, text.data, text.length);
 }
 

@@ -52,6 +52,8 @@ void output_triggers(struct output *output, size_t count);
 void output_said(struct output *output, bool is_stderr, const char *text, size_t size);
 void output_error_text(struct output *output, const char *text, size_t size); /* in red */
 void output_failed(struct output *output, const char *message);
+/* A line for clients that show steps themselves. */
+void outputs_note(struct outputs *outputs, const char *text);
 /* Behind all stages. */
 void outputs_unused_args(struct outputs *outputs, const struct strv *names);
 /* The end; with 'quiet' it is the only thing said. 'names' are familiar. */

@@ -289,6 +289,7 @@ static int carry_out(struct job *job, struct error *err)
         CLEANUP(free) char *line = xasprintf("%s\n", job->file.warnings.items[i]);
 
         output_error_text(&job->head, line, strlen(line));
+        outputs_note(&job->outputs, line);
     }
     for (size_t i = 0; i < job->graph.global_count; i++)
         output_step(&job->head, job->file.instructions[i].text);

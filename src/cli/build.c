@@ -6,16 +6,18 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/build_output.h"
+#include "cli/build_progress.h"
 #include "cli/command.h"
 #include "cli/context.h"
 
 #include "base/banned.h"
 
 struct build_options {
-    bool no_cache, quiet, remove, force_remove, pull;
-    struct strv add_host, build_arg, cache_from, label, tag, ulimit;
-    const char *file, *iidfile, *network, *platform, *target, *cgroup_parent, *cpuset_cpus,
-        *cpuset_mems;
+    bool no_cache, quiet, remove, force_remove, pull, check, verify, load;
+    struct strv add_host, build_arg, label, tag, allow, build_context, no_cache_filter, output;
+    const char *file, *iidfile, *metadata_file, *network, *platform, *target, *cgroup_parent,
+        *cpuset_cpus, *cpuset_mems, *progress;
     struct optional_int64 memory, memory_swap, shm_size, cpu_shares, cpu_period, cpu_quota;
 };
 
@@ -23,7 +25,9 @@ struct build_options {
 #define AT(member) offsetof(struct build_options, member)
 static const struct option_row rows[] = {
     { 0,   "add-host",      OPTION_LIST,    AT(add_host),      "Add a line to /etc/hosts (name:ip)" },
+    { 0,   "allow",         OPTION_LIST,    AT(allow),         "Let RUN have a privilege (security.insecure)" },
     { 0,   "build-arg",     OPTION_LIST,    AT(build_arg),     "Set a variable of the build" },
+    { 0,   "build-context", OPTION_LIST,    AT(build_context), "Further context (name=path, URL or docker-image://image)" },
     { 0,   "cache-from",    OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "cgroup-parent", OPTION_TEXT,    AT(cgroup_parent), "Cgroup to make those of RUN in" },
     { 0,   "compress",      OPTION_UNSUPPORTED_FLAG, 0, NULL },
@@ -37,20 +41,28 @@ static const struct option_row rows[] = {
     { 0,   "iidfile",       OPTION_TEXT,    AT(iidfile),       "Write the image's id to this file" },
     { 0,   "isolation",     OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "label",         OPTION_LIST,    AT(label),         "Set a label of the image" },
+    { 0,   "load",          OPTION_BOOL,    AT(load),          "Keep the image in the engine, besides other outputs" },
     { 'm', "memory",        OPTION_BYTES,   AT(memory),        "Memory limit of RUN" },
     { 0,   "memory-swap",   OPTION_BYTES,   AT(memory_swap),   "Limit of memory and swap together" },
+    { 0,   "metadata-file", OPTION_TEXT,    AT(metadata_file), "Write what the build resulted in to this file" },
     { 0,   "network",       OPTION_TEXT,    AT(network),       "Network of RUN" },
     { 0,   "no-cache",      OPTION_BOOL,    AT(no_cache),      "Do every step anew" },
+    { 0,   "no-cache-filter", OPTION_LIST,  AT(no_cache_filter), "Do the steps of these stages anew" },
+    { 'o', "output",        OPTION_LIST,    AT(output),        "Where the result goes (type=local,dest=path; tar, oci, docker, image)" },
     { 0,   "platform",      OPTION_TEXT,    AT(platform),      "Platform of the image" },
-    { 0,   "pull",          OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "progress",      OPTION_TEXT,    AT(progress),      "How to show what happens (auto, tty, plain, quiet, rawjson)" },
+    { 0,   "pull",          OPTION_BOOL,    AT(pull),          "Fetch base images even if they are here" },
     { 'q', "quiet",         OPTION_BOOL,    AT(quiet),         "Print the image's id only" },
     { 0,   "rm",            OPTION_BOOL,    AT(remove),        "Remove what steps left", .initially_true = true },
+    { 0,   "secret",        OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "security-opt",  OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "shm-size",      OPTION_BYTES,   AT(shm_size),      "Size of /dev/shm for RUN" },
     { 0,   "squash",        OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "ssh",           OPTION_UNSUPPORTED, 0, NULL },
     { 't', "tag",           OPTION_LIST,    AT(tag),           "Name of the image" },
     { 0,   "target",        OPTION_TEXT,    AT(target),        "Stage to build" },
     { 0,   "ulimit",        OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "verify",        OPTION_BOOL,    AT(verify),        "Build twice and see whether the results are the same" },
     {},
 };
 /* clang-format on */
@@ -64,6 +76,17 @@ static void add_number(struct client_path *path, const char *name,
 }
 
 /* K=V as a JSON object; K alone: from the environment, or null. */
+static void write_pairs(struct json_writer *w, const struct strv *pairs, bool from_environment)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *entry = pairs->items[i], *equals = strchr(entry, '=');
+        CLEANUP(free)
+        char *key = equals ? xstrndup(entry, (size_t)(equals - entry)) : xstrdup(entry);
+
+        json_add_text(w, key, equals ? equals + 1 : from_environment ? getenv(entry) : "");
+    }
+}
+
 static void add_pairs(struct client_path *path, const char *name, const struct strv *pairs,
                       bool from_environment)
 {
@@ -73,14 +96,33 @@ static void add_pairs(struct client_path *path, const char *name, const struct s
     if (!pairs->count)
         return;
     json_begin_dict(&w, NULL);
-    for (size_t i = 0; i < pairs->count; i++) {
-        const char *entry = pairs->items[i], *equals = strchr(entry, '=');
-        CLEANUP(free)
-        char *key = equals ? xstrndup(entry, (size_t)(equals - entry)) : xstrdup(entry);
-
-        json_add_text(&w, key, equals ? equals + 1 : from_environment ? getenv(entry) : "");
-    }
+    write_pairs(&w, pairs, from_environment);
     json_end_dict(&w);
+    client_path_query(path, name, str_text(&text));
+}
+
+/* An epoch in our environment is meant for the build. */
+static void add_arguments(struct client_path *path, const struct strv *given)
+{
+    CLEANUP(strv_done) struct strv pairs = {};
+
+    strv_add_all(&pairs, given);
+    if (!text_is_empty(getenv("SOURCE_DATE_EPOCH")) && !strv_env_get(&pairs, "SOURCE_DATE_EPOCH"))
+        strv_add(&pairs, "SOURCE_DATE_EPOCH");
+    add_pairs(path, "buildargs", &pairs, true);
+}
+
+static void add_list(struct client_path *path, const char *name, const struct strv *list)
+{
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    if (!list->count)
+        return;
+    json_begin_list(&w, NULL);
+    for (size_t i = 0; i < list->count; i++)
+        json_add_text(&w, NULL, list->items[i]);
+    json_end_list(&w);
     client_path_query(path, name, str_text(&text));
 }
 
@@ -92,10 +134,13 @@ static void add_query(struct client_path *path, const struct build_options *opti
         client_path_query(path, "t", options->tag.items[i]);
     for (size_t i = 0; i < options->add_host.count; i++)
         client_path_query(path, "extrahosts", options->add_host.items[i]);
-    add_pairs(path, "buildargs", &options->build_arg, true);
+    add_arguments(path, &options->build_arg);
     add_pairs(path, "labels", &options->label, false);
+    add_list(path, "allow", &options->allow);
+    add_list(path, "nocachefilter", &options->no_cache_filter);
+    client_path_query(path, "pull", options->pull ? "1" : NULL);
+    client_path_query(path, "verify", options->verify ? "1" : NULL);
     client_path_query(path, "nocache", options->no_cache ? "1" : NULL);
-    client_path_query(path, "q", options->quiet ? "1" : NULL);
     client_path_query(path, "rm", options->remove ? "1" : "0");
     client_path_query(path, "forcerm", options->force_remove ? "1" : NULL);
     client_path_query(path, "networkmode", options->network);
@@ -112,104 +157,372 @@ static void add_query(struct client_path *path, const struct build_options *opti
     add_number(path, "cpuquota", &options->cpu_quota);
 }
 
-/* Prints the progress; gives the image's id. */
-static int follow(struct cli *cli, struct client_messages *messages, bool quiet, char **out_id,
-                  struct error *err)
+/* ---- where the files come from ---- */
+
+#define CONTEXTS_NAME  ".berth-contexts" /* the engine takes it out of the context */
+#define CONTEXTS_LIMIT 64
+#define STDIN_LIMIT    ((size_t)16 << 20) /* of a Dockerfile */
+#define TAR_MAGIC_AT   257
+
+static bool is_remote(const char *text)
 {
-    CLEANUP(str_done) struct str last = {};
-    int more;
-    struct json *message = NULL;
+    static const char *const prefixes[] = { "http://", "https://", "git://",
+                                            "git@",    "ssh://",   "github.com/" };
 
-    while ((more = client_messages_next(messages, &message, err)) > 0) {
-        const char *text = json_text(json_get(message, "stream")),
-                   *failed = json_text(json_get(message, "error"));
-        const char *id = json_text(json_get(json_get(message, "aux"), "ID"));
+    for (size_t i = 0; i < COUNT(prefixes); i++)
+        if (text_starts(text, prefixes[i]))
+            return true;
+    return false;
+}
 
-        if (text && !quiet)
-            fputs(text, stdout);
-        if (text && quiet) {
-            str_clear(&last);
-            str_add(&last, text);
-        }
-        if (id) {
-            free(*out_id);
-            *out_id = xstrdup(id);
-        }
-        if (failed) {
-            int64_t code = json_to_int64(json_get(json_get(message, "errorDetail"), "code"));
+/* What is sent, and what is told in the query. */
+struct input {
+    struct stream *body;
+    struct str archive;              /* memory behind the body, if it has any */
+    struct strv directories, places; /* of further contexts: on our side, in the archive */
+    struct strv contexts;            /* "name=dir:0" */
+    char *dockerfile, *extra;
+};
 
-            if (code > 0 && code < 256)
-                cli->exit_code = (int)code;
-            error_set(err, ERROR_INTERNAL, "%s", failed);
+static void input_done(struct input *input)
+{
+    stream_close(input->body);
+    str_done(&input->archive);
+    strv_done(&input->directories);
+    strv_done(&input->places);
+    strv_done(&input->contexts);
+    free(input->dockerfile);
+    free(input->extra);
+}
+CLEANUP_VALUE(input_done, struct input)
+
+static int read_contexts(const struct strv *given, struct input *out, struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        const char *entry = given->items[i], *equals = strchr(entry, '=');
+
+        if (!equals || equals == entry || !equals[1])
+            return error_set(err, ERROR_INVALID, "invalid context value: %s, expected key=value",
+                             entry);
+        if (is_remote(equals + 1) || text_starts(equals + 1, "docker-image://")) {
+            strv_add(&out->contexts, entry);
+            continue;
         }
-        json_free(message);
-        fflush(stdout);
-        if (failed)
+        if (text_starts(equals + 1, "oci-layout://") || text_starts(equals + 1, "target:"))
+            return error_set(err, ERROR_UNSUPPORTED, "build context %s is not supported", entry);
+        if (out->directories.count >= CONTEXTS_LIMIT)
+            return error_set(err, ERROR_INVALID, "more than %d build contexts", CONTEXTS_LIMIT);
+        strv_add_format(&out->contexts, "%.*s=dir:%zu", (int)(equals - entry), entry,
+                        out->directories.count);
+        strv_add_format(&out->places, "%s/%zu", CONTEXTS_NAME, out->directories.count);
+        strv_add(&out->directories, equals + 1);
+    }
+    return 0;
+}
+
+/* A Dockerfile inside the context is named by its path there; one from outside is sent along. */
+static int place_dockerfile(const char *context, const char *dockerfile, struct input *out,
+                            struct error *err)
+{
+    CLEANUP(free) char *absolute = path_absolute(dockerfile);
+    CLEANUP(free) char *root = path_absolute(context);
+    size_t length = strlen(root);
+
+    if (!file_exists(absolute))
+        return error_set(err, ERROR_NOT_FOUND,
+                         "unable to prepare context: unable to evaluate symlinks in Dockerfile "
+                         "path: lstat %s: no such file or directory",
+                         absolute);
+    if (text_starts(absolute, root) && (absolute[length] == '/' || length == 1)) {
+        out->dockerfile = xstrdup(absolute + length + (length > 1));
+    } else {
+        out->dockerfile = xasprintf(".dockerfile.%d", (int)getpid());
+        out->extra = xstrdup(dockerfile);
+    }
+    return 0;
+}
+
+static bool is_archive(const struct str *text)
+{
+    static const struct {
+        const char *magic;
+        size_t size;
+    } heads[] = { { "\x1f\x8b", 2 },
+                  { "BZh", 3 },
+                  { "\xfd"
+                    "7zXZ",
+                    5 },
+                  { "\x28\xb5\x2f\xfd", 4 } };
+
+    for (size_t i = 0; i < COUNT(heads); i++)
+        if (text->length > heads[i].size && memcmp(text->data, heads[i].magic, heads[i].size) == 0)
+            return true;
+    return text->length > TAR_MAGIC_AT + 5 && memcmp(text->data + TAR_MAGIC_AT, "ustar", 5) == 0;
+}
+
+/* What was read of stdin already, then the rest of it. */
+struct joined {
+    struct stream stream;
+    const struct str *head;
+    size_t at;
+};
+
+static ssize_t joined_read(struct stream *stream, void *data, size_t size, struct error *err)
+{
+    struct joined *joined = CONTAINER_OF(stream, struct joined, stream);
+    size_t left = joined->head->length - joined->at;
+
+    if (left == 0) {
+        ssize_t count = read(STDIN_FILENO, data, size);
+
+        return count < 0 ? error_sys(err, "read stdin") : count;
+    }
+    size = MIN(size, left);
+    memcpy(data, joined->head->data + joined->at, size);
+    joined->at += size;
+    return (ssize_t)size;
+}
+
+static void joined_close(struct stream *stream)
+{
+    free(CONTAINER_OF(stream, struct joined, stream));
+}
+
+/* "-": an archive, or a Dockerfile on nothing. */
+static int read_stdin(struct input *out, struct error *err)
+{
+    struct joined *joined = NULL;
+    ssize_t count;
+
+    str_reserve(&out->archive, 512);
+    count = fd_read_full(STDIN_FILENO, out->archive.data, 512, err);
+    if (count < 0)
+        return -1;
+    out->archive.length = (size_t)count;
+    out->archive.data[count] = 0;
+    if (!is_archive(&out->archive)) {
+        CLEANUP(str_done) struct str text = {};
+
+        str_add_bytes(&text, str_text(&out->archive), out->archive.length);
+        str_clear(&out->archive);
+        if (count == 512 && file_read_fd(STDIN_FILENO, STDIN_LIMIT, &text, err) < 0)
+            return error_context(err, "Dockerfile on stdin");
+        if (context_of_dockerfile(str_text(&text), text.length, &out->archive, err) < 0)
+            return -1;
+        out->body = stream_from_memory(out->archive.data, out->archive.length);
+        return 0;
+    }
+    joined = NEW(struct joined);
+    joined->stream.read = joined_read;
+    joined->stream.close = joined_close;
+    joined->head = &out->archive;
+    out->body = &joined->stream;
+    return 0;
+}
+
+/* "-f -": the Dockerfile comes on stdin, the files from a directory. */
+static int dockerfile_from_stdin(struct input *out, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+    char path[] = "/tmp/berth-dockerfile-XXXXXX";
+    CLEANUP(close) int fd = -1;
+
+    if (file_read_fd(STDIN_FILENO, STDIN_LIMIT, &text, err) < 0)
+        return error_context(err, "Dockerfile on stdin");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, "create %s", path);
+    out->extra = xstrdup(path);
+    out->dockerfile = xasprintf(".dockerfile.%d", (int)getpid());
+    return fd_write_all(fd, str_text(&text), text.length, err);
+}
+
+static int open_directory(const char *context, const char *dockerfile, struct input *out,
+                          struct error *err)
+{
+    struct context_part parts[CONTEXTS_LIMIT + 1] = { { context, "" } };
+    bool from_stdin = text_equal(dockerfile, "-");
+    int result = 0;
+
+    if (from_stdin)
+        result = dockerfile_from_stdin(out, err);
+    else if (dockerfile)
+        result = place_dockerfile(context, dockerfile, out, err);
+    for (size_t i = 0; i < out->directories.count; i++)
+        parts[i + 1] = (struct context_part){ out->directories.items[i], out->places.items[i] };
+    if (result == 0)
+        result = context_stream(parts, out->directories.count + 1, out->extra, out->dockerfile,
+                                &out->body, err);
+    return result;
+}
+
+static int open_input(const struct build_options *options, const char *context, struct input *out,
+                      struct error *err)
+{
+    bool has_files = !is_remote(context) && strcmp(context, "-") != 0;
+
+    if (read_contexts(&options->build_context, out, err) < 0)
+        return -1;
+    if (has_files)
+        return open_directory(context, options->file, out, err);
+    if (out->directories.count > 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "directories as further contexts need a directory as context");
+    if (text_equal(options->file, "-"))
+        return error_set(err, ERROR_INVALID,
+                         "invalid argument: can't use stdin for both build context and Dockerfile");
+    out->dockerfile = xstrdup(options->file);
+    return is_remote(context) ? 0 : read_stdin(out, err);
+}
+
+/* ---- afterwards ---- */
+
+static int write_metadata(const struct build_options *options, const char *id, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+    CLEANUP(free) char *names = strv_join(&options->tag, ",");
+    struct json_writer w = { .out = &text };
+
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "containerimage.config.digest", id);
+    json_add_text(&w, "containerimage.digest", id);
+    if (options->tag.count)
+        json_add_text(&w, "image.name", names);
+    json_end_dict(&w);
+    str_add(&text, "\n");
+    return file_write_atomic(options->metadata_file, text.data, text.length, 0644, false, err);
+}
+
+/* An image that was only a way to its output, unless it was here under a name before. */
+static void forget_image(struct cli *cli, const char *id)
+{
+    CLEANUP(client_path_done) struct client_path look = {}, remove = {};
+    CLEANUP(json_free) struct json *image = NULL;
+    struct error ignored;
+
+    client_path_begin(&look, "/images/%s/json", id);
+    if (client_call(cli->client, "GET", &look, NULL, &image, &ignored) < 0 ||
+        json_count(json_get(image, "RepoTags")) > 0)
+        return;
+    client_path_begin(&remove, "/images/%s", id);
+    client_call(cli->client, "DELETE", &remove, NULL, NULL, &ignored);
+}
+
+struct outputs {
+    struct build_output items[16];
+    size_t count;
+};
+
+static void outputs_done(struct outputs *outputs)
+{
+    for (size_t i = 0; i < outputs->count; i++)
+        build_output_done(&outputs->items[i]);
+}
+CLEANUP_VALUE(outputs_done, struct outputs)
+
+static int read_outputs(const struct strv *given, struct outputs *out, struct error *err)
+{
+    if (given->count > COUNT(out->items))
+        return error_set(err, ERROR_INVALID, "more than %zu outputs", COUNT(out->items));
+    for (size_t i = 0; i < given->count; i++) {
+        if (build_output_read(given->items[i], &out->items[out->count], err) < 0)
+            return -1;
+        out->count++;
+    }
+    return 0;
+}
+
+static int finish(struct cli *cli, const struct build_options *options,
+                  const struct outputs *outputs, const char *id, struct error *err)
+{
+    bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
+
+    for (size_t i = 0; i < outputs->count; i++) {
+        is_kept |= outputs->items[i].type == OUTPUT_IMAGE ||
+                   (outputs->items[i].type == OUTPUT_DOCKER && !outputs->items[i].destination);
+        if (build_output_write(cli, &outputs->items[i], id, &options->tag, err) < 0)
             return -1;
     }
-    if (more == 0 && quiet)
-        fputs(str_text(&last), stdout);
-    return more;
+    if (!is_kept)
+        forget_image(cli, id);
+    if (options->iidfile &&
+        file_write_atomic(options->iidfile, id, strlen(id), 0644, false, err) < 0)
+        return -1;
+    return options->metadata_file ? write_metadata(options, id, err) : 0;
+}
+
+/* What the builder says at its end, where it was not let. */
+static void tell(const struct build_options *options, const struct outputs *outputs,
+                 enum progress_style style, const char *id)
+{
+    const char *digits = text_starts(id, "sha256:") ? id + strlen("sha256:") : id;
+
+    for (size_t i = 0; i < outputs->count; i++)
+        if (text_equal(outputs->items[i].destination, "-"))
+            return;
+    if (style == PROGRESS_QUIET)
+        puts(id);
+    if (style != PROGRESS_TTY && style != PROGRESS_PLAIN)
+        return;
+    printf("Successfully built %.12s\n", digits);
+    for (size_t i = 0; i < options->tag.count; i++)
+        printf("Successfully tagged %s\n", options->tag.items[i]);
+}
+
+static int send(struct cli *cli, const struct build_options *options, const char *context,
+                struct input *input, enum progress_style style, struct client_messages *messages,
+                struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/build");
+    add_query(&path, options, input->dockerfile);
+    add_pairs(&path, "contexts", &input->contexts, false);
+    client_path_query(&path, "remote", is_remote(context) ? context : NULL);
+    client_path_query(&path, "q", style == PROGRESS_QUIET ? "1" : NULL);
+    client_path_query(&path, "steps", progress_wants_steps(style) ? "1" : NULL);
+    return client_stream(cli->client, "POST", &path, NULL, input->body,
+                         input->body ? "application/x-tar" : NULL, &messages->response, err);
 }
 
 static int build(struct cli *cli, const void *parsed, const struct strv *arguments,
                  struct error *err)
 {
     const struct build_options *options = parsed;
-    CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(stream_close) struct stream *body = NULL;
+    const char *context = arguments->items[0];
+    CLEANUP(outputs_done) struct outputs outputs = {};
+    CLEANUP(input_done) struct input input = {};
     CLEANUP(free) char *id = NULL;
-    const char *context = arguments->items[0], *dockerfile = options->file, *extra = NULL;
     struct client_messages messages = {};
-    CLEANUP(free) char *inside = NULL;
+    enum progress_style style;
 
-    if (text_starts(context, "http://") || text_starts(context, "https://") ||
-        text_starts(context, "git@"))
-        return error_set(err, ERROR_UNSUPPORTED, "remote build contexts are not supported yet");
-    if (dockerfile && strcmp(dockerfile, "-") == 0)
-        return error_set(err, ERROR_UNSUPPORTED, "a Dockerfile on stdin is not supported yet");
-    if (strcmp(context, "-") == 0) {
-        body = stream_from_fd(STDIN_FILENO, 0);
-    } else {
-        /* A Dockerfile inside the context is named by its path there; one from outside is sent
-         * along. */
-        if (dockerfile) {
-            CLEANUP(free) char *absolute = path_absolute(dockerfile);
-            CLEANUP(free) char *root = path_absolute(context);
-            size_t length = strlen(root);
-
-            if (!file_exists(absolute))
-                return error_set(
-                    err, ERROR_NOT_FOUND,
-                    "unable to prepare context: unable to evaluate symlinks in Dockerfile "
-                    "path: lstat %s: no such file or directory",
-                    absolute);
-            if (text_starts(absolute, root) && absolute[length] == '/') {
-                inside = xstrdup(absolute + length + 1);
-            } else {
-                inside = xasprintf(".dockerfile.%d", (int)getpid());
-                extra = dockerfile;
-            }
-            dockerfile = inside;
-        }
-        if (context_stream(context, extra, inside, &body, err) < 0)
-            return -1;
-    }
-    client_path_begin(&path, "/build");
-    add_query(&path, options, dockerfile);
-    if (client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
-                      &messages.response, err) < 0)
+    if (progress_style_read(options->progress, &style, err) < 0 ||
+        read_outputs(&options->output, &outputs, err) < 0)
         return -1;
-    int result = follow(cli, &messages, options->quiet, &id, err);
+    if (options->quiet)
+        style = PROGRESS_QUIET;
+    for (size_t i = 0; i < outputs.count; i++)
+        if (text_equal(outputs.items[i].destination, "-") && style != PROGRESS_QUIET)
+            return error_set(err, ERROR_INVALID,
+                             "an output on stdout needs --progress=quiet: both would mix");
+    int result = open_input(options, context, &input, err);
+    if (result == 0)
+        result = send(cli, options, context, &input, style, &messages, err);
+    if (result == 0)
+        result = build_progress_follow(cli, &messages, style, &id, err);
     client_messages_done(&messages);
-    if (result == 0 && options->iidfile && id)
-        result = file_write_atomic(options->iidfile, id, strlen(id), 0644, false, err);
+    if (input.extra && text_equal(options->file, "-"))
+        unlink(input.extra);
+    if (result == 0 && id)
+        tell(options, &outputs, style, id);
+    if (result == 0 && id)
+        result = finish(cli, options, &outputs, id, err);
     return result;
 }
 
 const struct command command_build = {
     .name = "build",
-    .usage = "[OPTIONS] PATH | -",
+    .usage = "[OPTIONS] PATH | URL | -",
     .summary = "Build an image from a Dockerfile",
     .least = 1,
     .most = 1,

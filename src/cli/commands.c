@@ -18,6 +18,13 @@ extern const struct command command_container_prune, command_df, command_image_p
     command_stats, command_system_prune, command_top, command_update, command_volume_prune;
 
 /* clang-format off */
+extern const struct command command_builder_prune;
+static const struct command *const builder_commands[] = {
+    &command_build,
+    &command_builder_prune,
+    NULL,
+};
+
 static const struct command *const container_commands[] = {
     &command_attach,
     &command_commit,
@@ -106,9 +113,14 @@ static const struct command command_volume = { .name = "volume",
                                                .summary = "Manage volumes",
                                                .children = volume_commands };
 
+static const struct command command_builder = { .name = "builder",
+                                                .summary = "Manage builds",
+                                                .children = builder_commands };
+
 const struct command *const commands[] = {
     &command_attach,
     &command_build,
+    &command_builder,
     &command_commit,
     &command_container,
     &command_cp,

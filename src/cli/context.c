@@ -18,8 +18,15 @@
 
 #include "base/banned.h"
 
+struct packed_part {
+    int directory_fd;
+    char *name;
+};
+
 struct packer {
-    int directory_fd, pipe_fd;
+    struct packed_part *parts;
+    size_t count;
+    int pipe_fd;
     char *extra_path, *extra_name;
 };
 
@@ -147,10 +154,26 @@ static int pack_all(struct packer *packer, struct stream *out, struct error *err
         if (add_file(writer, AT_FDCWD, packer->extra_path, packer->extra_name, &status, err) < 0)
             return -1;
     }
-    if (add_directory(writer, TAKE_FD(packer->directory_fd), "", err) < 0)
-        return -1;
+    for (size_t i = 0; i < packer->count; i++)
+        if (add_directory(writer, TAKE_FD(packer->parts[i].directory_fd), packer->parts[i].name,
+                          err) < 0)
+            return -1;
     return tar_writer_finish(writer, err);
 }
+
+static void packer_free(struct packer *packer)
+{
+    for (size_t i = 0; i < packer->count; i++) {
+        if (packer->parts[i].directory_fd >= 0)
+            close(packer->parts[i].directory_fd);
+        free(packer->parts[i].name);
+    }
+    free(packer->parts);
+    free(packer->extra_path);
+    free(packer->extra_name);
+    free(packer);
+}
+CLEANUP_POINTER(packer_free, struct packer)
 
 static void *pack(void *data)
 {
@@ -161,29 +184,66 @@ static void *pack(void *data)
     if (pack_all(packer, out, &err) < 0)
         fprintf(stderr, "error while sending the build context: %s\n", err.text);
     stream_close(out);
-    free(packer->extra_path);
-    free(packer->extra_name);
-    free(packer);
+    packer_free(packer);
     return NULL;
 }
 
-int context_stream(const char *directory, const char *extra_path, const char *extra_name,
-                   struct stream **out, struct error *err)
+int context_stream(const struct context_part *parts, size_t count, const char *extra_path,
+                   const char *extra_name, struct stream **out, struct error *err)
 {
+    CLEANUP(packer_free) struct packer *packer = NEW(struct packer);
+    CLEANUP(close) int read_fd = -1;
     int pipe_fds[2];
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd < 0)
-        return error_set(err, ERROR_NOT_FOUND, "unable to prepare context: path \"%s\" not found",
-                         directory);
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-        close(fd);
-        return error_sys(err, "make a pipe");
+    packer->parts = xcalloc(count + 1, sizeof(*packer->parts));
+    for (size_t i = 0; i < count; i++) {
+        int fd = open(parts[i].directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+            return error_set(err, ERROR_NOT_FOUND,
+                             "unable to prepare context: path \"%s\" not found",
+                             parts[i].directory);
+        packer->parts[packer->count++] = (struct packed_part){ fd, xstrdup(parts[i].name) };
     }
-    struct packer *packer = NEW(struct packer);
-    *packer = (struct packer){ fd, pipe_fds[1], xstrdup(extra_path), xstrdup(extra_name) };
-    if (thread_start_detached("context", pack, packer, err) < 0)
+    packer->extra_path = xstrdup(extra_path);
+    packer->extra_name = xstrdup(extra_name);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return error_sys(err, "make a pipe");
+    read_fd = pipe_fds[0];
+    packer->pipe_fd = pipe_fds[1];
+    if (thread_start_detached("context", pack, packer, err) < 0) {
+        close(packer->pipe_fd);
         return -1;
-    *out = stream_from_fd(pipe_fds[0], 1);
+    }
+    TAKE(packer);
+    *out = stream_from_fd(TAKE_FD(read_fd), 1);
     return 0;
+}
+
+struct memory_sink {
+    struct stream stream;
+    struct str *out;
+};
+
+static int sink_write(struct stream *stream, const void *data, size_t size,
+                      struct error *err UNUSED)
+{
+    str_add_bytes(CONTAINER_OF(stream, struct memory_sink, stream)->out, data, size);
+    return 0;
+}
+
+int context_of_dockerfile(const char *text, size_t size, struct str *out, struct error *err)
+{
+    struct memory_sink sink = { .stream = { .write = sink_write }, .out = out };
+    CLEANUP(tar_writer_free)
+    struct tar_writer *writer = tar_writer_new(&sink.stream, false, err);
+    CLEANUP(tar_entry_done)
+    struct tar_entry entry = {
+        .name = xstrdup("Dockerfile"), .type = TAR_FILE, .mode = 0644, .size = (int64_t)size
+    };
+
+    if (!writer || tar_writer_entry(writer, &entry, err) < 0 ||
+        tar_writer_data(writer, text, size, err) < 0)
+        return -1;
+    return tar_writer_finish(writer, err);
 }

@@ -1,4 +1,4 @@
-/* container, image, volume and system prune. */
+/* container, image, volume, builder and system prune. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +12,7 @@
 struct prune_options {
     struct strv filters;
     bool all, force, volumes;
+    struct optional_int64 reserved_space, max_used_space; /* builder */
 };
 
 #define FILTER_ROW                                                                                 \
@@ -46,6 +47,21 @@ static const struct option_row system_rows[] = {
     FORCE_ROW,
     { 0, "volumes", OPTION_BOOL, offsetof(struct prune_options, volumes),
       "Remove unused anonymous volumes too" },
+    {},
+};
+
+static const struct option_row builder_rows[] = {
+    { 'a', "all", OPTION_BOOL, offsetof(struct prune_options, all),
+      "Remove all build cache, also what images share" },
+    FILTER_ROW,
+    FORCE_ROW,
+    { 0, "keep-storage", OPTION_BYTES, offsetof(struct prune_options, reserved_space),
+      "Keep this much of what was used last", .is_hidden = true },
+    { 0, "max-used-space", OPTION_BYTES, offsetof(struct prune_options, max_used_space),
+      "Keep no more than this much" },
+    { 0, "min-free-space", OPTION_UNSUPPORTED, 0, NULL },
+    { 0, "reserved-space", OPTION_BYTES, offsetof(struct prune_options, reserved_space),
+      "Keep this much of what was used last" },
     {},
 };
 
@@ -97,6 +113,7 @@ static int prune_kind(struct cli *cli, const struct kind *kind, const struct pru
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
     CLEANUP(strv_done) struct strv filters = {};
+    int64_t kept = MAX(options->reserved_space.value, options->max_used_space.value);
 
     strv_add_all(&filters, &options->filters);
     if (all && kind->extra_filter)
@@ -104,6 +121,11 @@ static int prune_kind(struct cli *cli, const struct kind *kind, const struct pru
     client_path_begin(&path, "%s", kind->path);
     if (all && kind == &cache)
         client_path_query(&path, "all", "1");
+    if (kind == &cache && kept > 0) {
+        CLEANUP(free) char *bytes = xasprintf("%lld", (long long)kept);
+
+        client_path_query(&path, "reserved-space", bytes);
+    }
     if (filter_query_add(&path, &filters, err) < 0 ||
         client_call(cli->client, "POST", &path, NULL, &answer, err) < 0)
         return -1;
@@ -172,6 +194,18 @@ static int volume_prune(struct cli *cli, const void *parsed, const struct strv *
                      err);
 }
 
+static int builder_prune(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                         struct error *err)
+{
+    const struct prune_options *options = parsed;
+
+    return prune_one(cli, &cache, options,
+                     options->all
+                         ? "WARNING! This will remove all build cache."
+                         : "WARNING! This will remove all build cache that no image shares.",
+                     err);
+}
+
 static char *system_warning(const struct prune_options *options)
 {
     CLEANUP(free) char *filters = strv_join(&options->filters, ", ");
@@ -233,6 +267,10 @@ const struct command command_image_prune = {
 const struct command command_volume_prune = {
     .name = "prune", .usage = "[OPTIONS]", .summary = "Remove unused volumes", .options = volume_rows,
     .options_size = sizeof(struct prune_options), .run = volume_prune,
+};
+const struct command command_builder_prune = {
+    .name = "prune", .usage = "[OPTIONS]", .summary = "Remove build cache", .options = builder_rows,
+    .options_size = sizeof(struct prune_options), .run = builder_prune,
 };
 const struct command command_system_prune = {
     .name = "prune", .usage = "[OPTIONS]", .summary = "Remove what nothing uses", .options = system_rows,

@@ -21,34 +21,6 @@
 
 #include "base/banned.h"
 
-int engine_build(struct engine *engine, struct stream *context_tar,
-                 const struct build_options *options, struct build_result *out, struct error *err)
-{
-    char id[ID_LENGTH + 1];
-    struct build_options with_context = *options;
-
-    id_generate(id);
-    CLEANUP(free) char *path = xasprintf("%s/tmp/context-%.16s", engine->options.data_path, id);
-    if (dir_make(path, 0700, err) < 0)
-        return -1;
-    CLEANUP(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = fd < 0 ? error_sys(err, "open %s", path)
-                        : build_context_unpack(context_tar, fd, err);
-    with_context.context_fd = fd;
-    if (result == 0)
-        result = builder_build(engine->builder, &with_context, out, err);
-    struct error ignored;
-    if (tree_remove(path, &ignored) < 0)
-        log_warn("cannot remove a build context", "path", path, "error", ignored.text);
-    if (result == 0) {
-        CLEANUP(map_done) struct map attributes = {};
-
-        map_set_text(&attributes, "name", out->image_id);
-        engine_event(engine, "image", "create", out->image_id, &attributes);
-    }
-    return result;
-}
-
 /* ---- one RUN ---- */
 
 /* A container that is in no list: what the other parts need to know of it. */

@@ -31,7 +31,7 @@ int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool
     for (size_t i = 0; i < image_count; i++)
         add_chains(&chains, images[i]);
     store_images_free(images, image_count);
-    if (cache_list(engine->database, out, out_count, err) < 0)
+    if (builder_cache_list(engine->builder, out, out_count, err) < 0)
         return -1;
     *out_is_shared = xcalloc(*out_count + 1, sizeof(**out_is_shared));
     for (size_t i = 0; i < *out_count; i++)
@@ -41,7 +41,7 @@ int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool
 
 int engine_build_cache_remove(struct engine *engine, const struct strv *keys, struct error *err)
 {
-    if (cache_remove(engine->database, keys, err) < 0)
+    if (builder_cache_remove(engine->builder, keys, err) < 0)
         return -1;
     return store_collect(engine->store, engine_layer_is_used, engine, err);
 }

@@ -1,0 +1,153 @@
+/* Files of an image, or the image itself, in a place of the user's. */
+#include "cli/build_output.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/extract.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/csv.h"
+#include "cli/terminal.h"
+
+#include "base/banned.h"
+
+static const char *const type_names[] = { "image", "local", "tar", "oci", "docker" };
+
+void build_output_done(struct build_output *output)
+{
+    free(output->destination);
+    *output = (struct build_output){};
+}
+
+static int read_type(const char *name, struct build_output *out, struct error *err)
+{
+    for (size_t i = 0; i < COUNT(type_names); i++)
+        if (strcmp(type_names[i], name) == 0) {
+            out->type = i;
+            return 0;
+        }
+    return error_set(err, ERROR_INVALID,
+                     "exporter \"%s\" could not be found: image, local, tar, oci or docker", name);
+}
+
+static int read_field(const char *field, struct build_output *out, bool *has_type,
+                      struct error *err)
+{
+    if (text_starts(field, "type=")) {
+        *has_type = true;
+        return read_type(field + 5, out, err);
+    }
+    if (!text_starts(field, "dest="))
+        return error_set(err, ERROR_INVALID, "unexpected output attribute: %s", field);
+    free(out->destination);
+    out->destination = xstrdup(field + 5);
+    return 0;
+}
+
+int build_output_read(const char *text, struct build_output *out, struct error *err)
+{
+    CLEANUP(build_output_done) struct build_output output = {};
+    CLEANUP(strv_done) struct strv fields = {};
+    bool has_type = false;
+
+    if (!strchr(text, '=')) {
+        output.type = strcmp(text, "-") == 0 ? OUTPUT_TAR : OUTPUT_LOCAL;
+        output.destination = xstrdup(text);
+    } else {
+        if (csv_split(text, &fields, err) < 0)
+            return -1;
+        for (size_t i = 0; i < fields.count; i++)
+            if (read_field(fields.items[i], &output, &has_type, err) < 0)
+                return -1;
+        if (!has_type)
+            return error_set(err, ERROR_INVALID, "type is required for output");
+    }
+    if (output.type == OUTPUT_LOCAL &&
+        (!output.destination || strcmp(output.destination, "-") == 0))
+        return error_set(err, ERROR_INVALID, "dest is required for local output");
+    if ((output.type == OUTPUT_TAR || output.type == OUTPUT_OCI) && !output.destination)
+        output.destination = xstrdup("-");
+    if (output.destination && strcmp(output.destination, "-") == 0 && terminal_is(STDOUT_FILENO))
+        return error_set(err, ERROR_INVALID,
+                         "dest file is required for %s output: refusing to write "
+                         "to the terminal",
+                         type_names[output.type]);
+    *out = output;
+    output = (struct build_output){};
+    return 0;
+}
+
+/* ---- writing ---- */
+
+static int unpack(struct http_response *response, const char *path, struct error *err)
+{
+    const struct extract_options options = { .keeps_owners = geteuid() == 0,
+                                             .skips_devices = true,
+                                             .cancel_fd = -1 };
+    CLEANUP(close) int fd = -1;
+
+    if (dir_make(path, 0755, err) < 0)
+        return -1;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, "open %s", path);
+    return extract_archive(http_response_stream(response), fd, &options, err);
+}
+
+/* The file gets its name when it is whole. */
+static int write_file(struct http_response *response, const char *path, struct error *err)
+{
+    bool is_stdout = strcmp(path, "-") == 0;
+    CLEANUP(free) char *temporary = xasprintf("%s.berth-%d", path, (int)getpid());
+    CLEANUP(close)
+    int fd = is_stdout ? dup(STDOUT_FILENO)
+                       : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_sys(err, "create %s", temporary);
+    CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 0);
+    int result = stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
+
+    if (is_stdout)
+        return result;
+    if (result == 0 && rename(temporary, path) < 0)
+        result = error_sys(err, "rename %s", temporary);
+    if (result < 0)
+        unlink(temporary);
+    return result;
+}
+
+static void name_source(struct client_path *path, const struct build_output *output,
+                        const char *image_id, const struct strv *tags)
+{
+    bool is_archive = output->type == OUTPUT_OCI || output->type == OUTPUT_DOCKER;
+
+    if (!is_archive) {
+        client_path_begin(path, "/images/%s/files", image_id);
+        return;
+    }
+    client_path_begin(path, "/images/get");
+    for (size_t i = 0; i < tags->count; i++)
+        client_path_query(path, "names", tags->items[i]);
+    if (tags->count == 0)
+        client_path_query(path, "names", image_id);
+}
+
+int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
+                       const struct strv *tags, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    struct http_response *response = NULL;
+
+    if (output->type == OUTPUT_IMAGE || (output->type == OUTPUT_DOCKER && !output->destination))
+        return 0; /* It is in the store already. */
+    name_source(&path, output, image_id, tags);
+    if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
+        return error_context(err, "output %s", type_names[output->type]);
+    int result = output->type == OUTPUT_LOCAL ? unpack(response, output->destination, err)
+                                              : write_file(response, output->destination, err);
+    http_response_free(response);
+    return result;
+}

@@ -1,0 +1,22 @@
+/* build --output: where a finished image goes. */
+#ifndef BERTH_CLI_BUILD_OUTPUT_H
+#define BERTH_CLI_BUILD_OUTPUT_H
+
+#include "base/strv.h"
+#include "cli/command.h"
+
+struct build_output {
+    enum { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER } type;
+    char *destination; /* "-" is stdout; NULL: none */
+};
+void build_output_done(struct build_output *output);
+CLEANUP_VALUE(build_output_done, struct build_output)
+
+/* "type=local,dest=out", "out" (local), "-" (a tar on stdout). INVALID. */
+int build_output_read(const char *text, struct build_output *out, struct error *err);
+
+/* Brings the image there; 'tags' are its names. */
+int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
+                       const struct strv *tags, struct error *err);
+
+#endif

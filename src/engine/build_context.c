@@ -1,0 +1,218 @@
+/* A build's files: from the client or from elsewhere, into a directory that is gone afterwards. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "build/verify.h"
+#include "engine/build.h"
+#include "engine/image.h"
+#include "engine/internal.h"
+#include "linux/path.h"
+
+#include "base/banned.h"
+
+#define IMAGE_SCHEME   "docker-image://"
+#define OTHER_HOSTNAME "another-host"
+
+/* All directories of one build. */
+struct build_files {
+    char *path; /* holds "main", the context; "sent", further ones; "fetched-<n>" */
+    int context_fd;
+    struct map contexts; /* struct build_context */
+};
+
+static void free_context(void *value)
+{
+    struct build_context *context = value;
+
+    if (context->fd >= 0)
+        close(context->fd);
+    free(context->image);
+    free(context);
+}
+
+static void build_files_done(struct build_files *files)
+{
+    struct error err;
+
+    if (files->context_fd >= 0)
+        close(files->context_fd);
+    map_done(&files->contexts);
+    if (tree_remove(files->path, &err) < 0)
+        log_warn("cannot remove a build context", "path", files->path, "error", err.text);
+    free(files->path);
+}
+CLEANUP_VALUE(build_files_done, struct build_files)
+
+static int make_files(struct engine *engine, struct build_files *out, struct error *err)
+{
+    char id[ID_LENGTH + 1];
+
+    id_generate(id);
+    *out = (struct build_files){ .context_fd = -1 };
+    map_init_empty(&out->contexts, free_context);
+    out->path = xasprintf("%s/tmp/context-%.16s", engine->options.data_path, id);
+    CLEANUP(free) char *main_path = path_join(out->path, "main");
+    return dir_make(main_path, 0755, err);
+}
+
+static int bring_context(struct build_files *files, const struct build_input *input,
+                         const struct build_options *options, struct error *err)
+{
+    CLEANUP(free) char *path = path_join(files->path, "main");
+
+    if (input->remote)
+        return build_context_fetch(input->remote, options->arguments, path, options->cancel_fd,
+                                   &files->context_fd, err);
+    files->context_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (files->context_fd < 0)
+        return error_sys(err, "open %s", path);
+    return build_context_unpack(input->archive, files->context_fd, err);
+}
+
+/* A directory that came along in the archive, which is taken out of the main context. */
+static int open_sent(struct build_files *files, const char *number, struct error *err)
+{
+    CLEANUP(free) char *from = xasprintf("%s/main/%s", files->path, BUILD_CONTEXTS_NAME);
+    CLEANUP(free) char *to = path_join(files->path, "sent");
+    CLEANUP(close) int sent_fd = -1;
+    int64_t index;
+
+    if (parse_int64(number, 0, BUILD_CONTEXTS_LIMIT, &index, err) < 0)
+        return -1;
+    rename(from, to); /* done by the first one */
+    sent_fd = open(to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (sent_fd < 0)
+        return error_set(err, ERROR_INVALID, "the archive holds no further contexts");
+    return path_open(sent_fd, number, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+static int fetch_context(struct build_files *files, const char *remote,
+                         const struct build_options *options, struct error *err)
+{
+    CLEANUP(free) char *path = xasprintf("%s/fetched-%zu", files->path, files->contexts.count);
+    int fd = -1;
+
+    if (dir_make(path, 0755, err) < 0 ||
+        build_context_fetch(remote, options->arguments, path, options->cancel_fd, &fd, err) < 0)
+        return -1;
+    return fd;
+}
+
+static int add_context(struct build_files *files, const char *name, const char *text,
+                       const struct build_options *options, struct error *err)
+{
+    struct build_context *context = NEW(struct build_context);
+
+    context->fd = -1;
+    if (text_starts(text, IMAGE_SCHEME))
+        context->image = xstrdup(text + strlen(IMAGE_SCHEME));
+    else if (text_starts(text, "dir:"))
+        context->fd = open_sent(files, text + strlen("dir:"), err);
+    else
+        context->fd = fetch_context(files, text, options, err);
+    if (context->fd < 0 && !context->image) {
+        free_context(context);
+        return error_context(err, "build context %s", name);
+    }
+    map_set(&files->contexts, name, context);
+    return 0;
+}
+
+static int bring_files(struct build_files *files, const struct build_input *input,
+                       const struct build_options *options, struct error *err)
+{
+    if (bring_context(files, input, options, err) < 0)
+        return -1;
+    if (!input->contexts)
+        return 0;
+    if (input->contexts->count > BUILD_CONTEXTS_LIMIT)
+        return error_set(err, ERROR_INVALID, "more than %d build contexts", BUILD_CONTEXTS_LIMIT);
+    MAP_EACH (input->contexts, entry)
+        if (!entry->value || add_context(files, entry->key, entry->value, options, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- twice ---- */
+
+static void no_text(void *data UNUSED, const char *text UNUSED, size_t size UNUSED)
+{
+}
+
+static int build_again(struct engine *engine, const struct build_options *options,
+                       struct build_result *out, struct error *err)
+{
+    CLEANUP(build_result_done) struct build_result again = {};
+    CLEANUP(str_done) struct str difference = {};
+    struct build_options second = *options;
+
+    second.no_cache = true;
+    second.hostname = OTHER_HOSTNAME;
+    second.tags = NULL;
+    second.stream = no_text;
+    second.aux_id = NULL;
+    second.event = NULL;
+    if (builder_build(engine->builder, &second, &again, err) < 0)
+        return error_context(err, "building again");
+    int equal = verify_compare(engine->store, out->image_id, again.image_id, &difference, err);
+    if (strcmp(out->image_id, again.image_id) != 0) {
+        struct json_list removed = {};
+        struct error ignored;
+
+        engine_image_remove(engine, again.image_id, true, false, &removed, &ignored);
+        for (size_t i = 0; i < removed.count; i++)
+            free(JSON_ITEMS(&removed, struct image_removal)[i].name);
+        free(removed.items);
+    }
+    if (equal == 0)
+        return error_set(err, ERROR_CONFLICT, "the build is not reproducible: %s",
+                         str_text(&difference));
+    return equal < 0 ? -1 : 0;
+}
+
+static int build_verified(struct engine *engine, const struct build_options *options,
+                          struct build_result *out, struct error *err)
+{
+    CLEANUP(map_done) struct map arguments = {};
+    struct build_options dated = *options;
+    char now[24];
+
+    map_init_empty(&arguments, free);
+    if (options->arguments)
+        MAP_EACH (options->arguments, entry)
+            map_set(&arguments, entry->key, xstrdup(entry->value));
+    snprintf(now, sizeof(now), "%lld", (long long)(clock_wall_ns() / NS_PER_S));
+    if (!map_get(&arguments, "SOURCE_DATE_EPOCH"))
+        map_set_text(&arguments, "SOURCE_DATE_EPOCH", now);
+    dated.arguments = &arguments;
+    dated.no_cache = true; /* What the cache has may be from another time. */
+    if (builder_build(engine->builder, &dated, out, err) < 0)
+        return -1;
+    return build_again(engine, &dated, out, err);
+}
+
+int engine_build(struct engine *engine, const struct build_input *input,
+                 const struct build_options *options, struct build_result *out, struct error *err)
+{
+    CLEANUP(build_files_done) struct build_files files;
+    struct build_options with_files = *options;
+
+    if (make_files(engine, &files, err) < 0 || bring_files(&files, input, options, err) < 0)
+        return -1;
+    with_files.context_fd = files.context_fd;
+    with_files.contexts = &files.contexts;
+    if ((input->is_verified ? build_verified(engine, &with_files, out, err)
+                            : builder_build(engine->builder, &with_files, out, err)) < 0)
+        return -1;
+
+    CLEANUP(map_done) struct map attributes = {};
+    map_set_text(&attributes, "name", out->image_id);
+    engine_event(engine, "image", "create", out->image_id, &attributes);
+    return 0;
+}

@@ -254,3 +254,64 @@ def test_options_of_creation(engine, name):
                   "-o", "com.docker.network.bridge.name=fwtestbr", "no-alone", check=True)
     assert "inet " not in engines.run(["ip", "addr", "show", "fwtestbr"], check=True).out
     engine.docker("network", "rm", "no-alone", check=True)
+
+
+def test_macvlan(engine, name):
+    """Containers as neighbours on a link of the host: a wire of the test's own, with a VLAN and another host at its other end."""
+    end, there = f"mv{engine.directory.name[-6:]}", f"mv-{engine.directory.name[-6:]}"
+    run = engines.run
+    run(["ip", "netns", "add", there], check=True)
+    try:
+        run(["ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", there], check=True)
+        run(["ip", "link", "set", end, "up"], check=True)
+        for arguments in (["link", "set", "eth0", "up"], ["addr", "add", "10.213.60.1/24", "dev", "eth0"]):
+            run(["ip", "-n", there, *arguments], check=True)
+        has_vlan = run(["ip", "-n", there, "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7"]).code == 0
+        if has_vlan:
+            run(["ip", "-n", there, "link", "set", "eth0.7", "up"], check=True)
+            run(["ip", "-n", there, "addr", "add", "10.213.61.1/24", "dev", "eth0.7"], check=True)
+        for net, parent in (("60", end), ("61", f"{end}.7")):
+            made = engine.docker("network", "create", "-d", "macvlan", "--subnet", f"10.213.{net}.0/24", "--gateway", f"10.213.{net}.1",
+                                 "-o", f"parent={parent}", f"mv-{net}")
+            assert made.code == 0 or (net == "61" and not has_vlan and "this kernel has no vlan links" in made.err), made
+        if not has_vlan:  # then any other network will do as the second one
+            engine.docker("network", "create", "--subnet", "10.213.61.0/24", "mv-61", check=True)
+        engine.docker("run", "-d", "--name", name, "--network", "mv-60", "-p", "80", "busybox", "sleep", "300", check=True)
+        assert engine.docker("port", name).out == "", "nothing is published there"
+        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", "10.213.60.1", check=True)
+        assert default_route(engine, name) == ["10.213.60.1"]
+        # A neighbour by name, the VLAN as a second network, and back.
+        engine.docker("run", "--rm", "--network", "mv-60", "busybox", "ping", "-c", "1", "-W", "5", name, check=True)
+        engine.docker("network", "connect", "mv-61", name, check=True)
+        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", "10.213.61.1", check=True)
+        engine.docker("network", "disconnect", "mv-60", name, check=True)
+        assert default_route(engine, name) == ["10.213.61.1"]
+        assert "eth0" not in engine.docker("exec", name, "ip", "addr").out
+        assert engine.verify().code == 0
+        taken = engine.docker("network", "create", "-d", "macvlan", "-o", f"parent={end}", "mv-bad")
+        assert f"network mv-60 is already using parent interface {end}" in taken.err
+        for options, text in ((["-o", "parent=nope"], "invalid subinterface vlan name nope, example formatting is eth0.10"),
+                              (["-o", "macvlan_mode=odd"], "unknown macvlan driver macvlan_mode: odd"),
+                              (["-o", "com.docker.network.bridge.name=x"], "of driver macvlan is not supported")):
+            assert text in engine.docker("network", "create", "-d", "macvlan", *options, "mv-bad").err
+        # Without a parent: a network of its own that leads nowhere.
+        engine.docker("network", "create", "-d", "macvlan", "mv-alone", check=True)
+        engine.docker("run", "-d", "--name", "mv-a", "--network", "mv-alone", "busybox", "sleep", "300", check=True)
+        engine.docker("run", "--rm", "--network", "mv-alone", "busybox", "ping", "-c", "1", "-W", "5", "mv-a", check=True)
+    finally:
+        engine.docker("rm", "-f", name, "mv-a")
+        engine.docker("network", "rm", "mv-60", "mv-61", "mv-alone")
+        left = [line for line in run(["ip", "-o", "link"]).out.splitlines() if f"{end}." in line or ": dm-" in line]
+        run(["ip", "link", "del", end])
+        run(["ip", "netns", "del", there])
+    assert left == [], "links that were made for a network go with it"
+    wait_until(lambda: engine.verify().code == 0, what="nothing left")
+
+
+def test_ipvlan_is_there_or_refused(engine):
+    made = engine.docker("network", "create", "-d", "ipvlan", "iv")
+    if made.code == 0:
+        engine.docker("run", "--rm", "--network", "iv", "busybox", "ip", "addr", "show", "eth0", check=True)
+        engine.docker("network", "rm", "iv", check=True)
+    else:
+        assert "this kernel has no ipvlan" in made.err

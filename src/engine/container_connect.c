@@ -152,7 +152,7 @@ static int join(struct container *container, struct container_info *next,
 
     if (!shim)
         return error_set(err, ERROR_CONFLICT, "container %s is not running", next->name);
-    if (next->ports.count == 0 && !network->internal)
+    if (next->ports.count == 0 && network_can_publish(network))
         result = container_wished_ports(next, &ports, err);
     if (result == 0)
         result = container_attach(container, next, network->name, settings, &ports, joined, err);
@@ -189,7 +189,8 @@ static int connect_running(struct container *container, struct container_info *n
     if (join(container, next, network, &joined, err) < 0) {
         struct error ignored;
 
-        endpoint_detach(container->engine->networks, container->id, network->id, &ignored);
+        endpoint_disconnect(container->engine->networks, container->id, network->id,
+                            joined.namespace_fd, &ignored);
         endpoints_settle(container->engine->networks, container->id, joined.namespace_fd, &ignored);
         return -1;
     }
@@ -258,7 +259,7 @@ static int leave(struct container *container, const struct container_info *info,
         return 0;
     namespace_fd = open_namespace(info, err);
     if (namespace_fd < 0 ||
-        endpoint_detach(engine->networks, container->id, network->id, err) < 0 ||
+        endpoint_disconnect(engine->networks, container->id, network->id, namespace_fd, err) < 0 ||
         endpoints_settle(engine->networks, container->id, namespace_fd, err) < 0)
         return -1;
     change_hosts(container, next, settings->ip_address, NULL);

@@ -168,7 +168,8 @@ static const char *published_network(struct engine *engine, const struct contain
         CLEANUP(network_unref) struct network *network = NULL;
         const struct endpoint_settings *settings = entry->value;
 
-        if (network_find(engine->networks, entry->key, &network, NULL) < 0 || network->internal ||
+        if (network_find(engine->networks, entry->key, &network, NULL) < 0 ||
+            !network_can_publish(network) ||
             (best && !network_is_preferred(network, settings->gw_priority, best, best_priority)))
             continue;
         network_unref(best);

@@ -74,7 +74,7 @@ static int prepare(struct attachment *attachment, struct error *err)
     if (!attachment->network)
         return error_set(err, ERROR_NOT_FOUND, "network %s not found", wish->network_id);
     entry = network_entry(attachment->network);
-    if (!entry->is_bridge)
+    if (!entry->driver->has_endpoints)
         return error_set(err, ERROR_INVALID, "containers cannot be attached to network %s",
                          attachment->network->name);
     id_generate(id);
@@ -216,6 +216,8 @@ static int bind_ports(struct attachment *attachment, struct error *err)
 
     /* Up to two for each: one of each family. */
     attachment->port_fds = xcalloc(2 * wish->port_count + 1, sizeof(int));
+    if (!network_entry(attachment->network)->driver->has_bridge)
+        return 0; /* its containers are reached by their own addresses */
     for (size_t i = 0; i < wish->port_count; i++)
         if (bind_port(attachment, &wish->ports[i], err) < 0)
             return -1;
@@ -386,7 +388,8 @@ static bool has_interface(const struct endpoint_rows *rows, const char *name)
 static bool takes_default_route(const struct attachment *attachment,
                                 const struct endpoint_rows *others)
 {
-    const struct endpoint_row *other = endpoint_preferred(attachment->networks, others, NULL);
+    const struct endpoint_row *other = endpoint_preferred(attachment->networks, others, NULL,
+                                                          false);
     CLEANUP(network_unref)
     struct network *network = other ? networks_get(attachment->networks, other->endpoint.network_id)
                                     : NULL;
@@ -461,22 +464,17 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
 {
     struct network_entry *entry = network_entry(attachment->network);
     const struct endpoint *endpoint = &attachment->row.endpoint;
-    bool can_filter = atomic_load(&attachment->networks->can_filter_bridges);
     bool has_ipv6 = attachment->network->enable_ipv6;
     struct subnet6 address6 = { .prefix_length = entry->subnet6.prefix_length };
     char host_name[IFNAMSIZ];
     struct pair pair = {
         .host_name = host_name,
-        .bridge_name = attachment->network->bridge_name,
         .inner_name = endpoint->interface_name,
         .address = { attachment->row.address, entry->subnet.prefix_length },
         .gateway = attachment->network->internal ? 0 : entry->subnet.address,
         .address6 = has_ipv6 ? &address6 : NULL,
         .gateway6 = has_ipv6 && !attachment->network->internal ? &entry->subnet6.address : NULL,
         .is_default = attachment->is_default,
-        /* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
-        .is_isolated = !entry->icc && !can_filter,
-        .is_hairpin = can_filter,
         /* An announcement wakes each container on the bridge; an address that always has the same
          * hardware address needs none. */
         .is_announced = !text_is_empty(attachment->wish->mac_address),
@@ -488,10 +486,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         return -1;
     if (mac_parse(endpoint->mac_address, pair.mac, err) < 0)
         return -1;
-    if (if_nametoindex(pair.bridge_name) == 0 && /* Somebody removed it: not for long. */
-        network_assert_bridge(attachment->networks, entry, err) < 0)
-        return -1;
-    return pair_create(&pair, attachment->networks->home_fd, namespace_fd, err);
+    return entry->driver->connect(attachment->networks, entry, &pair, namespace_fd, err);
 }
 
 static int publish(struct attachment *attachment, struct error *err)
@@ -571,7 +566,7 @@ static int save_ports(struct networks *networks, const char *container_id, const
 
     if (record_endpoints(networks, NULL, container_id, &all, err) < 0)
         return -1;
-    next = endpoint_preferred(networks, &all, network_id);
+    next = endpoint_preferred(networks, &all, network_id, true);
     for (size_t i = 0; next && i < all.count; i++)
         if (strcmp(all.items[i].endpoint.network_id, network_id) == 0 &&
             all.items[i].endpoint.ports.count > 0)
@@ -611,6 +606,22 @@ int endpoint_detach(struct networks *networks, const char *container_id, const c
             remove_endpoint_link(networks, &rows.items[i], network_id != NULL, err) < 0)
             return -1;
     return 0;
+}
+
+int endpoint_disconnect(struct networks *networks, const char *container_id, const char *network_id,
+                        int namespace_fd, struct error *err)
+{
+    CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    CLEANUP(network_unref) struct network *network = networks_get(networks, network_id);
+
+    if (record_endpoints(networks, network_id, container_id, &rows, err) < 0)
+        return -1;
+    /* A link without an end outside goes from within. */
+    if (rows.count > 0 && network && !network_entry(network)->driver->has_bridge &&
+        inner_link_remove(rows.items[0].endpoint.interface_name, networks->home_fd, namespace_fd,
+                          err) < 0)
+        return -1;
+    return endpoint_detach(networks, container_id, network_id, err);
 }
 
 int endpoint_rename(struct networks *networks, const char *container_id, const char *network_id,

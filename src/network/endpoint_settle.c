@@ -23,8 +23,14 @@ bool network_is_preferred(const struct network *a, int64_t priority_a, const str
     return strcmp(a->name, b->name) < 0;
 }
 
+bool network_can_publish(const struct network *network)
+{
+    return network_entry((struct network *)network)->driver->has_bridge && !network->internal;
+}
+
 const struct endpoint_row *endpoint_preferred(struct networks *networks,
-                                              const struct endpoint_rows *rows, const char *without)
+                                              const struct endpoint_rows *rows, const char *without,
+                                              bool can_publish)
 {
     const struct endpoint_row *best = NULL;
     CLEANUP(network_unref) struct network *best_network = NULL;
@@ -34,7 +40,8 @@ const struct endpoint_row *endpoint_preferred(struct networks *networks,
         CLEANUP(network_unref)
         struct network *network = networks_get(networks, endpoint->network_id);
 
-        if (!network || network->internal || text_equal(endpoint->network_id, without))
+        if (!network || network->internal || text_equal(endpoint->network_id, without) ||
+            (can_publish && !network_can_publish(network)))
             continue;
         if (best && !network_is_preferred(network, endpoint->gateway_priority, best_network,
                                           best->endpoint.gateway_priority))
@@ -111,9 +118,10 @@ int endpoints_settle(struct networks *networks, const char *container_id, int na
 
     if (record_endpoints(networks, NULL, container_id, &rows, err) < 0)
         return -1;
-    best = endpoint_preferred(networks, &rows, NULL);
-    if (set_default_route(networks, best, namespace_fd, err) < 0)
+    if (set_default_route(networks, endpoint_preferred(networks, &rows, NULL, false), namespace_fd,
+                          err) < 0)
         return -1;
+    best = endpoint_preferred(networks, &rows, NULL, true);
     for (size_t i = 0; best && i < rows.count; i++)
         if (&rows.items[i] != best && rows.items[i].endpoint.ports.count > 0 &&
             endpoint_move_ports(networks, &rows.items[i], best, err) < 0)

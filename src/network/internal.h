@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/thread.h"
+#include "network/driver.h"
 #include "network/firewall.h"
 #include "network/helper.h"
 #include "network/network.h"
@@ -19,11 +20,12 @@
 struct network_entry {
     struct network network; /* what others see */
     atomic_int references;
-    bool is_bridge;        /* has a bridge, addresses and endpoints */
+    const struct network_driver *driver;
     bool is_subnet_chosen; /* by us, not by the user */
     bool icc, masquerade;
     bool is_unprotected, is_unprotected6; /* gateway mode nat-unprotected */
     bool is_isolated;                     /* the host has no address there */
+    uint32_t link_mode, link_flags;       /* of macvlan and ipvlan */
     const char *interface_prefix;         /* of its interfaces in containers: "eth" */
     int mtu;
     struct subnet subnet;     /* with the gateway's address */
@@ -112,11 +114,13 @@ struct network *networks_get(struct networks *networks, const char *id);
 
 /* ---- network_bridge.c: what a network is in the kernel ---- */
 
-/* Reads the driver's options into the entry. INVALID, UNSUPPORTED. */
-int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err);
+#define NETWORK_OPTION_MTU "com.docker.network.driver.mtu"
+int network_read_mtu(struct networks *networks, struct network_entry *entry, int fallback,
+                     struct error *err);
+int network_read_ranges(struct network_entry *entry, struct error *err);
+/* What all networks have in the kernel. */
+int networks_assert_links(struct networks *networks, struct error *err);
 int network_enable_forwarding6(struct networks *networks, struct error *err);
-int network_assert_bridge(struct networks *networks, struct network_entry *entry,
-                          struct error *err);
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);
 /* Everything that the record says belongs into the firewall. */
 int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);
@@ -127,8 +131,8 @@ bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_ma
 /* The one of a container's endpoints that its default route and its ports belong to, less those of
  * network 'without' (may be NULL). NULL if there is none. */
 const struct endpoint_row *endpoint_preferred(struct networks *networks,
-                                              const struct endpoint_rows *rows,
-                                              const char *without);
+                                              const struct endpoint_rows *rows, const char *without,
+                                              bool can_publish);
 /* Ports of 'from' lead to 'to' from now on, in record and firewall. */
 int endpoint_move_ports(struct networks *networks, const struct endpoint_row *from,
                         const struct endpoint_row *to, struct error *err);

@@ -340,6 +340,122 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
     return 0;
 }
 
+/* ---- parts of links ---- */
+
+static void put_sublink_data(struct nl_msg *msg, const struct sublink *sublink)
+{
+    NL_NEST (msg, IFLA_INFO_DATA) {
+        if (strcmp(sublink->kind, "macvlan") == 0) {
+            nl_put_u32(msg, IFLA_MACVLAN_MODE, sublink->mode);
+        } else {
+            nl_put_u16(msg, IFLA_IPVLAN_MODE, (uint16_t)sublink->mode);
+            nl_put_u16(msg, IFLA_IPVLAN_FLAGS, (uint16_t)sublink->flags);
+        }
+    }
+}
+
+int sublink_create(const struct sublink *sublink, const struct pair *pair, int home_fd,
+                   int namespace_fd, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct pair copy = *pair;
+    int parent_index = (int)if_nametoindex(sublink->parent_name);
+
+    if (parent_index == 0)
+        return error_sys(err, "find link %s", sublink->parent_name);
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    nl_put_link(&msg, 0);
+    nl_put_string(&msg, IFLA_IFNAME, pair->inner_name);
+    nl_put_u32(&msg, IFLA_LINK, (uint32_t)parent_index);
+    nl_put_u32(&msg, IFLA_NET_NS_FD, (uint32_t)namespace_fd);
+    if (pair->mtu > 0)
+        nl_put_u32(&msg, IFLA_MTU, (uint32_t)pair->mtu);
+    if (strcmp(sublink->kind, "macvlan") == 0) /* parts of an ipvlan have their parent's */
+        nl_put(&msg, IFLA_ADDRESS, pair->mac, sizeof(pair->mac));
+    NL_NEST (&msg, IFLA_LINKINFO) {
+        nl_put_string(&msg, IFLA_INFO_KIND, sublink->kind);
+        put_sublink_data(&msg, sublink);
+    }
+    if (netlink_call(netlink, &msg, err) < 0)
+        return error_context(err, "create %s link on %s", sublink->kind, sublink->parent_name);
+    if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
+        inner_link_remove(pair->inner_name, home_fd, namespace_fd, NULL);
+        return error_context(err, "configure %s", pair->inner_name);
+    }
+    return 0;
+}
+
+/* A kind that the kernel knows is refused for another reason: there is no such parent. */
+bool sublink_is_supported(const char *kind)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct error failure = {};
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, NULL) < 0)
+        return false;
+    nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    nl_put_link(&msg, 0);
+    nl_put_u32(&msg, IFLA_LINK, INT32_MAX);
+    NL_NEST (&msg, IFLA_LINKINFO)
+        nl_put_string(&msg, IFLA_INFO_KIND, kind);
+    return netlink_call(netlink, &msg, &failure) < 0 && failure.sys != EOPNOTSUPP;
+}
+
+static int remove_by_name(void *data, struct error *err)
+{
+    return link_remove(data, err);
+}
+
+int inner_link_remove(const char *name, int home_fd, int namespace_fd, struct error *err)
+{
+    return namespace_visit(home_fd, namespace_fd, remove_by_name, (void *)name, err);
+}
+
+static int create_parent(const char *name, const char *kind, int master_index, uint16_t vlan_id,
+                         struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    nl_put_link_flags(&msg, 0, IFF_UP, IFF_UP);
+    nl_put_string(&msg, IFLA_IFNAME, name);
+    if (master_index)
+        nl_put_u32(&msg, IFLA_LINK, (uint32_t)master_index);
+    NL_NEST (&msg, IFLA_LINKINFO) {
+        nl_put_string(&msg, IFLA_INFO_KIND, kind);
+        if (master_index)
+            NL_NEST (&msg, IFLA_INFO_DATA)
+                nl_put_u16(&msg, IFLA_VLAN_ID, vlan_id);
+    }
+    if (netlink_call(netlink, &msg, err) < 0) {
+        if (err && err->sys == EOPNOTSUPP)
+            return error_set(err, ERROR_UNSUPPORTED, "this kernel has no %s links", kind);
+        return error_context(err, "create %s link %s", kind, name);
+    }
+    return disable_ipv6(name, err);
+}
+
+int lonely_create(const char *name, struct error *err)
+{
+    return create_parent(name, "bridge", 0, 0, err);
+}
+
+int vlan_create(const char *name, const char *master_name, uint16_t id, struct error *err)
+{
+    int master_index = (int)if_nametoindex(master_name);
+
+    if (master_index == 0)
+        return error_sys(err, "find link %s", master_name);
+    return create_parent(name, "vlan", master_index, id, err);
+}
+
 /* ---- what there is ---- */
 
 /* A list that changed while it was read is read again. */

@@ -48,6 +48,22 @@ struct pair {
  */
 int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err);
 
+/* A link that is part of another one (macvlan, ipvlan), made in a container's namespace. Of 'pair'
+ * all that concerns the inner end counts. err->sys is EOPNOTSUPP if the kernel has no such kind. */
+struct sublink {
+    const char *kind, *parent_name;
+    uint32_t mode, flags;
+};
+int sublink_create(const struct sublink *sublink, const struct pair *pair, int home_fd,
+                   int namespace_fd, struct error *err);
+bool sublink_is_supported(const char *kind);
+int inner_link_remove(const char *name, int home_fd, int namespace_fd, struct error *err);
+
+/* Parents of such links: up, without addresses. The first leads nowhere: a bridge without ports,
+ * which each kernel of ours has. */
+int lonely_create(const char *name, struct error *err);
+int vlan_create(const char *name, const char *master_name, uint16_t id, struct error *err);
+
 /* Where the default route of a namespace goes; without a name there is none. */
 struct gateway {
     const char *link_name;

@@ -32,6 +32,7 @@ static struct network *predefined(const char *name, const char *driver)
 
     id_generate(id);
     atomic_init(&entry->references, 1);
+    entry->driver = network_driver_find(driver);
     network->id = xstrdup(id);
     network->name = xstrdup(name);
     network->driver = xstrdup(driver);
@@ -115,15 +116,15 @@ static int make_default_bridge(struct networks *networks, const struct network *
         network->id = xstrdup(old->id);
         network->created_ns = old->created_ns;
     }
-    entry->is_bridge = entry->is_subnet_chosen = true;
+    entry->is_subnet_chosen = true;
     network->bridge_name = default_bridge_name(networks);
     if (host_subnets_lock(&lock_fd, err) < 0 ||
         choose_default_subnet(networks, wished, &entry->subnet, err) < 0)
         return -1;
     describe_default_bridge(networks, entry);
-    if (network_read_options(networks, entry, err) < 0 ||
+    if (entry->driver->read_options(networks, entry, err) < 0 ||
         record_network_update(networks, network, err) < 0 ||
-        network_assert_bridge(networks, entry, err) < 0)
+        entry->driver->assert(networks, entry, err) < 0)
         return -1;
     networks_drop(networks, network->id);
     networks_add(networks, TAKE(network));
@@ -168,7 +169,7 @@ static int assert_default_bridge(struct networks *networks, const char *wished, 
     return make_default_bridge(networks, network, wished, err);
 }
 
-static int assert_bridges(struct networks *networks, struct error *err)
+int networks_assert_links(struct networks *networks, struct error *err)
 {
     struct network **list;
     size_t count;
@@ -177,8 +178,8 @@ static int assert_bridges(struct networks *networks, struct error *err)
     if (result < 0)
         return -1;
     for (size_t i = 0; i < count && result == 0; i++)
-        if (network_entry(list[i])->is_bridge)
-            result = network_assert_bridge(networks, network_entry(list[i]), err);
+        if (network_entry(list[i])->driver->assert)
+            result = network_entry(list[i])->driver->assert(networks, network_entry(list[i]), err);
     network_list_free(list, count);
     return result;
 }
@@ -284,7 +285,7 @@ int networks_open(const struct networks_options *options, struct database *datab
         assert_default_bridge(networks, options->bridge_address, err) < 0 ||
         assert_without_bridge(networks, "host", "host", err) < 0 ||
         assert_without_bridge(networks, "none", "null", err) < 0 ||
-        assert_bridges(networks, err) < 0 ||
+        networks_assert_links(networks, err) < 0 ||
         firewall_open(table, networks_fill_firewall, networks, &networks->firewall, err) < 0 ||
         firewall_assert_user_table(networks->firewall, err) < 0 ||
         firewall_rebuild(networks->firewall, err) < 0 ||
@@ -332,7 +333,7 @@ int networks_destroy(struct networks *networks, struct error *err)
     if (network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && result == 0; i++)
-        if (network_entry(list[i])->is_bridge)
+        if (!text_is_empty(list[i]->bridge_name))
             result = link_remove(list[i]->bridge_name, err);
     network_list_free(list, count);
     return result;

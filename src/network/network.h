@@ -163,6 +163,13 @@ int network_resolver_open(struct networks *networks, int namespace_fd, int *out_
 char *network_names_path(struct networks *networks, const char *network_id);
 bool network_has_names(const struct network *network); /* not: the predefined ones */
 
+/* As endpoint_detach of one network, of a container that lives on in that namespace. */
+int endpoint_disconnect(struct networks *networks, const char *container_id, const char *network_id,
+                        int namespace_fd, struct error *err);
+
+/* Can ports be published on it? */
+bool network_can_publish(const struct network *network);
+
 /* Endpoints of a network (for inspect) or of a container (for reconciliation); either may be NULL.
  */
 int endpoint_list(struct networks *networks, const char *network_id, const char *container_id,

@@ -58,7 +58,7 @@ static int refuse_unknown(const struct map *options, struct error *err)
         "com.docker.network.bridge.inhibit_ipv4",
         "com.docker.network.bridge.name",
         "com.docker.network.container_iface_prefix",
-        OPTION_MTU,
+        NETWORK_OPTION_MTU,
     };
 
     MAP_EACH (options, entry) {
@@ -85,25 +85,22 @@ static int read_interface_prefix(struct network_entry *entry, struct error *err)
     return 0;
 }
 
-int network_read_options(struct networks *networks, struct network_entry *entry, struct error *err)
+int network_read_mtu(struct networks *networks UNUSED, struct network_entry *entry, int fallback,
+                     struct error *err)
+{
+    const char *mtu = map_get(&entry->network.options, NETWORK_OPTION_MTU);
+    int64_t number = fallback;
+
+    if (mtu && parse_int64(mtu, 0, MTU_LIMIT, &number, err) < 0)
+        return error_context(err, "invalid value for option %s", NETWORK_OPTION_MTU);
+    entry->mtu = (int)number;
+    return 0;
+}
+
+int network_read_ranges(struct network_entry *entry, struct error *err)
 {
     const struct network *network = &entry->network;
-    const struct map *options = &network->options;
-    const char *mtu = map_get(options, OPTION_MTU);
-    int64_t number = networks->mtu;
 
-    if (refuse_unknown(options, err) < 0 || read_interface_prefix(entry, err) < 0 ||
-        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv4", &entry->is_unprotected, err) <
-            0 ||
-        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6, err) <
-            0)
-        return -1;
-    entry->is_isolated |= is_on(options, OPTION_PREFIX "inhibit_ipv4", false);
-    if (mtu && parse_int64(mtu, 0, MTU_LIMIT, &number, err) < 0)
-        return error_context(err, "invalid value for option %s", OPTION_MTU);
-    entry->mtu = (int)number;
-    entry->icc = is_on(options, OPTION_PREFIX "enable_icc", networks->icc);
-    entry->masquerade = is_on(options, OPTION_PREFIX "enable_ip_masquerade", networks->masquerade);
     entry->range = entry->subnet;
     entry->range6 = entry->subnet6;
     for (size_t i = 0; i < network->pools.count; i++) {
@@ -117,7 +114,24 @@ int network_read_options(struct networks *networks, struct network_entry *entry,
     return 0;
 }
 
-int network_assert_bridge(struct networks *networks, struct network_entry *entry, struct error *err)
+static int read_options(struct networks *networks, struct network_entry *entry, struct error *err)
+{
+    const struct map *options = &entry->network.options;
+
+    if (refuse_unknown(options, err) < 0 || read_interface_prefix(entry, err) < 0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv4", &entry->is_unprotected, err) <
+            0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6, err) <
+            0 ||
+        network_read_mtu(networks, entry, networks->mtu, err) < 0)
+        return -1;
+    entry->is_isolated |= is_on(options, OPTION_PREFIX "inhibit_ipv4", false);
+    entry->icc = is_on(options, OPTION_PREFIX "enable_icc", networks->icc);
+    entry->masquerade = is_on(options, OPTION_PREFIX "enable_ip_masquerade", networks->masquerade);
+    return network_read_ranges(entry, err);
+}
+
+static int assert_bridge(struct networks *networks, struct network_entry *entry, struct error *err)
 {
     bool can_filter = bridge_can_filter();
     struct bridge bridge = { .name = entry->network.bridge_name,
@@ -192,7 +206,7 @@ int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *er
         const struct network_entry *entry = network_entry(list[i]);
         struct firewall_bridge bridge = network_firewall_bridge(entry);
 
-        if (entry->is_bridge)
+        if (entry->driver->has_bridge)
             firewall_bridge_add(batch, &bridge);
     }
     network_list_free(list, count);
@@ -201,6 +215,47 @@ int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *er
     add_ports(&rows, batch);
     return 0;
 }
+
+/* A name that the user gives must not make us own a link of somebody else. */
+static int prepare(struct networks *networks UNUSED, struct network_entry *entry, struct error *err)
+{
+    struct network *network = &entry->network;
+    const char *name = map_get(&network->options, OPTION_PREFIX "name");
+
+    if (name && (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strpbrk(name, "/: \t\n") ||
+                 strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+        return error_set(err, ERROR_INVALID, "invalid bridge name: %s", name);
+    if (name && if_nametoindex(name) != 0)
+        return error_set(err, ERROR_CONFLICT, "there is a link named %s already", name);
+    network->bridge_name = name ? xstrdup(name)
+                                : xasprintf("br-%.*s", SHORT_ID_LENGTH, network->id);
+    return 0;
+}
+
+static int connect_container(struct networks *networks, struct network_entry *entry,
+                             struct pair *pair, int namespace_fd, struct error *err)
+{
+    bool can_filter = atomic_load(&networks->can_filter_bridges);
+
+    pair->bridge_name = entry->network.bridge_name;
+    /* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
+    pair->is_isolated = !entry->icc && !can_filter;
+    pair->is_hairpin = can_filter;
+    if (if_nametoindex(pair->bridge_name) == 0 && /* Somebody removed it: not for long. */
+        assert_bridge(networks, entry, err) < 0)
+        return -1;
+    return pair_create(pair, networks->home_fd, namespace_fd, err);
+}
+
+const struct network_driver driver_bridge = {
+    .name = "bridge",
+    .has_endpoints = true,
+    .has_bridge = true,
+    .read_options = read_options,
+    .prepare = prepare,
+    .assert = assert_bridge,
+    .connect = connect_container,
+};
 
 /* ---- names of pairs ---- */
 

@@ -35,19 +35,18 @@ static bool is_blank(const char *text)
     return text_is_empty(text);
 }
 
-static int check_driver(const char *driver, struct error *err)
+static int check_driver(const char *name, struct error *err)
 {
-    static const char *const known[] = { "ipvlan", "macvlan", "overlay" };
+    const struct network_driver *driver = network_driver_find(name);
 
-    if (text_is_empty(driver) || strcmp(driver, "bridge") == 0 || strcmp(driver, "default") == 0)
-        return 0;
-    if (strcmp(driver, "host") == 0 || strcmp(driver, "null") == 0)
+    if (driver && !driver->has_endpoints)
         return error_set(err, ERROR_FORBIDDEN, "only one instance of \"%s\" network is allowed",
-                         driver);
-    for (size_t i = 0; i < COUNT(known); i++)
-        if (strcmp(known[i], driver) == 0)
-            return error_set(err, ERROR_UNSUPPORTED, "network driver %s is not supported", driver);
-    return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found", driver);
+                         name);
+    if (name && strcmp(name, "overlay") == 0)
+        return error_set(err, ERROR_UNSUPPORTED, "network driver %s is not supported", name);
+    if (!driver)
+        return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found", name);
+    return 0;
 }
 
 static int check_wish(struct networks *networks, const struct network_create *wish,
@@ -232,8 +231,8 @@ static int wished_pools(const struct network_create *wish, struct wished_pools *
             continue;
         if (*place)
             return error_set(err, ERROR_INVALID,
-                             "bridge driver does not support more than one IPv%d subnet",
-                             is_ipv6 ? 6 : 4);
+                             "%s driver does not support more than one IPv%d subnet",
+                             network_driver_find(wish->driver)->name, is_ipv6 ? 6 : 4);
         check_pool(pool, &errors);
         *place = pool;
     }
@@ -256,7 +255,7 @@ static int check_overlap(struct networks *networks, const struct subnet *subnet,
     if (network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        overlaps |= network_entry(list[i])->is_bridge &&
+        overlaps |= network_entry(list[i])->driver->has_endpoints &&
                     subnet_overlaps(&network_entry(list[i])->subnet, subnet);
     network_list_free(list, count);
     if (overlaps)
@@ -295,7 +294,7 @@ static int use_chosen_pool(struct networks *networks, struct network_entry *entr
     if (host_subnets(&taken, err) < 0 || network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (network_entry(list[i])->is_bridge)
+        if (network_entry(list[i])->driver->has_endpoints)
             subnets_add(&taken, network_entry(list[i])->subnet);
     network_list_free(list, count);
     if (subnet_choose(&networks->address_pools, &taken, &entry->subnet, err) < 0)
@@ -393,17 +392,14 @@ static struct network *wished_network(const struct network_create *wish)
 {
     struct network_entry *entry = NEW(struct network_entry);
     struct network *network = &entry->network;
-    const char *bridge_name = wish->options
-                                  ? map_get(wish->options, "com.docker.network.bridge.name")
-                                  : NULL;
     char id[ID_LENGTH + 1];
 
     id_generate(id);
     atomic_init(&entry->references, 1);
-    entry->is_bridge = true;
+    entry->driver = network_driver_find(wish->driver);
     network->id = xstrdup(id);
     network->name = xstrdup(wish->name);
-    network->driver = xstrdup("bridge");
+    network->driver = xstrdup(entry->driver->name);
     network->scope = xstrdup("local");
     network->created_ns = clock_wall_ns();
     network->internal = wish->internal;
@@ -418,33 +414,22 @@ static struct network *wished_network(const struct network_create *wish)
     if (wish->labels)
         MAP_EACH (wish->labels, label)
             map_set_text(&network->labels, label->key, label->value);
-    network->bridge_name = bridge_name ? xstrdup(bridge_name)
-                                       : xasprintf("br-%.*s", SHORT_ID_LENGTH, id);
     return network;
-}
-
-/* A name that the user gives must not make us own a link of somebody else. */
-static int check_bridge_name(const char *name, struct error *err)
-{
-    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strpbrk(name, "/: \t\n") ||
-        strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return error_set(err, ERROR_INVALID, "invalid bridge name: %s", name);
-    if (if_nametoindex(name) != 0)
-        return error_set(err, ERROR_CONFLICT, "there is a link named %s already", name);
-    return 0;
 }
 
 static int put_into_kernel(struct networks *networks, struct network_entry *entry,
                            struct error *err)
 {
-    CLEANUP(nft_batch_done) struct nft_batch batch;
+    CLEANUP(nft_batch_done) struct nft_batch batch = {};
     struct firewall_bridge bridge = network_firewall_bridge(entry);
 
+    if (entry->driver->assert(networks, entry, err) < 0)
+        return -1;
+    if (!entry->driver->has_bridge)
+        return 0;
     firewall_begin(networks->firewall, &batch);
     firewall_bridge_add(&batch, &bridge);
-    return network_assert_bridge(networks, entry, err) < 0
-               ? -1
-               : firewall_commit(networks->firewall, &batch, err);
+    return firewall_commit(networks->firewall, &batch, err);
 }
 
 int network_create(struct networks *networks, const struct network_create *wish,
@@ -459,9 +444,9 @@ int network_create(struct networks *networks, const struct network_create *wish,
         return -1;
     network = wished_network(wish);
     entry = network_entry(network);
-    if (check_bridge_name(network->bridge_name, err) < 0 || host_subnets_lock(&lock_fd, err) < 0 ||
+    if (entry->driver->prepare(networks, entry, err) < 0 || host_subnets_lock(&lock_fd, err) < 0 ||
         use_pools(networks, entry, &pools, err) < 0 ||
-        network_read_options(networks, entry, err) < 0)
+        entry->driver->read_options(networks, entry, err) < 0)
         return -1;
     if (record_network_insert(networks, network, err) < 0) {
         if (err && err->kind == ERROR_CONFLICT) /* somebody was faster */
@@ -513,10 +498,12 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
         return -1;
     networks_drop(networks, network->id);
     names_remove(networks, network->id);
-    bridge = network_firewall_bridge(network_entry(network));
-    firewall_begin(networks->firewall, &batch);
-    firewall_bridge_remove(&batch, &bridge);
-    if (firewall_commit(networks->firewall, &batch, err) < 0)
-        return -1;
-    return link_remove(network->bridge_name, err);
+    if (network_entry(network)->driver->has_bridge) {
+        bridge = network_firewall_bridge(network_entry(network));
+        firewall_begin(networks->firewall, &batch);
+        firewall_bridge_remove(&batch, &bridge);
+        if (firewall_commit(networks->firewall, &batch, err) < 0)
+            return -1;
+    }
+    return text_is_empty(network->bridge_name) ? 0 : link_remove(network->bridge_name, err);
 }

@@ -67,12 +67,15 @@ static int load_one(struct networks *networks, const struct query *query, struct
     atomic_init(&entry->references, 1);
     if (json_decode(network_fields, document, strlen(document), network, err) < 0)
         return error_context(err, "record of a network");
-    entry->is_bridge = subnet[0] != '\0';
+    entry->driver = network_driver_find(network->driver);
+    if (!entry->driver)
+        return error_set(err, ERROR_INTERNAL, "record of network %s: driver %s is unknown",
+                         network->name, network->driver);
     entry->is_subnet_chosen = query_int64(query, 1) != 0;
     if (network->enable_ipv6 && subnet6_parse(query_text(query, 3), &entry->subnet6, err) < 0)
         return error_context(err, "record of network %s", network->name);
-    if (entry->is_bridge && (subnet_parse(subnet, &entry->subnet, err) < 0 ||
-                             network_read_options(networks, entry, err) < 0))
+    if (entry->driver->has_endpoints && (subnet_parse(subnet, &entry->subnet, err) < 0 ||
+                                         entry->driver->read_options(networks, entry, err) < 0))
         return error_context(err, "record of network %s", network->name);
     networks_add(networks, TAKE(network));
     return 0;
@@ -101,7 +104,7 @@ static int write_network(struct networks *networks, const char *sql, struct netw
     CLEANUP(str_done) struct str document = {};
     char subnet[SUBNET_TEXT_SIZE] = "", subnet6[SUBNET6_TEXT_SIZE] = "";
 
-    if (entry->is_bridge)
+    if (entry->driver->has_endpoints)
         subnet_format(&entry->subnet, subnet);
     if (network->enable_ipv6)
         subnet6_format(&entry->subnet6, subnet6);

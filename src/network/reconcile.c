@@ -138,19 +138,9 @@ int networks_reconcile(struct networks *networks,
                        bool (*is_alive)(void *data, const char *container_id), void *data,
                        struct error *err)
 {
-    struct network **list;
-    size_t count;
-    int result;
-
-    if (drop_dead(networks, is_alive, data, err) < 0 ||
-        network_list(networks, &list, &count, err) < 0)
+    if (drop_dead(networks, is_alive, data, err) < 0 || networks_assert_links(networks, err) < 0)
         return -1;
-    result = 0;
-    for (size_t i = 0; i < count && result == 0; i++)
-        if (network_entry(list[i])->is_bridge)
-            result = network_assert_bridge(networks, network_entry(list[i]), err);
-    network_list_free(list, count);
-    if (result < 0 || repair_links(networks, err) < 0 || names_write_all(networks, err) < 0)
+    if (repair_links(networks, err) < 0 || names_write_all(networks, err) < 0)
         return -1;
     return firewall_rebuild(networks->firewall, err);
 }
@@ -161,14 +151,13 @@ static void verify_bridges(const struct view *view)
 {
     for (size_t i = 0; i < view->count; i++) {
         const char *name = view->list[i]->bridge_name;
-        bool is_bridge = network_entry(view->list[i])->is_bridge;
+        bool is_bridge = !text_is_empty(name);
         const struct link *link = is_bridge ? link_find(view->links, view->link_count, name) : NULL;
 
         if (is_bridge && !link)
-            strv_add_format(view->out, "network %s: bridge %s is missing", view->list[i]->name,
-                            name);
+            strv_add_format(view->out, "network %s: link %s is missing", view->list[i]->name, name);
         else if (is_bridge && !link->is_up)
-            strv_add_format(view->out, "network %s: bridge %s is down", view->list[i]->name, name);
+            strv_add_format(view->out, "network %s: link %s is down", view->list[i]->name, name);
     }
 }
 
@@ -186,6 +175,8 @@ static void verify_endpoints(const struct view *view)
         if (!network)
             strv_add_format(view->out, "endpoint %.12s: its network %.12s is not in the record",
                             endpoint->id, endpoint->network_id);
+        if (network && !network_entry((struct network *)network)->driver->has_bridge)
+            continue; /* nothing of it is outside of its namespace */
         if (!link)
             strv_add_format(view->out, "endpoint %.12s of container %.12s: link %s is missing",
                             endpoint->id, endpoint->container_id, name);

@@ -1,7 +1,7 @@
 """Speed and memory, as ratios: our engine, other engines and the kernel's own floor, in turns on one machine.
 
 Prints what it measures and judges nothing. --build=<dir> names the build; --rounds, --only choose how much of it.
-crun is compared with when it is on PATH; Docker's engine when dockerd is, or $BENCH_DOCKERD names a command for it
+crun and docker-registry are compared with when they are on PATH; Docker's engine when dockerd is, or $BENCH_DOCKERD names a command for it
 (it gets network and mount namespaces of its own, so that nothing of it stays behind).
 """
 import argparse
@@ -20,6 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
+from registry_bench import bench_registry  # noqa: E402
 
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
@@ -286,7 +287,7 @@ def bench_build(engine, build, docker, rounds):
     print_table("build, everything cached", interleave(variants, rounds), "berth")
 
 
-PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build}
+PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build, "registry": bench_registry}
 
 
 def main():

@@ -2,6 +2,7 @@
  * connection is kept. */
 #include "http/exchange.h"
 
+#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
@@ -74,6 +75,20 @@ const char *http_peer_subject(const struct http_exchange *exchange)
     const struct http_connection *connection = exchange->connection;
 
     return connection && connection->tls ? tls_session_subject(connection->tls) : NULL;
+}
+
+char *http_peer_address(const struct http_exchange *exchange)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (exchange->visitor->is_unix || exchange->visitor->fd < 0 ||
+        getpeername(exchange->visitor->fd, (struct sockaddr *)&address, &size) < 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return NULL;
+    return xasprintf(strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 /* A client that ends its direction after its whole request has, on TCP, closed for all that can be

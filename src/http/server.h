@@ -93,6 +93,8 @@ bool http_is_cancelled(struct http_exchange *exchange);
  * (NULL otherwise). */
 int64_t http_peer_uid(const struct http_exchange *exchange);
 const char *http_peer_subject(const struct http_exchange *exchange);
+/* "192.0.2.1:4000", "[2001:db8::1]:4000"; yours, NULL on unix sockets. */
+char *http_peer_address(const struct http_exchange *exchange);
 
 /* ---- the answer ---- */
 /* Headers to send; before the answer begins. Replaces one of the same name. */

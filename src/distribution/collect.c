@@ -358,6 +358,10 @@ int depot_collect(struct depot *depot, struct collection_report *out, struct err
     sweep_files(depot, &report);
     if (collect_repositories(depot, &report.repositories, err) < 0)
         return error_context(err, "collect garbage");
+    mutex_lock(&depot->memory);
+    depot->collections++;
+    depot->collected_bytes += report.freed_bytes;
+    mutex_unlock(&depot->memory);
     *out = report;
     return 0;
 }

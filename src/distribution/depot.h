@@ -55,7 +55,7 @@ int depot_blob_delete(struct depot *depot, const char *repository, const char *d
                       struct problem *problem);
 /* Gives a blob of 'from' to 'repository' too. */
 int depot_blob_mount(struct depot *depot, const char *repository, const char *digest,
-                     const char *from, struct problem *problem);
+                     const char *from, int64_t quota, struct problem *problem);
 /* Repositories that hold it, at most 'limit'. */
 int depot_blob_holders(struct depot *depot, const char *digest, size_t limit, struct strv *out,
                        struct problem *problem);
@@ -136,6 +136,11 @@ struct collection_report {
 };
 /* Removes what nothing reaches and whose grace is over, while everything else goes on. */
 int depot_collect(struct depot *depot, struct collection_report *out, struct error *err);
+struct depot_sizes {
+    int64_t repositories, manifests, tags, blobs, blob_bytes, uploads;
+    int64_t collections, collected_bytes; /* since it was opened */
+};
+int depot_measure(struct depot *depot, struct depot_sizes *out, struct error *err);
 /* Compares record and disk, every byte of it: one line per difference is added to 'out'. */
 int depot_verify(struct depot *depot, struct strv *out, int64_t *out_blobs, struct error *err);
 

@@ -26,8 +26,16 @@ int link_find(struct depot *depot, int64_t repository, const char *digest, int64
     return found;
 }
 
-int link_make(struct depot *depot, int64_t repository, const char *digest, struct problem *problem)
+int link_make(struct depot *depot, int64_t repository, const char *digest, int64_t size,
+              int64_t quota, struct problem *problem)
 {
+    int64_t known_size, touched;
+    int found = quota > 0 ? link_find(depot, repository, digest, &known_size, &touched, problem)
+                          : 0;
+
+    if (found < 0 ||
+        (!found && repository_check_quota(depot, repository, size, quota, problem) < 0))
+        return -1;
     return DEPOT_RUN(depot, problem, "INSERT OR REPLACE INTO link VALUES (?, ?, ?)", "isi",
                      repository, digest, depot_now_ms()) < 0
                ? -1
@@ -147,22 +155,22 @@ int depot_blob_delete(struct depot *depot, const char *repository, const char *d
 }
 
 static int mount_inside(struct depot *depot, const char *repository, const char *digest,
-                        const char *from, struct problem *problem)
+                        const char *from, int64_t quota, struct problem *problem)
 {
     int64_t source = 0, size = 0, touched = 0;
 
     if (find(depot, from, digest, &size, &source, &touched, problem) < 0)
         return -1;
     int64_t target = repository_make(depot, repository, problem);
-    return target < 0 ? -1 : link_make(depot, target, digest, problem);
+    return target < 0 ? -1 : link_make(depot, target, digest, size, quota, problem);
 }
 
 int depot_blob_mount(struct depot *depot, const char *repository, const char *digest,
-                     const char *from, struct problem *problem)
+                     const char *from, int64_t quota, struct problem *problem)
 {
     if (depot_begin(depot, DURABLE, problem) < 0)
         return -1;
-    if (mount_inside(depot, repository, digest, from, problem) < 0) {
+    if (mount_inside(depot, repository, digest, from, quota, problem) < 0) {
         database_rollback(depot->database);
         return -1;
     }

@@ -101,3 +101,25 @@ int depot_referrers(struct depot *depot, const char *repository, const char *dig
     }
     return more;
 }
+
+int depot_measure(struct depot *depot, struct depot_sizes *out, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int64_t *const columns[] = { &out->repositories, &out->manifests,  &out->tags,
+                                 &out->blobs,        &out->blob_bytes, &out->uploads };
+
+    if (database_query(depot->database, &query, err,
+                       "SELECT (SELECT count(*) FROM repository), (SELECT count(*) FROM manifest),"
+                       " (SELECT count(*) FROM tag), (SELECT count(*) FROM blob),"
+                       " (SELECT ifnull(sum(size), 0) FROM blob), (SELECT count(*) FROM upload)",
+                       NULL) < 0 ||
+        query_next(query, err) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT(columns); i++)
+        *columns[i] = query_int64(query, (int)i);
+    mutex_lock(&depot->memory);
+    out->collections = depot->collections;
+    out->collected_bytes = depot->collected_bytes;
+    mutex_unlock(&depot->memory);
+    return 0;
+}

@@ -349,10 +349,9 @@ static int record_published(struct upload *upload, const char *digest, int64_t q
 {
     struct depot *depot = upload->depot;
 
-    if (repository_check_quota(depot, upload->repository, upload->size, quota, problem) < 0 ||
-        DEPOT_RUN(depot, problem, "INSERT OR IGNORE INTO blob VALUES (?, ?)", "si", digest,
+    if (DEPOT_RUN(depot, problem, "INSERT OR IGNORE INTO blob VALUES (?, ?)", "si", digest,
                   upload->size) < 0 ||
-        link_make(depot, upload->repository, digest, problem) < 0)
+        link_make(depot, upload->repository, digest, upload->size, quota, problem) < 0)
         return -1;
     int64_t changed = DEPOT_RUN(depot, problem, "DELETE FROM upload WHERE id = ?", "s", upload->id);
     if (changed == 0)

@@ -18,6 +18,7 @@ struct depot {
     struct map uploads;   /* id → struct upload, as far as they are known in this process */
     struct map manifests; /* "repository\nreference" → struct manifest */
     size_t manifests_size;
+    int64_t collections, collected_bytes;
     uint64_t generation; /* of the record: counts changes to manifests and tags */
 };
 
@@ -57,7 +58,10 @@ int depot_next(struct query *query, struct problem *problem);
 /* Whether the repository has the blob. 1, 0, -1. */
 int link_find(struct depot *depot, int64_t repository, const char *digest, int64_t *out_size,
               int64_t *out_touched, struct problem *problem);
-int link_make(struct depot *depot, int64_t repository, const char *digest, struct problem *problem);
+/* Gives the repository a blob that the record has, unless its quota forbids; if it has it already,
+ * its grace begins anew. */
+int link_make(struct depot *depot, int64_t repository, const char *digest, int64_t size,
+              int64_t quota, struct problem *problem);
 
 /* Forgets what was cached of manifests: after each change to manifests or tags. */
 void manifests_changed(struct depot *depot);

@@ -4,8 +4,12 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "codec/json.h"
+#include "distribution/name.h"
 #include "distribution/serve.h"
 
 #include "base/banned.h"
@@ -44,6 +48,7 @@ int call_reply(struct call *call, int status, const char *content_type, const vo
     struct error err = {};
 
     call->status = status;
+    call->sent = call->is_head ? 0 : size;
     if (http_reply(call->exchange, status, content_type, body, size, &err) < 0)
         log_debug("answer was not sent", "error", err.text);
     return 0;
@@ -91,6 +96,27 @@ void call_set_header_format(struct call *call, const char *name, const char *for
     str_add_vformat(&value, format, arguments);
     va_end(arguments);
     http_set_header(call->exchange, name, str_text(&value));
+}
+
+void call_tell(struct call *call, const char *action, const char *digest, const char *media_type,
+               int64_t size, const char *tag, const char *from)
+{
+    if (!call->registry->notifier)
+        return;
+    CLEANUP(free) char *peer = http_peer_address(call->exchange);
+    const struct event event = { .action = action,
+                                 .repository = call->repository,
+                                 .digest = digest,
+                                 .media_type = media_type,
+                                 .size = size,
+                                 .tag = tag,
+                                 .from_repository = from,
+                                 .peer = peer,
+                                 .host = http_header(call->exchange, "Host"),
+                                 .method = http_method(call->exchange),
+                                 .agent = http_header(call->exchange, "User-Agent"),
+                                 .user = call->subject.user };
+    notifier_tell(call->registry->notifier, &event);
 }
 
 /* A digest is in no other one's text, so looking for it is enough. */
@@ -178,11 +204,44 @@ static int answer_elsewhere(struct call *call)
     return call_reply(call, 404, "text/plain; charset=utf-8", nothing, sizeof(nothing) - 1);
 }
 
+static void log_access(const struct call *call, uint64_t duration_ns)
+{
+    CLEANUP(free) char *peer = http_peer_address(call->exchange);
+    CLEANUP(free) char *status = xasprintf("%d", call->status);
+    CLEANUP(free) char *sent = xasprintf("%llu", (unsigned long long)call->sent);
+    CLEANUP(free) char *ms = xasprintf("%.3f", (double)duration_ns / (double)NS_PER_MS);
+    const char *agent = http_header(call->exchange, "User-Agent");
+
+    log_info("request", "method", http_method(call->exchange), "path", http_path(call->exchange),
+             "status", status, "bytes", sent, "ms", ms, "peer", peer ?: "", "user",
+             call->subject.user ?: "", "agent", agent ?: "");
+}
+
+static int64_t quota_of(const struct registry *registry, const char *repository)
+{
+    for (size_t i = 0; repository && i < registry->quota_count; i++)
+        if (name_matches(registry->quotas[i].pattern, repository))
+            return registry->quotas[i].size;
+    return 0;
+}
+
+static void account(struct call *call, enum endpoint endpoint, uint64_t started_ns)
+{
+    struct registry *registry = call->registry;
+    uint64_t duration_ns = clock_monotonic_ns() - started_ns;
+
+    metrics_count(&registry->metrics, endpoint, call->status, duration_ns);
+    registry->metrics.sent_bytes += call->sent;
+    if (registry->options.logs_access)
+        log_access(call, duration_ns);
+}
+
 void registry_handle(struct http_exchange *exchange, void *registry)
 {
     struct registry *self = registry;
     struct call call = { .registry = self, .depot = self->depot, .exchange = exchange };
     CLEANUP(route_done) struct route route = {};
+    uint64_t started_ns = clock_monotonic_ns();
 
     http_set_header(exchange, "Docker-Distribution-Api-Version", "registry/2.0");
     http_set_header(exchange, "X-Content-Type-Options", "nosniff");
@@ -190,11 +249,62 @@ void registry_handle(struct http_exchange *exchange, void *registry)
     int result = route_parse(http_path(exchange), &route, &call.problem);
     call.repository = route.repository;
     call.reference = route.reference;
+    call.quota = quota_of(self, route.repository);
     if (result == 0)
         result = route.endpoint == ENDPOINT_NONE ? answer_elsewhere(&call) : run(&call, &route);
     if (result < 0)
         call_reply_problem(&call);
+    account(&call, route.endpoint, started_ns);
     subject_done(&call.subject);
+}
+
+/* Well is who can read the record. */
+static void answer_health(struct registry *registry, struct http_exchange *exchange)
+{
+    CLEANUP(str_done) struct str body = {};
+    struct json_writer w = { .out = &body };
+    struct depot_sizes sizes = {};
+    struct error err = {};
+    bool is_well = depot_measure(registry->depot, &sizes, &err) == 0;
+
+    json_begin_dict(&w, NULL);
+    if (!is_well)
+        json_add_text(&w, "record", err.text);
+    json_end_dict(&w);
+    http_reply(exchange, is_well ? 200 : 503, "application/json", body.data, body.length, &err);
+}
+
+void registry_handle_debug(struct http_exchange *exchange, void *registry)
+{
+    struct registry *self = registry;
+    CLEANUP(str_done) struct str out = {};
+    struct error err = {};
+
+    if (strcmp(http_path(exchange), "/debug/health") == 0)
+        answer_health(self, exchange);
+    else if (strcmp(http_path(exchange), "/metrics") != 0)
+        http_reply(exchange, 404, "text/plain", NULL, 0, &err);
+    else if (metrics_write(&self->metrics, self->depot, &out, &err) < 0)
+        http_reply(exchange, 500, "text/plain", err.text, strlen(err.text), &err);
+    else
+        http_reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.length,
+                   &err);
+}
+
+static int read_quota(struct registry *registry, const char *text, struct error *err)
+{
+    const char *equals = strrchr(text, '=');
+    int64_t size;
+
+    if (!equals || equals == text)
+        return error_set(err, ERROR_INVALID, "a quota is PATTERN=SIZE, not \"%s\"", text);
+    if (parse_size(equals + 1, &size, err) < 0)
+        return error_context(err, "quota \"%s\"", text);
+    registry->quotas = xrealloc(registry->quotas, registry->quota_count + 1,
+                                sizeof(*registry->quotas));
+    registry->quotas[registry->quota_count++] =
+        (struct quota_rule){ xstrndup(text, (size_t)(equals - text)), size };
+    return 0;
 }
 
 int registry_new(const struct registry_options *options, struct depot *depot, struct registry **out,
@@ -206,6 +316,13 @@ int registry_new(const struct registry_options *options, struct depot *depot, st
     if (!registry->options.writer_limit)
         registry->options.writer_limit = DEFAULT_WRITER_LIMIT;
     registry->depot = depot;
+    for (size_t i = 0; options->quotas && i < options->quotas->count; i++)
+        if (read_quota(registry, options->quotas->items[i], err) < 0)
+            return -1;
+    if (options->event_urls && options->event_urls->count > 0 &&
+        notifier_new(options->event_urls, options->event_headers, &registry->metrics,
+                     &registry->notifier, err) < 0)
+        return -1;
     if (authority_new(&options->authority, &registry->authority, err) < 0)
         return -1;
     *out = TAKE(registry);
@@ -221,6 +338,10 @@ void registry_free(struct registry *registry)
 {
     if (!registry)
         return;
+    notifier_free(registry->notifier);
     authority_free(registry->authority);
+    for (size_t i = 0; i < registry->quota_count; i++)
+        free(registry->quotas[i].pattern);
+    free(registry->quotas);
     free(registry);
 }

@@ -3,6 +3,7 @@
 #ifndef BERTH_DISTRIBUTION_REGISTRY_H
 #define BERTH_DISTRIBUTION_REGISTRY_H
 
+#include "base/strv.h"
 #include "distribution/authority.h"
 #include "distribution/depot.h"
 #include "http/server.h"
@@ -10,6 +11,9 @@
 struct registry_options {
     bool is_read_only;
     bool refuses_delete;
+    bool logs_access;          /* a line per request */
+    const struct strv *quotas; /* "pattern=size": bytes that a repository may hold; may be NULL */
+    const struct strv *event_urls, *event_headers; /* who is told of changes; may be NULL */
     struct authority_options authority;
     int64_t writer_limit; /* requests that write uploads at a time; 0: 256 */
 };
@@ -26,5 +30,8 @@ int registry_reload(struct registry *registry, struct error *err);
 
 /* A http_handler; 'registry' is the data. */
 void registry_handle(struct http_exchange *exchange, void *registry);
+
+/* The same for another listener, of operators: /metrics and /debug/health. */
+void registry_handle_debug(struct http_exchange *exchange, void *registry);
 
 #endif

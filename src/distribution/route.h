@@ -15,6 +15,7 @@ enum endpoint {
     ENDPOINT_UPLOAD,    /* /v2/NAME/blobs/uploads/ID */
     ENDPOINT_TAGS,      /* /v2/NAME/tags/list */
     ENDPOINT_REFERRERS, /* /v2/NAME/referrers/DIGEST */
+    ENDPOINT_COUNT,
 };
 
 struct route {

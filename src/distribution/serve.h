@@ -5,14 +5,26 @@
 #include <stdatomic.h>
 
 #include "distribution/authority.h"
+#include "distribution/metrics.h"
+#include "distribution/notify.h"
 #include "distribution/registry.h"
 #include "distribution/route.h"
+
+/* The first one whose pattern fits a repository counts. */
+struct quota_rule {
+    char *pattern;
+    int64_t size;
+};
 
 struct registry {
     struct registry_options options;
     struct depot *depot;
     struct authority *authority;
+    struct quota_rule *quotas;
+    size_t quota_count;
     atomic_int writers;
+    struct metrics metrics;
+    struct notifier *notifier;
 };
 
 struct call {
@@ -24,6 +36,7 @@ struct call {
     struct subject subject;
     bool is_head;
     int status;    /* that was answered */
+    uint64_t sent; /* bytes behind its head */
     int64_t quota; /* of the repository, 0: none */
     struct problem problem;
 };
@@ -39,6 +52,9 @@ int call_reply_problem(struct call *call);
 
 void call_set_header_format(struct call *call, const char *name, const char *format, ...)
     PRINTF(3, 4);
+/* Tells who listens what the client did just now. 'size' -1: not known; texts may be NULL. */
+void call_tell(struct call *call, const char *action, const char *digest, const char *media_type,
+               int64_t size, const char *tag, const char *from);
 /* True if the client has what has this digest already (If-None-Match). */
 bool call_has_current(const struct call *call, const char *digest);
 /* -1 with DIGEST_INVALID if 'text' is no digest of a known kind. */

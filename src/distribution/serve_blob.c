@@ -49,6 +49,7 @@ static int send_part(struct call *call, int status, int fd, int64_t first, int64
         return send_small(call, status, fd, first, (size_t)size);
     call_set_header_format(call, "Content-Length", "%lld", (long long)size);
     call->status = status;
+    call->sent = (uint64_t)size;
     if (http_reply_begin(call->exchange, status, BLOB_TYPE, &err) < 0 ||
         http_reply_file(call->exchange, fd, first, (uint64_t)size, &err) < 0)
         log_debug("blob was not sent", "error", err.text);
@@ -91,6 +92,7 @@ int serve_blob(struct call *call)
     set_headers(call, call->reference);
     if (call_has_current(call, call->reference))
         return call_reply_empty(call, 304);
+    call_tell(call, "pull", call->reference, BLOB_TYPE, size, NULL, NULL);
     switch (wanted_range(call, size, &first, &last)) {
     case RANGE_UNSATISFIABLE:
         return refuse_range(call, size);
@@ -109,6 +111,7 @@ int serve_blob_delete(struct call *call)
     if (call_check_digest(call, call->reference) < 0 ||
         depot_blob_delete(call->depot, call->repository, call->reference, &call->problem) < 0)
         return -1;
+    call_tell(call, "delete", call->reference, BLOB_TYPE, -1, NULL, NULL);
     http_set_header(call->exchange, "Docker-Content-Digest", call->reference);
     return call_reply_empty(call, 202);
 }

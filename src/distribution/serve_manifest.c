@@ -41,6 +41,12 @@ static bool is_accepted(const char *accept, const char *type)
     return false;
 }
 
+/* NULL if it is a digest. */
+static const char *tag_of(const struct call *call)
+{
+    return strchr(call->reference, ':') ? NULL : call->reference;
+}
+
 static int check_reference(struct call *call)
 {
     if (strchr(call->reference, ':'))
@@ -69,6 +75,9 @@ int serve_manifest(struct call *call)
     call_set_header_format(call, "ETag", "\"%s\"", manifest->digest);
     if (call_has_current(call, manifest->digest))
         return call_reply_empty(call, 304);
+    if (!call->is_head)
+        call_tell(call, "pull", manifest->digest, manifest->media_type, (int64_t)manifest->size,
+                  tag_of(call), NULL);
     return call_reply(call, 200, manifest->media_type, manifest->bytes, manifest->size);
 }
 
@@ -172,6 +181,8 @@ int serve_manifest_put(struct call *call)
                                         .quota = call->quota };
     if (depot_manifest_put(call->depot, &push, &call->problem) < 0)
         return -1;
+    call_tell(call, "push", digest, document.media_type, (int64_t)body.size,
+              tags.count > 0 ? tags.items[0] : NULL, NULL);
     return reply_put(call, digest, &document);
 }
 
@@ -180,5 +191,6 @@ int serve_manifest_delete(struct call *call)
     if (check_reference(call) < 0 ||
         depot_manifest_delete(call->depot, call->repository, call->reference, &call->problem) < 0)
         return -1;
+    call_tell(call, "delete", tag_of(call) ? NULL : call->reference, NULL, -1, tag_of(call), NULL);
     return call_reply_empty(call, 202);
 }

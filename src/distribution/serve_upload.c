@@ -9,6 +9,8 @@
 
 #include "base/banned.h"
 
+#define BLOB_TYPE "application/octet-stream"
+
 enum { BLOCK_SIZE = 64 * 1024, HOLDER_LIMIT = 16 };
 
 /* ---- what is told of an upload ---- */
@@ -40,6 +42,12 @@ static int reply_created(struct call *call, const char *digest)
     call_set_header_format(call, "Location", "/v2/%s/blobs/%s", call->repository, digest);
     http_set_header(call->exchange, "Docker-Content-Digest", digest);
     return call_reply_empty(call, 201);
+}
+
+static int reply_pushed(struct call *call, const struct upload *upload, const char *digest)
+{
+    call_tell(call, "push", digest, BLOB_TYPE, upload_size(upload), NULL, NULL);
+    return reply_created(call, digest);
 }
 
 /* ---- receiving ---- */
@@ -92,6 +100,7 @@ static int receive(struct call *call, struct upload *upload)
             return 0;
         if (upload_write(upload, block, (size_t)count, &call->problem) < 0)
             return -1;
+        call->registry->metrics.received_bytes += (uint64_t)count;
     }
 }
 
@@ -122,7 +131,7 @@ static int mount_from(struct call *call, const char *digest, const char *from)
 {
     struct problem ignored;
 
-    return depot_blob_mount(call->depot, call->repository, digest, from, &ignored);
+    return depot_blob_mount(call->depot, call->repository, digest, from, call->quota, &ignored);
 }
 
 /* From any repository that the client may read. */
@@ -154,8 +163,10 @@ static int try_mount(struct call *call)
     bool is_mounted = from ? call_check_access(call, from, ACTION_PULL) == 0 &&
                                  mount_from(call, digest, from) == 0
                            : mount_from_any(call, digest) == 0;
-    if (is_mounted)
+    if (is_mounted) {
+        call_tell(call, "mount", digest, BLOB_TYPE, -1, NULL, from);
         reply_created(call, digest);
+    }
     return is_mounted;
 }
 
@@ -168,7 +179,7 @@ static int receive_whole(struct call *call, struct upload *upload, const char *d
 
     if (receive_in_turn(call, upload) == 0 &&
         upload_finish(upload, digest, call->quota, &call->problem) == 0)
-        return reply_created(call, digest);
+        return reply_pushed(call, upload, digest);
     upload_cancel(upload, &ignored);
     return -1;
 }
@@ -235,7 +246,7 @@ int serve_upload_finish(struct call *call)
             upload_cancel(upload, &ignored);
         return -1;
     }
-    return reply_created(call, digest);
+    return reply_pushed(call, upload, digest);
 }
 
 int serve_upload_cancel(struct call *call)

@@ -25,7 +25,7 @@ struct program {
     struct tls_context *tls;
     struct depot *depot;
     struct registry *registry;
-    struct http_server *server;
+    struct http_server *server, *debug_server;
 };
 
 static int open_depot(struct program *program, bool is_shared, struct error *err)
@@ -83,12 +83,31 @@ static int start_tls(struct program *program, struct error *err)
     return settings->tls_cert_path ? tls_server_new(&options, &program->tls, err) : 0;
 }
 
+static int start_debug(struct program *program, struct error *err)
+{
+    const struct strv *addresses = &program->settings.debug_listen;
+    int fd;
+
+    if (addresses->count == 0)
+        return 0;
+    program->debug_server = http_server_new(NULL, registry_handle_debug, program->registry);
+    for (size_t i = 0; i < addresses->count; i++)
+        if (http_listen_tcp(addresses->items[i], &fd, err) < 0 ||
+            http_server_listen(program->debug_server, fd, NULL, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int start(struct program *program, struct error *err)
 {
     const struct registry_settings *settings = &program->settings;
     const struct registry_options options = {
         .is_read_only = settings->read_only,
         .refuses_delete = settings->no_delete,
+        .logs_access = settings->access_log,
+        .quotas = &settings->quotas,
+        .event_urls = &settings->event_urls,
+        .event_headers = &settings->event_headers,
         .authority = { .htpasswd_path = settings->htpasswd_path,
                        .realm = settings->realm,
                        .token_realm = settings->token_realm,
@@ -108,12 +127,15 @@ static int start(struct program *program, struct error *err)
             return -1;
         log_info("registry listens", "address", settings->listen.items[i]);
     }
+    if (start_debug(program, err) < 0)
+        return -1;
     service_notify("READY=1");
     return 0;
 }
 
 static void stop(struct program *program)
 {
+    http_server_stop(program->debug_server, STOP_TIMEOUT_MS);
     http_server_stop(program->server, STOP_TIMEOUT_MS);
     registry_free(program->registry);
     depot_close(program->depot);

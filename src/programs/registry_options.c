@@ -33,8 +33,12 @@ static const struct setting {
     size_t offset;
     const char *value, *help;
 } settings[] = {
+    { "access-log",         KIND_SWITCH,   AT(access_log),         NULL,       "Log a line for each request" },
     { "allow-sparse-index", KIND_SWITCH,   AT(allow_sparse_index), NULL,       "Take indexes of manifests that are not here" },
     { "config",             KIND_TEXT,     AT(config_path),        "FILE",     "Read these settings from a JSON file too" },
+    { "debug-listen",       KIND_LIST,     AT(debug_listen),       "ADDRESS",  "Answer /metrics and /debug/health there" },
+    { "events-header",      KIND_LIST,     AT(event_headers),      "HEADER",   "Send this along with events" },
+    { "events-url",         KIND_LIST,     AT(event_urls),         "URL",      "Tell this endpoint of pushes, pulls and deletes" },
     { "gc-grace",           KIND_DURATION, AT(gc_grace_ns),        "DURATION", "Keep what nothing names for so long after its last use (1h)" },
     { "gc-interval",        KIND_DURATION, AT(gc_interval_ns),     "DURATION", "Collect garbage so often, 0 for never (1h)" },
     { "gc-untagged",        KIND_SWITCH,   AT(gc_untagged),        NULL,       "Collect manifests that no tag reaches, too" },
@@ -46,6 +50,7 @@ static const struct setting {
     { "max-uploads",        KIND_NUMBER,   AT(upload_count),       "N",        "Uploads that may be open at a time (10000)" },
     { "max-writers",        KIND_NUMBER,   AT(upload_writers),     "N",        "Requests that may send blobs at a time (256)" },
     { "no-delete",          KIND_SWITCH,   AT(no_delete),          NULL,       "Refuse to delete" },
+    { "quota",              KIND_LIST,     AT(quotas),             "PATTERN=SIZE", "How much a repository that fits may hold; the first counts" },
     { "read-only",          KIND_SWITCH,   AT(read_only),          NULL,       "Refuse all changes" },
     { "realm",              KIND_TEXT,     AT(realm),              "TEXT",     "What to call ourselves when asking for a password" },
     { "root",               KIND_TEXT,     AT(root_path),          "DIR",      "Where everything is kept" },

@@ -5,7 +5,7 @@ ENGINE  ?= berth
 PREFIX  ?= /usr/local
 PYTHON  ?= /usr/bin/python3
 PYTEST   = $(PYTHON) -B -m pytest -q -p no:cacheprovider
-PROGRAMS = berth berthd berth-shim berth-runtime berth-init berth-registry
+PROGRAMS = berth berthd berth-shim berth-runtime berth-init berth-log berth-registry
 
 .PHONY: all check e2e e2e-vm test bench format lint floors try install uninstall sanitize sanitize-thread fuzz ci clean help
 

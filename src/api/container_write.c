@@ -192,7 +192,9 @@ static void write_files(struct json_writer *w, const struct container_info *info
     json_add_text(w, "ResolvConfPath", info->resolv_path ?: "");
     json_add_text(w, "HostnamePath", info->hostname_path ?: "");
     json_add_text(w, "HostsPath", info->hosts_path ?: "");
-    json_add_text(w, "LogPath", info->log_path ?: "");
+    /* As Docker has it: the others' files are nobody's business. */
+    bool is_shown = text_equal(info->host_config.log_config.type, "json-file");
+    json_add_text(w, "LogPath", is_shown && info->log_path ? info->log_path : "");
     json_add_text_format(w, "Name", "/%s", info->name);
     json_add_int64(w, "RestartCount", info->restart_count);
     json_add_text(w, "Driver", view->driver ?: "");

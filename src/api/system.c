@@ -4,6 +4,7 @@
 #include "api/routes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/log_config.h"
 #include "spec/image.h"
 
 #include "base/banned.h"
@@ -96,7 +97,7 @@ static void write_plugins(struct json_writer *w)
     write_texts(w, "Volume", (const char *const[]){ "local", NULL });
     write_texts(w, "Network", (const char *const[]){ "bridge", "host", "null", NULL });
     json_add_null(w, "Authorization");
-    write_texts(w, "Log", (const char *const[]){ "json-file", "local", "none", NULL });
+    write_texts(w, "Log", log_driver_names);
     json_end_dict(w);
 }
 

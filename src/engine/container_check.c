@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/log_config.h"
 #include "engine/resource_check.h"
 #include "linux/capability.h"
 #include "linux/cgroup.h"
@@ -224,37 +225,6 @@ static int check_network(const struct host_config *host, struct error *err)
     return 0;
 }
 
-static int check_log(const struct host_config *host, struct error *err)
-{
-    static const char *const known[] = { "max-size", "max-file",       "labels", "labels-regex",
-                                         "env",      "env-regex",      "tag",    "compress",
-                                         "mode",     "max-buffer-size" };
-    static const char *const supported[] = { "max-size", "max-file", "mode" };
-    const char *type = text_is_empty(host->log_config.type) ? "json-file" : host->log_config.type;
-
-    if (strcmp(type, "local") == 0 || strcmp(type, "syslog") == 0 || strcmp(type, "journald") == 0)
-        return error_set(err, ERROR_UNSUPPORTED, "log driver %s is not supported yet", type);
-    if (strcmp(type, "json-file") != 0 && strcmp(type, "none") != 0)
-        return error_set(err, ERROR_INVALID,
-                         "error looking up logging plugin %s: plugin \"%s\" not found", type, type);
-    MAP_EACH (&host->log_config.config, entry) {
-        bool is_known = false, is_supported = false;
-
-        for (size_t i = 0; i < COUNT(known); i++)
-            is_known |= strcmp(known[i], entry->key) == 0;
-        for (size_t i = 0; i < COUNT(supported); i++)
-            is_supported |= strcmp(supported[i], entry->key) == 0;
-        if (!is_known)
-            return error_set(err, ERROR_INVALID, "unknown log opt '%s' for %s log driver",
-                             entry->key, type);
-        if (!is_supported ||
-            (strcmp(entry->key, "mode") == 0 && strcmp(entry->value, "blocking") != 0))
-            return error_set(err, ERROR_UNSUPPORTED, "log option %s=%s is not supported yet",
-                             entry->key, (char *)entry->value);
-    }
-    return 0;
-}
-
 /* What is understood but not built yet is refused by name, so that nothing is silently ignored. */
 static int check_unsupported(const struct host_config *host, struct error *err)
 {
@@ -345,7 +315,7 @@ int host_config_check(struct engine *engine, struct host_config *host, struct st
         check_network(host, err) < 0 || check_unsupported(host, err) < 0 ||
         health_check_on_failure(host->health_on_failure, err) < 0)
         return -1;
-    return check_log(host, err);
+    return log_config_check(&host->log_config, err);
 }
 
 int runtime_find(const struct engine *engine, const char *name, const struct engine_runtime **out,
@@ -403,7 +373,9 @@ void host_config_fill(struct engine *engine, struct host_config *host)
               engine->options.log_driver ? engine->options.log_driver : "json-file");
     if (!host->log_config.config.entries)
         map_init_empty(&host->log_config.config, free);
-    if (engine->options.log_options && strcmp(host->log_config.type, "none") != 0)
+    /* The options of the daemon are for its driver. */
+    const char *usual = engine->options.log_driver ? engine->options.log_driver : "json-file";
+    if (engine->options.log_options && strcmp(host->log_config.type, usual) == 0)
         MAP_EACH (engine->options.log_options, entry)
             if (!map_has(&host->log_config.config, entry->key))
                 map_set_text(&host->log_config.config, entry->key, entry->value);

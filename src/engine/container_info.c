@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/log_config.h"
 
 #include "base/banned.h"
 
@@ -194,9 +195,7 @@ static struct container_info *first_info(struct container *container, const char
     info->hosts_path = xstrdup("");
     info->hostname_path = xstrdup("");
     info->resolv_path = xstrdup("");
-    info->log_path = strcmp(spec->host_config.log_config.type, "none") == 0
-                         ? xstrdup("")
-                         : xasprintf("%s/%s-json.log", directory, container->id);
+    info->log_path = log_config_path(&spec->host_config.log_config, directory, container->id);
     info->upper_path = path_join(directory, "diff");
     info->work_path = path_join(directory, "work");
     info->merged_path = path_join(directory, "merged");

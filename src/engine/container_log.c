@@ -1,6 +1,7 @@
 /* Reading a container's log, to its end or as it grows. */
 #include <poll.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "engine/internal.h"
 
@@ -12,6 +13,7 @@ struct container_log {
     struct container *container;
     struct log_reader *reader;
     bool follow;
+    int64_t until_ns; /* 0: no end */
 };
 
 int engine_container_log_open(struct engine *engine, const char *text,
@@ -35,7 +37,7 @@ int engine_container_log_open(struct engine *engine, const char *text,
     if (log_reader_open(&wish, &reader, err) < 0)
         return -1;
     struct container_log *log = NEW(struct container_log);
-    *log = (struct container_log){ TAKE(container), reader, follow };
+    *log = (struct container_log){ TAKE(container), reader, follow, options->until_ns };
     *out = log;
     return 0;
 }
@@ -54,7 +56,8 @@ int container_log_next(struct container_log *log, int cancel_fd, struct log_entr
         /* Asked before reading: what was written before the end is then read surely. */
         CLEANUP(container_info_unref)
         struct container_info *info = container_snapshot(log->container);
-        bool may_grow = log->follow &&
+        bool is_past = log->until_ns > 0 && clock_wall_ns() > log->until_ns;
+        bool may_grow = log->follow && !is_past &&
                         (container_is_up(info) || info->state == CONTAINER_RESTARTING);
         int result = log_reader_next(log->reader, out, err);
 

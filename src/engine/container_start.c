@@ -10,12 +10,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/log_config.h"
 #include "engine/runtime_config.h"
 #include "linux/pidfd.h"
 
 #include "base/banned.h"
-
-enum { DEFAULT_LOG_SIZE = 20 * 1000 * 1000, DEFAULT_LOG_FILES = 5 };
 
 static int check_startable(const struct container_info *info, struct error *err)
 {
@@ -62,36 +61,6 @@ static int joined_pid(struct engine *engine, const char *mode, const char *what,
     return 0;
 }
 
-static int log_driver_error(struct error *err)
-{
-    err->kind = ERROR_INTERNAL;
-    return error_context(
-        err, "failed to create task for container: failed to initialize logging driver");
-}
-
-static int log_options(const struct container_info *info, struct shim_log_options *out,
-                       struct error *err)
-{
-    const struct map *config = &info->host_config.log_config.config;
-    const char *size = map_get(config, "max-size"), *files = map_get(config, "max-file");
-    int64_t count;
-
-    *out = (struct shim_log_options){ .driver = info->host_config.log_config.type,
-                                      .path = info->log_path,
-                                      .max_size_bytes = DEFAULT_LOG_SIZE,
-                                      .max_files = DEFAULT_LOG_FILES };
-    if (size && strcmp(size, "-1") == 0)
-        out->max_size_bytes = 0;
-    else if (size && parse_size(size, &out->max_size_bytes, err) < 0)
-        return log_driver_error(err);
-    if (files) {
-        if (parse_int64(files, 1, 1000, &count, err) < 0)
-            return log_driver_error(err);
-        out->max_files = (int)count;
-    }
-    return 0;
-}
-
 /* --security-opt seccomp=…; privileged containers have none unless they ask. */
 static const char *seccomp_profile(const struct engine *engine, const struct host_config *host)
 {
@@ -132,6 +101,8 @@ static int runtime_error(struct error *err)
         row++;
     if (!rows[row].context)
         return -1;
+    if (text_starts(err->text, "failed to initialize logging driver"))
+        return error_context(err, "failed to create task for container");
     error_context(err, "%s", rows[row].context);
     return error_context(err,
                          "failed to create task for container: failed to create shim task: OCI "
@@ -157,6 +128,15 @@ static const char *init_path(const struct engine *engine, const struct container
     return engine->options.init_path;
 }
 
+static int make_log_directory(const struct container_info *info, struct error *err)
+{
+    CLEANUP(free)
+    char *directory = xstrndup(info->log_path,
+                               (size_t)(path_base(info->log_path) - info->log_path));
+
+    return *directory ? dir_make(directory, 0700, err) : 0;
+}
+
 static int launch_container(struct container *container, const struct container_info *info,
                             const struct container_network *network,
                             const struct container_sources *sources, struct shim **out,
@@ -167,6 +147,7 @@ static int launch_container(struct container *container, const struct container_
     CLEANUP(writable_done) struct writable writable = {};
     CLEANUP(close) int root_fd = -1;
     CLEANUP(free) char *cgroup = container_cgroup(engine, info);
+    CLEANUP(log_settings_done) struct log_settings log = {};
     CLEANUP(close) int pid_donor_fd = -1;
     CLEANUP(close) int ipc_donor_fd = -1;
     struct runtime_config_paths paths = {
@@ -193,12 +174,13 @@ static int launch_container(struct container *container, const struct container_
                    &pid_donor_fd, err) < 0 ||
         joined_pid(engine, info->host_config.ipc_mode, "IPC", &paths.ipc_namespace_of,
                    &ipc_donor_fd, err) < 0 ||
-        log_options(info, &launch.log, err) < 0 ||
+        log_settings_read(info, &log, err) < 0 || make_log_directory(info, err) < 0 ||
         container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
         container_writable(container, &writable, err) < 0 ||
         container_root_mount(container, &writable, &root_fd, err) < 0)
         return -1;
     launch.rootfs_fd = root_fd;
+    launch.log = log.options;
     if (launch_create(engine, &launch, out, out_pid, err) < 0)
         return runtime_error(err);
     if ((pid_donor_fd >= 0 && pidfd_has_ended(pid_donor_fd)) ||

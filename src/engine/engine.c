@@ -66,7 +66,7 @@ static struct engine_strings *keep_options(const struct engine_options *given,
         &out->data_path,    &out->run_path,        &out->shim_path,      &out->init_path,
         &out->engine_id,    &out->storage_driver,  &out->bridge_address, &out->default_binding,
         &out->log_driver,   &out->cgroup_parent,   &out->cgroupns_mode,  &out->ipc_mode,
-        &out->seccomp_path, &out->default_runtime,
+        &out->seccomp_path, &out->default_runtime, &out->logger_path,
     };
     for (size_t i = 0; i < COUNT(texts); i++)
         *texts[i] = keep(strings, *texts[i]);
@@ -343,7 +343,11 @@ static int seal_shim(struct engine *engine, struct error *err)
     if (engine->shim_fd < 0)
         return error_sys(err, "supervisor program");
     engine->sealed_shim_path = xasprintf("/proc/self/fd/%d", engine->shim_fd);
-    return 0;
+    if (engine->options.logger_path)
+        engine->logger_fd = mount_program(engine->options.logger_path, err);
+    return engine->options.logger_path && engine->logger_fd < 0
+               ? error_context(err, "logger program")
+               : 0;
 }
 
 static int open_parts(struct engine *engine, struct error *err)
@@ -395,7 +399,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     const char *parent = options->cgroup_parent;
 
     engine->strings = keep_options(options, &engine->options);
-    engine->shim_fd = -1;
+    engine->shim_fd = engine->logger_fd = -1;
     mutex_init(&engine->lock);
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
@@ -449,6 +453,8 @@ void engine_close(struct engine *engine)
     metrics_free(engine->metrics);
     if (engine->shim_fd >= 0)
         close(engine->shim_fd);
+    if (engine->logger_fd >= 0)
+        close(engine->logger_fd);
     free(engine->sealed_shim_path);
     free(engine->seccomp_profile);
     free(engine->cgroup_path);

@@ -21,10 +21,11 @@ struct engine_runtime {
 };
 
 struct engine_options {
-    const char *data_path; /* --data-root */
-    const char *run_path;  /* --exec-root */
-    const char *shim_path; /* berth-shim program */
-    const char *init_path; /* program for --init, NULL: none installed */
+    const char *data_path;   /* --data-root */
+    const char *run_path;    /* --exec-root */
+    const char *shim_path;   /* berth-shim program */
+    const char *init_path;   /* program for --init, NULL: none installed */
+    const char *logger_path; /* berth-log, NULL: none installed */
     const char
         *engine_id; /* "" for the default engine; others: part of kernel names (see network.h) */
     const char *storage_driver; /* NULL: best */

@@ -100,6 +100,7 @@ struct engine {
     char *init_layer_path;  /* <data>/init: what lies between image and changes */
     char *sealed_shim_path; /* what is executed: shim_fd's name below /proc */
     int shim_fd;
+    int logger_fd; /* berth-log, the same way; -1: there is none */
     struct database *database;
     struct store *store;
     struct volumes *volumes;

@@ -118,6 +118,7 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
         .stdin_open = launch->stdin_open,
         .stdin_once = launch->stdin_once,
         .log = launch->log,
+        .logger_fd = engine->logger_fd,
     };
     if (shim_create(engine->monitor, &options, out, out_pid, err) < 0) {
         launch_clean(engine, launch->id);

@@ -175,6 +175,8 @@ static void set_defaults(struct daemon_options *options)
         strv_add(&options->cdi_paths, "/etc/cdi");
         strv_add(&options->cdi_paths, "/var/run/cdi");
     }
+    if (!options->logger_path)
+        options->logger_path = find_program("berth-log");
     set_default(&options->log_driver, "json-file");
     set_default(&options->log_level, "info");
     set_default(&options->log_format, "text");
@@ -294,6 +296,7 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .run_path = options->exec_root,
         .shim_path = options->shim_path,
         .init_path = options->init_path,
+        .logger_path = options->logger_path,
         .engine_id = options->engine_id,
         .storage_driver = options->storage_driver,
         .bridge_address = options->bridge_address,

@@ -21,7 +21,8 @@ struct daemon_options {
     bool help, version, validate;
     char *config_path;
     struct strv hosts;
-    char *data_root, *exec_root, *pid_path, *engine_id, *shim_path, *init_path, *group;
+    char *data_root, *exec_root, *pid_path, *engine_id, *shim_path, *init_path, *logger_path,
+        *group;
     char *log_level, *log_format;
     char *metrics_address; /* NULL: not served on an address of their own */
     bool debug, tls, tls_verify, allow_insecure_tcp;

@@ -48,6 +48,7 @@ const struct setting daemon_settings[] = {
     { "log-format",           "log-format",           0,   SETTING_TEXT,    AT(log_format),         "Form of the daemon's log: text or json" },
     { "log-level",            "log-level",            'l', SETTING_TEXT,    AT(log_level),          "debug, info, warn, error, fatal (default info)" },
     { "log-opt",              "log-opts",             0,   SETTING_TEXTS,   AT(log_options),        "Default option of the log driver: key=value" },
+    { "logger-path",          "logger-path",          0,   SETTING_TEXT,    AT(logger_path),        "The program berth-log (default: beside berthd)" },
     { "metrics-addr",         "metrics-addr",         0,   SETTING_TEXT,    AT(metrics_address),    "Address (host:port) to serve GET /metrics on, to everybody who reaches it" },
     { "mtu",                  "mtu",                  0,   SETTING_NUMBER,  AT(mtu),                "MTU of the default bridge (default 1500)" },
     { "no-new-privileges",    "no-new-privileges",    0,   SETTING_SWITCH,  AT(no_new_privileges),  "Set no-new-privileges for containers by default" },

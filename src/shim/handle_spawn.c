@@ -179,6 +179,15 @@ static int request_create(struct shim *shim, const struct shim_options *options,
     wire_put_int(&request, WIRE_FIELD_LOG_MAX_SIZE, options->log.max_size_bytes);
     wire_put_int(&request, WIRE_FIELD_LOG_MAX_FILES, options->log.max_files);
     wire_put_text(&request, WIRE_FIELD_LOG_ATTRIBUTES, options->log.attributes);
+    wire_put_int(&request, WIRE_FIELD_LOG_COMPRESS, options->log.compress);
+    wire_put_int(&request, WIRE_FIELD_LOG_DROPS, options->log.non_blocking);
+    wire_put_int(&request, WIRE_FIELD_LOG_BUFFER, options->log.buffer_bytes);
+    if (options->log.forward &&
+        wire_put_blob(&request, WIRE_FIELD_LOG_FORWARD, options->log.forward,
+                      strlen(options->log.forward), err) < 0)
+        return -1;
+    if (options->log.forward || options->log.compress)
+        wire_put_fd(&request, WIRE_FIELD_LOGGER_FD, options->logger_fd);
     wire_put_fd(&request, WIRE_FIELD_ROOTFS_FD, options->rootfs_fd);
     wire_put_fd(&request, WIRE_FIELD_NETWORK_FD, options->network_fd);
     wire_put_fd(&request, WIRE_FIELD_SECCOMP_FD, seccomp_fd);

@@ -43,7 +43,7 @@ static int measure(const char *path, int64_t max_size, int64_t size, struct erro
     ssize_t count;
 
     log_files_remove(path);
-    if (log_writer_open(&options, &writer, err) < 0)
+    if (log_writer_open(&options, -1, &writer, err) < 0)
         return -1;
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return error_sys(err, "create pipe");

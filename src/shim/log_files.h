@@ -4,8 +4,21 @@
 #define BERTH_SHIM_LOG_FILES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define LOG_FILES_LIMIT 1000
+
+/* What tells one file of a log from all others, also after it was compressed: a gzipped file bears
+ * in its head what the plain one was. An inode's number alone may come back. */
+struct log_identity {
+    uint64_t inode;
+    int64_t born_ns; /* 0: the file system does not know */
+};
+bool log_identity_equal(const struct log_identity *a, const struct log_identity *b);
+/* Of an open file. A gzipped one that another program made is what it is itself. */
+bool log_identity_read(int fd, bool gzipped, struct log_identity *out);
+/* Of what a name says; false if there is no such file. */
+bool log_identity_find(const char *path, int index, bool gzipped, struct log_identity *out);
 
 /* Name of a file: index 0 is the current one. Yours. */
 char *log_file_path(const char *path, int index, bool gzipped);

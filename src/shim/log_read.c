@@ -24,13 +24,14 @@
 #define LINE_LIMIT      ((size_t)4 * 1024 * 1024) /* a longer line is no entry */
 #define INFLATED_LIMIT  (UINT64_C(16) << 30)
 #define FIND_NEXT_TRIES 8
+#define FIND_SIZE       ((size_t)256 * 1024) /* longer than lines of a writer are */
+#define SINCE_SLACK_NS  (10 * NS_PER_S)
 
 struct log_file {
     int fd;
     bool is_gzipped;
     struct stream *inflated; /* once reading has begun */
-    dev_t device;
-    ino_t inode;
+    struct log_identity identity;
 };
 
 struct log_reader {
@@ -65,15 +66,23 @@ static bool file_open(const char *path, int index, bool gzipped, struct log_file
 
     if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode))
         return false;
-    *out = (struct log_file){
-        .fd = TAKE_FD(fd), .is_gzipped = gzipped, .device = stat.st_dev, .inode = stat.st_ino
-    };
+    struct log_file file = { .fd = fd, .is_gzipped = gzipped };
+    if (!log_identity_read(fd, gzipped, &file.identity))
+        return false;
+    *out = file;
+    (void)TAKE_FD(fd);
     return true;
+}
+
+/* In whatever form it is. */
+static bool file_open_any(const char *path, int index, struct log_file *out)
+{
+    return file_open(path, index, false, out) || file_open(path, index, true, out);
 }
 
 static bool file_same(const struct log_file *a, const struct log_file *b)
 {
-    return a->inode == b->inode && a->device == b->device;
+    return log_identity_equal(&a->identity, &b->identity);
 }
 
 /* At the end of the list (newest). */
@@ -90,7 +99,7 @@ static void open_files(struct log_reader *reader)
     for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
         struct log_file file;
 
-        if (!file_open(reader->path, i, false, &file) && !file_open(reader->path, i, true, &file)) {
+        if (!file_open_any(reader->path, i, &file)) {
             if (gaps++ == 0)
                 continue; /* between two steps of a rotation one name is absent */
             break;
@@ -209,6 +218,46 @@ static int seek_tail(struct log_reader *reader, struct error *err)
     return 0;
 }
 
+/* The first whole line behind 'position': where it begins, and its time. */
+static bool find_time(struct log_reader *reader, const struct log_file *file, int64_t position,
+                      char *block, int64_t *out_offset, int64_t *out_ns)
+{
+    ssize_t size = pread(file->fd, block, FIND_SIZE, position);
+    const char *line = size > 0 ? memchr(block, '\n', (size_t)size) : NULL;
+    struct log_entry entry;
+
+    if (!line++)
+        return false;
+    const char *end = memchr(line, '\n', (size_t)(block + size - line));
+    if (!end ||
+        !log_line_decode(line, (size_t)(end - line), &reader->text, &reader->attributes, &entry))
+        return false;
+    *out_offset = position + (line - block);
+    *out_ns = entry.wall_ns;
+    return true;
+}
+
+/* Halves the file until little is left in front of 'since'. Times go up, but for small steps: what
+ * is near to it is read. */
+static int64_t bisect_since(struct log_reader *reader, const struct log_file *file)
+{
+    CLEANUP(free) char *block = xmalloc(FIND_SIZE);
+    int64_t low = 0, high = lseek(file->fd, 0, SEEK_END);
+    int64_t wanted_ns = reader->options.since_ns - SINCE_SLACK_NS;
+
+    while (high - low > (int64_t)FIND_SIZE * 2) {
+        int64_t middle = low + (high - low) / 2, offset, wall_ns;
+
+        if (!find_time(reader, file, middle, block, &offset, &wall_ns))
+            break;
+        if (wall_ns < wanted_ns)
+            low = offset;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* A rotated file that was last written before 'since' has nothing to say. */
 static void seek_since(struct log_reader *reader)
 {
@@ -220,6 +269,8 @@ static void seek_since(struct log_reader *reader)
         reader->index++;
         reader->offset = reader->skip_entries = 0;
     }
+    if (reader->index < reader->count && !reader->files[reader->index].is_gzipped)
+        reader->offset = MAX(reader->offset, bisect_since(reader, &reader->files[reader->index]));
 }
 
 int log_reader_open(const struct log_reader_options *options, struct log_reader **out,
@@ -245,13 +296,13 @@ int log_reader_open(const struct log_reader_options *options, struct log_reader 
 static int find_name(const char *path, const struct log_file *file)
 {
     for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
-        CLEANUP(free) char *name = log_file_path(path, i, false);
-        struct stat found;
+        struct log_identity found;
 
-        if (stat(name, &found) < 0) {
+        if (!log_identity_find(path, i, false, &found) &&
+            !log_identity_find(path, i, true, &found)) {
             if (gaps++ > 0)
                 return -1;
-        } else if (found.st_ino == file->inode && found.st_dev == file->device)
+        } else if (log_identity_equal(&found, &file->identity))
             return i;
     }
     return -1;
@@ -265,7 +316,7 @@ static bool open_oldest(const char *path, struct log_file *out)
     for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
         struct log_file file;
 
-        if (!file_open(path, i, false, &file)) {
+        if (!file_open_any(path, i, &file)) {
             if (gaps++ == 0)
                 continue;
             break;
@@ -289,7 +340,7 @@ static bool open_next(const char *path, const struct log_file *file, struct log_
             return false;
         if (index < 0)
             return open_oldest(path, out);
-        if (!file_open(path, index - 1, false, out))
+        if (!file_open_any(path, index - 1, out))
             return false;
         if (find_name(path, file) == index)
             return true;
@@ -328,7 +379,7 @@ static bool follow(struct log_reader *reader)
     char probe;
 
     if (reader->count == 0) {
-        if (!file_open(reader->path, 0, false, &next))
+        if (!file_open_any(reader->path, 0, &next))
             return false;
         append(reader, &next);
         return true;

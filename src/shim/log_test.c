@@ -42,7 +42,7 @@ static struct log_writer *open_writer(int64_t max_size, int max_files, const cha
     struct log_writer *writer = NULL;
     struct error err = {};
 
-    cr_assert_eq(log_writer_open(&options, &writer, &err), 0, "%s", err.text);
+    cr_assert_eq(log_writer_open(&options, -1, &writer, &err), 0, "%s", err.text);
     return writer;
 }
 
@@ -362,12 +362,12 @@ Test(log, knows_its_drivers)
     struct log_writer *writer = (void *)1;
     struct error err = {};
 
-    cr_expect_eq(log_writer_open(&options, &writer, &err), 0);
+    cr_expect_eq(log_writer_open(&options, -1, &writer, &err), 0);
     cr_expect_null(writer);
     log_writer_add(writer, LOG_STDOUT, "x\n", 2, NOW); /* none: no crash */
     options.driver = "journald";
     options.path = path;
-    cr_expect_eq(log_writer_open(&options, &writer, &err), -1);
+    cr_expect_eq(log_writer_open(&options, -1, &writer, &err), -1);
     cr_expect_eq(err.kind, ERROR_INVALID);
 }
 

@@ -10,12 +10,15 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "shim/log_compress.h"
 #include "shim/log_files.h"
+#include "shim/log_forward.h"
 #include "shim/log_line.h"
 
 #include "base/banned.h"
 
 #define LOG_MODE   0640
+#define PROGRAM_FD 256
 #define FLUSH_SIZE ((size_t)128 * 1024)
 
 /* The line that a stream has begun. */
@@ -34,7 +37,10 @@ struct log_writer {
     char *buffer;
     size_t used, capacity;
     struct unfinished unfinished[LOG_STREAM_COUNT];
-    struct str end; /* of the entries of this batch */
+    struct str end;                    /* of the entries of this batch */
+    int program_fd;                    /* berth-log, -1 */
+    struct log_compressor *compressor; /* NULL: rotated files stay as they are */
+    struct log_forwarder *forwarder;   /* NULL: entries go nowhere else */
 };
 
 /* ---- the file */
@@ -72,19 +78,34 @@ static void remove_torn_line(struct log_writer *writer)
         writer->size_bytes = end;
 }
 
-int log_writer_open(const struct shim_log_options *options, struct log_writer **out,
+/* Far above those that a starting program gets. */
+static int keep_program(int taken_fd)
+{
+    CLEANUP(close) int fd = taken_fd;
+
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD) : -1;
+}
+
+int log_writer_open(const struct shim_log_options *options, int program_fd, struct log_writer **out,
                     struct error *err)
 {
     const char *driver = options->driver ? options->driver : "json-file";
+    CLEANUP(close) int kept_fd = keep_program(program_fd);
 
-    if (strcmp(driver, "none") == 0) {
-        *out = NULL;
+    bool is_none = strcmp(driver, "none") == 0;
+
+    if (is_none) {
+        *out = options->forward ? NEW(struct log_writer) : NULL;
+        if (*out)
+            (*out)->fd = (*out)->program_fd = -1;
         return 0;
     }
-    if ((strcmp(driver, "json-file") != 0 && strcmp(driver, "local") != 0) || !options->path)
+    if (strcmp(driver, "json-file") != 0 || !options->path)
         return error_set(err, ERROR_INVALID, "the supervisor keeps no log of kind %s", driver);
 
     CLEANUP(log_writer_close) struct log_writer *writer = NEW(struct log_writer);
+    writer->fd = -1;
+    writer->program_fd = TAKE_FD(kept_fd);
     writer->path = xstrdup(options->path);
     writer->attributes = xstrdup(options->attributes);
     writer->max_size_bytes = MAX(options->max_size_bytes, 0);
@@ -92,6 +113,11 @@ int log_writer_open(const struct shim_log_options *options, struct log_writer **
     if (open_file(writer, err) < 0)
         return -1;
     remove_torn_line(writer);
+    if (options->compress && writer->program_fd >= 0 && writer->max_files > 1) {
+        writer->compressor = log_compressor_new(writer->path, writer->max_files,
+                                                writer->program_fd);
+        log_compressor_wake(writer->compressor);
+    }
     *out = TAKE(writer);
     return 0;
 }
@@ -99,7 +125,7 @@ int log_writer_open(const struct shim_log_options *options, struct log_writer **
 /* Half an entry must not stay in the file: what follows would be glued to it. */
 static void write_bytes(struct log_writer *writer, const char *bytes, size_t size)
 {
-    if (size == 0 || (writer->fd < 0 && open_file(writer, NULL) < 0))
+    if (size == 0 || !writer->path || (writer->fd < 0 && open_file(writer, NULL) < 0))
         return;
     int64_t before = writer->size_bytes;
 
@@ -140,6 +166,23 @@ static void rotate(struct log_writer *writer)
     log_files_rotate(writer->path, writer->max_files);
     writer->size_bytes = 0;
     open_file(writer, NULL); /* when that fails, the next write tries again */
+    log_compressor_wake(writer->compressor);
+}
+
+void log_writer_forward(struct log_writer *writer, struct log_forwarder *forwarder)
+{
+    writer->forwarder = forwarder;
+}
+
+struct log_forwarder *log_writer_forwarder(struct log_writer *writer)
+{
+    return writer ? writer->forwarder : NULL;
+}
+
+bool log_writer_child_ended(struct log_writer *writer, pid_t pid, int status)
+{
+    return writer && (log_compressor_ended(writer->compressor, pid, status) ||
+                      log_forwarder_ended(writer->forwarder, pid));
 }
 
 /* ---- entries */
@@ -172,8 +215,8 @@ static void entry_added(struct log_writer *writer, size_t start)
 }
 
 /* One entry: bytes up to the newline, or all of them. Gives the bytes used, newline included. */
-static size_t add_entry(struct log_writer *writer, const char *text, size_t size,
-                        const struct str *end)
+static size_t add_entry(struct log_writer *writer, enum log_stream stream, const char *text,
+                        size_t size, const struct str *end, int64_t wall_ns)
 {
     size_t start = writer->used;
 
@@ -182,7 +225,9 @@ static size_t add_entry(struct log_writer *writer, const char *text, size_t size
     memcpy(out, LOG_LINE_START, sizeof(LOG_LINE_START) - 1);
     out += sizeof(LOG_LINE_START) - 1;
     size_t done = log_text_escape(text, MIN(size, LOG_TEXT_LIMIT), &out);
-    if (done < size && text[done] == '\n') {
+    bool is_whole = done < size && text[done] == '\n';
+    log_forwarder_add(writer->forwarder, stream == LOG_STDERR, !is_whole, text, done, wall_ns);
+    if (is_whole) {
         *out++ = '\\';
         *out++ = 'n';
         done++;
@@ -204,7 +249,7 @@ static size_t add_part(struct log_writer *writer, enum log_stream stream, const 
         line->parts_ns = wall_ns;
     line->has_parts = !is_last;
     log_line_end(&end, stream == LOG_STDERR, writer->attributes, line->parts_ns);
-    return add_entry(writer, text, size, &end);
+    return add_entry(writer, stream, text, size, &end, line->parts_ns);
 }
 
 /* 'newline' is the end of the line, or of what fits into one entry. */
@@ -218,7 +263,7 @@ static size_t add_line(struct log_writer *writer, enum log_stream stream, const 
         return add_part(writer, stream, text, log_text_cut(text, LOG_TEXT_LIMIT), wall_ns, false);
     if (line->has_parts)
         return add_part(writer, stream, text, size, wall_ns, true);
-    return add_entry(writer, text, size, &writer->end);
+    return add_entry(writer, stream, text, size, &writer->end, wall_ns);
 }
 
 static void keep(struct unfinished *line, const char *data, size_t size)
@@ -246,7 +291,7 @@ static size_t continue_line(struct log_writer *writer, enum log_stream stream, c
         if (line->has_parts)
             add_part(writer, stream, line->bytes, line->size, wall_ns, true);
         else
-            add_entry(writer, line->bytes, line->size, &writer->end);
+            add_entry(writer, stream, line->bytes, line->size, &writer->end, wall_ns);
         line->size = 0;
     } else if (line->size == LOG_TEXT_LIMIT) {
         size_t cut = log_text_cut(line->bytes, line->size);
@@ -307,7 +352,10 @@ void log_writer_close(struct log_writer *writer)
     if (!writer)
         return;
     log_writer_flush(writer);
+    log_forwarder_free(writer->forwarder);
     close_cleanup(&writer->fd);
+    close_cleanup(&writer->program_fd);
+    log_compressor_free(writer->compressor);
     for (int i = 0; i < LOG_STREAM_COUNT; i++)
         free(writer->unfinished[i].bytes);
     str_done(&writer->end);

@@ -3,7 +3,9 @@
 #ifndef BERTH_SHIM_LOG_WRITE_H
 #define BERTH_SHIM_LOG_WRITE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "shim/shim.h"
 
@@ -11,11 +13,18 @@ enum log_stream { LOG_STDOUT, LOG_STDERR, LOG_STREAM_COUNT };
 
 struct log_writer;
 
-/* Opens or makes the current file. A line that a crash has torn off at its end is removed.
- * "json-file" and "local" are both kept as json-file; "none" gives NULL, which all functions here
- * accept. INVALID for any other driver. */
-int log_writer_open(const struct shim_log_options *options, struct log_writer **out,
+/* Opens or makes the current file. A line that a crash has torn off at its end is removed. "none"
+ * gives NULL, which all functions here accept, unless entries are to be forwarded: then there is no
+ * file. INVALID for any driver but "json-file".
+ * 'program_fd' (taken; -1: none) is berth-log, which compressing needs. */
+int log_writer_open(const struct shim_log_options *options, int program_fd, struct log_writer **out,
                     struct error *err);
+/* Entries go there too; taken: closed with the writer. */
+struct log_forwarder;
+void log_writer_forward(struct log_writer *writer, struct log_forwarder *forwarder);
+struct log_forwarder *log_writer_forwarder(struct log_writer *writer); /* NULL: none */
+/* A child of this process has ended; false if it had nothing to do with the log. */
+bool log_writer_child_ended(struct log_writer *writer, pid_t pid, int status);
 
 /* Adds output that was read at 'wall_ns' (wall clock). Whole lines become entries at once, the rest
  * waits for its newline, for 16 KiB (then it is a partial entry without newline; all parts of a

@@ -17,6 +17,7 @@
 #include "linux/cgroup.h"
 #include "shim/attach.h"
 #include "shim/exec.h"
+#include "shim/log_forward.h"
 #include "shim/oci.h"
 #include "shim/request_process.h"
 #include "shim/resolver.h"
@@ -24,11 +25,12 @@
 
 #include "base/banned.h"
 
-#define CONFIG_LIMIT   ((size_t)16 * 1024 * 1024)
-#define UNHEARD_LIMIT  1024
-#define SOURCE_LIMIT   1024
-#define OWN_OOM_SCORE  "-998"
-#define OOM_SCORE_PATH "/proc/self/oom_score_adj"
+#define CONFIG_LIMIT     ((size_t)16 * 1024 * 1024)
+#define UNHEARD_LIMIT    1024
+#define LOG_BUFFER_LIMIT (INT64_C(64) * 1024 * 1024)
+#define SOURCE_LIMIT     1024
+#define OWN_OOM_SCORE    "-998"
+#define OOM_SCORE_PATH   "/proc/self/oom_score_adj"
 
 /* ---- ends of execs that no daemon heard of */
 
@@ -208,17 +210,57 @@ void request_unmap_seccomp(struct seccomp_program *program)
     *program = (struct seccomp_program){};
 }
 
-static int open_log(struct supervisor *shim, const struct wire_message *request, struct error *err)
+static void log_has_room(void *data)
 {
+    struct supervisor *shim = data;
+
+    if (shim->init)
+        task_watch_output(shim->init);
+}
+
+static int open_forwarder(struct supervisor *shim, const struct wire_message *request,
+                          int logger_fd, const struct buf *settings, struct error *err)
+{
+    struct log_forwarder *forwarder;
+    struct log_forwarder_options options = {
+        .loop = &shim->loop,
+        .program_fd = logger_fd,
+        .settings = (const char *)buf_bytes(settings),
+        .settings_size = settings->size,
+        .limit_bytes = (size_t)MIN(MAX(wire_get_int(request, WIRE_FIELD_LOG_BUFFER, 0), 1),
+                                   LOG_BUFFER_LIMIT),
+        .drops = wire_get_bool(request, WIRE_FIELD_LOG_DROPS),
+        .room = log_has_room,
+        .data = shim,
+    };
+
+    if (log_forwarder_new(&options, &forwarder, err) < 0)
+        return error_context(err, "failed to initialize logging driver");
+    log_writer_forward(shim->log, forwarder);
+    return 0;
+}
+
+static int open_log(struct supervisor *shim, struct wire_message *request, struct error *err)
+{
+    CLEANUP(buf_done) struct buf forward = {};
     struct shim_log_options options = {
         .driver = wire_get_text(request, WIRE_FIELD_LOG_DRIVER),
         .path = wire_get_text(request, WIRE_FIELD_LOG_PATH),
         .max_size_bytes = wire_get_int(request, WIRE_FIELD_LOG_MAX_SIZE, 0),
         .max_files = (int)MIN(wire_get_int(request, WIRE_FIELD_LOG_MAX_FILES, 1), INT16_MAX),
         .attributes = wire_get_text(request, WIRE_FIELD_LOG_ATTRIBUTES),
+        .compress = wire_get_bool(request, WIRE_FIELD_LOG_COMPRESS),
     };
 
-    return log_writer_open(&options, &shim->log, err);
+    if (wire_get_blob(request, WIRE_FIELD_LOG_FORWARD, &forward, err) < 0)
+        return -1;
+    if (forward.size > 0)
+        options.forward = (const char *)buf_bytes(&forward);
+    CLEANUP(close) int logger_fd = wire_take_fd(request, WIRE_FIELD_LOGGER_FD);
+    int program_fd = options.compress && logger_fd >= 0 ? fcntl(logger_fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (log_writer_open(&options, program_fd, &shim->log, err) < 0)
+        return -1;
+    return forward.size > 0 ? open_forwarder(shim, request, TAKE_FD(logger_fd), &forward, err) : 0;
 }
 
 static int64_t read_own_oom_score(void)

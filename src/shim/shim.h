@@ -51,11 +51,15 @@ void shim_monitor_free(struct shim_monitor *monitor);
 
 /* How the log is kept. */
 struct shim_log_options {
-    const char *driver;     /* "json-file", "local" or "none" */
+    const char *driver;     /* "json-file" or "none" */
     const char *path;       /* of the current file; rotated ones get ".1" … */
-    int64_t max_size_bytes; /* default 20 MB; 0: never rotate */
-    int max_files;          /* default 5 */
+    int64_t max_size_bytes; /* 0: never rotate */
+    int max_files;
+    bool compress;          /* rotated files are gzipped, by berth-log */
     const char *attributes; /* JSON object for "attrs", NULL: none */
+    const char *forward;    /* JSON of forward_settings: where entries go besides; NULL: nowhere */
+    bool non_blocking;      /* what the other side has no room for is dropped at once */
+    int64_t buffer_bytes;   /* what waits for it at most */
 };
 
 /* A detached mount that stands for the source of the configuration's bind at 'destination'. */
@@ -82,6 +86,7 @@ struct shim_options {
     bool stdin_open; /* OpenStdin: keep a pipe for stdin; otherwise stdin is /dev/null */
     bool stdin_once; /* close stdin when the first attached client that had it leaves */
     struct shim_log_options log;
+    int logger_fd; /* the program berth-log (borrowed), -1: none */
 };
 
 /* Starts a supervisor and lets it create the container (init waiting, not yet running the command).

@@ -23,6 +23,7 @@
 #include "linux/cgroup.h"
 #include "shim/attach.h"
 #include "shim/exec.h"
+#include "shim/log_forward.h"
 #include "shim/request.h"
 #include "shim/resolver.h"
 #include "shim/task.h"
@@ -256,7 +257,8 @@ static void signals_ready(struct source *source, uint32_t events UNUSED)
 
         if (task && !task->has_exited)
             task_exited(task, status, clock_wall_ns());
-        else if (!task && !exec_child_ended(shim, pid, status, clock_wall_ns()))
+        else if (!task && !exec_child_ended(shim, pid, status, clock_wall_ns()) &&
+                 !log_writer_child_ended(shim->log, pid, status))
             shim->strays[shim->next_stray++ % STRAY_LIMIT] =
                 (struct stray_child){ pid, status, clock_wall_ns() };
     }
@@ -366,6 +368,7 @@ static uint64_t nearest_deadline(const struct supervisor *shim)
         nearest = earlier(nearest, client->expire_ns);
     if (shim->resolver)
         nearest = earlier(nearest, resolver_deadline(shim->resolver));
+    nearest = earlier(nearest, log_forwarder_deadline(log_writer_forwarder(shim->log)));
     return earlier(nearest, exec_deadline(shim));
 }
 
@@ -379,6 +382,7 @@ static void expire(struct supervisor *shim, uint64_t now_ns)
         if (now_ns >= client->expire_ns)
             client_free(client);
     exec_expire(shim, now_ns);
+    log_forwarder_expire(log_writer_forwarder(shim->log), now_ns);
     if (shim->resolver)
         resolver_expire(shim->resolver, now_ns);
     if (shim->rest_ns && now_ns >= shim->rest_ns)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "shim/attach.h"
+#include "shim/log_forward.h"
 #include "shim/supervise.h"
 
 #include "base/banned.h"
@@ -139,7 +140,7 @@ static void stderr_ready(struct source *source, uint32_t events UNUSED)
 /* Behind the exit nobody is waited for: what is in the pipes is bounded by their size. */
 void task_watch_output(struct task *task)
 {
-    bool is_behind = false;
+    bool is_behind = !task->exec_id && log_forwarder_is_full(log_writer_forwarder(task->shim->log));
 
     LIST_EACH (&task->clients, struct client, link, client)
         is_behind |= client_is_behind(client);

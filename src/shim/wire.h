@@ -68,7 +68,7 @@
     X(INIT_PATH,      11)  /* text: --init program on the host; absent: none                     */ \
     X(STDIN_OPEN,     12)  /* integer: boolean                                                   */ \
     X(STDIN_ONCE,     13)  /* integer: boolean                                                   */ \
-    X(LOG_DRIVER,     14)  /* text: json-file, local, none                                       */ \
+    X(LOG_DRIVER,     14)  /* text: json-file, none                                              */ \
     X(LOG_PATH,       15)  /* text                                                               */ \
     X(LOG_MAX_SIZE,   16)  /* integer: bytes, 0: never rotate                                    */ \
     X(LOG_MAX_FILES,  17)  /* integer                                                            */ \
@@ -105,6 +105,11 @@
     X(RESOLVER,       60)  /* blob: resolver_settings as JSON                                    */ \
     X(RESOLVER_UDP_FD, 61) /* descriptor: where the container asks for names                     */ \
     X(RESOLVER_TCP_FD, 62) /* descriptor: the same, listening                                    */ \
+    X(LOG_COMPRESS,   70)  /* integer: boolean, rotated files are gzipped                        */ \
+    X(LOG_FORWARD,    71)  /* blob: forward_settings as JSON; absent: entries go nowhere else    */ \
+    X(LOG_DROPS,      72)  /* integer: boolean, what finds no room is dropped at once            */ \
+    X(LOG_BUFFER,     73)  /* integer: bytes that wait to be forwarded at most                   */ \
+    X(LOGGER_FD,      74)  /* descriptor: the program berth-log; absent: it is not needed        */ \
     X(BLOB_FD,       100)  /* descriptor: memfd with the blob of the field in front of it        */
 /* clang-format on */
 

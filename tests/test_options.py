@@ -382,3 +382,47 @@ def test_defaults_of_the_daemon(build, docker_client, tmp_path):
     for wrong in ({"default-ipc-mode": "host"}, {"default-cgroupns-mode": "none"}):
         config.write_text(json.dumps(wrong))
         assert engines.run([build / "berthd", "--validate", "--config-file", config]).code == 1
+
+
+# ---- what our own command finds wrong by itself, as Docker's does ----
+
+OWN_WORDS = [
+    (["--sysctl", "kernel.foo=1"], "invalid argument \"kernel.foo=1\" for \"--sysctl\" flag: sysctl 'kernel.foo=1' is not allowed"),
+    (["--ulimit", "foo=1"], "invalid argument \"foo=1\" for \"--ulimit\" flag: invalid ulimit type: foo"),
+    (["--ulimit", "nofile=5:1"], "invalid argument \"nofile=5:1\" for \"--ulimit\" flag: ulimit soft limit must be less than or equal to hard limit: 5 > 1"),
+    (["--add-host", "foo"], "invalid argument \"foo\" for \"--add-host\" flag: bad format for add-host: \"foo\""),
+    (["--dns", "foo"], "invalid argument \"foo\" for \"--dns\" flag: IP address is not correctly formatted: foo"),
+    (["--label", "=x"], "invalid argument \"=x\" for \"-l, --label\" flag: invalid label '=x': empty name"),
+    (["--env", "=x"], "invalid argument \"=x\" for \"-e, --env\" flag: invalid environment variable: =x"),
+    (["--device-cgroup-rule", "foo"], "invalid argument \"foo\" for \"--device-cgroup-rule\" flag: invalid device cgroup format 'foo'"),
+    (["--shm-size", "x"], "invalid argument \"x\" for \"--shm-size\" flag: invalid size: 'x'"),
+    (["--mount", "foo"], "invalid argument \"foo\" for \"--mount\" flag: invalid field 'foo' must be a key=value pair"),
+    (["--mount", "type=bind,src=/tmp"], "invalid argument \"type=bind,src=/tmp\" for \"--mount\" flag: target is required"),
+    (["--mount", "type=tmpfs,dst=/b,tmpfs-mode=9"], "invalid argument \"type=tmpfs,dst=/b,tmpfs-mode=9\" for \"--mount\" flag: invalid value for tmpfs-mode: 9"),
+    (["--mount", "type=bind,src=/tmp,dst=/b,volume-nocopy"],
+     "invalid argument \"type=bind,src=/tmp,dst=/b,volume-nocopy\" for \"--mount\" flag: cannot mix 'volume-*' options with mount type 'bind'"),
+    (["--mount", "type=bind,src=/tmp,dst=/b,ro,bind-recursive=readonly"], "requires 'bind-propagation=rprivate' to be specified in conjunction"),
+    (["-v", ":/x"], "berth: invalid spec: :/x: empty section between colons"),
+    (["--memory-swappiness", "101"], "berth: invalid value: 101. Valid memory swappiness range is 0-100"),
+    (["--security-opt", "foo"], "berth: Invalid --security-opt: \"foo\""),
+    (["--restart", "always", "--rm"], "berth: conflicting options: cannot specify both --restart and --rm"),
+    (["--restart", "on-failure:x"], "berth: invalid restart policy format: maximum retry count must be an integer"),
+    (["--device", "/dev/null:/dev/x:q"], "berth: bad mode specified: q"),
+    (["--uts", "foo"], "berth: --uts: invalid UTS mode"), (["--userns", "auto"], "berth: --userns: invalid USER mode"),
+    (["--mac-address", "zz"], "berth: zz is not a valid mac address"), (["--health-retries", "-1"], "berth: --health-retries cannot be negative"),
+    (["--pull", "foo"], "berth: invalid pull option: 'foo': must be one of \"always\", \"missing\" or \"never\""),
+]
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("options, words", OWN_WORDS, ids=[" ".join(o) for o, _ in OWN_WORDS])
+def test_our_command_says_it_in_dockers_words(engine, options, words):
+    got = engine.berth("run", *options, "busybox", "true")
+    assert got.code == 125 and words in got.err, got
+
+
+@pytest.mark.own
+def test_mount_is_csv(engine):
+    got = engine.berth("run", "--rm", "--mount", 'type=tmpfs,dst=/t,"tmpfs-options=noexec,uid=5"', "busybox", "sh", "-c", "stat -c %u /t; grep -c ' /t .*noexec' /proc/mounts")
+    assert got.out.split() == ["5", "1"], got
+    assert "extraneous or missing" in engine.berth("run", "--mount", 'type=tmpfs,"dst=/t', "busybox").err

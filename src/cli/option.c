@@ -82,6 +82,8 @@ static int set_value(const struct option_row *row, const char *value, void *out,
         *(const char **)at = value;
         return 0;
     case OPTION_LIST:
+        if (row->check && row->check(value, err) < 0)
+            return bad_value(row, value, err);
         strv_add(at, value);
         return 0;
     case OPTION_INTEGER:

@@ -32,6 +32,8 @@ struct option_row {
     const char *help;
     bool initially_true; /* OPTION_BOOL */
     bool is_hidden;      /* another spelling of the row before */
+    int (*check)(const char *value,
+                 struct error *err); /* OPTION_LIST: of each; NULL: any will do */
 };
 
 /* Parses 'arguments' into the zeroed struct 'out'; what is no option is added to 'rest' (borrowed

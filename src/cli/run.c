@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/run_check.h"
 #include "cli/run_options.h"
 #include "cli/settings.h"
 #include "cli/stream.h"
@@ -57,6 +58,8 @@ static int create(struct cli *cli, const struct run_options *options, const stru
     const char *platform = options->platform ? options->platform
                                              : getenv("DOCKER_DEFAULT_PLATFORM");
 
+    if (run_options_check(options, err) < 0)
+        return -1;
     if (options->pull && strcmp(options->pull, "missing") != 0 &&
         strcmp(options->pull, "never") != 0)
         return error_set(err, ERROR_UNSUPPORTED, "--pull=%s is not supported yet", options->pull);

@@ -8,7 +8,9 @@
 #include "cli/csv.h"
 #include "cli/mount_spec.h"
 #include "cli/port_spec.h"
+#include "cli/run_check.h"
 #include "cli/run_options.h"
+#include "cli/ulimit_spec.h"
 #include "spec/cdi.h"
 #include "spec/container.h"
 
@@ -62,7 +64,7 @@ static int add_file(const char *path, struct strv *out, bool is_env, struct erro
                              (int)key, line);
         if (is_env)
             add_env(out, line);
-        else
+        else if (strchr(line, '=')) /* a label has no value to be found elsewhere */
             strv_add(out, line);
     }
     return 0;
@@ -159,32 +161,6 @@ static int encode_restart(const char *text, struct restart_policy *policy, struc
     return 0;
 }
 
-/* name=soft[:hard] */
-static int add_ulimit(const char *text, struct json_list *out, struct error *err)
-{
-    const char *equals = strchr(text, '=');
-    int64_t soft, hard;
-
-    if (!equals)
-        return error_set(err, ERROR_INVALID, "invalid ulimit argument: %s", text);
-    CLEANUP(free) char *values = xstrdup(equals + 1);
-    char *colon = strchr(values, ':');
-    if (colon)
-        *colon++ = 0;
-    if (parse_int64(values, -1, INT64_MAX, &soft, err) < 0)
-        return error_context(err, "invalid ulimit argument: %s", text);
-    hard = soft;
-    if (colon && parse_int64(colon, -1, INT64_MAX, &hard, err) < 0)
-        return error_context(err, "invalid ulimit argument: %s", text);
-    if (hard != -1 && (soft == -1 || soft > hard))
-        return error_set(err, ERROR_INVALID,
-                         "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
-                         (long long)soft, (long long)hard);
-    struct ulimit *limit = json_list_add(out, sizeof(*limit));
-    *limit = (struct ulimit){ xstrndup(text, (size_t)(equals - text)), soft, hard };
-    return 0;
-}
-
 /* host[:container[:rwm]] */
 static int add_device(const char *text, struct json_list *out, struct error *err)
 {
@@ -203,7 +179,7 @@ static int add_device(const char *text, struct json_list *out, struct error *err
     if (parts.count == 3)
         access = parts.items[2];
     if (!*access || strspn(access, "rwm") != strlen(access))
-        return error_set(err, ERROR_INVALID, "invalid device mode: %s", access);
+        return error_set(err, ERROR_INVALID, "bad mode specified: %s", access);
     struct device_mapping *device = json_list_add(out, sizeof(*device));
     *device = (struct device_mapping){ xstrdup(host), xstrdup(inside), xstrdup(access) };
     return 0;
@@ -360,7 +336,8 @@ static int encode_devices(const struct run_options *options, struct host_config 
         else if (add_device(options->device.items[i], &host->devices, err) < 0)
             return -1;
     for (size_t i = 0; i < options->ulimit.count; i++)
-        if (add_ulimit(options->ulimit.items[i], &host->ulimits, err) < 0)
+        if (ulimit_spec_parse(options->ulimit.items[i],
+                              json_list_add(&host->ulimits, sizeof(struct ulimit)), err) < 0)
             return -1;
     for (size_t i = 0; i < options->blkio_weight_device.count; i++) {
         char *path;
@@ -557,8 +534,7 @@ static int encode_host(const struct run_options *options, struct container_creat
     for (size_t i = 0; i < options->publish.count; i++)
         if (port_publish_parse(options->publish.items[i], &create->config.exposed_ports,
                                &host->port_bindings, err) < 0)
-            return error_context(err, "invalid argument \"%s\" for \"-p, --publish\" flag",
-                                 options->publish.items[i]);
+            return -1;
     for (size_t i = 0; i < options->expose.count; i++)
         if (port_expose_parse(options->expose.items[i], &create->config.exposed_ports, err) < 0)
             return -1;

@@ -1,13 +1,15 @@
 /* One table of options. */
 #include "cli/run_options.h"
 
+#include "cli/run_check.h"
+
 #include "base/banned.h"
 
 #define AT(member) offsetof(struct run_options, member)
 
 /* clang-format off */
 #define SHARED_ROWS                                                                                                                     \
-    { 0,   "add-host",              OPTION_LIST,     AT(add_host),              "Add a line to /etc/hosts (name:ip)" },                     \
+    { 0,   "add-host",              OPTION_LIST,     AT(add_host),              "Add a line to /etc/hosts (name:ip)", .check = check_add_host },                     \
     { 0,   "annotation",            OPTION_LIST,     AT(annotation),            "Add an annotation for the runtime" },                      \
     { 'a', "attach",                OPTION_LIST,     AT(attach),                "Attach to stdin, stdout or stderr" },                      \
     { 0,   "blkio-weight",          OPTION_INTEGER,  AT(blkio_weight),          "Share of block I/O, 10 to 1000 (0: off)" },                \
@@ -26,18 +28,18 @@
     { 0,   "cpuset-cpus",           OPTION_TEXT,     AT(cpuset_cpus),           "CPUs it may run on (0-3, 0,1)" },                          \
     { 0,   "cpuset-mems",           OPTION_TEXT,     AT(cpuset_mems),           "Memory nodes it may use (0-3, 0,1)" },                     \
     { 0,   "device",                OPTION_LIST,     AT(device),                "Give a device of the host" },                              \
-    { 0,   "device-cgroup-rule",    OPTION_LIST,     AT(device_cgroup_rule),    "Add a rule for devices" },                                 \
+    { 0,   "device-cgroup-rule",    OPTION_LIST,     AT(device_cgroup_rule),    "Add a rule for devices", .check = check_device_cgroup_rule },                                 \
     { 0,   "device-read-bps",       OPTION_LIST,     AT(device_read_bps),       "Limit reading from a device, bytes a second" },            \
     { 0,   "device-read-iops",      OPTION_LIST,     AT(device_read_iops),      "Limit reading from a device, operations a second" },       \
     { 0,   "device-write-bps",      OPTION_LIST,     AT(device_write_bps),      "Limit writing to a device, bytes a second" },              \
     { 0,   "device-write-iops",     OPTION_LIST,     AT(device_write_iops),     "Limit writing to a device, operations a second" },         \
-    { 0,   "dns",                   OPTION_LIST,     AT(dns),                   "Ask this name server" },                                   \
+    { 0,   "dns",                   OPTION_LIST,     AT(dns),                   "Ask this name server", .check = check_dns },                                   \
     { 0,   "dns-opt",               OPTION_LIST,     AT(dns_option),            0, .is_hidden = true },                                     \
     { 0,   "dns-option",            OPTION_LIST,     AT(dns_option),            "Option for resolv.conf" },                                 \
     { 0,   "dns-search",            OPTION_LIST,     AT(dns_search),            "Domain to complete names with" },                          \
     { 0,   "domainname",            OPTION_TEXT,     AT(domainname),            "NIS domain name" },                                        \
     { 0,   "entrypoint",            OPTION_TEXT,     AT(entrypoint),            "Replace the image's entrypoint" },                         \
-    { 'e', "env",                   OPTION_LIST,     AT(env),                   "Set an environment variable" },                            \
+    { 'e', "env",                   OPTION_LIST,     AT(env),                   "Set an environment variable", .check = check_env },                            \
     { 0,   "env-file",              OPTION_LIST,     AT(env_file),              "Read environment variables from a file" },                 \
     { 0,   "expose",                OPTION_LIST,     AT(expose),                "Expose a port or a range of ports" },                      \
     { 0,   "gpus",                  OPTION_TEXT,     AT(gpus),                  "GPUs to give (all, a number, device=…)" },                 \
@@ -56,7 +58,7 @@
     { 0,   "ip6",                   OPTION_TEXT,     AT(ip6),                   "IPv6 address" },                                           \
     { 0,   "ipc",                   OPTION_TEXT,     AT(ipc),                   "IPC namespace to use" },                                   \
     { 0,   "isolation",             OPTION_TEXT,     AT(isolation),             "Isolation technology" },                                   \
-    { 'l', "label",                 OPTION_LIST,     AT(label),                 "Set a label" },                                            \
+    { 'l', "label",                 OPTION_LIST,     AT(label),                 "Set a label", .check = check_label },                                            \
     { 0,   "label-file",            OPTION_LIST,     AT(label_file),            "Read labels from a file" },                                \
     { 0,   "link",                  OPTION_LIST,     AT(link),                  "Link to another container" },                              \
     { 0,   "link-local-ip",         OPTION_UNSUPPORTED, 0, 0 },                                                                              \
@@ -67,7 +69,7 @@
     { 0,   "memory-reservation",    OPTION_BYTES,    AT(memory_reservation),    "Memory soft limit" },                                      \
     { 0,   "memory-swap",           OPTION_BYTES,    AT(memory_swap),           "Limit of memory and swap together (-1: none)" },           \
     { 0,   "memory-swappiness",     OPTION_INTEGER,  AT(memory_swappiness),     "Inclination to swap, 0 to 100" },                          \
-    { 0,   "mount",                 OPTION_LIST,     AT(mount),                 "Mount a file system" },                                    \
+    { 0,   "mount",                 OPTION_LIST,     AT(mount),                 "Mount a file system", .check = check_mount },                                    \
     { 0,   "name",                  OPTION_TEXT,     AT(name),                  "Name of the container" },                                  \
     { 0,   "network",               OPTION_LIST,     AT(network),               "Network to connect to" },                                  \
     { 0,   "net",                   OPTION_LIST,     AT(network),               0, .is_hidden = true },                                     \
@@ -93,10 +95,10 @@
     { 0,   "stop-signal",           OPTION_TEXT,     AT(stop_signal),           "Signal that stops it" },                                   \
     { 0,   "stop-timeout",          OPTION_INTEGER,  AT(stop_timeout),          "Seconds before it is killed" },                            \
     { 0,   "storage-opt",           OPTION_LIST,     AT(storage_opt),           "Option of the storage driver" },                           \
-    { 0,   "sysctl",                OPTION_LIST,     AT(sysctl),                "Kernel parameter of its namespaces" },                     \
+    { 0,   "sysctl",                OPTION_LIST,     AT(sysctl),                "Kernel parameter of its namespaces", .check = check_sysctl },                     \
     { 0,   "tmpfs",                 OPTION_LIST,     AT(tmpfs),                 "Mount a tmpfs" },                                          \
     { 't', "tty",                   OPTION_BOOL,     AT(tty),                   "Give it a terminal" },                                     \
-    { 0,   "ulimit",                OPTION_LIST,     AT(ulimit),                "Limit of a resource" },                                    \
+    { 0,   "ulimit",                OPTION_LIST,     AT(ulimit),                "Limit of a resource", .check = check_ulimit },                                    \
     { 0,   "use-api-socket",        OPTION_UNSUPPORTED_FLAG, 0, 0 },                                                                         \
     { 'u', "user",                  OPTION_TEXT,     AT(user),                  "User, and group, to run as" },                             \
     { 0,   "userns",                OPTION_TEXT,     AT(userns),                "User namespace to use" },                                  \

@@ -133,7 +133,7 @@ static const struct json_field tmpfs_options_fields[] = {
     JSON_END,
 };
 
-static const struct json_field mount_request_fields[] = {
+const struct json_field mount_request_fields[] = {
     JSON_STRING        (struct mount_request, type,        "Type",        .omit_empty = true),
     JSON_STRING        (struct mount_request, source,      "Source",      .omit_empty = true),
     JSON_STRING        (struct mount_request, target,      "Target",      .omit_empty = true),

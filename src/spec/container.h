@@ -113,6 +113,8 @@ struct mount_request {
     char *cluster_options; /* raw JSON; refused */
 };
 
+extern const struct json_field mount_request_fields[];
+
 struct host_config {
     struct strv binds;
     char *container_id_file;

@@ -16,7 +16,7 @@ import pytest
 from engine import docker_program, wait_until
 from raw_api import Api
 
-ROUNDS = int(os.environ.get("BERTH_RACE_ROUNDS", "3000"))
+ROUNDS = int(os.environ.get("BERTH_RACE_ROUNDS", "2000"))
 
 
 @pytest.fixture

@@ -122,8 +122,8 @@ static void describe(const struct commit *commit, const struct commit_wish *wish
                      const struct layer *layer, struct image_config *out)
 {
     json_fields_copy(image_config_fields, &commit->parent->config, out);
-    json_fields_done(container_config_fields, &out->config);
-    json_fields_copy(container_config_fields, &commit->config, &out->config);
+    json_fields_done(image_container_config_fields, &out->config);
+    json_fields_copy(image_container_config_fields, &commit->config, &out->config);
     free(out->author);
     free(out->comment);
     out->author = xstrdup(wish->author);

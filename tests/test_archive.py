@@ -315,6 +315,56 @@ def test_attributes_come_through(engine, api, running):
     assert got[0].pax_headers["SCHILY.xattr.user.berth"] == "kept"
 
 
+@pytest.fixture
+def dead_mount():
+    """Mounts file systems that nobody answers for, on a path or inside the mount namespace of a process; they end with the test."""
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("this kernel has no FUSE")
+    made = []
+
+    def mount(path, pid=None):
+        fd = os.open("/dev/fuse", os.O_RDWR)
+        made.append((fd, path if pid is None else None))
+        prefix = ["nsenter", "-t", str(pid), "-m"] if pid else []
+        subprocess.run([*prefix, "/bin/busybox", "mount", "-t", "fuse", "-o", f"fd={fd},rootmode=40000,user_id=0,group_id=0", "dead", path], check=True, pass_fds=[fd])
+        return lambda: os.close(made.pop([m[0] for m in made].index(fd))[0])
+
+    mounted = []
+    yield lambda path, pid=None: (mounted.append(path) if pid is None else None, mount(path, pid))[1]
+    for fd, _ in made:
+        os.close(fd)
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+@pytest.mark.own
+def test_dead_file_systems_hold_nobody_else_up(engine, api, name, dead_mount, tmp_path):
+    """One that a container mounted is not even looked at; behind one of the host only those wait who ask for it."""
+    (tmp_path / "host").mkdir()
+    engine.docker("run", "-d", "--name", name, "busybox", "sh", "-c", "mkdir /dead; sleep 1000", check=True)
+    wait_until(lambda: stat_of(api, name, "/dead") != 404, what="the mount point")
+    dead_mount("/dead", engine.inspect(name)["State"]["Pid"])
+    assert stat_of(api, name, "/dead")["mode"] & 1 << 31 and stat_of(api, name, "/dead/x") == 404
+    assert put(api, name, "/", make_tar(("dead/below", b"x"))).status == 200
+    assert len(members(api.call("GET", f"/containers/{name}/archive?path=/").data)) > 10
+
+    other = f"{name}-host"
+    engine.docker("create", "--name", other, "-v", f"{tmp_path}/host:/src", "busybox", check=True)
+    revive = dead_mount(str(tmp_path / "host"))
+    try:
+        waiting = threading.Thread(target=lambda: stat_of(api, other, "/src/x"), daemon=True)
+        waiting.start()
+        assert put(api, name, "/tmp", make_tar(("f", b"x"))).status == 200
+        assert name in engine.docker("ps", check=True).out and engine.docker("diff", other, check=True).out == ""
+        engine.docker("rm", other, check=True)
+        assert waiting.is_alive()
+        revive()
+        waiting.join(30)
+        assert not waiting.is_alive(), "the request did not end with the file system"
+    finally:
+        engine.docker("rm", "-f", other)
+
+
 EXCHANGE = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)

@@ -159,7 +159,7 @@ int api_image_remove(struct request *req, struct error *err)
     return reply_json(req, 200, &body, err);
 }
 
-/* ---- import; and pull, once there are registries ---- */
+/* ---- import ---- */
 
 static int import(struct request *req, const char *source, struct error *err)
 {
@@ -181,34 +181,13 @@ static int import(struct request *req, const char *source, struct error *err)
     return 0;
 }
 
-static int pull(const char *name, const char *tag, struct error *err)
-{
-    CLEANUP(free)
-    char *text = text_is_empty(tag)            ? xstrdup(name)
-                 : text_starts(tag, "sha256:") ? xasprintf("%s@%s", name, tag)
-                                               : xasprintf("%s:%s", name, tag);
-    CLEANUP(reference_done) struct reference reference = {};
-
-    if ((!text_is_empty(tag) && !text_starts(tag, "sha256:") &&
-         reference_tag_check(tag, err) < 0) ||
-        reference_parse(text, &reference, err) < 0)
-        return -1;
-    CLEANUP(free) char *shown = reference_familiar(&reference);
-    if (text_equal(name, "scratch"))
-        return error_set(err, ERROR_FORBIDDEN, "'scratch' is a reserved name");
-    return error_set(err, ERROR_UNSUPPORTED,
-                     "cannot pull %s: pulling from registries is not supported by berth yet; "
-                     "import or build the image",
-                     shown);
-}
-
 int api_image_create(struct request *req, struct error *err)
 {
     const char *image = request_query(req, "fromImage");
     const char *source = request_query(req, "fromSrc");
 
     if (!text_is_empty(image))
-        return pull(image, request_query(req, "tag"), err);
+        return api_image_pull(req, err);
     if (!text_is_empty(source))
         return import(req, source, err);
     return error_set(err, ERROR_INVALID, "neither fromImage nor fromSrc is given");

@@ -64,11 +64,11 @@ static int image_filter_new(struct request *req, struct image_filter *out, struc
     return 0;
 }
 
-/* True if one of the patterns fits "name:tag" or "name". */
+/* True if one of the patterns fits "name:tag", "name@digest" or "name". */
 static bool reference_matches(const struct filters *filters, const char *tagged)
 {
     const struct strv *patterns = filters_values(filters, "reference");
-    const char *colon = strrchr(tagged, ':');
+    const char *colon = strchr(tagged, '@') ?: strrchr(tagged, ':');
     char name[512] = "";
 
     if (colon && (size_t)(colon - tagged) < sizeof(name))
@@ -99,7 +99,8 @@ static bool image_matches(const struct image_filter *filter, const struct image 
 
 /* Decides on the names that show; false if the image does not. */
 static bool choose_names(const struct image_filter *filter, const struct image *image,
-                         struct image *const *list, size_t count, struct strv *out_tags)
+                         struct image *const *list, size_t count, struct strv *out_tags,
+                         struct strv *out_digests)
 {
     bool is_nameless = image->tags.count == 0 && image->digests.count == 0;
 
@@ -107,7 +108,11 @@ static bool choose_names(const struct image_filter *filter, const struct image *
     for (size_t i = 0; i < image->tags.count; i++)
         if (reference_matches(&filter->filters, image->tags.items[i]))
             strv_add(out_tags, image->tags.items[i]);
-    if (filters_has(&filter->filters, "reference") && out_tags->count == 0)
+    strv_init_empty(out_digests);
+    for (size_t i = 0; i < image->digests.count; i++)
+        if (reference_matches(&filter->filters, image->digests.items[i]))
+            strv_add(out_digests, image->digests.items[i]);
+    if (filters_has(&filter->filters, "reference") && !out_tags->count && !out_digests->count)
         return false;
     if (filter->dangling_given && filter->dangling != is_nameless)
         return false;
@@ -121,12 +126,15 @@ static void write_list(struct request *req, const struct image_filter *filter,
 
     json_begin_list(&w, NULL);
     for (size_t i = 0; i < count; i++) {
-        CLEANUP(strv_done) struct strv tags = {};
-        struct image_view view = {
-            .version = req->version, .tags = &tags, .container_count = -1, .shared_size = -1
-        };
+        CLEANUP(strv_done) struct strv tags = {}, digests = {};
+        struct image_view view = { .version = req->version,
+                                   .tags = &tags,
+                                   .digests = &digests,
+                                   .container_count = -1,
+                                   .shared_size = -1 };
 
-        if (!image_matches(filter, list[i]) || !choose_names(filter, list[i], list, count, &tags))
+        if (!image_matches(filter, list[i]) ||
+            !choose_names(filter, list[i], list, count, &tags, &digests))
             continue;
         if (req->version >= API_VERSION(51))
             view.container_count = engine_image_container_count(req->engine, list[i]->id);

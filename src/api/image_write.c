@@ -72,14 +72,15 @@ static void write_item_names(struct json_writer *w, const struct image *image,
                              const struct image_view *view)
 {
     bool is_old = view->version < API_VERSION(43);
-    bool is_nameless = view->tags->count == 0 && image->digests.count == 0;
+    const struct strv *digests = view->digests ?: &image->digests;
+    bool is_nameless = view->tags->count == 0 && digests->count == 0;
 
     if (is_old && is_nameless)
         json_add_raw(w, "RepoDigests", "[\"\\u003cnone\\u003e@\\u003cnone\\u003e\"]");
-    else if (image->digests.count == 0 && (is_old || view->empty_names_are_null))
+    else if (digests->count == 0 && (is_old || view->empty_names_are_null))
         json_add_null(w, "RepoDigests");
     else
-        write_names(w, "RepoDigests", &image->digests);
+        write_names(w, "RepoDigests", digests);
     if (is_old && view->tags->count == 0)
         json_add_raw(w, "RepoTags", "[\"\\u003cnone\\u003e:\\u003cnone\\u003e\"]");
     else if (view->tags->count == 0 && view->empty_names_are_null)

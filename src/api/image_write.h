@@ -6,13 +6,14 @@
 #include "engine/image.h"
 
 struct image_view {
-    int version;               /* of the API */
-    const char *driver;        /* full: of the store */
-    const char *data_path;     /* full: data root */
-    const struct strv *tags;   /* entry: those to show */
-    int64_t container_count;   /* entry */
-    int64_t shared_size;       /* entry: -1 not known */
-    bool empty_names_are_null; /* entry: in disk usage */
+    int version;                /* of the API */
+    const char *driver;         /* full: of the store */
+    const char *data_path;      /* full: data root */
+    const struct strv *tags;    /* entry: those to show */
+    const struct strv *digests; /* entry: those to show; NULL: all */
+    int64_t container_count;    /* entry */
+    int64_t shared_size;        /* entry: -1 not known */
+    bool empty_names_are_null;  /* entry: in disk usage */
 };
 
 /* An entry of a list. */

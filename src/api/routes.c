@@ -63,7 +63,7 @@ const struct route routes[] = {
 
     /* images */
     { "GET",    "/images/json",                      api_image_list },
-    { "GET",    "/images/search",                    api_not_supported },
+    { "GET",    "/images/search",                    api_image_search },
     { "GET",    "/images/get",                       api_image_save },
     { "POST",   "/images/load",                      api_image_load,         .streams_body = true },
     { "POST",   "/images/create",                    api_image_create,       .streams_body = true },
@@ -73,9 +73,9 @@ const struct route routes[] = {
     { "GET",    "/images/{name}/get",                api_image_save },
     { "GET",    "/images/{name}/files",              api_image_files }, /* berth's own */
     { "POST",   "/images/{name}/tag",                api_image_tag },
-    { "POST",   "/images/{name}/push",               api_not_supported },
+    { "POST",   "/images/{name}/push",               api_image_push },
     { "DELETE", "/images/{name}",                    api_image_remove },
-    { "GET",    "/distribution/{name}/json",         api_not_supported,      .since = V(30) },
+    { "GET",    "/distribution/{name}/json",         api_distribution_inspect, .since = V(30) },
 
     /* build */
     { "POST",   "/build",                            api_build,              .streams_body = true },

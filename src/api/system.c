@@ -293,10 +293,3 @@ int api_info(struct request *req, struct error *err)
     json_end_dict(&w);
     return reply_json(req, 200, &body, err);
 }
-
-int api_auth(struct request *req, struct error *err)
-{
-    (void)req;
-    return error_set(err, ERROR_UNSUPPORTED,
-                     "logging in to registries is not supported by berth yet");
-}

@@ -12,7 +12,8 @@ extern const struct command command_attach, command_build, command_commit, comma
     command_unpause, command_verify, command_version, command_volume_create, command_volume_ls,
     command_volume_rm, command_wait;
 
-extern const struct command command_load, command_save;
+extern const struct command command_load, command_login, command_logout, command_pull, command_push,
+    command_save, command_search;
 
 extern const struct command command_container_prune, command_df, command_image_prune, command_port,
     command_stats, command_system_prune, command_top, command_update, command_volume_prune;
@@ -62,6 +63,8 @@ static const struct command *const image_commands[] = {
     &command_import,
     &command_inspect,
     &command_load,
+    &command_pull,
+    &command_push,
     &command_rmi,
     &command_save,
     &command_tag,
@@ -137,17 +140,22 @@ const struct command *const commands[] = {
     &command_inspect,
     &command_kill,
     &command_load,
+    &command_login,
+    &command_logout,
     &command_logs,
     &command_network,
     &command_pause,
     &command_port,
     &command_ps,
+    &command_pull,
+    &command_push,
     &command_rename,
     &command_restart,
     &command_rm,
     &command_rmi,
     &command_run,
     &command_save,
+    &command_search,
     &command_start,
     &command_stats,
     &command_stop,

@@ -7,11 +7,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/registry.h"
 #include "cli/run_check.h"
 #include "cli/run_options.h"
 #include "cli/settings.h"
 #include "cli/stream.h"
 #include "cli/terminal.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
@@ -48,6 +50,37 @@ static int check_cidfile(const char *path, struct error *err)
     return 0;
 }
 
+static bool pulls(const struct run_options *options, const char *when)
+{
+    return strcmp(text_is_empty(options->pull) ? "missing" : options->pull, when) == 0;
+}
+
+/* Asks for the container; an image that is missing is pulled once, unless that is not wanted. */
+static int ask_for_container(struct cli *cli, const struct run_options *options, const char *image,
+                             const char *platform, const struct client_path *path, const char *body,
+                             struct json **out, struct error *err)
+{
+    FILE *progress = options->quiet ? NULL : stderr;
+
+    if (pulls(options, "always") && cli_pull(cli, image, platform, progress, err) < 0)
+        return -1;
+    if (client_call(cli->client, "POST", path, body, out, err) == 0)
+        return 0;
+    if (!pulls(options, "missing") || err->kind != ERROR_NOT_FOUND ||
+        !strstr(err->text, "No such image"))
+        return -1;
+    CLEANUP(reference_done) struct reference reference = {};
+    if (reference_parse(image, &reference, NULL) < 0)
+        return -1;
+    CLEANUP(free) char *familiar = reference_familiar(&reference);
+    if (!options->quiet)
+        fprintf(stderr, "Unable to find image '%s' locally\n", familiar);
+    *err = (struct error){};
+    if (cli_pull(cli, image, platform, progress, err) < 0)
+        return -1;
+    return client_call(cli->client, "POST", path, body, out, err);
+}
+
 /* Gives the new container's id. */
 static int create(struct cli *cli, const struct run_options *options, const struct strv *arguments,
                   char **out_id, struct error *err)
@@ -60,16 +93,19 @@ static int create(struct cli *cli, const struct run_options *options, const stru
 
     if (run_options_check(options, err) < 0)
         return -1;
-    if (options->pull && strcmp(options->pull, "missing") != 0 &&
-        strcmp(options->pull, "never") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "--pull=%s is not supported yet", options->pull);
+    if (!pulls(options, "missing") && !pulls(options, "never") && !pulls(options, "always"))
+        return error_set(err, ERROR_INVALID,
+                         "invalid pull option: '%s': must be one of \"always\", \"missing\" or "
+                         "\"never\"",
+                         options->pull);
     if (check_cidfile(options->cidfile, err) < 0 ||
         run_options_encode(options, arguments, &body, err) < 0)
         return -1;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", options->name);
     client_path_query(&path, "platform", text_is_empty(platform) ? NULL : platform);
-    if (client_call(cli->client, "POST", &path, str_text(&body), &answer, err) < 0)
+    if (ask_for_container(cli, options, arguments->items[0], platform, &path, str_text(&body),
+                          &answer, err) < 0)
         return -1;
     const struct json *warnings = json_get(answer, "Warnings");
     for (size_t i = 0; i < json_count(warnings); i++)

@@ -31,6 +31,11 @@ static void load_document(void)
         json_parse(text.data, text.length, &settings.document, &ignored);
 }
 
+const char *settings_directory(void)
+{
+    return settings.directory;
+}
+
 const struct json *settings_document(void)
 {
     return settings.document;

@@ -22,6 +22,8 @@ int settings_connect(struct client **out, struct error *err);
 
 /* A text of config.json ("detachKeys", "psFormat"), NULL if it is not there. */
 const char *settings_text(const char *key);
+/* Where config.json is. */
+const char *settings_directory(void);
 /* The whole of config.json; NULL if there is none. */
 const struct json *settings_document(void);
 

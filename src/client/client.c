@@ -210,6 +210,14 @@ int client_stream(struct client *client, const char *method, const struct client
     return exchange(client, &request, path, out, err);
 }
 
+int client_stream_with(struct client *client, const char *method, const struct client_path *path,
+                       const struct map *headers, struct http_response **out, struct error *err)
+{
+    struct http_request request = { .method = method, .headers = headers };
+
+    return exchange(client, &request, path, out, err);
+}
+
 int client_call(struct client *client, const char *method, const struct client_path *path,
                 const char *body, struct json **out, struct error *err)
 {

@@ -35,7 +35,7 @@ static const char *const schema[] = {
 struct engine_strings {
     struct strv texts;
     struct strv address_pools, labels, insecure_registries, registry_mirrors, dns, dns_options,
-        dns_search, cdi_paths;
+        dns_search, cdi_paths, registry_certificates;
     struct map log_options;
     struct json_list default_ulimits, runtimes;
 };
@@ -73,6 +73,11 @@ static struct engine_strings *keep_options(const struct engine_options *given,
     out->address_pools = keep_list(&strings->address_pools, given->address_pools);
     out->labels = keep_list(&strings->labels, given->labels);
     out->insecure_registries = keep_list(&strings->insecure_registries, given->insecure_registries);
+    out->http_proxy = keep(strings, given->http_proxy);
+    out->https_proxy = keep(strings, given->https_proxy);
+    out->no_proxy = keep(strings, given->no_proxy);
+    out->registry_certificates = keep_list(&strings->registry_certificates,
+                                           given->registry_certificates);
     out->registry_mirrors = keep_list(&strings->registry_mirrors, given->registry_mirrors);
     out->dns = keep_list(&strings->dns, given->dns);
     out->dns_options = keep_list(&strings->dns_options, given->dns_options);
@@ -108,6 +113,7 @@ static void free_options(struct engine_strings *strings)
                                    &strings->labels,
                                    &strings->insecure_registries,
                                    &strings->registry_mirrors,
+                                   &strings->registry_certificates,
                                    &strings->dns,
                                    &strings->dns_options,
                                    &strings->dns_search,
@@ -388,6 +394,7 @@ static int open_parts(struct engine *engine, struct error *err)
     if (builder_open(engine->store, engine->database, options->data_path, &worker, &engine->builder,
                      err) < 0)
         return error_context(err, "open the builder");
+    engine->registry = engine_registry_open(engine);
     if (work_queue_new(&engine->work, err) < 0)
         return -1;
     return shim_monitor_new(options->run_path, &news, &engine->monitor, err);
@@ -444,6 +451,7 @@ void engine_close(struct engine *engine)
     map_done(&engine->containers);
     map_done(&engine->container_names);
     mutex_unlock(&engine->lock);
+    registry_free(engine->registry);
     builder_close(engine->builder);
     networks_close(engine->networks);
     volumes_close(engine->volumes);

@@ -33,6 +33,9 @@ struct engine_options {
     const char *cgroupns_mode, *ipc_mode; /* NULL: Docker's */
     const char *seccomp_path; /* of a profile, or "builtin", "unconfined"; NULL: builtin */
     const struct strv *address_pools, *labels, *insecure_registries, *registry_mirrors;
+    const struct strv *registry_certificates; /* directories, besides /etc/{berth,docker}/certs.d */
+    const char *http_proxy, *https_proxy, *no_proxy;
+    int download_limit, upload_limit, download_attempts; /* 0: registry.h's own */
     const struct strv *dns, *dns_options, *dns_search;
     const struct strv *cdi_paths;            /* directories of CDI files */
     const struct map *log_options;           /* texts */

@@ -68,8 +68,8 @@ static bool select_repository(struct image_selection *selection, const char *rep
     return found || selection->count > before;
 }
 
-static int check_platform(const struct image *image, const char *name,
-                          const struct platform *platform, struct error *err)
+int engine_image_check_platform(const struct image *image, const char *name,
+                                const struct platform *platform, struct error *err)
 {
     CLEANUP(platform_done) struct platform offered = {};
     const struct image_config *config = &image->config;
@@ -107,7 +107,7 @@ static int select_name(struct image_selection *selection, const char *name,
         return err && err->kind == ERROR_NOT_FOUND
                    ? error_set(err, ERROR_NOT_FOUND, "No such image: %s", name)
                    : -1;
-    if (check_platform(image, name, platform, err) < 0)
+    if (engine_image_check_platform(image, name, platform, err) < 0)
         return -1;
     if (is_name && !reference.digest) {
         CLEANUP(free) char *repository = reference_familiar_name(&reference);

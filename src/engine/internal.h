@@ -21,6 +21,7 @@
 #include "engine/mount.h"
 #include "network/network.h"
 #include "record/database.h"
+#include "registry/registry.h"
 #include "store/store.h"
 #include "volume/volume.h"
 
@@ -103,6 +104,7 @@ struct engine {
     int logger_fd; /* berth-log, the same way; -1: there is none */
     struct database *database;
     struct store *store;
+    struct registry *registry;
     struct volumes *volumes;
     struct networks *networks;
     struct builder *builder;
@@ -378,6 +380,10 @@ void health_exec_exited(struct engine *engine, const char *exec_id, int exit_cod
 void health_counts(struct engine *engine, int64_t *out_probes, int64_t *out_failures);
 
 /* ---- images ---- */
+/* NOT_FOUND "image with reference x was found but its platform (…) does not match …". */
+int engine_image_check_platform(const struct image *image, const char *name,
+                                const struct platform *platform, struct error *err);
+struct registry *engine_registry_open(struct engine *engine);
 void image_event(struct engine *engine, const struct image *image, const char *action,
                  const char *name);
 

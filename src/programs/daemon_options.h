@@ -31,6 +31,9 @@ struct daemon_options {
     char *cgroupns_mode, *ipc_mode, *seccomp_path;
     struct strv address_pools, labels, insecure_registries, registry_mirrors;
     struct strv dns, dns_options, dns_search, cdi_paths;
+    struct strv registry_certificates;
+    char *http_proxy, *https_proxy, *no_proxy;
+    int64_t download_limit, upload_limit, download_attempts;
     struct map log_options;           /* texts */
     struct json_list default_ulimits; /* struct ulimit */
     struct json_list runtimes;        /* struct engine_runtime */

@@ -391,6 +391,27 @@ static int read_docker_list(struct load *load, const char *digest, struct error 
     return 0;
 }
 
+/* A manifest is worth keeping if its layers are compressed: that of plain ones, as docker save
+ * writes it, is about this archive only, and no registry should be sent plain layers for its sake.
+ */
+static bool is_worth_keeping(const struct found_image *image)
+{
+    for (size_t i = 0; i < image->layer_types.count; i++)
+        if (text_ends(image->layer_types.items[i], ".tar"))
+            return false;
+    return true;
+}
+
+static void drop_plain_manifests(struct load *load)
+{
+    for (size_t i = 0; i < load->count; i++)
+        if (!is_worth_keeping(&load->images[i])) {
+            free(TAKE(load->images[i].manifest_digest));
+            free(TAKE(load->images[i].manifest_type));
+            strv_done(&load->images[i].layer_types);
+        }
+}
+
 /* An archive may have both: then manifest.json says which images there are, and the index which
  * manifests they came with. */
 static void adopt_manifests(struct load *load, const struct load *layout)
@@ -514,6 +535,7 @@ int archive_load(struct store *store, struct stream *archive, const struct platf
     map_init_empty(&load.links, free);
     if (read_archive(&load, archive, err) < 0 || find_images(&load, err) < 0)
         return -1;
+    drop_plain_manifests(&load);
     for (size_t i = 0; i < load.count; i++) {
         int result = take_image(&load, &load.images[i], err);
 

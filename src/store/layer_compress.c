@@ -30,6 +30,13 @@ static int sink_write(struct stream *stream, const void *data, size_t size, stru
     return fd_write_all(sink->fd, data, size, err);
 }
 
+int store_temporary_file(struct store *store, struct error *err)
+{
+    int fd = open(store->tmp_path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    return fd < 0 ? error_sys(err, "create a file in %s", store->tmp_path) : fd;
+}
+
 static int compress(struct store *store, const char *chain_id, struct file_sink *sink,
                     struct error *err)
 {
@@ -45,13 +52,11 @@ int store_layer_compress(struct store *store, const char *chain_id, int *out_fd,
                          char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size, struct error *err)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
-    CLEANUP(close) int fd = open(store->tmp_path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    CLEANUP(close) int fd = store_temporary_file(store, err);
     struct file_sink sink = { .stream = { .write = sink_write }, .hash = hash, .fd = fd };
     struct layer layer;
 
-    if (fd < 0)
-        return error_sys(err, "create a file in %s", store->tmp_path);
-    if (store_layer_get(store, chain_id, &layer, err) < 0)
+    if (fd < 0 || store_layer_get(store, chain_id, &layer, err) < 0)
         return -1;
     if (compress(store, chain_id, &sink, err) < 0)
         return error_context(err, "compress layer %s", chain_id);

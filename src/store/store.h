@@ -109,6 +109,8 @@ int store_layer_unpack_blob(struct store *store, const char *parent_id,
                             const struct layer_source *source, struct layer *out,
                             struct error *err);
 
+/* A file without a name below the data root, for what is too large for memory; -1 on error. */
+int store_temporary_file(struct store *store, struct error *err);
 /* The size of the layer as a plain tar. */
 int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *out_size,
                            struct error *err);

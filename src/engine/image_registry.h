@@ -1,0 +1,37 @@
+/* Images between the engine and registries. */
+#ifndef BERTH_ENGINE_IMAGE_REGISTRY_H
+#define BERTH_ENGINE_IMAGE_REGISTRY_H
+
+#include "engine/engine.h"
+#include "registry/registry.h"
+
+/* 'tag' (may be NULL) overrides that of 'name' and may be a digest; without any all tags are
+ * pulled. FORBIDDEN for "scratch". Errors before watcher->head are the request's own; later ones
+ * belong into the stream. */
+int engine_image_pull(struct engine *engine, const char *name, const char *tag,
+                      const struct platform *platform, const struct credentials *credentials,
+                      const struct registry_watcher *watcher, struct error *err);
+
+/* Each tag that is done is told to 'pushed' ("1", digest, size of the manifest). 'tag' NULL or "":
+ * all tags of the repository. */
+struct push_watcher {
+    struct registry_watcher registry;
+    void (*pushed)(void *data, const char *tag, const char *digest, int64_t size);
+};
+/* INVALID for a bad name: before anything is told. */
+int engine_image_push_check(const char *name, const char *tag, struct reference *out,
+                            struct error *err);
+int engine_image_push(struct engine *engine, const struct reference *reference, bool all_tags,
+                      const struct platform *platform, const struct credentials *credentials,
+                      const struct push_watcher *watcher, struct error *err);
+
+int engine_registry_login(struct engine *engine, const struct credentials *credentials,
+                          char **out_identity_token, struct error *err);
+int engine_registry_describe(struct engine *engine, const char *name,
+                             const struct credentials *credentials,
+                             struct registry_description *out, struct error *err);
+int engine_registry_search(struct engine *engine, const char *term, int limit,
+                           const struct credentials *credentials, struct json **out,
+                           struct error *err);
+
+#endif

@@ -1,5 +1,7 @@
 """Joining, leaving and several networks: through Docker's command, its SDK, the API and berth."""
 import json
+import socket
+import subprocess
 import time
 import urllib.request
 
@@ -315,3 +317,75 @@ def test_ipvlan_is_there_or_refused(engine):
         engine.docker("network", "rm", "iv", check=True)
     else:
         assert "this kernel has no ipvlan" in made.err
+
+
+def test_ports_come_and_go_while_it_runs(engine, name, free_port):
+    """update --publish-add and --publish-rm: open connections go on, the port is free for others at once, a restart keeps it so."""
+    engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "busybox", "sleep", "300", check=True)
+    server = subprocess.Popen(["nsenter", "-t", str(engine.inspect(name)["State"]["Pid"]), "-n", "/usr/bin/python3", "-c", ECHO, "80", "81"])
+    try:
+        change_ports_while_talking(engine, name, free_port)
+    finally:
+        server.kill()
+        server.wait()
+    engine.docker("restart", "-t", "0", name, check=True)
+    assert engine.docker("port", name).out.startswith("81/tcp -> 127.0.0.1:") and "80/tcp" not in engine.docker("port", name).out
+    assert engine.verify().code == 0
+    engine.docker("rm", "-f", name, check=True)
+
+
+# Says again what it hears, in the network namespace that it is started in.
+ECHO = r"""
+import socketserver, sys, threading
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+socketserver.ThreadingTCPServer.daemon_threads = True
+for port in map(int, sys.argv[1:]):
+    threading.Thread(target=socketserver.ThreadingTCPServer(("", port), Echo).serve_forever).start()
+"""
+
+
+def change_ports_while_talking(engine, name, free_port):
+
+    def talk(s, text):
+        s.sendall(text)
+        got = b""
+        while len(got) < len(text):
+            piece = s.recv(100)
+            assert piece, "the connection ended"
+            got += piece
+        return got
+
+    def connect(port):
+        s = socket.create_connection(("127.0.0.1", port), timeout=10)
+        assert talk(s, b"first\n") == b"first\n"
+        return s
+
+    def is_answered(port):
+        try:
+            connect(port).close()
+            return True
+        except (OSError, AssertionError):
+            return False
+    wait_until(lambda: is_answered(free_port), what="an answer")
+    old = connect(free_port)
+    assert engine.berth("update", "--publish-add", "127.0.0.1::81", name).code == 0
+    added = int(engine.docker("port", name, "81/tcp").out.strip().rsplit(":", 1)[1])
+    wait_until(lambda: is_answered(added), what="an answer on the added port")
+    assert talk(old, b"still\n") == b"still\n"
+
+    taken = engine.berth("update", "--publish-add", f"{free_port}:81", name)
+    assert taken.code == 1 and "port is already allocated" in taken.err
+    assert f":{free_port}" not in engine.docker("port", name, "81/tcp").out, "nothing of a refused change remains"
+
+    assert engine.berth("update", "--publish-rm", f"{free_port}:80/tcp", name).code == 0
+    assert talk(old, b"and still\n") == b"and still\n"
+    assert not is_answered(free_port)
+    with socket.socket() as other:  # the port is anybody's now
+        other.bind(("0.0.0.0", free_port))
+    assert engine.docker("port", name).out.split("\n")[0].startswith("81/tcp")
+    unknown = engine.berth("update", "--publish-rm", "99", name)
+    assert unknown.code == 1 and "port 99 is not published" in unknown.err
+    old.close()

@@ -1,15 +1,17 @@
-/* update: other limits and another restart policy. */
+/* update: other limits, another restart policy, other published ports. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/port_spec.h"
 
 #include "base/banned.h"
 
 struct update_options {
     const char *cpuset_cpus, *cpuset_mems, *restart, *health_on_failure;
+    struct strv publish_add, publish_rm;
     struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, memory,
         memory_reservation, memory_swap, pids_limit;
 };
@@ -32,6 +34,8 @@ static const struct option_row rows[] = {
     { 0,   "memory-reservation", OPTION_BYTES,   AT(memory_reservation), "Memory it is to have when memory is short" },
     { 0,   "memory-swap",        OPTION_BYTES,   AT(memory_swap),        "Most memory and swap together (-1: no limit)" },
     { 0,   "pids-limit",         OPTION_INTEGER, AT(pids_limit),         "Most processes (-1: no limit)" },
+    { 0,   "publish-add",        OPTION_LIST,    AT(publish_add),        "Publish a further port, as run -p does; connections go on" },
+    { 0,   "publish-rm",         OPTION_LIST,    AT(publish_rm),         "Publish a port no longer ([[ip:]hostPort:]containerPort[/protocol])" },
     { 0,   "restart",            OPTION_TEXT,    AT(restart),            "Restart policy when it ends" },
     {},
 };
@@ -95,6 +99,41 @@ static bool encode(const struct update_options *options, struct str *out, struct
     return is_any;
 }
 
+/* What --publish-add and --publish-rm ask for. */
+static int encode_ports(const struct update_options *options, struct str *out, struct error *err)
+{
+    struct config_ports {
+        struct map add;
+    } ports = {};
+    static const struct json_field fields[] = {
+        JSON_MAP_OF_LISTS(struct config_ports, add, "Add", struct port_binding,
+                          port_binding_fields),
+        JSON_END,
+    };
+    CLEANUP(strv_done) struct strv exposed = {};
+    struct json_writer w = { .out = out };
+    int result = 0;
+
+    for (size_t i = 0; i < options->publish_add.count && result == 0; i++)
+        result = port_publish_parse(options->publish_add.items[i], &exposed, &ports.add, err);
+    json_begin_dict(&w, NULL);
+    json_add_members(&w, fields, &ports);
+    json_add_strv(&w, "Remove", &options->publish_rm);
+    json_end_dict(&w);
+    map_done(&ports.add);
+    return result;
+}
+
+static int change_ports(struct cli *cli, const char *container, const void *body, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/containers");
+    client_path_segment(&path, container);
+    client_path_begin(&path, "/ports");
+    return client_call(cli->client, "POST", &path, body, NULL, err);
+}
+
 static int update_one(struct cli *cli, const char *container, const void *body, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
@@ -111,23 +150,32 @@ static int update_one(struct cli *cli, const char *container, const void *body, 
     return 0;
 }
 
-static int update(struct cli *cli, const void *options, const struct strv *arguments,
+static int update(struct cli *cli, const void *parsed, const struct strv *arguments,
                   struct error *err)
 {
-    CLEANUP(str_done) struct str body = {};
+    const struct update_options *options = parsed;
+    CLEANUP(str_done) struct str body = {}, ports = {};
+    bool has_ports = options->publish_add.count > 0 || options->publish_rm.count > 0;
+    bool has_limits = encode(options, &body, err);
 
-    if (!encode(options, &body, err))
+    if (!has_limits && !has_ports)
         return error_set(err, ERROR_INVALID,
                          "you must provide one or more flags when using this command");
-    if (err->kind != ERROR_NONE)
+    if (err->kind != ERROR_NONE || (has_ports && encode_ports(options, &ports, err) < 0))
         return -1;
-    return cli_each(cli, arguments, update_one, str_text(&body), err);
+    /* The container is told once, by the last of the two. */
+    if (has_limits && has_ports)
+        for (size_t i = 0; i < arguments->count; i++)
+            if (update_one(cli, arguments->items[i], str_text(&body), err) < 0)
+                return -1;
+    return has_ports ? cli_each(cli, arguments, change_ports, str_text(&ports), err)
+                     : cli_each(cli, arguments, update_one, str_text(&body), err);
 }
 
 const struct command command_update = {
     .name = "update",
     .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
-    .summary = "Change limits and restart policy of containers",
+    .summary = "Change limits, restart policy and ports of containers",
     .least = 1,
     .most = MANY_ARGUMENTS,
     .options = rows,

@@ -86,6 +86,13 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
                             struct error *err);
 int engine_container_remove(struct engine *engine, const char *text, bool force, bool with_volumes,
                             struct error *err);
+/* Publishes further ports ("80/tcp" → list of struct port_binding) and ends the publishing of
+ * others
+ * ("[[address:]8080:]80[/tcp]"), in the record and of the running container, whose open connections
+ * go on. */
+int engine_container_change_ports(struct engine *engine, const char *text,
+                                  const struct strv *removed, const struct map *added,
+                                  struct error *err);
 /* Changes limits and restart policy, in the record and of the running container. Zero and absent
  * values of 'wish' stay as they are. CONFLICT where two limits contradict each other. */
 int engine_container_update(struct engine *engine, const char *text, struct host_config *wish,

@@ -238,7 +238,8 @@ int engine_network_connect(struct engine *engine, const char *network_text,
         return error_set(err, ERROR_INVALID, "invalid name or ID supplied: \"\"");
     if (container_find(engine, container_text, &container, err) < 0)
         return -1;
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     int result = connect_locked(container, network, settings, err);
     mutex_unlock(&container->operation);
     return result;
@@ -271,7 +272,8 @@ static int leave(struct container *container, const struct container_info *info,
                  "error", failure.text);
     container_list_ports(container, next);
     /* No network is left for its ports: the next one may publish them again. */
-    if (shim && info->ports.count > 0 && next->ports.count == 0 && shim_release(shim, &failure) < 0)
+    if (shim && info->ports.count > 0 && next->ports.count == 0 &&
+        shim_release(shim, NULL, &failure) < 0)
         log_warn("cannot give a container's ports back", "container", container->id, "error",
                  failure.text);
     return 0;
@@ -312,7 +314,8 @@ int engine_network_disconnect(struct engine *engine, const char *network_text,
             error_set(err, ERROR_NOT_FOUND, "endpoint %s not found", container_text);
         return -1;
     }
-    mutex_lock(&container->operation);
+    if (container_begin_operation(container, err) < 0)
+        return -1;
     int result = disconnect_locked(container, network, err);
     mutex_unlock(&container->operation);
     return result;

@@ -56,6 +56,26 @@ static int add_port(struct json_list *out, const char *key, const struct port_bi
     return 0;
 }
 
+int container_read_bindings(const struct map *bindings, struct json_list *out, struct error *err)
+{
+    static const char *const protocols[] = { "sctp", "tcp", "udp" };
+
+    MAP_EACH (bindings, entry) {
+        const struct json_list *list = entry->value;
+        const char *slash = strchr(entry->key, '/');
+        bool is_known = !slash;
+
+        for (size_t i = 0; slash && i < COUNT(protocols); i++)
+            is_known |= strcmp(protocols[i], slash + 1) == 0;
+        if (!is_known)
+            return error_set(err, ERROR_INVALID, "invalid port specification: \"%s\"", entry->key);
+        for (size_t i = 0; list && i < list->count; i++)
+            if (add_port(out, entry->key, &JSON_ITEMS(list, struct port_binding)[i], err) < 0)
+                return -1;
+    }
+    return 0;
+}
+
 /* Bindings take effect for ports that are exposed too; -P publishes all exposed ones. */
 int container_wished_ports(const struct container_info *info, struct json_list *out,
                            struct error *err)

@@ -279,6 +279,8 @@ int container_attach(struct container *container, const struct container_info *i
                      const char *network_name, const struct endpoint_settings *settings,
                      const struct json_list *ports, struct container_network *out,
                      struct error *err);
+/* "80/tcp" → list of struct port_binding, as struct port_mapping. INVALID. */
+int container_read_bindings(const struct map *bindings, struct json_list *out, struct error *err);
 /* What its PortBindings and PublishAllPorts ask for: struct port_mapping. */
 int container_wished_ports(const struct container_info *info, struct json_list *out,
                            struct error *err);

@@ -90,6 +90,11 @@ int record_endpoint_insert(struct networks *networks, const struct endpoint_row 
                            struct error *err);
 int record_endpoint_rename(struct networks *networks, const struct endpoint_row *row,
                            struct error *err);
+/* The endpoint's ports, within a transaction or in one of their own. */
+int record_ports_insert(struct networks *networks, const struct endpoint *endpoint,
+                        struct error *err);
+int record_ports_delete(struct networks *networks, const struct endpoint *endpoint,
+                        struct error *err);
 /* The ports of one endpoint become those of another one. */
 int record_ports_move(struct networks *networks, const char *from_id, const char *to_id,
                       struct error *err);

@@ -167,6 +167,17 @@ bool network_has_names(const struct network *network); /* not: the predefined on
 int endpoint_disconnect(struct networks *networks, const char *container_id, const char *network_id,
                         int namespace_fd, struct error *err);
 
+/* Publishes further ports of a container that runs, on the network that has its default route. All
+ * or none; sockets as endpoint_attach hands them out, at most two per port. CONFLICT, also where no
+ * network can. */
+int endpoint_publish(struct networks *networks, const char *container_id,
+                     const struct port_mapping *ports, size_t count, int *out_fds,
+                     size_t *out_fd_count, struct error *err);
+/* Ends the publishing of a port (host address "" and host port 0: of whatever); open connections go
+ * on. Adds what went to 'out' (struct port_mapping). */
+int endpoint_unpublish(struct networks *networks, const char *container_id,
+                       const struct port_mapping *which, struct json_list *out, struct error *err);
+
 /* Can ports be published on it? */
 bool network_can_publish(const struct network *network);
 

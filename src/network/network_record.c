@@ -262,18 +262,48 @@ int record_endpoints(struct networks *networks, const char *network_id, const ch
     return 0;
 }
 
-static int insert_ports(struct networks *networks, const struct endpoint *endpoint,
+int record_ports_insert(struct networks *networks, const struct endpoint *endpoint,
                         struct error *err)
 {
     for (size_t i = 0; i < endpoint->ports.count; i++) {
         const struct port_mapping *port = &JSON_ITEMS(&endpoint->ports, struct port_mapping)[i];
 
-        if (database_run(networks->database, err, "INSERT INTO port VALUES (?, ?, ?, ?, ?, ?)",
-                         "sissii", endpoint->id, (int64_t)i, port->protocol, port->host_ip,
+        if (database_run(networks->database, err,
+                         "INSERT INTO port SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, "
+                         "?5 FROM port WHERE endpoint_id = ?1",
+                         "sssii", endpoint->id, port->protocol, port->host_ip,
                          (int64_t)port->host_port, (int64_t)port->container_port) < 0)
             return -1;
     }
     return 0;
+}
+
+static int delete_ports(struct networks *networks, const struct endpoint *endpoint,
+                        struct error *err)
+{
+    for (size_t i = 0; i < endpoint->ports.count; i++) {
+        const struct port_mapping *port = &JSON_ITEMS(&endpoint->ports, struct port_mapping)[i];
+
+        if (database_run(networks->database, err,
+                         "DELETE FROM port WHERE endpoint_id = ? AND protocol = ? AND host_ip = ? "
+                         "AND host_port = ? AND container_port = ?",
+                         "sssii", endpoint->id, port->protocol, port->host_ip,
+                         (int64_t)port->host_port, (int64_t)port->container_port) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int record_ports_delete(struct networks *networks, const struct endpoint *endpoint,
+                        struct error *err)
+{
+    if (database_begin(networks->database, RELAXED, err) < 0)
+        return -1;
+    if (delete_ports(networks, endpoint, err) < 0) {
+        database_rollback(networks->database);
+        return -1;
+    }
+    return database_commit(networks->database, err);
 }
 
 int record_endpoint_insert(struct networks *networks, const struct endpoint_row *row,
@@ -295,7 +325,7 @@ int record_endpoint_insert(struct networks *networks, const struct endpoint_row 
         return -1;
     if (changed == 0)
         return error_set(err, ERROR_NOT_FOUND, "network %s not found", endpoint->network_id);
-    return insert_ports(networks, endpoint, err);
+    return record_ports_insert(networks, endpoint, err);
 }
 
 /* One statement that others may see or not see. */

@@ -363,11 +363,15 @@ int shim_hold(struct shim *shim, const int *fds, size_t count, struct error *err
     return 0;
 }
 
-int shim_release(struct shim *shim, struct error *err)
+int shim_release(struct shim *shim, const struct strv *ports, struct error *err)
 {
     CLEANUP(wire_done) struct wire_message request = {};
 
+    if (ports && ports->count == 0)
+        return 0;
     wire_init(&request, WIRE_RELEASE, 0);
+    for (size_t i = 0; ports && i < ports->count; i++)
+        wire_put_text(&request, WIRE_FIELD_PORT, ports->items[i]);
     return ask(shim, &request, err);
 }
 

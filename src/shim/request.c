@@ -2,6 +2,7 @@
  * request_process.c. */
 #include "shim/request.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -446,10 +448,57 @@ static void drop_kept(struct supervisor *shim)
     shim->kept_count = 0;
 }
 
-static int release(struct supervisor *shim, struct wire_message *request UNUSED,
+/* "6 0.0.0.0 80" of a bound socket; "" of anything else. */
+static void describe_socket(int fd, char *out, size_t size)
+{
+    struct sockaddr_storage name = {};
+    socklen_t name_size = sizeof(name), protocol_size = sizeof(int);
+    char address[INET6_ADDRSTRLEN] = "";
+    int protocol = 0;
+
+    out[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&name, &name_size) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_size) < 0)
+        return;
+    if (name.ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&name;
+
+        inet_ntop(AF_INET, &ipv4->sin_addr, address, sizeof(address));
+        snprintf(out, size, "%d %s %u", protocol, address, ntohs(ipv4->sin_port));
+    } else if (name.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&name;
+
+        inet_ntop(AF_INET6, &ipv6->sin6_addr, address, sizeof(address));
+        snprintf(out, size, "%d %s %u", protocol, address, ntohs(ipv6->sin6_port));
+    }
+}
+
+static bool names_socket(const struct wire_message *request, int fd)
+{
+    char description[INET6_ADDRSTRLEN + 32];
+    struct wire_value value;
+    size_t position = 0;
+
+    describe_socket(fd, description, sizeof(description));
+    while (wire_next(request, &position, &value))
+        if (value.field == WIRE_FIELD_PORT && value.size == strlen(description) + 1 &&
+            memcmp(value.bytes, description, value.size) == 0)
+            return true;
+    return false;
+}
+
+static int release(struct supervisor *shim, struct wire_message *request,
                    struct wire_message *reply UNUSED, struct error *err UNUSED)
 {
-    drop_kept(shim);
+    bool is_all = !wire_get_text(request, WIRE_FIELD_PORT);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < shim->kept_count; i++)
+        if (is_all || names_socket(request, shim->kept_fds[i]))
+            close(shim->kept_fds[i]);
+        else
+            shim->kept_fds[kept++] = shim->kept_fds[i];
+    shim->kept_count = kept;
     return 0;
 }
 

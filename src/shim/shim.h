@@ -129,7 +129,9 @@ int shim_set_names(struct shim *shim, const struct resolver_settings *settings, 
                    int udp_fd, int tcp_fd, struct error *err);
 /* Gives the supervisor further descriptors to hold (port reservations). */
 int shim_hold(struct shim *shim, const int *fds, size_t count, struct error *err);
-int shim_release(struct shim *shim, struct error *err); /* closes all of them */
+/* Closes those that are bound to one of 'ports' ("6 0.0.0.0 80": protocol number, address, port);
+ * NULL: all of them. */
+int shim_release(struct shim *shim, const struct strv *ports, struct error *err);
 /* New log settings, restart of the log file after somebody truncated it… are for later; the log is
  * the supervisor's alone. */
 

@@ -50,7 +50,7 @@
     X(HEARD,          12)  /* EXEC_ID: its EXITED was heard, need not be told again; no reply    */ \
     X(MOUNT,          13)  /* DESTINATION MOUNT_FD: for the CREATE to come; no reply             */ \
     X(NAMES,          14)  /* RESOLVER; the first time NETWORK_FD RESOLVER_UDP_FD RESOLVER_TCP_FD */ \
-    X(RELEASE,        15)  /* what HOLD brought is closed                                        */ \
+    X(RELEASE,        15)  /* PORT…; none: all that HOLD brought is closed                       */ \
     /* answer */                                                                                    \
     X(REPLY,         100)  /* ERROR_KIND ERROR_SYS ERROR_TEXT on failure, else as said above     */ \
     /* events */                                                                                    \
@@ -105,6 +105,7 @@
     X(RESOLVER,       60)  /* blob: resolver_settings as JSON                                    */ \
     X(RESOLVER_UDP_FD, 61) /* descriptor: where the container asks for names                     */ \
     X(RESOLVER_TCP_FD, 62) /* descriptor: the same, listening                                    */ \
+    X(PORT,           63)  /* text: protocol number, address, port of a socket: "6 0.0.0.0 80"   */ \
     X(LOG_COMPRESS,   70)  /* integer: boolean, rotated files are gzipped                        */ \
     X(LOG_FORWARD,    71)  /* blob: forward_settings as JSON; absent: entries go nowhere else    */ \
     X(LOG_DROPS,      72)  /* integer: boolean, what finds no room is dropped at once            */ \

@@ -13,7 +13,6 @@ SHAPES = [
     ("info", "Runtimes: lacks io.containerd.runc.v2", RUNTIME),
     ("info", "Runtimes: lacks runc", RUNTIME),
     ("info", "Runtimes: has berth", RUNTIME),
-    ("info", 'DriverStatus: lacks an element ["string"]', "the overlay snapshotter has nothing to tell"),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
     ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),

@@ -233,3 +233,45 @@ def test_a_slow_reader_of_events_is_told(engine, name):
     assert 0 < received < told
     assert not end.endswith(b"0\r\n\r\n"), "an end like any other would hide that events are missing"
     assert engine.docker("ps").code == 0
+
+
+# ---- info, and the engine at the other end of ssh ----
+
+@pytest.mark.own
+def test_info_says_what_the_engine_says(engine, api):
+    told = api.do("GET", "/info")
+    shown = engine.berth("info", check=True).out
+    for line in (f" Storage Driver: {told['Driver']}", f" Cgroup Version: {told['CgroupVersion']}",
+                 f" Docker Root Dir: {told['DockerRootDir']}", "   Profile: builtin", f" CPUs: {told['NCPU']}", "  127.0.0.0/8",
+                 " Live Restore Enabled: true", f" ID: {told['ID']}"):
+        assert line in shown.splitlines(), line
+    assert "  Network: " + " ".join(told["Plugins"]["Network"]) in shown.splitlines()
+    if told["Driver"] == "overlay2":
+        assert ["Supports d_type", "true"] in told["DriverStatus"] and "  Backing Filesystem: " in shown
+    assert same_lines(engine, "ID", "Operating System", "Total Memory", "Swarm")
+    assert engine.berth("system", "info", "-f", "{{.ID}}", check=True).out.strip() == told["ID"]
+    nobody = engine.berth("-H", "unix:///nowhere", "info")
+    assert nobody.code == 1 and nobody.out.startswith("Client:")
+
+
+def same_lines(engine, *labels):
+    ours, theirs = engine.berth("info", check=True).out, engine.docker("info", check=True).out
+    for label in labels:
+        wanted = re.search(rf"^ {label}: .*$", theirs, re.M)[0]
+        assert wanted in ours.splitlines(), (wanted, ours)
+    return True
+
+
+@pytest.mark.own
+def test_ssh_hosts_reach_the_engine(engine, tmp_path):
+    """Docker's command and ours talk to ssh://; what ssh would run on the other host is run here."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nexec {engine.build}/berth -H {engine.host} system dial-stdio\n')
+    ssh.chmod(0o755)
+    environment = dict(engine.environment, PATH=f"{tmp_path}:{engine.environment['PATH']}", DOCKER_HOST="ssh://somebody@somewhere")
+    import engine as engines
+    for program in (engines.docker_program(), engine.build / "berth"):
+        assert engines.run([program, "info", "-f", "{{.ID}}"], env=environment, check=True).out == \
+            engine.docker("info", "-f", "{{.ID}}", check=True).out
+        echoed = engines.run([program, "run", "--rm", "-i", "busybox", "cat"], env=environment, stdin="through ssh\n" * 1000, check=True)
+        assert echoed.out == "through ssh\n" * 1000

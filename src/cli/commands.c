@@ -15,8 +15,9 @@ extern const struct command command_attach, command_build, command_commit, comma
 extern const struct command command_load, command_login, command_logout, command_pull, command_push,
     command_save, command_search;
 
-extern const struct command command_container_prune, command_df, command_image_prune, command_port,
-    command_stats, command_system_prune, command_top, command_update, command_volume_prune;
+extern const struct command command_container_prune, command_df, command_dial_stdio,
+    command_image_prune, command_port, command_stats, command_system_prune, command_top,
+    command_update, command_volume_prune;
 
 /* clang-format off */
 extern const struct command command_builder_prune;
@@ -84,6 +85,7 @@ static const struct command *const network_commands[] = {
 
 static const struct command *const system_commands[] = {
     &command_df,
+    &command_dial_stdio,
     &command_events,
     &command_info,
     &command_system_prune,

@@ -1,4 +1,4 @@
-/* version, info, events, system verify. */
+/* version, events, system verify. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -87,60 +87,6 @@ static int version(struct cli *cli, const void *parsed, const struct strv *argum
         return result < 0 ? -1 : format_document(options->format, document, err);
     print_version(document);
     return result;
-}
-
-/* ---- info ---- */
-
-static int info(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
-                struct error *err)
-{
-    const struct format_options *options = parsed;
-    CLEANUP(json_free) struct json *info = NULL;
-
-    if (get(cli, "/info", &info, err) < 0)
-        return -1;
-    if (options->format)
-        return format_document(options->format, info, err);
-    static const struct {
-        const char *label, *key;
-    } rows[] = { { "Containers", "Containers" },
-                 { " Running", "ContainersRunning" },
-                 { " Paused", "ContainersPaused" },
-                 { " Stopped", "ContainersStopped" },
-                 { "Images", "Images" },
-                 { "Server Version", "ServerVersion" },
-                 { "Storage Driver", "Driver" },
-                 { "Logging Driver", "LoggingDriver" },
-                 { "Cgroup Driver", "CgroupDriver" },
-                 { "Cgroup Version", "CgroupVersion" },
-                 { "Kernel Version", "KernelVersion" },
-                 { "Operating System", "OperatingSystem" },
-                 { "OSType", "OSType" },
-                 { "Architecture", "Architecture" },
-                 { "CPUs", "NCPU" },
-                 { "Total Memory", "MemTotal" },
-                 { "Name", "Name" },
-                 { "ID", "ID" },
-                 { "Root Dir", "DockerRootDir" } };
-    printf("Client: berth\n Version:    %s\n\nServer:\n", BERTH_VERSION);
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct json *value = json_get(info, rows[i].key);
-        int64_t number = json_to_int64(value);
-
-        if (strcmp(rows[i].key, "MemTotal") == 0) {
-            CLEANUP(free) char *size = text_human_size_binary(number);
-
-            printf(" %s: %s\n", rows[i].label, size);
-        } else if (json_text(value)) {
-            printf(" %s: %s\n", rows[i].label, json_text(value));
-        } else if (json_type(value) == JSON_INTEGER) {
-            printf(" %s: %lld\n", rows[i].label, (long long)number);
-        }
-    }
-    const struct json *warnings = json_get(info, "Warnings");
-    for (size_t i = 0; i < json_count(warnings); i++)
-        fprintf(stderr, "%s\n", json_text(json_at(warnings, i)));
-    return 0;
 }
 
 /* ---- events ---- */
@@ -248,10 +194,6 @@ static int verify(struct cli *cli, const void *options UNUSED, const struct strv
 const struct command command_version = {
     .name = "version", .usage = "[OPTIONS]", .summary = "Show versions", .options = format_rows_,
     .options_size = sizeof(struct format_options), .run = version,
-};
-const struct command command_info = {
-    .name = "info", .usage = "[OPTIONS]", .summary = "Show what the engine says of itself", .options = format_rows_,
-    .options_size = sizeof(struct format_options), .run = info,
 };
 const struct command command_events = {
     .name = "events", .usage = "[OPTIONS]", .summary = "Show what happens, as it happens", .options = events_rows,

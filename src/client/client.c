@@ -53,6 +53,11 @@ void client_close(struct client *client)
     free(client);
 }
 
+int client_dial(struct client *client, struct http_connection **out, struct error *err)
+{
+    return http_client_dial(client->http, out, err);
+}
+
 const char *client_host(const struct client *client)
 {
     return client->host;

@@ -65,6 +65,9 @@ int client_stream_with(struct client *client, const char *method, const struct c
 int client_upgrade(struct client *client, const struct client_path *path, const char *body,
                    struct http_connection **out, struct error *err);
 
+/* The connection alone, for passing bytes on. */
+int client_dial(struct client *client, struct http_connection **out, struct error *err);
+
 /* Reads a stream of JSON messages (progress of a build, events) one by one: 1 a message (free it),
  * 0 the end. */
 struct client_messages {

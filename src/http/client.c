@@ -78,6 +78,11 @@ void client_keep(struct http_client *client, struct http_connection *connection)
     http_connection_close(surplus);
 }
 
+int http_client_dial(struct http_client *client, struct http_connection **out, struct error *err)
+{
+    return dial(&client->address, client->tls, out, err);
+}
+
 /* An idle connection that says something, or ends, is of no use. */
 static bool is_usable(struct http_connection *connection)
 {

@@ -24,6 +24,9 @@ int http_client_new(const char *url, struct tls_context *tls, struct http_client
 void http_client_free(struct http_client *client);
 CLEANUP_POINTER(http_client_free, struct http_client)
 
+/* A fresh connection without a request: for those who pass bytes on. */
+int http_client_dial(struct http_client *client, struct http_connection **out, struct error *err);
+
 struct http_request {
     const char *method;
     const char *target;        /* path with query, encoded */

@@ -24,6 +24,7 @@ from registry_bench import bench_registry  # noqa: E402
 
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
+COPY_MIB, COMMIT_MB, COPY_ROUNDS = 1024, 500, 5
 PAUSE_S = 0.1
 REST_S = 3  # until supervisors and the daemon have given back what they do not need
 IMAGE = "busybox"
@@ -287,7 +288,48 @@ def bench_build(engine, build, docker, rounds):
     print_table("build, everything cached", interleave(variants, rounds), "berth")
 
 
-PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build, "registry": bench_registry}
+def bench_copy(engine, build, docker, rounds):
+    """A large file into a running container and out of it, beside cp on the same disk; then a commit of changes, beside cp of as much."""
+    directory, rounds = engine.directory / "copy", min(rounds, COPY_ROUNDS)
+    directory.mkdir()
+    big, half = directory / "big", directory / "half"
+    for path, size in ((big, COPY_MIB), (half, COMMIT_MB * 10**6 / 2**20)):
+        with open(path, "wb") as out:
+            for _i in range(int(size)):
+                out.write(os.urandom(2**20))
+    engine.berth("run", "-d", "--name", "copy", "--network", "none", IMAGE, "sleep", "100000", check=True)
+    engine.berth("create", "--name", "commit", IMAGE, check=True)
+    engine.berth("cp", half, "commit:/tmp/half", check=True)
+    if docker:
+        docker.measure("run", "-d", "--name", "copy", "--network", "none", IMAGE, "sleep", "100000")
+        docker.measure("create", "--name", "commit", IMAGE)
+        docker.measure("cp", half, "commit:/tmp/half")
+
+    def plain(source):
+        return timed(["cp", "--remove-destination", source, directory / "plain"], os.environ)
+
+    def rested(measure):
+        """What was written before must not hold up who writes next."""
+        return lambda: (os.sync(), measure())[1]
+
+    def table(title, source, *words):
+        variants = {"cp": lambda: plain(source), "berth": lambda: timed([build / "berth", *words], engine.environment)}
+        if docker_program():
+            variants["berth, through docker's client"] = lambda: timed([docker_program(), *words], engine.environment)
+        if docker:
+            variants["docker"] = lambda: docker.measure(*words)
+        print_table(title, interleave({name: rested(measure) for name, measure in variants.items()}, rounds), "cp")
+
+    table(f"cp of {COPY_MIB} MiB into a running container", big, "cp", big, "copy:/tmp/big")
+    table(f"cp of {COPY_MIB} MiB out of it", big, "cp", "copy:/tmp/big", directory / "back")
+    table(f"commit of {COMMIT_MB} MB", half, "commit", "commit", "committed")
+    engine.berth("rm", "-f", "copy", "commit", check=True)
+    if docker:
+        docker.measure("rm", "-f", "copy", "commit")
+    shutil.rmtree(directory)
+
+
+PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry}
 
 
 def main():

@@ -10,7 +10,7 @@ int container_changes_open(struct container *container, struct writable *out, st
     int result;
 
     /* The directory of one that is removed must not be made anew. */
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     if (container_is_removed(container))
         result = error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);

@@ -147,7 +147,7 @@ int engine_container_remove(struct engine *engine, const char *text, bool force,
     for (int attempt = 1;; attempt++) {
         if (force && container_force_end(container, err) < 0)
             return -1;
-        if (container_begin_operation(container, err) < 0)
+        if (container_begin_operation(container, err))
             return -1;
         CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
         /* An auto-remove may have been faster, a start too. */
@@ -175,7 +175,7 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
         return error_set(err, ERROR_INVALID, "Neither old nor new names may be empty");
     if (name[0] == '/')
         name++;
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     int result = 0;

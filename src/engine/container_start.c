@@ -373,7 +373,7 @@ int engine_container_start(struct engine *engine, const char *text, struct error
 
     if (container_find(engine, text, &container, err) < 0)
         return -1;
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     int result = container_start_locked(container, err);

@@ -81,7 +81,7 @@ static int wait_for_end(struct container_waiter *waiter, int timeout_s, int canc
  * Waits for a start that is going on, which takes the mark back. */
 static int cancel_restart(struct container *container, struct error *err)
 {
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     container_mark_stopped(container);
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
@@ -333,7 +333,7 @@ int container_pause_locked(struct container *container, enum pause pause, struct
 
 int container_pause(struct container *container, enum pause pause, struct error *err)
 {
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     int result = container_pause_locked(container, pause, err);
     mutex_unlock(&container->operation);

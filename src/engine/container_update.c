@@ -164,7 +164,7 @@ int engine_container_update(struct engine *engine, const char *text, struct host
     if (host_config_check_update(wish, out_warnings, err) < 0 ||
         container_find(engine, text, &container, err) < 0)
         return -1;
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     int result = container_is_removed(container)
                      ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)

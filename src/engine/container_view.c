@@ -71,7 +71,6 @@ static int borrow_view(struct container *container, struct mount_view *out)
 static int root_at_rest(struct container *container, int *out_fd, struct error *err)
 {
     CLEANUP(writable_done) struct writable writable = {};
-    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
 
     if (container_writable(container, &writable, err) < 0)
         return -1;
@@ -275,7 +274,7 @@ int container_view_open(struct container *container, bool with_mounts, struct co
     view->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (view->cancel_fd < 0)
         return error_sys(err, "make an event");
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     view->info = container_snapshot(container);
     int result = check_state(container, view->info, err);

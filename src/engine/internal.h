@@ -177,7 +177,8 @@ void container_event(struct container *container, const struct container_info *i
 void container_event_text(struct container *container, const struct container_info *info,
                           const char *action, const char *key, const char *value);
 
-/* Locks 'operation' for what a client asks: UNAVAILABLE if another operation does not end. */
+/* Locks 'operation' for what a client asks: UNAVAILABLE if another operation does not end. Written
+ * if (container_begin_operation(…)): clang knows the lock to be held after nothing else. */
 int container_begin_operation(struct container *container, struct error *err)
     THREAD_ATTRIBUTE(try_acquire_capability(0, container->operation));
 

@@ -183,6 +183,23 @@ def test_run_pulls(place, registry):
     assert name in events
 
 
+def test_build_pulls_its_base(place, registry, tmp_path):
+    name = f"{registry.host}/team/base:1"
+    place.docker("tag", "busybox", name, check=True)
+    place.docker("push", "-q", name, check=True)
+    (tmp_path / "Dockerfile").write_text(f"FROM {name}\nRUN echo built > /built\nCMD cat /built\n")
+    for command in (place.docker, place.berth):
+        forget(place, name, "of-base")
+        assert name not in place.docker("images", "--format", "{{.Repository}}:{{.Tag}}").out
+        said = command("build", "-t", "of-base", tmp_path)
+        assert said.code == 0, said
+        assert place.docker("run", "--rm", "of-base", check=True).out == "built\n"
+    assert "Image is up to date" in place.docker("build", "--pull", "-t", "of-base", tmp_path, check=True).out
+    (tmp_path / "Dockerfile").write_text(f"FROM {registry.host}/team/missing:1\n")
+    said = place.docker("build", tmp_path)
+    assert said.code != 0 and f"manifest for {registry.host}/team/missing:1 not found" in said.err + said.out
+
+
 # ---- platforms and kinds ----
 
 def add_index(fake, repository, tag, entries):

@@ -1,5 +1,6 @@
 /* Building from a context that the client sends along. */
 #include "engine/build.h"
+#include "engine/image_registry.h"
 
 #include <string.h>
 
@@ -275,10 +276,15 @@ int api_build(struct request *req, struct error *err)
                                      .aux_id = send_id,
                                      .data = &build };
     CLEANUP(build_result_done) struct build_result result = {};
+    CLEANUP(build_pulls_done) struct build_pulls pulls = {};
+    const struct registry_watcher watcher = registry_progress(req);
 
+    build_pulls_decode(http_header(req->exchange, "X-Registry-Config"), &pulls);
+    options.pull_data = &pulls;
     if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0)
         return -1;
     build.quiet = options.quiet;
+    pulls.watcher = build.quiet ? NULL : &watcher;
     const struct build_input input = {
         .archive = http_body_stream(req->exchange),
         .remote = text_or_null(req, "remote"),

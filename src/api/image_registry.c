@@ -38,7 +38,7 @@ static bool is_cancelled(void *data)
     return http_is_cancelled(((struct request *)data)->exchange);
 }
 
-static struct registry_watcher watcher_of(struct request *req)
+struct registry_watcher registry_progress(struct request *req)
 {
     return (struct registry_watcher){ req, on_head, on_layer, on_amount, on_line, is_cancelled };
 }
@@ -84,7 +84,7 @@ int api_image_pull(struct request *req, struct error *err)
     const char *name = request_query(req, "fromImage"), *tag = request_query(req, "tag"),
                *wanted = request_query(req, "platform");
     bool has_platform = !text_is_empty(wanted);
-    struct registry_watcher watcher = watcher_of(req);
+    struct registry_watcher watcher = registry_progress(req);
 
     if (check_name(name, tag, err) < 0 ||
         (has_platform && platform_parse(wanted, &platform, err) < 0))
@@ -114,7 +114,7 @@ int api_image_push(struct request *req, struct error *err)
     CLEANUP(platform_done) struct platform platform = {};
     const char *tag = request_query(req, "tag"), *wanted = request_query(req, "platform");
     bool has_platform = req->version >= API_VERSION(46) && !text_is_empty(wanted);
-    struct push_watcher watcher = { watcher_of(req), on_pushed };
+    struct push_watcher watcher = { registry_progress(req), on_pushed };
 
     if (engine_image_push_check(request_parameter(req, 0), tag, &reference, err) < 0 ||
         (has_platform && platform_parse_json(wanted, &platform, err) < 0))

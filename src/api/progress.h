@@ -24,4 +24,8 @@ void progress_error(struct request *req, int code, const char *message);
 /* A whole message that the caller has written. */
 void progress_raw(struct request *req, struct str *message);
 
+/* Tells the client of what happens between the engine and a registry. */
+struct registry_watcher;
+struct registry_watcher registry_progress(struct request *req);
+
 #endif

@@ -104,6 +104,7 @@ struct build_options {
     void (*aux_id)(void *data, const char *image_id);
     void (*event)(void *data, const struct build_event *event); /* may be NULL */
     void *data;
+    const void *pull_data; /* what worker->pull wants to know; may be NULL */
 };
 
 #define BUILD_HOSTNAME "buildsandbox"

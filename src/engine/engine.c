@@ -373,6 +373,7 @@ static int open_parts(struct engine *engine, struct error *err)
                                          .ip_forward = options->ip_forward,
                                          .ip_masquerade = options->ip_masquerade };
     struct build_worker worker = { .run = build_worker_run,
+                                   .pull = build_worker_pull,
                                    .collect = collect_layers,
                                    .data = engine };
     struct shim_events news = { .exited = on_exit_news,

@@ -12,6 +12,16 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
                       const struct platform *platform, const struct credentials *credentials,
                       const struct registry_watcher *watcher, struct error *err);
 
+/* What the pulls of a build are done with (build_options.pull_data). */
+struct build_pulls {
+    const struct registry_watcher *watcher; /* called by several threads */
+    struct map credentials;                 /* registry → struct credentials */
+};
+/* X-Registry-Config: base64 of {"host":{"username":…},…}; what cannot be read is nobody. */
+void build_pulls_decode(const char *header, struct build_pulls *out);
+void build_pulls_done(struct build_pulls *pulls);
+CLEANUP_VALUE(build_pulls_done, struct build_pulls)
+
 /* Each tag that is done is told to 'pushed' ("1", digest, size of the manifest). 'tag' NULL or "":
  * all tags of the repository. */
 struct push_watcher {

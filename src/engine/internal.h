@@ -394,6 +394,8 @@ void image_event(struct engine *engine, const struct image *image, const char *a
 int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),
                      void (*output)(void *, bool, const char *, size_t), void *output_data,
                      int cancel_fd, int *out_exit_code, struct error *err);
+int build_worker_pull(void *engine, const char *reference, const struct build_options *options,
+                      struct error *err);
 bool engine_layer_is_used(void *engine, const char *chain_id);
 
 /* ---- work queue (work.c): what events ask for, done by a few threads ---- */

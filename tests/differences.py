@@ -59,5 +59,4 @@ ERRORS = {
 
 # (method and path with * and ?, why): answered with 501 so far
 NOT_SERVED = [
-    ("GET /containers/*/attach/ws", "not built yet"),
 ]

@@ -38,6 +38,19 @@ static void read_streams(struct request *req, const struct container_info *info,
     out->streams.framed = !info->config.tty;
 }
 
+static int hand_over(struct request *req, const struct container_info *info, struct hijack *hijack,
+                     const struct attach_options *options, struct error *err)
+{
+    struct relay *relay;
+
+    if (hijack_relay_begin(req, hijack, &relay, err) < 0)
+        return -1;
+    int result = engine_container_attach(req->engine, info->id, hijack_take_fd(hijack), options,
+                                         err);
+    hijack_relay_end(relay);
+    return result;
+}
+
 static int attach(struct request *req, const struct container_info *info,
                   struct attach_options *options, struct error *err)
 {
@@ -50,10 +63,7 @@ static int attach(struct request *req, const struct container_info *info,
         return -1;
     options->streams.pending = hijack.pending;
     options->streams.pending_size = hijack.pending_size;
-    if (engine_container_attach(req->engine, info->id, hijack_take_fd(&hijack), options, err) < 0)
-        return -1;
-    hijack_relay(req, &hijack);
-    return 0;
+    return hand_over(req, info, &hijack, options, err);
 }
 
 int api_container_attach(struct request *req, struct error *err)
@@ -73,5 +83,27 @@ int api_container_attach(struct request *req, struct error *err)
     return 0;
 refuse:
     hijack_refuse(req, err);
+    return 0;
+}
+
+/* The output of a websocket is raw: its messages are frames enough. Until the handshake errors are
+ * told as anywhere else. */
+int api_container_attach_websocket(struct request *req, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = NULL;
+    CLEANUP(hijack_done) struct hijack hijack = { .fd = -1, .near_fd = -1 };
+    struct attach_options options = {};
+    char keys[DETACH_KEYS_LIMIT];
+
+    if (engine_container_get(req->engine, request_parameter(req, 0), &info, err) < 0)
+        return -1;
+    read_streams(req, info, &options);
+    options.streams.framed = false;
+    if (read_keys(req, info, &options, keys, err) < 0 ||
+        engine_container_attach_check(req->engine, info->id, err) < 0 ||
+        hijack_begin_websocket(req, &hijack, err) < 0)
+        return -1;
+    if (hand_over(req, info, &hijack, &options, err) < 0)
+        log_warn("cannot attach", "container", info->id, "error", err->text);
     return 0;
 }

@@ -76,6 +76,7 @@ static int start_attached(struct request *req, const struct exec_info *info,
                                   "Server: berth/" BERTH_VERSION " (linux)\r\n";
     CLEANUP(hijack_done) struct hijack hijack = { .fd = -1, .near_fd = -1 };
     struct shim_stream_options streams = {};
+    struct relay *relay;
     char keys[DETACH_KEYS_LIMIT];
     bool is_new = req->version >= API_VERSION(42), multiplexed = !start->tty && is_new;
     bool is_sized = start->tty && is_new && start->console_size[0] > 0 &&
@@ -88,11 +89,13 @@ static int start_attached(struct request *req, const struct exec_info *info,
         return -1;
     streams.pending = hijack.pending;
     streams.pending_size = hijack.pending_size;
+    if (hijack_relay_begin(req, &hijack, &relay, err) < 0)
+        return -1;
     /* If it fails now, the engine writes why into the stream. */
     if (engine_exec_start(req->engine, info->id, console_size, hijack_take_fd(&hijack), &streams,
                           err) < 0)
         log_debug("exec failed", "exec", info->id, "error", err->text);
-    hijack_relay(req, &hijack);
+    hijack_relay_end(relay);
     return 0;
 }
 

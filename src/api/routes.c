@@ -34,7 +34,7 @@ const struct route routes[] = {
     { "GET",    "/containers/{id}/changes",          api_container_changes },
     { "GET",    "/containers/{id}/export",           api_container_export },
     { "GET",    "/containers/{id}/stats",            api_container_stats },
-    { "GET",    "/containers/{id}/attach/ws",        api_not_supported,      .streams_body = true },
+    { "GET",    "/containers/{id}/attach/ws",        api_container_attach_websocket, .streams_body = true },
     { "GET",    "/containers/{id}/archive",          api_container_get_archive },
     { "HEAD",   "/containers/{id}/archive",          api_container_stat_path },
     { "PUT",    "/containers/{id}/archive",          api_container_put_archive, .streams_body = true },

@@ -40,6 +40,7 @@ route_handler api_build_prune;
 route_handler api_container_ports, api_container_update, api_container_stats, api_container_top;
 /* container_list.c, logs.c, attach.c */
 route_handler api_container_list, api_container_inspect, api_container_logs, api_container_attach;
+route_handler api_container_attach_websocket;
 /* changes.c */
 route_handler api_container_changes, api_commit;
 /* archive.c */

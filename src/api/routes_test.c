@@ -21,7 +21,7 @@ static const struct {
     { "GET", "/containers//json", NULL, NULL, NULL },
     { "DELETE", "/containers/c1", api_container_remove, "c1", NULL },
     { "DELETE", "/containers/", NULL, NULL, NULL },
-    { "GET", "/containers/c1/attach/ws", api_not_supported, "c1", NULL },
+    { "GET", "/containers/c1/attach/ws", api_container_attach_websocket, "c1", NULL },
     { "POST", "/containers/c1/attach", api_container_attach, "c1", NULL },
     { "DELETE", "/containers/c1/checkpoints/cp", api_no_experimental, "c1", "cp" },
     { "GET", "/images/json", api_image_list, NULL, NULL },

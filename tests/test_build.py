@@ -450,6 +450,73 @@ def test_cache_mounts_are_counted_and_pruned(private_engine, tmp_path):
     assert engine.verify().code == 0
 
 
+# ---- checks, and files in files
+
+# Dockerfile, {rule: line}
+CHECKS = [
+    ("FROM busybox\nCMD [\"x\"]\n", {}),
+    ("FROM busybox AS One\nRUN x\n", {"StageNameCasing": 1}),
+    ("FROM busybox as one\nRUN x\n", {"FromAsCasing": 1}),
+    ("FROM busybox AS one\nFROM busybox AS one\n", {"DuplicateStageName": 2}),
+    ("FROM busybox AS scratch\nRUN x\n", {"ReservedStageName": 1}),
+    ("FROM busybox\nRUN echo a \\\n\n && echo b\n", {"NoEmptyContinuation": 3}),
+    ("FROM busybox\nrun x\nRUN y\n", {"ConsistentInstructionCasing": 2}),
+    ("FROM busybox\nCMD x\n", {"JSONArgsRecommended": 2}),
+    ("FROM busybox\nSHELL [\"sh\", \"-c\"]\nCMD x\n", {}),
+    ("FROM busybox\nMAINTAINER x\n", {"MaintainerDeprecated": 2}),
+    ("FROM $NO\n", {"UndefinedArgInFrom": 1}),
+    ("FROM --platform=linux/amd64 busybox\n", {"FromPlatformFlagConstDisallowed": 1}),
+    ("FROM --platform=$TARGETPLATFORM busybox\n", {"RedundantTargetPlatform": 1}),
+    ("FROM busybox\nWORKDIR a\n", {"WorkdirRelativePath": 2}),
+    ("FROM busybox\nWORKDIR /a\nWORKDIR b\n", {}),
+    ("FROM busybox\nCMD [\"a\"]\nCMD [\"b\"]\n", {"MultipleInstructionsDisallowed": 3}),
+    ("FROM busybox\nENV a b\n", {"LegacyKeyValueFormat": 2}),
+    ("FROM busybox\nARG DB_PASSWORD\n", {"SecretsUsedInArgOrEnv": 2}),
+    ("FROM busybox\nARG PUBLIC_KEY\n", {}),
+    ("FROM busybox\nCOPY $NOPE/x $PATH/y\n", {"UndefinedVar": 2}),
+    ("FROM busybox\nARG A\nENV B=$A\nLABEL x=$B y=${C:-d}\n", {}),
+    ("FROM busybox\nEXPOSE 80/TCP\n", {"ExposeProtoCasing": 2}),
+    ("FROM busybox\nEXPOSE 80:80\n", {"ExposeInvalidFormat": 2}),
+    ("# check=skip=MaintainerDeprecated\nFROM busybox\nMAINTAINER x\n", {}),
+    ("# check=skip=all\nFROM busybox\nMAINTAINER x\nCMD x\n", {}),
+]
+
+
+def test_checks(api, engine, tmp_path):
+    tar = context(**{f"C.{i}": case[0] for i, case in enumerate(CHECKS)})
+    for i, (text, expected) in enumerate(CHECKS):
+        built = build(api, tar, f"C.{i}", check="1")
+        found = dict(zip([line.split()[1] for line in built.out.splitlines() if line.startswith("WARNING: ")],
+                         [int(line.split(":")[1]) for line in built.out.splitlines() if line.startswith(f"C.{i}:")]))
+        assert found == expected, f"{text!r}: {built}"
+        assert built.error == (f"Check complete, {len(found)} warning has been found!" if found else None)
+    (tmp_path / "Dockerfile").write_text("# check=error=true\nFROM busybox\nMAINTAINER x\n")
+    assert engine.berth("build", "--check", tmp_path).code == 1
+    assert "MaintainerDeprecated (line 3)" in engine.berth("build", tmp_path).err
+    assert "invalid check option" in build(api, context(Dockerfile="# check=odd\nFROM busybox\n")).error
+
+
+def test_include(api, engine, tmp_path):
+    built = build(api, context(Dockerfile="# syntax=berth/1\nFROM busybox\nINCLUDE part.docker WHAT=one\nRUN grep -qx one /included && test $INCLUDED = one\n"
+                                          "FROM busybox\nINCLUDE part.docker WHAT=two\nRUN grep -qx two /included\n"), target="0")
+    assert built.id, built
+    files = {"twice": "INCLUDE part.docker WHAT=1\nINCLUDE part.docker WHAT=1\n", "itself": "INCLUDE D.itself\n", "gone": "INCLUDE nope\n",
+             "outside": "INCLUDE ../../etc/passwd\n", "variable": "INCLUDE $X\n", "word": "INCLUDE part.docker x\n", "bare": "INCLUDE\n", "context": "INCLUDE --from=x y\n"}
+    tar = context(**{f"D.{name}": "# syntax=berth/1\nFROM busybox\n" + text for name, text in files.items()}, plain="FROM busybox\nINCLUDE part.docker\n")
+    for name, words in (("twice", "is included in this stage already"), ("itself", "includes itself"), ("gone", "there is no file nope"),
+                        ("outside", "there is no file"), ("variable", "no variables in its path"), ("word", "takes NAME=value"),
+                        ("bare", "at least one argument"), ("context", "no build context of this name")):
+        got = build(api, tar, f"D.{name}")
+        assert words in got.error and f"D.{name}:" in got.error, got
+    assert "unknown instruction: INCLUDE" in build(api, tar, "plain").error
+    (tmp_path / "main").mkdir()
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/p").write_text("RUN exit 4\n")
+    (tmp_path / "main/Dockerfile").write_text("# syntax=berth/1\nFROM busybox\nINCLUDE --from=parts p\n")
+    got = engine.berth("build", "--build-context", f"parts={tmp_path}/parts", tmp_path / "main")
+    assert got.code == 4 and "parts:p:1\n" in got.out, got
+
+
 # ---- berth's own command
 
 

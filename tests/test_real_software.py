@@ -1,4 +1,4 @@
-"""Debian made with mmdebstrap, nginx and PostgreSQL from its packages, as people run them."""
+"""Debian made with mmdebstrap, nginx and PostgreSQL from its packages, as people run them; a C program built in stages."""
 import subprocess
 
 import pytest
@@ -41,6 +41,33 @@ def test_nginx(engine, debian, name, free_port, tmp_path):
     assert fetch(free_port) == "served by nginx\n"
     engine.docker("stop", name, check=True)
     assert engine.inspect(name)["State"]["ExitCode"] == 0
+
+
+def test_a_c_program_in_stages(engine, debian, tmp_path):
+    """Compiler in one stage, tests in another beside the release, packages and objects in cache mounts, the result on nothing."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/sum.h").write_text("int sum(int count, char **words);\n")
+    (tmp_path / "src/sum.c").write_text("#include <stdlib.h>\n#include \"sum.h\"\nint sum(int n, char **w) { int s = 0; while (n--) s += atoi(*w++); return s; }\n")
+    (tmp_path / "src/main.c").write_text("#include <stdio.h>\n#include \"sum.h\"\nint main(int c, char **v) { printf(\"%d " + '" VERSION "' + "\\n\", sum(c - 1, v + 1)); }\n")
+    (tmp_path / "src/Makefile").write_text(
+        "CFLAGS += -O2 -DVERSION='\"$(VERSION)\"'\nprogram: main.o sum.o\n\t$(CC) -static -o $@ $^\n%.o: %.c sum.h\n\t$(CC) $(CFLAGS) -c -o $@ $<\n")
+    (tmp_path / ".dockerignore").write_text("**/*.o\nDockerfile\n")
+    (tmp_path / "Dockerfile").write_text(
+        "FROM debian:12 AS tools\n"
+        "RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked <<EOF\n"
+        "set -e\nrm -f /etc/apt/apt.conf.d/docker-clean\napt-get update\napt-get install -y --no-install-recommends gcc libc6-dev make\nEOF\n"
+        "FROM tools AS release\nARG VERSION=dev\nWORKDIR /build\n"
+        "RUN --mount=source=src,target=.,rw make VERSION=$VERSION program && install -D program /out/program\n"
+        "FROM tools AS checked\nCOPY --parents src/*.c src/*.h src/./Makefile /work/\n"
+        "RUN cd /work/src && cc -DVERSION='\"t\"' -fsanitize=undefined -o /t *.c 2>/dev/null || cc -DVERSION='\"t\"' -o /t *.c; /t 1 2 3 | grep -q '6 t' && touch /passed\n"
+        "FROM scratch\nCOPY --link --from=checked /passed /\nCOPY --link --from=release /out/ /\nENTRYPOINT [\"/program\"]\n")
+    built = engine.docker("build", "-t", "sum", "--build-arg", "VERSION=1.2", tmp_path, limit_s=BUILD_LIMIT_S)
+    assert built.code == 0, built
+    assert engine.docker("run", "--rm", "sum", "20", "22", check=True).out == "42 1.2\n"
+    (tmp_path / "src/main.c").write_text((tmp_path / "src/main.c").read_text().replace("%d", "=%d"))
+    again = engine.docker("build", "-t", "sum", "--build-arg", "VERSION=1.2", tmp_path, limit_s=BUILD_LIMIT_S)
+    assert engine.docker("run", "--rm", "sum", "1", check=True).out == "=1 1.2\n", again
+    assert again.out.count("Using cache") == 4, again  # the tools, ARG, WORKDIR and what the tests leave
 
 
 def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):

@@ -240,6 +240,7 @@ static int read_query(struct request *req, struct build_query *query, struct bui
         options->force_remove || !text_or_null(req, "rm") || request_query_bool(req, "rm");
     options->pull = request_query_bool(req, "pull");
     options->no_cache_stages = &query->no_cache_stages;
+    options->checks_only = request_query_bool(req, "check");
     options->entitlements = &query->entitlements;
     if (request_query_bool(req, "steps")) {
         options->event = send_event;
@@ -265,7 +266,7 @@ static int refuse(const struct build_result *result, struct error *err)
     return -1;
 }
 
-/* Parameters nocachefilter, allow, contexts, steps and verify are berth's own. */
+/* Parameters nocachefilter, allow, check, contexts, steps and verify are berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -299,7 +300,14 @@ int api_build(struct request *req, struct error *err)
         progress_error(req, result.exit_code, err->text);
         return 0;
     }
-    if (build.quiet) {
+    if (result.finding_count > 0 && options.checks_only) {
+        CLEANUP(free)
+        char *text = xasprintf("Check complete, %zu warning%s been found!", result.finding_count,
+                               result.finding_count == 1 ? " has" : "s have");
+
+        progress_error(req, 1, text);
+    }
+    if (build.quiet && !options.checks_only) {
         CLEANUP(free) char *line = xasprintf("%s\n", result.image_id);
         progress_stream(req, line, strlen(line));
     }

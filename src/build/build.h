@@ -91,6 +91,7 @@ struct build_options {
     const struct map *labels;
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
+    bool checks_only; /* looks at the Dockerfile, tells what is unwise, and builds nothing */
     const struct strv *no_cache_stages; /* names or numbers of stages; may be NULL */
     const struct strv *entitlements;    /* "security.insecure"; may be NULL */
     const struct map *contexts;         /* name → struct build_context; may be NULL */
@@ -123,7 +124,7 @@ struct build_result {
      * answers with a status instead of a stream. */
     bool has_begun;
     struct str location;  /* where it failed: file, line and the lines around it; may be empty */
-    struct strv warnings; /* what the checks found, as texts with their place */
+    size_t finding_count; /* of the checks */
 };
 void build_result_done(struct build_result *result);
 CLEANUP_VALUE(build_result_done, struct build_result)

@@ -62,6 +62,15 @@ int context_read_dockerfile(int context_fd, const char *path, struct str *out, c
     return error_set(err, ERROR_INTERNAL, "Cannot locate specified Dockerfile: %s", names[0]);
 }
 
+int context_read_file(int context_fd, const char *path, struct str *out, struct error *err)
+{
+    int found = read_file(context_fd, path, DOCKERFILE_SIZE_LIMIT, out, err);
+
+    if (found == 0)
+        return error_set(err, ERROR_INVALID, "there is no file %s in the build context", path);
+    return found < 0 ? -1 : 0;
+}
+
 /* Removes excluded entries of a directory; gives whether anything is left in it. */
 static int filter_directory(const struct dockerignore *ignore, int directory_fd, const char *path,
                             int depth, bool *out_has_entries, struct error *err);

@@ -12,6 +12,9 @@
 int context_read_dockerfile(int context_fd, const char *path, struct str *out, char **out_name,
                             struct error *err);
 
+/* Reads another file of the language. INVALID if there is none. */
+int context_read_file(int context_fd, const char *path, struct str *out, struct error *err);
+
 /* Removes what <dockerfile>.dockerignore, or else .dockerignore, excludes. Both files may exclude
  * themselves and the Dockerfile, which therefore has to be read before. */
 int context_apply_ignore(int context_fd, const char *dockerfile_path, struct error *err);

@@ -201,7 +201,7 @@ static int mark_sources(struct build_graph *graph, size_t index, struct error *e
 
     for (size_t i = 0; i < stage->step_count; i++)
         if (graph_mark(graph, index, &stage->steps[i], err) < 0) {
-            graph->failed_line = stage->steps[i].line;
+            graph->failed_at = &stage->steps[i];
             return -1;
         }
     return 0;
@@ -220,10 +220,10 @@ int graph_resolve(struct build_graph *graph, size_t target, const struct build_a
 
         if (!stage->is_needed)
             continue;
-        graph->failed_line = stage->from->line;
+        graph->failed_at = stage->from;
         if (resolve_from(graph, i, &expander, err) < 0 || mark_sources(graph, i, err) < 0)
             return -1;
-        graph->failed_line = 0;
+        graph->failed_at = NULL;
         if (stage->base_stage != NO_STAGE) {
             graph->stages[stage->base_stage].is_needed = true;
             stage->needs[stage->base_stage] = true;

@@ -25,9 +25,9 @@ struct build_stage {
 struct build_graph {
     struct build_stage *stages;
     size_t count;
-    size_t global_count;        /* ARGs before the first FROM: the first instructions of the file */
-    int failed_line;            /* of the instruction that was wrong */
-    const struct map *contexts; /* names that mean neither stage nor image; may be NULL */
+    size_t global_count; /* ARGs before the first FROM: the first instructions of the file */
+    const struct instruction *failed_at; /* the instruction that was wrong */
+    const struct map *contexts;          /* names that mean neither stage nor image; may be NULL */
 };
 
 /* Divides the file, which must outlive the graph. INVALID "no build stage in current context". */

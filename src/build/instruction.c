@@ -19,6 +19,7 @@
 /* clang-format off */
 static const struct flag_rule no_flags[] = { {} };
 static const struct flag_rule from_flags[] = { { "platform", FLAG_TEXT }, {} };
+static const struct flag_rule include_flags[] = { { "from", FLAG_TEXT }, {} };
 static const struct flag_rule add_flags[] = {
     { "chown",        FLAG_TEXT },
     { "chmod",        FLAG_TEXT },
@@ -67,6 +68,7 @@ static const struct instruction_kind kinds[] = {
     { T(EXPOSE),      FORM_WORDS,   1, MANY, EXPAND_SPLIT,   false, no_flags,     config_apply_expose      },
     { T(FROM),        FORM_WORDS,   1, 3,    EXPAND_NOTHING, false, from_flags,   NULL                     },
     { T(HEALTHCHECK), FORM_HEALTH,  1, MANY, EXPAND_NOTHING, false, health_flags, config_apply_healthcheck },
+    { T(INCLUDE),     FORM_WORDS,   1, MANY, EXPAND_NOTHING, false, include_flags, NULL                    },
     { T(LABEL),       FORM_PAIRS,   1, MANY, EXPAND_EACH,    false, no_flags,     config_apply_label       },
     { T(MAINTAINER),  FORM_TEXT,    1, 1,    EXPAND_NOTHING, false, no_flags,     config_apply_maintainer  },
     { T(ONBUILD),     FORM_TRIGGER, 1, MANY, EXPAND_NOTHING, true,  no_flags,     config_apply_onbuild     },
@@ -164,12 +166,18 @@ static int check_word(const struct instruction *instruction, struct error *err)
     char name[NAME_LIMIT + 1] = "";
     bool is_lower = true;
 
+    if (instruction->kind && instruction->kind->type == INSTRUCTION_INCLUDE)
+        return error_set(err, ERROR_INVALID,
+                         "unknown instruction: %s (berth has it in files whose first line is "
+                         "\"# syntax=berth/1\")",
+                         instruction->word);
     if (instruction->kind)
         return 0;
     for (const char *c = instruction->word; *c; c++)
         is_lower &= !(*c >= 'A' && *c <= 'Z');
     for (size_t i = 0; i < COUNT(kinds); i++)
-        suggest(&best, instruction->word, kinds[i].word);
+        if (kinds[i].type != INSTRUCTION_INCLUDE)
+            suggest(&best, instruction->word, kinds[i].word);
     for (size_t i = 0; best.name && best.name[i]; i++) {
         name[i] = (char)(is_lower ? best.name[i] | 0x20 : best.name[i]);
         name[i + 1] = 0;

@@ -18,6 +18,7 @@ enum instruction_type {
     INSTRUCTION_EXPOSE,
     INSTRUCTION_FROM,
     INSTRUCTION_HEALTHCHECK,
+    INSTRUCTION_INCLUDE,
     INSTRUCTION_LABEL,
     INSTRUCTION_MAINTAINER,
     INSTRUCTION_ONBUILD,
@@ -87,6 +88,7 @@ struct instruction {
     bool is_json;
     struct heredoc *heredocs;
     size_t heredoc_count;
+    const char *file_name, *file_text; /* of an included file (borrowed); NULL: the Dockerfile */
 };
 void instruction_done(struct instruction *instruction);
 CLEANUP_VALUE(instruction_done, struct instruction)

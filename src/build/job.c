@@ -231,12 +231,13 @@ static bool is_uncached(const struct job *job, size_t index)
     return job->options->no_cache;
 }
 
-int job_build_stage(struct job *job, size_t index, int *out_line, struct error *err)
+int job_build_stage(struct job *job, size_t index, const struct instruction **out_at,
+                    struct error *err)
 {
     const struct build_stage *plan = &job->graph.stages[index];
     struct stage *stage = &job->stages[index];
 
-    *out_line = plan->from->line;
+    *out_at = plan->from;
     stage->is_uncached = is_uncached(job, index);
     if (check_job(job, stage, err) < 0)
         return -1;
@@ -245,7 +246,7 @@ int job_build_stage(struct job *job, size_t index, int *out_line, struct error *
         return -1;
     output_image(&stage->output, stage->image_id);
     for (size_t i = 0; i < plan->step_count; i++) {
-        *out_line = plan->steps[i].line;
+        *out_at = &plan->steps[i];
         if (check_job(job, stage, err) < 0)
             return -1;
         output_step(&stage->output, plan->steps[i].text);
@@ -253,5 +254,7 @@ int job_build_stage(struct job *job, size_t index, int *out_line, struct error *
             return -1;
         output_image(&stage->output, stage->image_id);
     }
-    return index == job->target ? add_labels(job, stage, err) : 0;
+    if (index == job->target && add_labels(job, stage, err) < 0)
+        return -1;
+    return stage_settle(stage, err);
 }

@@ -58,9 +58,10 @@ struct job {
     struct condition changed;
     enum stage_state *states;
     size_t running_count;
-    struct error failure; /* the first one */
-    int failed_line;      /* 0: none */
-    int exit_code;        /* of a RUN that failed */
+    struct error failure;                /* the first one */
+    int failed_line;                     /* 0: none */
+    const struct instruction *failed_at; /* NULL: not at an instruction */
+    int exit_code;                       /* of a RUN that failed */
     bool has_new_entries;
     struct strv declared_args; /* names that some ARG mentions */
     struct strv used_keys;     /* cache entries that were hit */
@@ -89,8 +90,9 @@ struct job_tree {
 int job_find_tree(struct job *job, size_t index, const char *name, struct job_tree *out,
                   struct error *err);
 
-/* Builds a stage whose needs are built; what goes wrong is told with its line. */
-int job_build_stage(struct job *job, size_t index, int *out_line, struct error *err);
+/* Builds a stage whose needs are built; what goes wrong is told with its place. */
+int job_build_stage(struct job *job, size_t index, const struct instruction **out_at,
+                    struct error *err);
 
 /* All stages that are needed, as many at once as makes sense. */
 int job_run(struct job *job, struct error *err);

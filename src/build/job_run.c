@@ -15,13 +15,13 @@ struct stage_thread {
     size_t index;
 };
 
-static void fail_locked(struct job *job, const struct error *why, int line)
+static void fail_locked(struct job *job, const struct error *why, const struct instruction *at)
 {
     uint64_t one = 1;
 
     if (job->failure.kind == ERROR_NONE) {
         job->failure = *why;
-        job->failed_line = line;
+        job->failed_at = at;
     }
     (void)!write(job->abort_fd, &one, sizeof(one));
 }
@@ -32,8 +32,8 @@ static void *run_stage(void *data)
     struct job *job = thread->job;
     struct stage *stage = &job->stages[thread->index];
     struct error err = {};
-    int line = 0;
-    int result = job_build_stage(job, thread->index, &line, &err);
+    const struct instruction *at = NULL;
+    int result = job_build_stage(job, thread->index, &at, &err);
 
     if (result == 0)
         output_finish(&stage->output, stage->image_id);
@@ -41,7 +41,7 @@ static void *run_stage(void *data)
         output_failed(&stage->output, err.text);
     mutex_lock(&job->lock);
     if (result < 0)
-        fail_locked(job, &err, line);
+        fail_locked(job, &err, at);
     job->states[thread->index] = result < 0 ? STAGE_FAILED : STAGE_DONE;
     job->running_count--;
     condition_broadcast(&job->changed);
@@ -88,7 +88,7 @@ static void start_locked(struct job *job, size_t index)
     free(thread);
     job->states[index] = STAGE_FAILED;
     job->running_count--;
-    fail_locked(job, &err, 0);
+    fail_locked(job, &err, NULL);
 }
 
 /* A lone stage needs no thread. */

@@ -172,6 +172,7 @@ static int join_lines(struct parser *parser, struct str *text, struct error *err
             continue;
         line = trim_newline(line);
         if (trim_left(line).length == 0) {
+            strv_add_format(&parser->file->empty_continuations, "%d", parser->line);
             has_empty = true;
             continue;
         }
@@ -344,6 +345,9 @@ void dockerfile_done(struct dockerfile *dockerfile)
     free(dockerfile->instructions);
     free(dockerfile->syntax);
     free(dockerfile->check);
+    strv_done(&dockerfile->empty_continuations);
+    strv_done(&dockerfile->included_names);
+    strv_done(&dockerfile->included_texts);
     strv_done(&dockerfile->warnings);
     *dockerfile = (struct dockerfile){};
 }

@@ -12,10 +12,12 @@
 struct dockerfile {
     struct instruction *instructions;
     size_t count;
-    char escape;          /* '\\' or '`' */
-    struct strv warnings; /* texts for the user */
-    char *syntax;         /* of "# syntax=", NULL: none */
-    char *check;          /* of "# check=", NULL: none */
+    char escape;                                /* '\\' or '`' */
+    struct strv warnings;                       /* texts for the user */
+    char *syntax;                               /* of "# syntax=", NULL: none */
+    char *check;                                /* of "# check=", NULL: none */
+    struct strv empty_continuations;            /* numbers of lines */
+    struct strv included_names, included_texts; /* of files that INCLUDE brought */
 };
 void dockerfile_done(struct dockerfile *dockerfile);
 CLEANUP_VALUE(dockerfile_done, struct dockerfile)

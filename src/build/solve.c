@@ -7,9 +7,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/check.h"
 #include "build/config.h"
 #include "build/context.h"
 #include "build/expand.h"
+#include "build/include.h"
 #include "build/job.h"
 #include "build/location.h"
 #include "build/step.h"
@@ -106,21 +108,22 @@ static int check_syntax(const struct job *job, struct error *err)
 static int read_dockerfile(struct job *job, struct error *err)
 {
     int context_fd = job->options->context_fd;
+    const struct include_roots roots = { context_fd, job->options->contexts };
 
     if (context_fd < 0)
         return error_set(err, ERROR_INVALID, "missing build context");
     if (context_read_dockerfile(context_fd, job->options->dockerfile, &job->dockerfile_text,
                                 &job->dockerfile_name, err) < 0 ||
-        context_apply_ignore(context_fd, job->dockerfile_name, err) < 0 ||
         dockerfile_parse_at(str_text(&job->dockerfile_text), job->dockerfile_text.length,
                             job->dockerfile_name, &job->file, &job->failed_line, err) < 0 ||
-        check_syntax(job, err) < 0)
+        check_syntax(job, err) < 0 || include_all(&job->file, &roots, &job->failed_at, err) < 0 ||
+        context_apply_ignore(context_fd, job->dockerfile_name, err) < 0)
         return -1;
     for (size_t i = 0; i < job->file.count; i++) {
         const struct instruction *instruction = &job->file.instructions[i];
 
         if (instruction_check(instruction, err) < 0) {
-            job->failed_line = instruction->line;
+            job->failed_at = instruction;
             return -1;
         }
         if (instruction->kind->type != INSTRUCTION_ARG)
@@ -189,7 +192,7 @@ static int check_support(struct job *job, struct error *err)
 
         for (size_t k = 0; stage->is_needed && k < stage->step_count; k++)
             if (instruction_check_support(&stage->steps[k], err) < 0) {
-                job->failed_line = stage->steps[k].line;
+                job->failed_at = &stage->steps[k];
                 return -1;
             }
     }
@@ -347,11 +350,72 @@ static void trim_cache(struct job *job)
         builder->worker.collect(builder->worker.data);
 }
 
+/* ---- checks ---- */
+
+static bool image_environment(void *data, const char *name, struct strv *out)
+{
+    struct job *job = data;
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (store_image_find(job->builder->store, name, &image, NULL) < 0)
+        return false;
+    strv_add_all(out, &image->config.config.env);
+    return true;
+}
+
+static void show_finding(const struct job *job, const struct check_finding *finding,
+                         struct str *out)
+{
+    str_add_format(out, "WARNING: %s\n%s\n", finding->rule, finding->text);
+    location_show(finding->file_name ? finding->file_name : job->dockerfile_name,
+                  finding->file_name ? finding->file_text : str_text(&job->dockerfile_text),
+                  finding->line, out);
+    str_add(out, "\n");
+}
+
+/* What the checks find: told in full when they are all that is wanted, else in a line each to those
+ * who see steps; an error if the file says so. */
+static int run_checks(struct job *job, struct build_result *out, struct error *err)
+{
+    CLEANUP(check_findings_done) struct check_findings findings = {};
+    CLEANUP(str_done) struct str text = {};
+    bool is_all = job->options->checks_only;
+
+    if (check_run(&job->file, &job->graph, image_environment, job, &findings, err) < 0)
+        return -1;
+    out->finding_count = findings.count;
+    for (size_t i = 0; i < findings.count; i++) {
+        const struct check_finding *finding = &findings.items[i];
+
+        if (is_all)
+            show_finding(job, finding, &text);
+        else
+            str_add_format(&text, "[Warning] %s: %s (line %d)\n", finding->rule, finding->text,
+                           finding->line);
+    }
+    if (is_all && findings.count == 0)
+        str_add(&text, "Check complete, no warnings found.\n");
+    if (is_all && job->options->stream)
+        job->options->stream(job->options->data, str_text(&text), text.length);
+    else if (text.length > 0)
+        outputs_note(&job->outputs, text.data);
+    if (findings.count == 0 || !findings.is_error || is_all)
+        return 0;
+    job->failed_line = findings.items[0].line;
+    return error_set(err, ERROR_INVALID, "lint violation found for rules: %s (line %d): %s",
+                     findings.items[0].rule, findings.items[0].line, findings.items[0].text);
+}
+
 static int solve(struct job *job, struct build_result *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv unused = {};
 
-    if (plan(job, err) < 0 || carry_out(job, err) < 0)
+    /* A plan that fails is no reason not to look. */
+    if ((plan(job, err) < 0 && !job->options->checks_only) || run_checks(job, out, err) < 0)
+        return -1;
+    if (job->options->checks_only)
+        return 0;
+    if (carry_out(job, err) < 0)
         return -1;
     build_args_unused(&job->args, &job->declared_args, &unused);
     outputs_unused_args(&job->outputs, &unused);
@@ -364,7 +428,6 @@ static int solve(struct job *job, struct build_result *out, struct error *err)
 void build_result_done(struct build_result *result)
 {
     str_done(&result->location);
-    strv_done(&result->warnings);
 }
 
 static int build(struct job *job, struct build_result *out, struct error *err)
@@ -387,6 +450,16 @@ static int build(struct job *job, struct build_result *out, struct error *err)
     return result;
 }
 
+static void show_location(const struct job *job, const struct error *why, struct str *out)
+{
+    const struct instruction *at = job->failed_at ? job->failed_at : job->graph.failed_at;
+    int line = at ? at->line : job->failed_line ? job->failed_line : location_line(why->text);
+    bool is_included = at && at->file_name;
+
+    location_show(is_included ? at->file_name : job->dockerfile_name,
+                  is_included ? at->file_text : str_text(&job->dockerfile_text), line, out);
+}
+
 int builder_build(struct builder *builder, const struct build_options *options,
                   struct build_result *out, struct error *err)
 {
@@ -397,9 +470,7 @@ int builder_build(struct builder *builder, const struct build_options *options,
         err = &local;
     job_init(&job, builder, options);
     int result = build(&job, out, err);
-    int line = job.failed_line ? job.failed_line : job.graph.failed_line;
     if (result < 0 && err->kind != ERROR_CANCELLED)
-        location_show(job.dockerfile_name, str_text(&job.dockerfile_text),
-                      line ? line : location_line(err->text), &out->location);
+        show_location(&job, err, &out->location);
     return result;
 }

@@ -69,6 +69,7 @@ void stage_done(struct stage *stage)
 {
     json_fields_done(image_config_fields, &stage->image);
     free(stage->author);
+    free(stage->pending);
     build_args_done(&stage->args);
     strv_done(&stage->triggers);
     output_done(&stage->output);
@@ -126,16 +127,29 @@ void stage_commit(struct stage *stage, const char *created_by, const struct laye
     out->config = str_take(&text);
 }
 
-int stage_restore(struct stage *stage, const struct cache_entry *entry, struct error *err)
+void stage_restore(struct stage *stage, struct cache_entry *entry)
 {
-    struct image_config image = {};
-
-    if (json_decode(image_config_fields, entry->config, strlen(entry->config), &image, err) < 0)
-        return error_context(err, "cached configuration %s", entry->image_id);
-    json_fields_done(image_config_fields, &stage->image);
-    stage->image = image;
+    free(stage->pending);
+    stage->pending = TAKE(entry->config);
     copy_id(stage->image_id, entry->image_id);
     copy_id(stage->chain_id, entry->chain_id);
     stage->is_changed = true;
+}
+
+int stage_settle(struct stage *stage, struct error *err)
+{
+    CLEANUP(free) char *pending = TAKE(stage->pending);
+    struct image_config image = {};
+
+    if (!pending)
+        return 0;
+    if (json_decode(image_config_fields, pending, strlen(pending), &image, err) < 0)
+        return error_context(err, "cached configuration %s", stage->image_id);
+    /* A step that is being carried out may have changed this part already. */
+    struct container_config config = image.config;
+    image.config = stage->image.config;
+    stage->image.config = config;
+    json_fields_done(image_config_fields, &stage->image);
+    stage->image = image;
     return 0;
 }

@@ -30,6 +30,7 @@ static const struct option_row rows[] = {
     { 0,   "build-context", OPTION_LIST,    AT(build_context), "Further context (name=path, URL or docker-image://image)" },
     { 0,   "cache-from",    OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "cgroup-parent", OPTION_TEXT,    AT(cgroup_parent), "Cgroup to make those of RUN in" },
+    { 0,   "check",         OPTION_BOOL,    AT(check),         "Only say what is unwise in the Dockerfile" },
     { 0,   "compress",      OPTION_UNSUPPORTED_FLAG, 0, NULL },
     { 0,   "cpu-period",    OPTION_INTEGER, AT(cpu_period),    "Period of the CPU quota, in microseconds" },
     { 0,   "cpu-quota",     OPTION_INTEGER, AT(cpu_quota),     "CPU time per period, in microseconds" },
@@ -139,6 +140,7 @@ static void add_query(struct client_path *path, const struct build_options *opti
     add_list(path, "allow", &options->allow);
     add_list(path, "nocachefilter", &options->no_cache_filter);
     client_path_query(path, "pull", options->pull ? "1" : NULL);
+    client_path_query(path, "check", options->check ? "1" : NULL);
     client_path_query(path, "verify", options->verify ? "1" : NULL);
     client_path_query(path, "nocache", options->no_cache ? "1" : NULL);
     client_path_query(path, "rm", options->remove ? "1" : "0");
@@ -501,6 +503,8 @@ static int build(struct cli *cli, const void *parsed, const struct strv *argumen
         return -1;
     if (options->quiet)
         style = PROGRESS_QUIET;
+    if (options->check)
+        style = PROGRESS_CLASSIC;
     for (size_t i = 0; i < outputs.count; i++)
         if (text_equal(outputs.items[i].destination, "-") && style != PROGRESS_QUIET)
             return error_set(err, ERROR_INVALID,

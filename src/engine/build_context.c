@@ -211,6 +211,8 @@ int engine_build(struct engine *engine, const struct build_input *input,
                             : builder_build(engine->builder, &with_files, out, err)) < 0)
         return -1;
 
+    if (options->checks_only)
+        return 0;
     CLEANUP(map_done) struct map attributes = {};
     map_set_text(&attributes, "name", out->image_id);
     engine_event(engine, "image", "create", out->image_id, &attributes);

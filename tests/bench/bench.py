@@ -277,15 +277,31 @@ def bench_log(engine, *_):
     lines.unlink()
 
 
+def write_steps(directory, count, first="FROM busybox\n"):
+    """A context whose Dockerfile has so many steps: processes that write a little, and every fifth a copy."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "file").write_text("copied\n")
+    steps = [f"COPY file /copied-{i}\n" if i % 5 == 4 else f"RUN echo {i} > /made-{i}\n" for i in range(count)]
+    (directory / "Dockerfile").write_text(first + "".join(steps))
+    return directory
+
+
 def bench_build(engine, build, docker, rounds):
-    """A build whose steps are all in the cache."""
+    """Builds whose steps are all in the cache, ten steps done anew, and a thousand that are not."""
     context = engine.directory / "context"
-    variants = {"berth": lambda: timed([build / "berth", "build", "-q", context], engine.environment)}
-    if docker_program():
-        variants["berth, through docker's client"] = lambda: timed([docker_program(), "build", "-q", context], engine.environment)
-    if docker:
-        variants["docker"] = lambda: docker.measure("build", "-q", context)
-    print_table("build, everything cached", interleave(variants, rounds), "berth")
+    ten = write_steps(engine.directory / "ten", 10)
+    thousand = engine.directory / "thousand"
+    write_steps(thousand, 0)
+    (thousand / "Dockerfile").write_text("FROM busybox\n" + "".join(f"ENV STEP_{i}={i}\n" if i % 2 else f"LABEL step.{i}={i}\n" for i in range(1000)))
+    rows = {"build, everything cached": (context, []), "build, 10 steps anew": (ten, ["--no-cache"]), "build, 10 steps cached": (ten, []),
+            "build, 1000 steps cached": (thousand, [])}
+    for title, (directory, flags) in rows.items():
+        variants = {"berth": lambda d=directory, f=flags: timed([build / "berth", "build", "-q", *f, d], engine.environment)}
+        if docker_program():
+            variants["berth, through docker's client"] = lambda d=directory, f=flags: timed([docker_program(), "build", "-q", *f, d], engine.environment)
+        if docker:
+            variants["docker"] = lambda d=directory, f=flags: docker.measure("build", "-q", *f, d)
+        print_table(title, interleave(variants, max(2, rounds // (10 if "1000" in title else 2))), "berth")
 
 
 def bench_copy(engine, build, docker, rounds):

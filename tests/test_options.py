@@ -1,6 +1,7 @@
 """Options of create and run that change how a container lives: its init, its limits, its names."""
 import json
 import os
+import pathlib
 import re
 
 import pytest
@@ -129,7 +130,7 @@ def test_what_the_kernel_lacks_is_a_warning(engine, v1):
     assert got.err == ("WARNING: OOM killer is disabled for the container, but no memory limit is set, "
                        "this can result in the system running out of resources.\n")
     engine.docker("rm", got.out.strip(), check=True)
-    if not any(os.path.exists(f"/sys/fs/cgroup/blkio/blkio.{kind}weight") for kind in ("", "bfq.")):
+    if not os.path.exists("/sys/fs/cgroup/blkio/blkio.weight"):
         got = engine.docker("create", "--blkio-weight", "300", "busybox", check=True)
         assert "does not support Block I/O weight" in got.err and engine.inspect(got.out.strip())["HostConfig"]["BlkioWeight"] == 0
         engine.docker("rm", got.out.strip(), check=True)
@@ -166,6 +167,18 @@ def test_refusals_have_dockers_words(engine, options, words, code):
 
 
 # ---- users ----
+
+def test_cgroup_parent_stays_in_the_hierarchy(engine, name, v1):
+    """Dots lead nowhere else. The parents are the user's: the engine leaves them, the test does not."""
+    engine.docker("run", "-d", "--name", name, "--cgroup-parent", "../../../berth-test-parent/./deep", "busybox", "sleep", "300", check=True)
+    try:
+        assert "/berth-test-parent/deep/" in group_of(engine, name, "pids")
+    finally:
+        engine.docker("rm", "-f", name, check=True)
+        for directory in pathlib.Path("/sys/fs/cgroup").glob("*/berth-test-parent"):
+            (directory / "deep").rmdir()
+            directory.rmdir()
+
 
 USERS = [
     ("", "0 0 0"), ("0", "0 0 0"), ("00", "0 0 0"), ("root", "0 0 0"), ("somebody", "1000 1000 1000,2000"), ("1000", "1000 1000 1000,2000"),

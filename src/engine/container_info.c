@@ -237,8 +237,10 @@ char *container_cgroup(const struct engine *engine, const struct container_info 
     const char *parent = text_is_empty(info->host_config.cgroup_parent)
                              ? engine->cgroup_path
                              : info->host_config.cgroup_parent;
+    /* Below the root of the hierarchies, whatever dots it has. */
+    CLEANUP(free) char *whole = xasprintf("/%s/%s", parent, info->id);
 
-    return xasprintf("%s%s/%s", parent[0] == '/' ? "" : "/", parent, info->id);
+    return path_clean(whole);
 }
 
 int container_writable(struct container *container, struct writable *out, struct error *err)

@@ -315,14 +315,9 @@ static void drop_cpu(struct host_config *host, struct strv *warnings)
 
 /* ---- block devices ---- */
 
-static bool has_weight(const char *file, const char *bfq_file)
-{
-    return is_offered("blkio", file, "io") || is_offered("blkio", bfq_file, "io");
-}
-
 static int check_block_io(struct host_config *host, struct strv *warnings, struct error *err)
 {
-    drop_unless(has_weight("blkio.weight", "blkio.bfq.weight"), host->blkio_weight > 0,
+    drop_unless(is_offered("blkio", "blkio.weight", "io"), host->blkio_weight > 0,
                 "Your kernel does not support Block I/O weight or the cgroup is not mounted. "
                 "Weight discarded.",
                 drop_weight, host, warnings);
@@ -333,7 +328,7 @@ static int check_block_io(struct host_config *host, struct strv *warnings, struc
         return error_set(err, ERROR_INVALID,
                          "Invalid QoS settings: linux does not support Maximum IO Bandwidth or "
                          "Maximum IO IOps");
-    drop_unless(has_weight("blkio.weight_device", "blkio.bfq.weight_device"),
+    drop_unless(is_offered("blkio", "blkio.weight_device", "io"),
                 host->blkio_weight_device.count > 0,
                 "Your kernel does not support Block I/O weight_device or the cgroup is not "
                 "mounted. Weight-device discarded.",

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -80,22 +81,48 @@ static int open_volume(const struct container_mount *mount, struct error *err)
     return open_subpath(fd, mount->source, mount->subpath, err);
 }
 
+/* A part of a mount that is attached nowhere can be copied since Linux 6.15 only. Before, it has to
+ * be in the mount namespace of whoever copies: a thread makes itself one, in which nobody else sees
+ * it, and which is gone with the thread. */
+struct part {
+    int root_fd;
+    const struct container_mount *mount;
+    int fd;
+    struct error err;
+};
+
+static void *copy_part(void *data)
+{
+    struct part *part = data;
+    const char *name = part->mount->name;
+
+    if (unshare(CLONE_FS | CLONE_NEWNS) < 0) {
+        error_sys(&part->err, "mount namespace of a thread");
+        return NULL;
+    }
+    if (mount_change_at("/", true, 0, 0, MS_PRIVATE, &part->err) < 0 ||
+        mount_place_at(part->root_fd, "/", &part->err) < 0)
+        return NULL;
+    part->fd = open_subpath(part->root_fd, name, part->mount->subpath, &part->err);
+    return NULL;
+}
+
 static int open_image(struct engine *engine, const struct container_mount *mount, struct error *err)
 {
     CLEANUP(close) int fd = -1;
-    struct error why = {};
+    pthread_t thread;
 
     if (store_mount(engine->store, mount->chain_id, NULL, &fd, err) < 0)
         return error_context(err, "image %s", mount->name);
     if (text_is_empty(mount->subpath))
         return TAKE_FD(fd);
-    int part_fd = open_subpath(fd, mount->name, mount->subpath, &why);
-    if (part_fd < 0 && why.sys == EINVAL)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "a part of an image cannot be mounted: that needs Linux 6.15");
-    if (part_fd < 0 && err)
-        *err = why;
-    return part_fd;
+    struct part part = { .root_fd = fd, .mount = mount, .fd = -1 };
+    if (thread_start("image-part", copy_part, &part, &thread, err) < 0)
+        return -1;
+    pthread_join(thread, NULL);
+    if (part.fd < 0 && err)
+        *err = part.err;
+    return part.fd;
 }
 
 /* Adds the descriptor that a mount needs, if it does. */

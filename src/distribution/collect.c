@@ -119,6 +119,42 @@ static int collect_manifests(struct depot *depot, int64_t before, int64_t *out_c
     return 0;
 }
 
+/* ---- manifests of a cache that nobody asked for ---- */
+
+static int delete_stale(struct depot *depot, int64_t before, int64_t *out_count, struct error *err)
+{
+    static const char *const dependents[] = {
+        "DELETE FROM reference WHERE NOT EXISTS (SELECT 1 FROM manifest m"
+        " WHERE m.repository = reference.repository AND m.digest = reference.manifest)",
+        "DELETE FROM tag WHERE NOT EXISTS (SELECT 1 FROM manifest m"
+        " WHERE m.repository = tag.repository AND m.digest = tag.digest)",
+    };
+    int64_t gone = database_run(depot->database, err, "DELETE FROM manifest WHERE pushed < ?", "i",
+                                before);
+
+    if (gone < 0)
+        return -1;
+    for (size_t i = 0; gone > 0 && i < COUNT(dependents); i++)
+        if (database_run(depot->database, err, dependents[i], NULL) < 0)
+            return -1;
+    *out_count += gone;
+    return 0;
+}
+
+static int collect_stale(struct depot *depot, int64_t *out_count, struct error *err)
+{
+    if (database_begin(depot->database, RELAXED, err) < 0)
+        return -1;
+    int result = delete_stale(depot, depot_now_ms() - depot->options.manifest_age_ms, out_count,
+                              err);
+    if (result < 0)
+        database_rollback(depot->database);
+    else
+        result = database_commit(depot->database, err);
+    manifests_changed(depot);
+    return result;
+}
+
 /* ---- blobs of a repository that no manifest in it names ---- */
 
 static int remove_links(struct depot *depot, const struct candidate *items, size_t count,
@@ -350,6 +386,7 @@ int depot_collect(struct depot *depot, struct collection_report *out, struct err
     struct collection_report report = {};
 
     if (uploads_collect(depot, &report.uploads, err) < 0 ||
+        (depot->options.manifest_age_ms > 0 && collect_stale(depot, &report.manifests, err) < 0) ||
         (depot->options.collects_untagged &&
          collect_manifests(depot, before, &report.manifests, err) < 0) ||
         collect_links(depot, before, &report.links, err) < 0 ||

@@ -30,6 +30,7 @@ struct depot_options {
     const char *root_path;
     int64_t upload_age_ms;   /* an upload that nothing was done to for so long is abandoned */
     int64_t grace_ms;        /* a blob that nothing names stays so long after its last use */
+    int64_t manifest_age_ms; /* a cache's: manifests that nobody asked for so long go; 0: never */
     int64_t upload_count;    /* that may be open at a time; 0: 10000 */
     int64_t blob_size_limit; /* 0: none */
     bool collects_untagged;  /* manifests that no tag reaches go after the grace as well */
@@ -106,11 +107,15 @@ struct manifest_push {
     size_t size;
     const struct document *document;
     const struct strv *tags; /* to point at it; may be empty */
+    bool is_partial;         /* what it names may be missing: a cache's */
     int64_t quota;           /* bytes that the repository may hold, 0: none */
 };
 /* MANIFEST_BLOB_UNKNOWN if what it names is not in the repository, MANIFEST_INVALID if a size is
  * wrong. */
 int depot_manifest_put(struct depot *depot, const struct manifest_push *push,
+                       struct problem *problem);
+/* Puts its end off (depot_options.manifest_age_ms). */
+int depot_manifest_use(struct depot *depot, const char *repository, const char *digest,
                        struct problem *problem);
 /* A tag only, or a manifest with its tags. DENIED while an index names it. */
 int depot_manifest_delete(struct depot *depot, const char *repository, const char *reference,

@@ -160,7 +160,8 @@ static int has_manifest(struct depot *depot, int64_t repository, const char *dig
 }
 
 static int check_target(struct depot *depot, int64_t repository,
-                        const struct document_target *target, struct problem *problem)
+                        const struct document_target *target, bool is_optional,
+                        struct problem *problem)
 {
     int64_t size = target->size, touched;
     int found = target->is_manifest
@@ -169,7 +170,7 @@ static int check_target(struct depot *depot, int64_t repository,
 
     if (found < 0)
         return -1;
-    if (!found && !target->is_foreign && !(target->is_manifest && depot->options.allows_sparse))
+    if (!found && !is_optional)
         return problem_set(problem, PROBLEM_MANIFEST_BLOB_UNKNOWN, target->digest, NULL);
     if (size != target->size)
         return problem_set(problem, PROBLEM_MANIFEST_INVALID, target->digest,
@@ -185,10 +186,10 @@ static int add_references(struct depot *depot, int64_t repository, const struct 
 
     for (size_t i = 0; i < document->target_count; i++) {
         const struct document_target *target = &document->targets[i];
-        bool is_optional = target->is_foreign ||
+        bool is_optional = push->is_partial || target->is_foreign ||
                            (target->is_manifest && depot->options.allows_sparse);
 
-        if (check_target(depot, repository, target, problem) < 0 ||
+        if (check_target(depot, repository, target, is_optional, problem) < 0 ||
             DEPOT_RUN(depot, problem, "INSERT OR IGNORE INTO reference VALUES (?, ?, ?, ?, ?)",
                       "issii", repository, push->digest, target->digest,
                       (int64_t)target->is_manifest, (int64_t)is_optional) < 0)
@@ -262,6 +263,30 @@ int depot_manifest_put(struct depot *depot, const struct manifest_push *push,
     if (depot_begin(depot, DURABLE, problem) < 0)
         return -1;
     return end_change(depot, put_inside(depot, push, problem), problem);
+}
+
+/* Only now and then, as for blobs. */
+int depot_manifest_use(struct depot *depot, const char *repository, const char *digest,
+                       struct problem *problem)
+{
+    int64_t now = depot_now_ms(), age = depot->options.manifest_age_ms;
+    CLEANUP(query_close) struct query *query = NULL;
+
+    if (age <= 0)
+        return 0;
+    if (DEPOT_QUERY(depot, problem, &query,
+                    "SELECT m.repository FROM repository r JOIN manifest m ON m.repository = r.id"
+                    " AND m.digest = ? WHERE r.name = ? AND m.pushed < ?",
+                    "ssi", digest, repository, now - age / 8) < 0)
+        return -1;
+    int found = depot_next(query, problem);
+    if (found <= 0)
+        return found;
+    return DEPOT_RUN(depot, problem,
+                     "UPDATE manifest SET pushed = ? WHERE repository = ? AND digest = ?", "iis",
+                     now, query_int64(query, 0), digest) < 0
+               ? -1
+               : 0;
 }
 
 /* ---- deleting ---- */

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "distribution/name.h"
+#include "distribution/proxy.h"
 #include "distribution/serve.h"
 
 #include "base/banned.h"
@@ -171,6 +172,9 @@ static int check_mode(struct call *call, enum action action)
 {
     const struct registry_options *options = &call->registry->options;
 
+    if (call->registry->proxy && (action == ACTION_PUSH || action == ACTION_DELETE))
+        return problem_set(&call->problem, PROBLEM_UNSUPPORTED, NULL,
+                           "this is a cache of another registry");
     if (options->is_read_only && (action == ACTION_PUSH || action == ACTION_DELETE))
         return problem_set(&call->problem, PROBLEM_UNSUPPORTED, NULL, "the registry is read-only");
     if (options->refuses_delete && action == ACTION_DELETE)
@@ -323,6 +327,8 @@ int registry_new(const struct registry_options *options, struct depot *depot, st
         notifier_new(options->event_urls, options->event_headers, &registry->metrics,
                      &registry->notifier, err) < 0)
         return -1;
+    if (options->proxy.url && proxy_new(&options->proxy, &registry->proxy, err) < 0)
+        return -1;
     if (authority_new(&options->authority, &registry->authority, err) < 0)
         return -1;
     *out = TAKE(registry);
@@ -338,6 +344,7 @@ void registry_free(struct registry *registry)
 {
     if (!registry)
         return;
+    proxy_free(registry->proxy);
     notifier_free(registry->notifier);
     authority_free(registry->authority);
     for (size_t i = 0; i < registry->quota_count; i++)

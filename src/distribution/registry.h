@@ -8,6 +8,13 @@
 #include "distribution/depot.h"
 #include "http/server.h"
 
+/* Of a cache in front of another registry. */
+struct proxy_options {
+    const char *url; /* NULL: this is no cache */
+    const char *credentials_path;
+    int64_t fresh_ns; /* a tag is taken as it is here for so long; 0: always asked for */
+};
+
 struct registry_options {
     bool is_read_only;
     bool refuses_delete;
@@ -15,6 +22,7 @@ struct registry_options {
     const struct strv *quotas; /* "pattern=size": bytes that a repository may hold; may be NULL */
     const struct strv *event_urls, *event_headers; /* who is told of changes; may be NULL */
     struct authority_options authority;
+    struct proxy_options proxy;
     int64_t writer_limit; /* requests that write uploads at a time; 0: 256 */
 };
 

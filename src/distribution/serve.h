@@ -16,6 +16,8 @@ struct quota_rule {
     int64_t size;
 };
 
+struct proxy; /* distribution/proxy.h */
+
 struct registry {
     struct registry_options options;
     struct depot *depot;
@@ -25,6 +27,7 @@ struct registry {
     atomic_int writers;
     struct metrics metrics;
     struct notifier *notifier;
+    struct proxy *proxy; /* NULL: this is the registry itself */
 };
 
 struct call {

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "distribution/proxy.h"
 #include "distribution/range.h"
 #include "distribution/serve.h"
 
@@ -84,6 +85,9 @@ int serve_blob(struct call *call)
 
     if (call_check_digest(call, call->reference) < 0)
         return -1;
+    int passed = call->registry->proxy ? proxy_blob(call) : 0;
+    if (passed != 0)
+        return passed < 0 ? -1 : 0;
     if (call->is_head)
         return answer_head(call);
     if (depot_blob_open(call->depot, call->repository, call->reference, &fd, &size,

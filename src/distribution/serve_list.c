@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/json.h"
-#include "distribution/serve.h"
+#include "distribution/proxy.h"
 
 #include "base/banned.h"
 
@@ -84,6 +84,8 @@ int serve_tags(struct call *call)
     struct page page;
     bool more;
 
+    if (call->registry->proxy)
+        return proxy_relay(call, JSON_TYPE);
     strv_init_empty(&names);
     if (read_page(call, PAGE_LIMIT, PAGE_LIMIT, &page) < 0 ||
         depot_tags(call->depot, call->repository, page.last, page.limit, &names, &more,
@@ -114,8 +116,11 @@ int serve_referrers(struct call *call)
 
     if (type && !*type)
         type = NULL;
-    if (call_check_digest(call, call->reference) < 0 ||
-        depot_referrers(call->depot, call->repository, call->reference, type,
+    if (call_check_digest(call, call->reference) < 0)
+        return -1;
+    if (call->registry->proxy)
+        return proxy_relay(call, INDEX_TYPE);
+    if (depot_referrers(call->depot, call->repository, call->reference, type,
                         http_query(call->exchange, "last") ?: "", &list, last, &more,
                         &call->problem) < 0)
         return -1;

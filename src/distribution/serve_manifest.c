@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "distribution/document.h"
 #include "distribution/name.h"
+#include "distribution/proxy.h"
 #include "distribution/serve.h"
 
 #include "base/banned.h"
@@ -61,7 +62,7 @@ int serve_manifest(struct call *call)
 {
     CLEANUP(manifest_unref) struct manifest *manifest = NULL;
 
-    if (check_reference(call) < 0 ||
+    if (check_reference(call) < 0 || (call->registry->proxy && proxy_manifest(call) < 0) ||
         depot_manifest_get(call->depot, call->repository, call->reference, &manifest,
                            &call->problem) < 0)
         return -1;

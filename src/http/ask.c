@@ -20,6 +20,7 @@ struct conversation {
     CURL *curl;
     struct ask_answer answer;
     struct error error; /* of taking the body */
+    bool has_begun;
 };
 
 static void begin_library(void)
@@ -35,12 +36,24 @@ static long status_of(const struct conversation *conversation)
     return status;
 }
 
+static int begin_body(struct conversation *conversation)
+{
+    const struct ask *ask = conversation->ask;
+
+    if (conversation->has_begun || !ask->begin || status_of(conversation) != 200)
+        return 0;
+    conversation->has_begun = true;
+    return ask->begin(ask->data, &conversation->answer.headers, &conversation->error);
+}
+
 static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 {
     struct conversation *conversation = data;
     struct ask_answer *answer = &conversation->answer;
 
     size *= count;
+    if (begin_body(conversation) < 0)
+        return 0;
     if (conversation->ask->take && status_of(conversation) == 200)
         return conversation->ask->take(conversation->ask->data, bytes, size, &conversation->error) <
                        0

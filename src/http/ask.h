@@ -21,6 +21,10 @@ struct ask {
     bool follows;     /* redirects */
     int timeout_s;    /* in all; 0: only standing still is limited (60 s) */
     const char *user; /* "name:password" for Basic; may be NULL */
+    /* Told of the headers of an answer of status 200 before its first byte; -1 ends it. May be
+     * NULL.
+     */
+    int (*begin)(void *data, const struct map *headers, struct error *err);
     /* Takes the body of an answer of status 200 instead of keeping it; -1 ends it. May be NULL. */
     int (*take)(void *data, const void *bytes, size_t size, struct error *err);
     void *data;

@@ -50,6 +50,10 @@ static const struct setting {
     { "max-uploads",        KIND_NUMBER,   AT(upload_count),       "N",        "Uploads that may be open at a time (10000)" },
     { "max-writers",        KIND_NUMBER,   AT(upload_writers),     "N",        "Requests that may send blobs at a time (256)" },
     { "no-delete",          KIND_SWITCH,   AT(no_delete),          NULL,       "Refuse to delete" },
+    { "proxy",              KIND_TEXT,     AT(proxy_url),          "URL",      "Be a cache in front of this registry" },
+    { "proxy-credentials",  KIND_TEXT,     AT(proxy_credentials_path), "FILE", "user:password for that registry" },
+    { "proxy-fresh",        KIND_DURATION, AT(proxy_fresh_ns),     "DURATION", "Take tags as they are here for so long (0: always ask)" },
+    { "proxy-keep",         KIND_DURATION, AT(proxy_keep_ns),      "DURATION", "Forget what nobody asked for so long, 0 for never (168h)" },
     { "quota",              KIND_LIST,     AT(quotas),             "PATTERN=SIZE", "How much a repository that fits may hold; the first counts" },
     { "read-only",          KIND_SWITCH,   AT(read_only),          NULL,       "Refuse all changes" },
     { "realm",              KIND_TEXT,     AT(realm),              "TEXT",     "What to call ourselves when asking for a password" },
@@ -243,6 +247,7 @@ int registry_settings_read(int argc, char **argv, struct registry_settings *out,
     CLEANUP(registry_settings_done)
     struct registry_settings read = { .gc_interval_ns = 3600 * NS_PER_S,
                                       .gc_grace_ns = 3600 * NS_PER_S,
+                                      .proxy_keep_ns = 168 * 3600 * NS_PER_S,
                                       .upload_age_ns = 168 * 3600 * NS_PER_S };
     bool given[SETTING_LIMIT] = {};
 

@@ -18,9 +18,10 @@ struct registry_settings {
     struct strv listen, debug_listen, quotas, event_urls, event_headers;
     char *htpasswd_path, *realm, *rules_path;
     char *token_realm, *token_service, *token_issuer, *token_keys_path;
+    char *proxy_url, *proxy_credentials_path;
     char *tls_cert_path, *tls_key_path, *tls_client_ca_path;
     bool access_log, read_only, no_delete, gc_untagged, allow_sparse_index;
-    int64_t gc_interval_ns, gc_grace_ns, upload_age_ns;
+    int64_t gc_interval_ns, gc_grace_ns, upload_age_ns, proxy_fresh_ns, proxy_keep_ns;
     int64_t blob_size_limit, upload_writers, upload_count;
 };
 

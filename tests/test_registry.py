@@ -183,6 +183,24 @@ def test_run_pulls(place, registry):
     assert name in events
 
 
+def test_removing_names(place, registry):
+    """The last tag of a repository takes its digests along; an image goes with its last name of any kind."""
+    one, two, other = (f"{registry.host}/{rest}" for rest in ("rm/a:1", "rm/a:2", "rm/b:1"))
+    for name in (one, two, other):
+        place.docker("tag", "busybox", name, check=True)
+        digest = digest_of_pushed(place.docker("push", name, check=True))
+    forget(place, "busybox:latest", *(name for name in place.docker("images", "--format", "{{.Repository}}:{{.Tag}}").out.split()
+                                      if name not in (one, two, other) and "<none>" not in name))
+    at_a, at_b = f"{registry.host}/rm/a@{digest}", f"{registry.host}/rm/b@{digest}"
+    assert place.docker("rmi", one, check=True).out == f"Untagged: {one}\n"
+    assert place.docker("rmi", two, check=True).out == f"Untagged: {two}\nUntagged: {at_a}\n"
+    assert place.docker("rmi", other, check=True).out.startswith(f"Untagged: {other}\nUntagged: {at_b}\nDeleted: sha256:")
+    place.docker("pull", "-q", at_a, check=True)
+    place.docker("pull", "-q", other, check=True)
+    assert place.docker("rmi", at_a, check=True).out == f"Untagged: {at_a}\n"
+    assert place.docker("tag", other, "busybox").code == 0
+
+
 def test_build_pulls_its_base(place, registry, tmp_path):
     name = f"{registry.host}/team/base:1"
     place.docker("tag", "busybox", name, check=True)

@@ -204,6 +204,54 @@ static bool names_by_id(const struct image *image, const char *text)
     return !strv_contains(&image->tags, familiar);
 }
 
+/* What goes with a name: with the last tag of a repository also the digests it is known by there.
+ */
+static void list_going(const struct image *image, const struct reference *reference,
+                       struct strv *out)
+{
+    CLEANUP(free) char *name = reference_familiar_name(reference);
+    size_t length = strlen(name);
+    bool has_other_tag = false;
+
+    strv_add_take(out, reference->digest ? xasprintf("%s@%s", name, reference->digest)
+                                         : xasprintf("%s:%s", name, reference->tag));
+    if (reference->digest)
+        return;
+    for (size_t i = 0; i < image->tags.count; i++) {
+        const char *tag = image->tags.items[i];
+
+        has_other_tag |= strncmp(tag, name, length) == 0 && strrchr(tag, ':') == tag + length &&
+                         strcmp(tag, out->items[0]) != 0;
+    }
+    for (size_t i = 0; !has_other_tag && i < image->digests.count; i++)
+        if (strncmp(image->digests.items[i], name, length) == 0 &&
+            image->digests.items[i][length] == '@')
+            strv_add(out, image->digests.items[i]);
+}
+
+static bool goes_all(const struct image *image, const struct strv *going)
+{
+    for (size_t i = 0; i < image->tags.count; i++)
+        if (!strv_contains(going, image->tags.items[i]))
+            return false;
+    for (size_t i = 0; i < image->digests.count; i++)
+        if (!strv_contains(going, image->digests.items[i]))
+            return false;
+    return true;
+}
+
+static int untag_all(struct engine *engine, const struct image *image, const struct strv *names,
+                     struct json_list *out, struct error *err)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (store_image_untag(engine->store, names->items[i], err) < 0)
+            return -1;
+        add_removal(out, true, names->items[i]);
+        image_event(engine, image, "untag", image->id);
+    }
+    return 0;
+}
+
 static int remove_by_name(struct engine *engine, struct image *image, const char *text, bool force,
                           bool no_prune, struct json_list *out, struct error *err)
 {
@@ -212,13 +260,13 @@ static int remove_by_name(struct engine *engine, struct image *image, const char
     if (reference_parse(text, &reference, err) < 0)
         return -1;
     CLEANUP(free) char *familiar = reference_familiar(&reference);
-    bool is_last = image->tags.count <= 1;
+    CLEANUP(strv_done) struct strv going = {};
+    list_going(image, &reference, &going);
+    bool is_last = goes_all(image, &going);
     if (is_last && !force && check_deletable(engine, image, familiar, force, err) < 0)
         return -1;
-    if (store_image_untag(engine->store, familiar, err) < 0)
+    if (untag_all(engine, image, &going, out, err) < 0)
         return -1;
-    add_removal(out, true, familiar);
-    image_event(engine, image, "untag", image->id);
     if (!is_last)
         return 0;
     struct error kept = {};
@@ -248,12 +296,9 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
                          short_id(image->id));
     if (check_deletable(engine, image, NULL, force, err) < 0)
         return -1;
-    for (size_t i = 0; i < image->tags.count; i++) {
-        if (store_image_untag(engine->store, image->tags.items[i], err) < 0)
-            return -1;
-        add_removal(out, true, image->tags.items[i]);
-        image_event(engine, image, "untag", image->id);
-    }
+    if (untag_all(engine, image, &image->tags, out, err) < 0 ||
+        untag_all(engine, image, &image->digests, out, err) < 0)
+        return -1;
     return delete_image(engine, image, no_prune, out, err);
 }
 

@@ -19,10 +19,12 @@ struct collection {
     struct entry_links links;
 };
 
+/* Archives cannot say a name with '='. */
 static bool keeps_by_default(const char *name)
 {
     return strcmp(name, "security.capability") == 0 ||
-           (text_starts(name, "user.") && !text_starts(name, "user.overlay."));
+           (text_starts(name, "user.") && !text_starts(name, "user.overlay.") &&
+            !strchr(name, '='));
 }
 
 static bool is_cancelled(const struct collection *collection)

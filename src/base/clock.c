@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/str.h"
+
 #include "base/banned.h"
 
 uint64_t clock_monotonic_ns(void)
@@ -283,6 +285,43 @@ int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, str
     if (parse_rfc3339(text, 0, out_wall_ns) == 0)
         return 0;
     return error_set(err, ERROR_INVALID, "failed to parse value as time or duration: \"%s\"", text);
+}
+
+/* A number of 'unit' ns with as many of 'digits' decimals as it needs. */
+static void add_fraction(struct str *out, uint64_t ns, uint64_t unit, int digits, const char *name)
+{
+    str_add_format(out, "%llu", (unsigned long long)(ns / unit));
+    if (ns % unit) {
+        str_add_format(out, ".%0*llu", digits, (unsigned long long)(ns % unit));
+        while (out->data[out->length - 1] == '0')
+            str_cut(out, out->length - 1);
+    }
+    str_add(out, name);
+}
+
+char *duration_format(int64_t ns)
+{
+    uint64_t rest = ns < 0 ? -(uint64_t)ns : (uint64_t)ns, seconds = rest / NS_PER_S;
+    struct str out = {};
+
+    if (ns < 0)
+        str_add_char(&out, '-');
+    if (rest == 0)
+        str_add(&out, "0s");
+    else if (rest < 1000)
+        add_fraction(&out, rest, 1, 0, "ns");
+    else if (rest < 1000000)
+        add_fraction(&out, rest, 1000, 3, "\xc2\xb5s");
+    else if (rest < NS_PER_S)
+        add_fraction(&out, rest, 1000000, 6, "ms");
+    else {
+        if (seconds >= 3600)
+            str_add_format(&out, "%lluh", (unsigned long long)(seconds / 3600));
+        if (seconds >= 60)
+            str_add_format(&out, "%llum", (unsigned long long)(seconds / 60 % 60));
+        add_fraction(&out, rest % (60 * NS_PER_S), NS_PER_S, 9, "s");
+    }
+    return str_take(&out);
 }
 
 void duration_human(int64_t ns, char *out, size_t size)

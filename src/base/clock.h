@@ -25,6 +25,9 @@ int time_parse(const char *text, int64_t *out_wall_ns, struct error *err);
 /* Go's duration: "1h30m", "10s", "1.5s", "100ms", "-3us", "0". */
 int duration_parse(const char *text, int64_t *out_ns, struct error *err);
 
+/* The same the other way, as Go prints durations: "1m30s", "1.5s", "100ms", "0s". Yours. */
+char *duration_format(int64_t ns);
+
 /* What clients accept for --since and the server for `until` filters: a duration (counted back from
  * now), RFC 3339 and its shortened forms (local zone), or seconds[.fraction] since 1970. */
 int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, struct error *err);

@@ -200,3 +200,26 @@ Test(clock, says_how_long)
         cr_expect_str_eq(text, lengths[i].text, "%lld: %s", (long long)lengths[i].seconds, text);
     }
 }
+
+static const struct {
+    int64_t ns;
+    const char *text;
+} written_durations[] = {
+    { 0, "0s" },
+    { 5, "5ns" },
+    { 1500, "1.5\xc2\xb5s" },
+    { 100 * NS_PER_MS, "100ms" },
+    { 1500 * NS_PER_MS, "1.5s" },
+    { 90 * NS_PER_S, "1m30s" },
+    { 3600 * NS_PER_S, "1h0m0s" },
+    { -61 * NS_PER_S, "-1m1s" },
+};
+
+Test(clock, writes_durations)
+{
+    for (size_t i = 0; i < COUNT(written_durations); i++) {
+        CLEANUP(free) char *text = duration_format(written_durations[i].ns);
+
+        cr_expect_str_eq(text, written_durations[i].text);
+    }
+}

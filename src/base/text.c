@@ -80,6 +80,28 @@ bool text_ends(const char *text, const char *suffix)
     return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
 }
 
+size_t text_distance(const char *a, const char *b)
+{
+    size_t row[64], length = MIN(strlen(b), COUNT(row) - 1);
+
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= length; j++) {
+            size_t above = row[j];
+
+            row[j] = MIN(
+                MIN(row[j] + 1, row[j - 1] + 1),
+                diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1])));
+            diagonal = above;
+        }
+    }
+    return row[length];
+}
+
 bool text_is_hex(const char *text, size_t length)
 {
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;

@@ -18,6 +18,10 @@ bool text_is_empty(const char *text);          /* NULL or "" */
 bool text_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
+/* How many characters must be added, removed or changed (case does not matter) to make one of
+ * the other: for "did you mean". Of 'b' only the
+ * first 63 characters are looked at. */
+size_t text_distance(const char *a, const char *b);
 bool text_is_hex(const char *text, size_t length); /* exactly 'length' lower-case hex digits */
 
 /* Go's ParseBool: 1 t T true TRUE True, and the like for false. False for anything else. */

@@ -122,29 +122,6 @@ const char *instruction_flag(const struct instruction *instruction, const char *
 
 #define NAME_LIMIT 24
 
-/* How many letters have to be inserted, removed or replaced; case does not matter. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_LIMIT + 1], length = strlen(b);
-
-    if (strlen(a) > NAME_LIMIT || length > NAME_LIMIT)
-        return NAME_LIMIT;
-    for (size_t i = 0; i <= length; i++)
-        row[i] = i;
-    for (size_t y = 0; a[y]; y++) {
-        size_t diagonal = row[0];
-
-        row[0] = y + 1;
-        for (size_t x = 0; x < length; x++) {
-            size_t other = diagonal + (strncasecmp(a + y, b + x, 1) != 0);
-
-            diagonal = row[x + 1];
-            row[x + 1] = MIN(other, MIN(row[x], row[x + 1]) + 1);
-        }
-    }
-    return row[length];
-}
-
 struct suggestion {
     const char *name;
     size_t distance;
@@ -152,7 +129,7 @@ struct suggestion {
 
 static void suggest(struct suggestion *best, const char *word, const char *name)
 {
-    size_t found = distance(word, name);
+    size_t found = text_distance(word, name);
 
     if (found < best->distance)
         *best = (struct suggestion){ name, found };

@@ -15,6 +15,7 @@ struct cli {
     const char *command_path; /* "container ls" */
     struct client *client;
     int exit_code; /* set by a command that ends with something else than 0 */
+    const void *group_options; /* of the group that the command is in, if that has any */
 };
 
 struct command {
@@ -30,7 +31,8 @@ struct command {
     /* 0, or -1 with an error that is printed; cli->exit_code may be set. */
     int (*run)(struct cli *cli, const void *options, const struct strv *arguments,
                struct error *err);
-    const struct command *const *children; /* NULL-ended: a group */
+    /* NULL-ended: a group. Its 'options' stand between its name and the child's. */
+    const struct command *const *children;
 };
 
 /* The top of the tree (commands.c). */

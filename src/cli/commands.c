@@ -1,5 +1,6 @@
 /* The table of contents of the command line. */
 #include "cli/command.h"
+#include "cli/compose.h"
 
 #include "base/banned.h"
 
@@ -30,6 +31,7 @@ static const struct command *const builder_commands[] = {
 static const struct command *const container_commands[] = {
     &command_attach,
     &command_commit,
+    &command_compose,
     &command_cp,
     &command_create,
     &command_diff,

@@ -57,34 +57,13 @@ static const struct command *find(const struct command *const *list, const char 
     return NULL;
 }
 
-/* Edit distance, for "did you mean". */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[64], length = MIN(strlen(b), COUNT(row) - 1);
-
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= length; j++) {
-            size_t above = row[j];
-
-            row[j] = MIN(MIN(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[length];
-}
-
 static const char *suggest(const struct command *const *list, const char *word)
 {
     const char *best = NULL;
     size_t least = 3;
 
     for (; *list; list++) {
-        size_t far = distance(word, (*list)->name);
+        size_t far = text_distance(word, (*list)->name);
 
         if (far < least && far < strlen((*list)->name)) {
             least = far;
@@ -127,16 +106,16 @@ static void print_help(const struct cli *cli, const struct command *command)
         joined = strv_join(&aliases, ", ");
         printf("\nAliases:\n  %s, %s\n", command->name, joined);
     }
-    if (command->children) {
-        printf("\nCommands:\n");
-        print_children(command->children);
-        printf("\nRun '%s %s COMMAND --help' for more information on a command.\n", cli->program,
-               cli->command_path);
-        return;
-    }
-    options_help(command->options, &text);
+    if (command->options)
+        options_help(command->options, &text);
     if (text.length)
         printf("\nOptions:\n%s", str_text(&text));
+    if (!command->children)
+        return;
+    printf("\nCommands:\n");
+    print_children(command->children);
+    printf("\nRun '%s %s COMMAND --help' for more information on a command.\n", cli->program,
+           cli->command_path);
 }
 
 static int usage_error(const struct cli *cli, const struct command *command,
@@ -253,18 +232,88 @@ int cli_each(struct cli *cli, const struct strv *arguments,
     return 0;
 }
 
+/* The way from the top of the tree to a command. */
+struct descent {
+    const struct command *command;
+    struct str path;     /* "container ls" */
+    struct strv rest;    /* what is left for the command */
+    void *group_options; /* of the last group that has some */
+    const struct option_row *group_rows;
+};
+
+static void descent_done(struct descent *descent)
+{
+    str_done(&descent->path);
+    strv_done(&descent->rest);
+    if (descent->group_rows)
+        options_done(descent->group_rows, descent->group_options);
+    free(descent->group_options);
+}
+CLEANUP_VALUE(descent_done, struct descent)
+
+/* Reads the options of a group that has some; what follows them stays in 'rest'. */
+static int read_group_options(struct descent *descent, bool *out_wants_help, struct error *err)
+{
+    const struct command *group = descent->command;
+    CLEANUP(strv_done) struct strv given = descent->rest;
+
+    descent->rest = (struct strv){};
+    strv_init_empty(&descent->rest);
+    descent->group_rows = group->options;
+    descent->group_options = xcalloc(1, group->options_size);
+    return options_parse(group->options, given.items, true, descent->group_options, &descent->rest,
+                         out_wants_help, err);
+}
+
+/* Goes down as far as the words lead. An exit code when that is all there is to do, else -1. */
+static int descend(struct cli *cli, const struct command *const *list, struct descent *descent)
+{
+    struct error err = {};
+    bool wants_help = false;
+
+    while (list && descent->rest.count && !wants_help) {
+        const char *word = descent->rest.items[0];
+
+        if (descent->command && word[0] == '-')
+            break; /* a group with --help */
+        const struct command *found = find(list, word);
+        if (!found)
+            return unknown_command(cli->program, str_text(&descent->path), list, word);
+        descent->command = found;
+        str_add_format(&descent->path, "%s%s", descent->path.length ? " " : "", found->name);
+        cli->command_path = str_text(&descent->path);
+        strv_remove(&descent->rest, 0);
+        list = found->children;
+        if (list && found->options && read_group_options(descent, &wants_help, &err) < 0)
+            return usage_error(cli, found, &err);
+    }
+    if (descent->command && !descent->command->children)
+        return -1;
+    if (descent->command)
+        print_help(cli, descent->command);
+    else
+        print_global_help(cli->program);
+    return 0;
+}
+
 int cli_main(int argument_count UNUSED, char **arguments)
 {
     struct cli cli = { .program = path_base(arguments[0]) };
     struct global_options global = {};
-    CLEANUP(strv_done) struct strv rest = {};
-    struct str path = {};
+    CLEANUP(descent_done) struct descent descent = {};
     struct error err = {};
-    bool wants_help;
+    bool wants_help = false;
+    int code;
 
     signal(SIGPIPE, SIG_IGN);
-    strv_init_empty(&rest);
-    if (options_parse(global_rows, arguments + 1, true, &global, &rest, &wants_help, &err) < 0) {
+    strv_init_empty(&descent.rest);
+    if (text_ends(cli.program, "-compose")) {
+        /* Called docker-compose: everything is for one group. */
+        strv_add(&descent.rest, "compose");
+        for (char **argument = arguments + 1; *argument; argument++)
+            strv_add(&descent.rest, *argument);
+    } else if (options_parse(global_rows, arguments + 1, true, &global, &descent.rest, &wants_help,
+                             &err) < 0) {
         fprintf(stderr,
                 "%s\n\nUsage:  %s [OPTIONS] COMMAND\n\nRun '%s --help' for more information\n",
                 err.text, cli.program, cli.program);
@@ -274,39 +323,14 @@ int cli_main(int argument_count UNUSED, char **arguments)
         printf("berth version %s\n", BERTH_VERSION);
         return 0;
     }
-    if (wants_help || !rest.count) {
-        print_global_help(cli.program);
-        return 0;
-    }
-    const struct command *const *list = commands;
-    const struct command *command = NULL;
-    size_t used = 0;
-    while (list && used < rest.count) {
-        const char *word = rest.items[used];
-
-        if (command && word[0] == '-')
-            break; /* a group with --help */
-        const struct command *found = find(list, word);
-        if (!found) {
-            int code = unknown_command(cli.program, str_text(&path), list, word);
-
-            str_done(&path);
-            return code;
-        }
-        command = found;
-        str_add_format(&path, "%s%s", path.length ? " " : "", command->name);
-        list = command->children;
-        used++;
-    }
-    cli.command_path = str_text(&path);
-    int code = 0;
-    if (command->children)
-        print_help(&cli, command);
-    else
-        code = run_command(&cli, command, rest.items + used, &global);
+    if (wants_help)
+        strv_done(&descent.rest);
+    code = descend(&cli, commands, &descent);
+    cli.group_options = descent.group_options;
+    if (code < 0)
+        code = run_command(&cli, descent.command, descent.rest.items, &global);
     if (fflush(stdout) < 0 && errno != EPIPE)
         code = code ? code : 1;
-    str_done(&path);
     options_done(global_rows, &global);
     return code;
 }

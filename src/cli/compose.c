@@ -1,0 +1,87 @@
+/* The group `compose`: its options and its table of commands. */
+#include "cli/compose.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include "base/banned.h"
+
+/* clang-format off */
+#define AT(member) offsetof(struct compose_options, member)
+static const struct option_row rows[] = {
+    { 0,   "all-resources",     OPTION_BOOL,    AT(all_resources),     "Take in what no service uses, too" },
+    { 0,   "ansi",              OPTION_TEXT,    AT(ansi),              "Colours and cursor movement: never, always or auto" },
+    { 0,   "compatibility",     OPTION_BOOL,    AT(compatibility),     "Join names with '_' as old versions did" },
+    { 0,   "dry-run",           OPTION_BOOL,    AT(dry_run),           "Say what would be done, and do nothing" },
+    { 0,   "env-file",          OPTION_LIST,    AT(env_files),         "Read variables from this file instead of .env" },
+    { 'f', "file",              OPTION_LIST,    AT(files),             "Compose file; several are merged in order" },
+    { 0,   "parallel",          OPTION_INTEGER, AT(parallel),          "At most so many things at once (-1: no limit)" },
+    { 0,   "profile",           OPTION_LIST,    AT(profiles),          "Switch a profile on" },
+    { 0,   "progress",          OPTION_TEXT,    AT(progress),          "How progress is shown: auto, tty, plain, json or quiet" },
+    { 0,   "project-directory", OPTION_TEXT,    AT(project_directory), "Where relative paths begin (that of the first file)" },
+    { 'p', "project-name",      OPTION_TEXT,    AT(project_name),      "Name of the project" },
+    { 0,   "verbose",           OPTION_BOOL,    AT(verbose),           "Say more", .is_hidden = true },
+    {},
+};
+/* clang-format on */
+
+extern const struct command command_compose_config;
+
+static const struct command *const compose_commands[] = {
+    &command_compose_config,
+    NULL,
+};
+
+const struct command command_compose = {
+    .name = "compose",
+    .usage = "[OPTIONS] COMMAND",
+    .summary = "Run applications of several containers out of one file",
+    .options = rows,
+    .options_size = sizeof(struct compose_options),
+    .children = compose_commands,
+};
+
+const struct compose_options *compose_options(const struct cli *cli)
+{
+    return cli->group_options;
+}
+
+struct project_options compose_project_options(const struct cli *cli)
+{
+    const struct compose_options *given = compose_options(cli);
+
+    return (struct project_options){ .files = given->files,
+                                     .profiles = given->profiles,
+                                     .env_files = given->env_files,
+                                     .directory = given->project_directory,
+                                     .name = given->project_name };
+}
+
+void compose_warn(const struct project *project)
+{
+    char now[TIME_TEXT_SIZE];
+
+    time_format(clock_wall_ns() / NS_PER_S * NS_PER_S, now);
+    for (size_t i = 0; i < project->warnings.count; i++) {
+        CLEANUP(str_done) struct str words = {};
+
+        json_quote_plain(&words, project->warnings.items[i], strlen(project->warnings.items[i]));
+        fprintf(stderr, "time=\"%s\" level=warning msg=%s\n", now, str_text(&words));
+    }
+}
+
+int compose_load(const struct cli *cli, const struct strv *services, struct project *out,
+                 struct error *err)
+{
+    struct project_options options = compose_project_options(cli);
+
+    if (services)
+        options.services = *services;
+    if (project_load(&options, out, err) < 0)
+        return -1;
+    compose_warn(out);
+    return 0;
+}

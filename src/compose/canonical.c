@@ -1,0 +1,152 @@
+/* Trees as Docker's compose prints them; its JSON shows some members even when they are empty. */
+#include "compose/canonical.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "codec/json.h"
+#include "compose/field.h"
+
+#include "base/banned.h"
+
+/* A value that stays what it is when the output is read again. */
+static void double_dollars(struct yaml *node)
+{
+    if (node->kind == YAML_TEXT && strchr(node->text, '$')) {
+        struct str out = {};
+
+        for (const char *at = node->text; *at; at++)
+            str_add(&out, (char[]){ *at, *at == '$' ? '$' : 0, 0 });
+        free(node->text);
+        node->text = str_take(&out);
+    }
+    for (size_t i = 0; i < node->count; i++)
+        double_dollars(node->items[i]);
+}
+
+static void set_if_absent(struct yaml *dict, const char *key, enum yaml_kind kind)
+{
+    if (dict->kind == YAML_DICT && !yaml_get(dict, key))
+        yaml_set(dict, key, yaml_new(kind));
+}
+
+/* JSON leaves extensions below the top out. */
+static void drop_extensions(struct yaml *node)
+{
+    for (size_t i = 0; i < node->count;)
+        if (node->kind == YAML_DICT && text_starts(node->keys[i], "x-"))
+            yaml_remove_at(node, i);
+        else
+            drop_extensions(node->items[i++]);
+}
+
+static void rename_key(struct yaml *dict, const char *old, const char *new)
+{
+    struct yaml *value = yaml_take(dict, old);
+
+    if (value)
+        yaml_set(dict, new, value);
+}
+
+/* The few names that Docker's compose has no JSON words for. */
+static void rename_devices(struct yaml *blkio)
+{
+    for (size_t i = 0; i < yaml_count(blkio); i++)
+        for (size_t j = 0; blkio->items[i]->kind == YAML_LIST && j < blkio->items[i]->count; j++) {
+            rename_key(blkio->items[i]->items[j], "path", "Path");
+            rename_key(blkio->items[i]->items[j], "rate", "Rate");
+            rename_key(blkio->items[i]->items[j], "weight", "Weight");
+        }
+}
+
+/* Members that JSON always shows. The order is put right afterwards. */
+static void show_service(struct yaml *service)
+{
+    struct yaml *deploy = yaml_get(service, "deploy");
+    struct yaml *watch = yaml_get_path(service, "develop", "watch");
+
+    drop_extensions(service);
+    rename_devices(yaml_get(service, "blkio_config"));
+    for (size_t i = 0; i < yaml_count(watch); i++) {
+        set_if_absent(watch->items[i], "exec", YAML_DICT);
+        set_if_absent(yaml_get(watch->items[i], "exec"), "command", YAML_NULL);
+    }
+
+    set_if_absent(service, "command", YAML_NULL);
+    set_if_absent(service, "entrypoint", YAML_NULL);
+    if (deploy) {
+        set_if_absent(deploy, "resources", YAML_DICT);
+        set_if_absent(deploy, "placement", YAML_DICT);
+    }
+}
+
+static void show_all(struct yaml *model)
+{
+    struct yaml *services = yaml_get(model, "services"), *networks = yaml_get(model, "networks");
+
+    for (size_t i = 0; i < yaml_count(services); i++)
+        if (!text_starts(services->keys[i], "x-"))
+            show_service(services->items[i]);
+    for (size_t i = 0; i < yaml_count(networks); i++)
+        set_if_absent(networks->items[i], "ipam", YAML_DICT);
+}
+
+void canonical_write(const struct project *project, const struct canonical_options *options,
+                     struct str *out)
+{
+    CLEANUP(yaml_drop) struct yaml *model = yaml_clone(project->model);
+    CLEANUP(str_done) struct str compact = {};
+    CLEANUP(json_free) struct json *document = NULL;
+    struct error unread;
+
+    if (!options->keeps_dollars)
+        double_dollars(model);
+    if (!options->is_json) {
+        yaml_write(model, out);
+        return;
+    }
+    show_all(model);
+    field_order(&field_file, model);
+    yaml_sort(model);
+    yaml_write_json(model, &compact);
+    if (json_parse(str_text(&compact), compact.length, &document, &unread) == 0)
+        json_write_indented(document, 2, out);
+}
+
+static void hash(const struct yaml *node, char out[CONFIG_HASH_SIZE])
+{
+    CLEANUP(str_done) struct str text = {};
+    char digest[DIGEST_SIZE];
+
+    yaml_write_json(node, &text);
+    sha256_digest(str_text(&text), text.length, digest);
+    memcpy(out, digest_hex(digest), CONFIG_HASH_SIZE - 1);
+    out[CONFIG_HASH_SIZE - 1] = 0;
+}
+
+void canonical_service_hash(const struct yaml *service, char out[CONFIG_HASH_SIZE])
+{
+    static const char *const ignored[] = { "build", "pull_policy", "scale", "depends_on",
+                                           "profiles" };
+    CLEANUP(yaml_drop) struct yaml *copy = yaml_clone(service);
+
+    for (size_t i = 0; i < COUNT(ignored); i++)
+        yaml_remove(copy, ignored[i]);
+    if (yaml_get(copy, "deploy"))
+        yaml_remove(yaml_get(copy, "deploy"), "replicas");
+    show_service(copy);
+    field_order(&field_service, copy);
+    hash(copy, out);
+}
+
+void canonical_resource_hash(const struct yaml *resource, bool is_network,
+                             char out[CONFIG_HASH_SIZE])
+{
+    CLEANUP(yaml_drop) struct yaml *copy = yaml_clone(resource);
+
+    if (is_network)
+        set_if_absent(copy, "ipam", YAML_DICT);
+    field_order(is_network ? &field_network : &field_volume, copy);
+    hash(copy, out);
+}

@@ -1,0 +1,60 @@
+/* A compose project: the whole of its files as one canonical tree (compose/schema.c), with the
+ * environment that it was read in. */
+#ifndef BERTH_COMPOSE_PROJECT_H
+#define BERTH_COMPOSE_PROJECT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/strv.h"
+#include "codec/yaml.h"
+
+struct project {
+    char *name;
+    char *directory;        /* absolute; relative paths start here */
+    struct strv files;      /* absolute paths, in the order of merging */
+    struct strv env_files;  /* that were read for variables */
+    struct map environment; /* what variables stand for: ours over the .env files */
+    struct yaml *model;     /* name, services, networks, volumes, secrets, configs, x-… */
+    struct yaml *disabled;  /* services that no active profile names */
+    struct strv warnings;   /* for the user */
+    struct strv texts;      /* names of files that trees point to */
+};
+
+struct project_options {
+    struct strv files, profiles,
+        env_files;                /* as given; empty: the environment and the defaults decide */
+    const char *directory, *name; /* NULL: not given */
+    struct strv services;         /* named by the user: their profiles are active */
+    bool no_interpolate, no_path_resolution, no_env_resolution, no_normalize, no_consistency;
+};
+
+/* Finds and reads the files. NOT_FOUND "no configuration file provided: not found", INVALID with
+ * file, key and line for what is wrong in them. */
+int project_load(const struct project_options *options, struct project *out, struct error *err);
+
+/* Only what is known without files (name, directory, environment); for commands that work by
+ * labels. */
+int project_load_name(const struct project_options *options, struct project *out,
+                      struct error *err);
+
+void project_done(struct project *project);
+CLEANUP_VALUE(project_done, struct project)
+
+/* NULL if there is none (of that name that is enabled). */
+struct yaml *project_service(const struct project *project, const char *name);
+/* "<project>-<service>" unless the file says otherwise. Yours. */
+char *project_image_name(const struct project *project, const char *service);
+/* How many containers a service wants: scale, deploy.replicas, or 1. */
+int project_scale(const struct yaml *service);
+
+/* Lower-cases, keeps [a-z0-9_-], begins with a letter or digit. Yours, "" if nothing is left. */
+char *project_name_normalize(const char *text);
+
+/* Keeps the named services and what they depend on (unless 'no_dependencies'); all if there are
+ * none. NOT_FOUND "no such service: x". */
+int project_select(struct project *project, const struct strv *names, bool no_dependencies,
+                   struct error *err);
+
+#endif

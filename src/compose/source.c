@@ -1,0 +1,196 @@
+/* Files, directories and environment of a project, by the rules of Docker's compose. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "compose/dotenv.h"
+#include "compose/load.h"
+#include "compose/paths.h"
+
+#include "base/banned.h"
+
+extern char **environ;
+
+enum { FILE_LIMIT = 8 * 1024 * 1024 };
+
+static const char *const standard_names[] = { "compose.yaml", "compose.yml", "docker-compose.yml",
+                                              "docker-compose.yaml" };
+static const char *const override_names[] = { "compose.override.yml", "compose.override.yaml",
+                                              "docker-compose.override.yml",
+                                              "docker-compose.override.yaml" };
+
+int source_read(const char *path, struct str *out, struct error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return file_read_fd(STDIN_FILENO, FILE_LIMIT, out, err);
+    if (file_read(path, FILE_LIMIT, out, err) == 0)
+        return 0;
+    if (err->kind == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_NOT_FOUND, "open %s: no such file or directory", path);
+    return -1;
+}
+
+static const char *environment_get(void *data, const char *name)
+{
+    return map_get(data, name);
+}
+
+int source_read_env(const char *path, bool is_required, struct map *environment, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+    CLEANUP(map_done) struct map values = {};
+    struct variable_source source = { .get = environment_get, .data = environment };
+
+    if (file_read(path, DOTENV_SIZE_LIMIT, &text, err) < 0) {
+        if (err->kind != ERROR_NOT_FOUND)
+            return -1;
+        if (!is_required)
+            return 0;
+        return error_set(err, ERROR_NOT_FOUND, "couldn't find env file: %s", path);
+    }
+    if (dotenv_parse(str_text(&text), &source, &values, err) < 0)
+        return error_context(err, "failed to read %s", path);
+    MAP_EACH (&values, entry)
+        if (!map_has(environment, entry->key))
+            map_set_text(environment, entry->key, entry->value);
+    return 0;
+}
+
+static void read_our_environment(struct map *out)
+{
+    map_init_empty(out, free);
+    for (char **entry = environ; *entry; entry++) {
+        const char *equals = strchr(*entry, '=');
+
+        if (equals) {
+            CLEANUP(free) char *key = xstrndup(*entry, (size_t)(equals - *entry));
+
+            map_set_text(out, key, equals + 1);
+        }
+    }
+}
+
+/* The standard file in 'directory' and its override, if there are any. */
+static bool find_in(const char *directory, struct strv *out)
+{
+    for (size_t i = 0; i < COUNT(standard_names); i++) {
+        CLEANUP(free) char *path = path_join(directory, standard_names[i]);
+
+        if (!file_exists(path))
+            continue;
+        strv_add(out, path);
+        for (size_t j = 0; j < COUNT(override_names); j++) {
+            CLEANUP(free) char *other = path_join(directory, override_names[j]);
+
+            if (file_exists(other)) {
+                strv_add(out, other);
+                break;
+            }
+        }
+        return true;
+    }
+    return false;
+}
+
+static void find_upwards(const char *start, struct strv *out)
+{
+    CLEANUP(free) char *directory = xstrdup(start);
+
+    while (!find_in(directory, out)) {
+        char *slash = strrchr(directory, '/');
+
+        if (!slash || strcmp(directory, "/") == 0)
+            return;
+        slash[slash == directory] = 0;
+    }
+}
+
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+}
+
+static void add_files(const struct strv *given, struct strv *out)
+{
+    for (size_t i = 0; i < given->count; i++)
+        if (strcmp(given->items[i], "-") == 0)
+            strv_add(out, "-");
+        else
+            strv_add_take(out, path_absolute(given->items[i]));
+}
+
+static void split_list(const struct map *environment, const char *name, char separator,
+                       struct strv *out)
+{
+    const char *text = map_get(environment, name);
+
+    if (!text_is_empty(text))
+        strv_split(out, text, separator);
+}
+
+static int read_env_files(const struct project_options *options, struct project *project,
+                          struct error *err)
+{
+    CLEANUP(strv_done) struct strv named = {};
+
+    if (options->env_files.count)
+        strv_add_all(&named, &options->env_files);
+    else
+        split_list(&project->environment, "COMPOSE_ENV_FILES", ',', &named);
+    for (size_t i = named.count; i-- > 0;) { /* The last one wins, and the first to be set stays. */
+        CLEANUP(free) char *path = path_absolute(named.items[i]);
+
+        strv_insert(&project->env_files, 0, path);
+        if (source_read_env(path, true, &project->environment, err) < 0)
+            return -1;
+    }
+    if (named.count || text_is_true(map_get(&project->environment, "COMPOSE_DISABLE_ENV_FILE")))
+        return 0;
+    CLEANUP(free) char *path = path_join(project->directory, ".env");
+    return source_read_env(path, false, &project->environment, err);
+}
+
+int source_find(const struct project_options *options, struct project *project, bool needs_files,
+                struct error *err)
+{
+    CLEANUP(strv_done) struct strv from_environment = {};
+    CLEANUP(free) char *here = path_absolute(".");
+    const char *separator;
+
+    read_our_environment(&project->environment);
+    add_files(&options->files, &project->files);
+    separator = map_get(&project->environment, "COMPOSE_PATH_SEPARATOR");
+    if (!project->files.count)
+        split_list(&project->environment, "COMPOSE_FILE",
+                   separator && *separator ? *separator : ':', &from_environment);
+    add_files(&from_environment, &project->files);
+    if (!project->files.count)
+        find_upwards(options->directory ? options->directory : here, &project->files);
+    if (options->directory)
+        project->directory = path_absolute(options->directory);
+    else if (project->files.count && strcmp(project->files.items[0], "-") != 0)
+        project->directory = directory_of(project->files.items[0]);
+    else
+        project->directory = xstrdup(here);
+    if (read_env_files(options, project, err) < 0)
+        return -1;
+    /* The .env file may name the files, too. */
+    if (!options->files.count && !from_environment.count) {
+        split_list(&project->environment, "COMPOSE_FILE",
+                   separator && *separator ? *separator : ':', &from_environment);
+        if (from_environment.count) {
+            strv_done(&project->files);
+            for (size_t i = 0; i < from_environment.count; i++)
+                strv_add_take(&project->files,
+                              paths_absolute(from_environment.items[i], project->directory));
+        }
+    }
+    if (!project->files.count && needs_files)
+        return error_set(err, ERROR_NOT_FOUND, "no configuration file provided: not found");
+    return 0;
+}

@@ -14,7 +14,7 @@ struct cli {
     const char *program;      /* the name we were called by */
     const char *command_path; /* "container ls" */
     struct client *client;
-    int exit_code; /* set by a command that ends with something else than 0 */
+    int exit_code;             /* set by a command that ends with something else than 0 */
     const void *group_options; /* of the group that the command is in, if that has any */
 };
 
@@ -40,6 +40,11 @@ extern const struct command *const commands[];
 
 /* Runs what the arguments say; gives the exit code. */
 int cli_main(int argument_count, char **arguments);
+
+/* Runs another command in this one's place, with its own words ("-it", "web-1", "sh") as if they
+ * had been typed. */
+int cli_call(struct cli *cli, const struct command *command, const struct strv *words,
+             struct error *err);
 
 /* Applies 'each' to all arguments; what worked is echoed on stdout, what failed is told on stderr
  * ("Error response from daemon: …"), and the exit code is then 1. */

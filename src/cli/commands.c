@@ -31,7 +31,6 @@ static const struct command *const builder_commands[] = {
 static const struct command *const container_commands[] = {
     &command_attach,
     &command_commit,
-    &command_compose,
     &command_cp,
     &command_create,
     &command_diff,
@@ -129,6 +128,7 @@ const struct command *const commands[] = {
     &command_build,
     &command_builder,
     &command_commit,
+    &command_compose,
     &command_container,
     &command_cp,
     &command_create,

@@ -28,12 +28,71 @@ static const struct option_row rows[] = {
 };
 /* clang-format on */
 
-extern const struct command command_compose_config;
+/* clang-format off */
+extern const struct command
+    command_compose_attach,
+    command_compose_build,
+    command_compose_config,
+    command_compose_cp,
+    command_compose_create,
+    command_compose_down,
+    command_compose_events,
+    command_compose_exec,
+    command_compose_images,
+    command_compose_kill,
+    command_compose_logs,
+    command_compose_ls,
+    command_compose_pause,
+    command_compose_port,
+    command_compose_ps,
+    command_compose_pull,
+    command_compose_restart,
+    command_compose_rm,
+    command_compose_run,
+    command_compose_scale,
+    command_compose_start,
+    command_compose_stats,
+    command_compose_stop,
+    command_compose_top,
+    command_compose_unpause,
+    command_compose_up,
+    command_compose_version,
+    command_compose_volumes,
+    command_compose_wait;
 
 static const struct command *const compose_commands[] = {
+    &command_compose_attach,
+    &command_compose_build,
     &command_compose_config,
+    &command_compose_cp,
+    &command_compose_create,
+    &command_compose_down,
+    &command_compose_events,
+    &command_compose_exec,
+    &command_compose_images,
+    &command_compose_kill,
+    &command_compose_logs,
+    &command_compose_ls,
+    &command_compose_pause,
+    &command_compose_port,
+    &command_compose_ps,
+    &command_compose_pull,
+    &command_compose_restart,
+    &command_compose_rm,
+    &command_compose_run,
+    &command_compose_scale,
+    &command_compose_start,
+    &command_compose_stats,
+    &command_compose_stop,
+    &command_compose_top,
+    &command_compose_unpause,
+    &command_compose_up,
+    &command_compose_version,
+    &command_compose_volumes,
+    &command_compose_wait,
     NULL,
 };
+/* clang-format on */
 
 const struct command command_compose = {
     .name = "compose",

@@ -213,6 +213,24 @@ static int run_command(struct cli *cli, const struct command *command, char *con
     return cli->exit_code;
 }
 
+int cli_call(struct cli *cli, const struct command *command, const struct strv *words,
+             struct error *err)
+{
+    CLEANUP(free) void *options = xcalloc(1, command->options_size);
+    CLEANUP(strv_done) struct strv rest = {};
+    bool wants_help;
+    int result;
+
+    strv_init_empty(&rest);
+    cli->command_path = command->name;
+    result = options_parse(command->options, words->items, command->stops_early, options, &rest,
+                           &wants_help, err);
+    if (result == 0)
+        result = command->run(cli, options, &rest, err);
+    options_done(command->options, options);
+    return result;
+}
+
 int cli_each(struct cli *cli, const struct strv *arguments,
              int (*each)(struct cli *cli, const char *argument, const void *options,
                          struct error *err),

@@ -15,6 +15,7 @@ struct apply {
     const struct map *image_ids;     /* service → id of its image, texts; may be NULL */
     int parallel;                    /* at most so many steps at once; 0: no limit of ours */
     struct optional_int64 timeout_s; /* of stops; not set: what the container says */
+    const char *signal;              /* of kills; NULL: SIGKILL */
     bool renew_volumes;              /* anonymous volumes are not carried over */
     bool remove_volumes;             /* anonymous volumes go with their containers */
     bool is_dry;                     /* only say what would be done */
@@ -40,6 +41,9 @@ int step_container_create(struct apply *apply, const struct step *step, struct e
 int step_container_recreate(struct apply *apply, const struct step *step, struct error *err);
 int step_container_start(struct apply *apply, const struct step *step, struct error *err);
 int step_container_restart(struct apply *apply, const struct step *step, struct error *err);
+int step_container_kill(struct apply *apply, const struct step *step, struct error *err);
+int step_container_pause(struct apply *apply, const struct step *step, struct error *err);
+int step_container_unpause(struct apply *apply, const struct step *step, struct error *err);
 int step_container_stop(struct apply *apply, const struct step *step, struct error *err);
 int step_container_remove(struct apply *apply, const struct step *step, struct error *err);
 /* Until a dependency fulfils its condition. */

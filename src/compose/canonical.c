@@ -145,8 +145,11 @@ void canonical_resource_hash(const struct yaml *resource, bool is_network,
 {
     CLEANUP(yaml_drop) struct yaml *copy = yaml_clone(resource);
 
+    drop_extensions(copy);
     if (is_network)
         set_if_absent(copy, "ipam", YAML_DICT);
+    else if (!yaml_get(copy, "driver"))
+        yaml_set(copy, "driver", yaml_new_text("local"));
     field_order(is_network ? &field_network : &field_volume, copy);
     hash(copy, out);
 }

@@ -6,8 +6,8 @@
 #include "compose/log.h"
 #include "compose/project.h"
 
-/* A thread that reads events, and one for each container that is followed. It lives until the process ends: a blocked read
- * cannot be taken back. */
+/* A thread that reads events, and one for each container that is followed. It lives until the
+ * process ends: a blocked read cannot be taken back. */
 struct follower;
 
 struct follower_options {

@@ -18,6 +18,7 @@ struct log_printer {
 };
 void log_printer_init(struct log_printer *printer);
 void log_printer_done(struct log_printer *printer);
+CLEANUP_VALUE(log_printer_done, struct log_printer)
 
 /* "web-1" for "p-web-1" of project p; a name that was chosen stays. Borrowed from 'container'. */
 const char *log_name(const struct actual_container *container, const char *project);

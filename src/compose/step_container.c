@@ -180,7 +180,51 @@ int step_container_stop(struct apply *apply, const struct step *step, struct err
     return 0;
 }
 
+/* Anonymous volumes that were carried over from a replaced container have a name in the new one, so
+ * the engine does not take them for anonymous any more. */
+static void remove_carried_volumes(struct client *client, const struct json *container)
+{
+    const struct json *mounts = json_get(container, "Mounts");
+
+    for (size_t i = 0; i < json_count(mounts); i++) {
+        const char *name = json_text(json_get(json_at(mounts, i), "Name"));
+        CLEANUP(client_path_done) struct client_path path = {};
+        struct error unheard;
+
+        if (!name || !text_is_hex(name, ID_LENGTH))
+            continue;
+        client_path_begin(&path, "/volumes/%s", name);
+        client_call(client, "DELETE", &path, NULL, NULL, &unheard);
+    }
+}
+
 int step_container_remove(struct apply *apply, const struct step *step, struct error *err)
 {
-    return remove_by_id(apply->client, step->id, apply->remove_volumes, err);
+    CLEANUP(json_free) struct json *container = NULL;
+
+    if (apply->remove_volumes && container_inspect(apply->client, step->id, &container, err) < 0)
+        return err->kind == ERROR_NOT_FOUND ? 0 : -1;
+    if (remove_by_id(apply->client, step->id, apply->remove_volumes, err) < 0)
+        return -1;
+    remove_carried_volumes(apply->client, container);
+    return 0;
+}
+
+int step_container_kill(struct apply *apply, const struct step *step, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/containers/%s/kill", step->id);
+    client_path_query(&path, "signal", apply->signal);
+    return client_call(apply->client, "POST", &path, NULL, NULL, err);
+}
+
+int step_container_pause(struct apply *apply, const struct step *step, struct error *err)
+{
+    return container_post(apply->client, step->id, "pause", NULL, err);
+}
+
+int step_container_unpause(struct apply *apply, const struct step *step, struct error *err)
+{
+    return container_post(apply->client, step->id, "unpause", NULL, err);
 }

@@ -1,0 +1,33 @@
+/* Images of services: built or pulled when they are needed. */
+#ifndef BERTH_CLI_COMPOSE_IMAGE_H
+#define BERTH_CLI_COMPOSE_IMAGE_H
+
+#include "cli/compose_session.h"
+
+struct compose_image_options {
+    bool build; /* even if it is there */
+    bool no_build;
+    bool no_cache, pull_base;
+    bool quiet_build;
+    const char *pull;   /* policy over that of the file; NULL: the file's */
+    const char *memory; /* of the build */
+    const struct strv *build_args;
+};
+
+/* Makes sure that each service has its image; 'out_ids' (service → image id, texts) gets what they
+ * are. */
+int compose_images_prepare(struct cli *cli, const struct project *project,
+                           const struct compose_image_options *options, struct map *out_ids,
+                           struct error *err);
+
+/* Builds one service's image. */
+int compose_build_service(struct cli *cli, const struct project *project, const char *name,
+                          const struct compose_image_options *options, struct error *err);
+
+/* Pulls one image. Its progress is not shown line by line. */
+int compose_pull_image(struct cli *cli, const char *image, const char *platform, struct error *err);
+
+/* The image's id, NULL (and no error) if there is none of that name. Yours. */
+int compose_image_id(struct cli *cli, const char *image, char **out, struct error *err);
+
+#endif

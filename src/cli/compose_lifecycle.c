@@ -1,0 +1,251 @@
+/* compose start, stop, restart, kill, pause, unpause, wait */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/compose_session.h"
+
+#include "base/banned.h"
+
+struct timeout_options {
+    struct optional_int64 timeout;
+    bool no_deps;
+    const char *signal;
+};
+
+/* clang-format off */
+static const struct option_row timeout_rows[] = {
+    { 't', "timeout", OPTION_INTEGER, offsetof(struct timeout_options, timeout), "Seconds before a container is killed" },
+    {},
+};
+static const struct option_row restart_rows[] = {
+    { 0,   "no-deps", OPTION_BOOL,    offsetof(struct timeout_options, no_deps), "Leave services that depend on these alone" },
+    { 't', "timeout", OPTION_INTEGER, offsetof(struct timeout_options, timeout), "Seconds before a container is killed" },
+    {},
+};
+static const struct option_row kill_rows[] = {
+    { 0,   "remove-orphans", OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 's', "signal",         OPTION_TEXT, offsetof(struct timeout_options, signal),         "Signal to send (SIGKILL)" },
+    {},
+};
+static const struct option_row no_rows[] = { {} };
+/* clang-format on */
+
+static bool is_stopped(const struct actual_container *container)
+{
+    return !actual_is_running(container);
+}
+
+static bool is_paused(const struct actual_container *container)
+{
+    return strcmp(container->state, "paused") == 0;
+}
+
+static bool is_unpaused(const struct actual_container *container)
+{
+    return strcmp(container->state, "running") == 0;
+}
+
+/* Starts in the order of dependencies: a plan that changes nothing else. */
+static int start(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
+                 struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(map_done) struct map scales = {};
+    CLEANUP(strv_done) struct strv unheard = {};
+    CLEANUP(plan_done) struct plan plan = {};
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    if (!session.project.model) {
+        struct compose_action action = {
+            .fits = is_stopped, .act = step_container_start, .begins = "Starting", .ends = "Started"
+        };
+
+        return compose_each(cli, &session, arguments, &action, err);
+    }
+    if (project_select(&session.project, arguments, false, err) < 0)
+        return -1;
+    map_init_empty(&scales, free);
+    const struct yaml *services = yaml_get(session.project.model, "services");
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        int count = 0;
+
+        for (size_t j = 0; j < session.actual.count; j++)
+            count += !session.actual.containers[j].is_oneoff &&
+                     strcmp(session.actual.containers[j].service, services->keys[i]) == 0;
+        CLEANUP(free) char *text = xasprintf("%d", count);
+        map_set_text(&scales, services->keys[i], text);
+        if (!count && strv_contains(arguments, services->keys[i]))
+            return error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container to start",
+                             services->keys[i]);
+    }
+    /* Networks that are missing are not made here. */
+    yaml_remove(session.project.model, "networks");
+    yaml_remove(session.project.model, "volumes");
+    struct plan_options wish = { .no_recreate = true, .scales = &scales };
+    plan_up(&session.project, &session.actual, &wish, &plan, &unheard);
+
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(apply_done) struct apply apply;
+    compose_apply_init(cli, &session, progress, &apply);
+    return apply_plan(&apply, &plan, err);
+}
+
+/* Dependants first: the part of a `down` that stops. */
+static int stop(struct cli *cli, const void *parsed, const struct strv *arguments,
+                struct error *err)
+{
+    const struct timeout_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(plan_done) struct plan plan = {};
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    struct plan_down_options wish = { .services = arguments };
+    plan_down(&session.project, &session.actual, &wish, &plan);
+    /* What would be removed is passed over; the order stays. */
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.steps[i].kind == STEP_CONTAINER_REMOVE)
+            plan.steps[i].kind = STEP_BARRIER;
+
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(apply_done) struct apply apply;
+    compose_apply_init(cli, &session, progress, &apply);
+    apply.timeout_s = options->timeout;
+    return apply_plan(&apply, &plan, err);
+}
+
+static int restart(struct cli *cli, const void *parsed, const struct strv *arguments,
+                   struct error *err)
+{
+    const struct timeout_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(strv_done) struct strv names = {};
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    strv_add_all(&names, arguments);
+    const struct yaml *services = yaml_get(session.project.model, "services");
+    for (size_t i = 0; !options->no_deps && arguments->count && i < yaml_count(services); i++) {
+        const struct yaml *dependencies = yaml_get(services->items[i], "depends_on");
+
+        for (size_t j = 0; j < yaml_count(dependencies); j++)
+            if (yaml_is_true(yaml_get(dependencies->items[j], "restart")) &&
+                strv_contains(arguments, dependencies->keys[j]) &&
+                !strv_contains(&names, services->keys[i]))
+                strv_add(&names, services->keys[i]);
+    }
+    struct compose_action action = { .act = step_container_restart,
+                                     .begins = "Restarting",
+                                     .ends = "Started",
+                                     .timeout_s = options->timeout };
+    return compose_each(cli, &session, &names, &action, err);
+}
+
+/* Opens the project and does one thing to its containers. */
+static int act_on(struct cli *cli, const struct strv *services, const struct compose_action *action,
+                  struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+
+    if (compose_session_open(cli, services, &session, err) < 0)
+        return -1;
+    return compose_each(cli, &session, services, action, err);
+}
+
+static int kill_command(struct cli *cli, const void *parsed, const struct strv *arguments,
+                        struct error *err)
+{
+    const struct timeout_options *options = parsed;
+    struct compose_action action = { .fits = actual_is_running,
+                                     .act = step_container_kill,
+                                     .begins = "Killing",
+                                     .ends = "Killed",
+                                     .signal = options->signal };
+
+    return act_on(cli, arguments, &action, err);
+}
+
+static int pause_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
+                         struct error *err)
+{
+    struct compose_action action = {
+        .fits = is_unpaused, .act = step_container_pause, .begins = "Pausing", .ends = "Paused"
+    };
+
+    return act_on(cli, arguments, &action, err);
+}
+
+static int unpause_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
+                           struct error *err)
+{
+    struct compose_action action = {
+        .fits = is_paused, .act = step_container_unpause, .begins = "Unpausing", .ends = "Unpaused"
+    };
+
+    return act_on(cli, arguments, &action, err);
+}
+
+/* ---- wait ---- */
+
+struct wait_options {
+    bool down_project;
+};
+
+static int wait_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
+                        struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    bool has_any = false;
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    for (size_t i = 0; i < session.actual.count; i++) {
+        const struct actual_container *container = &session.actual.containers[i];
+        CLEANUP(client_path_done) struct client_path path = {};
+        CLEANUP(json_free) struct json *answer = NULL;
+
+        if (container->is_oneoff || !strv_contains(arguments, container->service))
+            continue;
+        has_any = true;
+        client_path_begin(&path, "/containers/%s/wait", container->id);
+        if (client_call(cli->client, "POST", &path, NULL, &answer, err) < 0)
+            return -1;
+        cli->exit_code = (int)json_to_int64(json_get(answer, "StatusCode"));
+        printf("container \"%s\" exited with status code %d\n", container->id, cli->exit_code);
+    }
+    if (!has_any)
+        return error_set(err, ERROR_NOT_FOUND, "no containers for project \"%s\"",
+                         session.project.name);
+    return 0;
+}
+
+#define LIFECYCLE(variable, word, table, function, words)                                          \
+    const struct command command_compose_##variable = { .name = word,                              \
+                                                        .usage = "[OPTIONS] [SERVICE...]",         \
+                                                        .summary = words,                          \
+                                                        .most = MANY_ARGUMENTS,                    \
+                                                        .options = table,                          \
+                                                        .options_size =                            \
+                                                            sizeof(struct timeout_options),        \
+                                                        .run = function }
+
+LIFECYCLE(start, "start", no_rows, start, "Start containers that are there");
+LIFECYCLE(stop, "stop", timeout_rows, stop, "Stop containers without removing them");
+LIFECYCLE(restart, "restart", restart_rows, restart, "Restart containers");
+LIFECYCLE(kill, "kill", kill_rows, kill_command, "End containers at once");
+LIFECYCLE(pause, "pause", no_rows, pause_command, "Freeze containers");
+LIFECYCLE(unpause, "unpause", no_rows, unpause_command, "Let frozen containers go on");
+
+const struct command command_compose_wait = {
+    .name = "wait",
+    .usage = "SERVICE [SERVICE...]",
+    .summary = "Wait until containers end, and give the exit code of the last",
+    .least = 1,
+    .most = MANY_ARGUMENTS,
+    .options = no_rows,
+    .options_size = sizeof(struct wait_options),
+    .run = wait_command,
+};

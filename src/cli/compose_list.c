@@ -1,0 +1,430 @@
+/* compose images, top, volumes, events, pull, push, version */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/compose_image.h"
+#include "cli/compose_session.h"
+#include "cli/format.h"
+#include "compose/label.h"
+
+#include "base/banned.h"
+
+struct list_options {
+    bool quiet, json, short_form, ignore_buildable, ignore_failures, include_deps;
+    const char *format, *policy, *since, *until;
+};
+#define AT(member) offsetof(struct list_options, member)
+
+static const struct option_row no_rows[] = { {} };
+
+/* ---- images ---- */
+
+/* clang-format off */
+static const struct option_row images_rows[] = {
+    { 0,   "format", OPTION_TEXT, AT(format), "table or json" },
+    { 'q', "quiet",  OPTION_BOOL, AT(quiet),  "Print ids only" },
+    {},
+};
+/* clang-format on */
+
+static int image_row(struct cli *cli, const struct actual_container *container,
+                     struct json_writer *json, const struct list_options *options,
+                     struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *image = NULL;
+    const char *id = json_text(json_get(container->document, "ImageID"));
+    const char *last = strrchr(container->image, '/'), *colon;
+    int64_t created_ns = 0;
+
+    client_path_begin(&path, "/images");
+    client_path_segment(&path, id);
+    client_path_begin(&path, "/json");
+    if (client_call(cli->client, "GET", &path, NULL, &image, err) < 0)
+        return -1;
+    if (options->quiet) {
+        puts(strchr(id, ':') ? strchr(id, ':') + 1 : id);
+        return 0;
+    }
+    colon = strchr(last ? last : container->image, ':');
+    const char *created = json_text(json_get(image, "Created"));
+    if (created)
+        time_parse(created, &created_ns, err);
+    CLEANUP(free)
+    char *repository = colon ? xstrndup(container->image, (size_t)(colon - container->image))
+                             : xstrdup(container->image);
+    CLEANUP(free) char *short_id = format_short_id(id), *ago = format_ago(created_ns / NS_PER_S);
+    CLEANUP(free) char *size = text_human_size(json_to_int64(json_get(image, "Size")));
+    CLEANUP(free)
+    char *platform = xasprintf("%s/%s", json_text(json_get(image, "Os")) ?: "",
+                               json_text(json_get(image, "Architecture")) ?: "");
+    const char *tag = colon ? colon + 1 : "latest";
+    if (text_equal(options->format, "json")) {
+        json_begin_dict(json, NULL);
+        json_add_text(json, "ID", id);
+        json_add_text(json, "ContainerName", container->name);
+        json_add_text(json, "Repository", repository);
+        json_add_text(json, "Tag", tag);
+        json_add_text(json, "Platform", platform);
+        json_add_int64(json, "Size", json_to_int64(json_get(image, "Size")));
+        json_add_text(json, "Created", created ?: "");
+        json_end_dict(json);
+        return 0;
+    }
+    printf("%-20s%-20s%-20s%-20s%-20s%-20s%s\n", container->name, repository, tag, platform,
+           short_id, size, ago);
+    return 0;
+}
+
+static int images(struct cli *cli, const void *parsed, const struct strv *arguments,
+                  struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+    bool is_json = text_equal(options->format, "json");
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    json_begin_list(&w, NULL);
+    if (!is_json && !options->quiet)
+        printf("%-20s%-20s%-20s%-20s%-20s%-20s%s\n", "CONTAINER", "REPOSITORY", "TAG", "PLATFORM",
+               "IMAGE ID", "SIZE", "CREATED");
+    for (size_t i = 0; i < session.actual.count; i++) {
+        const struct actual_container *container = &session.actual.containers[i];
+
+        if (!container->is_oneoff &&
+            (!arguments->count || strv_contains(arguments, container->service)) &&
+            image_row(cli, container, &w, options, err) < 0)
+            return -1;
+    }
+    json_end_list(&w);
+    if (is_json && !options->quiet)
+        puts(str_text(&text));
+    return 0;
+}
+
+const struct command command_compose_images = {
+    .name = "images",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "List the images of containers",
+    .most = MANY_ARGUMENTS,
+    .options = images_rows,
+    .options_size = sizeof(struct list_options),
+    .run = images,
+};
+
+/* ---- top ---- */
+
+/* Columns as wide as their widest text, two blanks between. */
+static void print_table(struct strv *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t column = 0; column < rows[i]->count; column++) {
+            int width = 0;
+
+            for (size_t j = 0; j < count; j++)
+                if (column < rows[j]->count)
+                    width = MAX(width, (int)strlen(rows[j]->items[column]));
+            if (column + 1 < rows[i]->count)
+                printf("%-*s  ", width, rows[i]->items[column]);
+            else
+                printf("%s\n", rows[i]->items[column]);
+        }
+}
+
+static struct strv *add_row(struct strv ***rows, size_t *count, const char *first,
+                            const char *second, const struct json *cells)
+{
+    struct strv *row = NEW(struct strv);
+
+    *rows = xrealloc(*rows, *count + 1, sizeof(struct strv *));
+    (*rows)[(*count)++] = row;
+    strv_add(row, first);
+    strv_add(row, second);
+    for (size_t i = 0; i < json_count(cells); i++)
+        strv_add(row, json_text(json_at(cells, i)));
+    return row;
+}
+
+static int top(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
+               struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    struct strv **rows = NULL;
+    size_t count = 0;
+    int result = 0;
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    for (size_t i = 0; result == 0 && i < session.actual.count; i++) {
+        const struct actual_container *container = &session.actual.containers[i];
+        CLEANUP(client_path_done) struct client_path path = {};
+        CLEANUP(json_free) struct json *answer = NULL;
+        CLEANUP(free) char *number = xasprintf("%d", container->number);
+
+        if (container->is_oneoff || !actual_is_running(container) ||
+            (arguments->count && !strv_contains(arguments, container->service)))
+            continue;
+        client_path_begin(&path, "/containers/%s/top", container->id);
+        result = client_call(cli->client, "GET", &path, NULL, &answer, err);
+        if (result < 0)
+            break;
+        if (!count)
+            add_row(&rows, &count, "SERVICE", "#", json_get(answer, "Titles"));
+        const struct json *processes = json_get(answer, "Processes");
+        for (size_t j = 0; j < json_count(processes); j++)
+            add_row(&rows, &count, container->service, number, json_at(processes, j));
+    }
+    print_table(rows, count);
+    for (size_t i = 0; i < count; i++) {
+        strv_done(rows[i]);
+        free(rows[i]);
+    }
+    free(rows);
+    return result;
+}
+
+const struct command command_compose_top = {
+    .name = "top",
+    .usage = "[SERVICE...]",
+    .summary = "List the processes of containers",
+    .most = MANY_ARGUMENTS,
+    .options = no_rows,
+    .options_size = sizeof(struct list_options),
+    .run = top,
+};
+
+/* ---- volumes ---- */
+
+static int volumes(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+                   struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+
+    if (compose_session_open(cli, NULL, &session, err) < 0)
+        return -1;
+    const struct json *list = json_get(session.actual.volumes, "Volumes");
+    if (!options->quiet)
+        printf("%-10s%s\n", "DRIVER", "VOLUME NAME");
+    for (size_t i = 0; i < json_count(list); i++) {
+        const char *name = json_text(json_get(json_at(list, i), "Name"));
+
+        if (options->quiet)
+            puts(name);
+        else
+            printf("%-10s%s\n", json_text(json_get(json_at(list, i), "Driver")), name);
+    }
+    return 0;
+}
+
+/* clang-format off */
+static const struct option_row volumes_rows[] = {
+    { 'q', "quiet", OPTION_BOOL, AT(quiet), "Print names only" },
+    {},
+};
+/* clang-format on */
+
+const struct command command_compose_volumes = {
+    .name = "volumes",
+    .usage = "[OPTIONS]",
+    .summary = "List the volumes of the project",
+    .options = volumes_rows,
+    .options_size = sizeof(struct list_options),
+    .run = volumes,
+};
+
+/* ---- events ---- */
+
+/* clang-format off */
+static const struct option_row events_rows[] = {
+    { 0, "json",  OPTION_BOOL, AT(json),  "A JSON object for each" },
+    { 0, "since", OPTION_TEXT, AT(since), "From this time on" },
+    { 0, "until", OPTION_TEXT, AT(until), "Up to this time" },
+    {},
+};
+/* clang-format on */
+
+static void print_event(const struct json *event, bool as_json)
+{
+    const struct json *attributes = json_get(json_get(event, "Actor"), "Attributes");
+    const char *id = json_text(json_get(json_get(event, "Actor"), "ID"));
+    const char *action = json_text(json_get(event, "Action"));
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+    char time[TIME_TEXT_SIZE];
+
+    time_format(json_to_int64(json_get(event, "timeNano")), time);
+    if (!as_json) {
+        printf("%s container %s %s (image=%s, name=%s)\n", time, action, id,
+               json_text(json_get(attributes, "image")) ?: "",
+               json_text(json_get(attributes, "name")) ?: "");
+        fflush(stdout);
+        return;
+    }
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "action", action);
+    json_begin_dict(&w, "attributes");
+    JSON_EACH (attributes, key)
+        if (!text_starts(key, LABEL_PREFIX))
+            json_add_text(&w, key, json_text(json_key_value(key)));
+    json_end_dict(&w);
+    json_add_text(&w, "id", id);
+    json_add_text(&w, "service", json_text(json_get(attributes, LABEL_SERVICE)));
+    json_add_text(&w, "time", time);
+    json_add_text(&w, "type", "container");
+    json_end_dict(&w);
+    puts(str_text(&text));
+    fflush(stdout);
+}
+
+static int events(struct cli *cli, const void *parsed, const struct strv *arguments,
+                  struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(str_done) struct str filters = {};
+    struct json_writer w = { .out = &filters };
+    struct client_messages messages = {};
+    struct json *event = NULL;
+    int more;
+
+    if (compose_session_open(cli, arguments, &session, err) < 0)
+        return -1;
+    json_begin_dict(&w, NULL);
+    json_add_raw(&w, "type", "[\"container\"]");
+    json_begin_list(&w, "label");
+    json_add_text_format(&w, NULL, LABEL_PROJECT "=%s", session.project.name);
+    json_end_list(&w);
+    json_end_dict(&w);
+    client_path_begin(&path, "/events");
+    client_path_query(&path, "filters", str_text(&filters));
+    client_path_query(&path, "since", options->since);
+    client_path_query(&path, "until", options->until);
+    if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &messages.response, err) < 0)
+        return -1;
+    while ((more = client_messages_next(&messages, &event, err)) > 0) {
+        const char *service =
+            json_text(json_get(json_get(json_get(event, "Actor"), "Attributes"), LABEL_SERVICE));
+
+        if (!arguments->count || (service && strv_contains(arguments, service)))
+            print_event(event, options->json);
+        json_free(event);
+    }
+    client_messages_done(&messages);
+    return more;
+}
+
+const struct command command_compose_events = {
+    .name = "events",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "Print what happens to containers, as it happens",
+    .most = MANY_ARGUMENTS,
+    .options = events_rows,
+    .options_size = sizeof(struct list_options),
+    .run = events,
+};
+
+/* ---- pull ---- */
+
+/* clang-format off */
+static const struct option_row pull_rows[] = {
+    { 0,   "ignore-buildable",     OPTION_BOOL, AT(ignore_buildable), "Leave out what can be built" },
+    { 0,   "ignore-pull-failures", OPTION_BOOL, AT(ignore_failures),  "Go on after failures" },
+    { 0,   "include-deps",         OPTION_BOOL, AT(include_deps),     "Pull for what the services depend on, too" },
+    { 0,   "policy",               OPTION_TEXT, AT(policy),           "missing or always" },
+    { 'q', "quiet",                OPTION_BOOL, AT(quiet),            "Print nothing" },
+    {},
+};
+/* clang-format on */
+
+static int pull(struct cli *cli, const void *parsed, const struct strv *arguments,
+                struct error *err)
+{
+    const struct list_options *options = parsed;
+    CLEANUP(project_done) struct project project = {};
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    int result = 0;
+
+    if (compose_load(cli, arguments, &project, err) < 0 ||
+        project_select(&project, arguments, !options->include_deps, err) < 0)
+        return -1;
+    const struct yaml *services = yaml_get(project.model, "services");
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        const struct yaml *service = services->items[i];
+        const char *name = services->keys[i], *image = yaml_text(yaml_get(service, "image"));
+        bool can_build = !yaml_is_null(yaml_get(service, "build"));
+        CLEANUP(free) char *id = NULL;
+        struct error failure = {};
+
+        if (!image || (can_build && options->ignore_buildable))
+            continue;
+        if (text_equal(options->policy, "missing") && compose_image_id(cli, image, &id, err) == 0 &&
+            id)
+            continue;
+        progress_tell(progress, "Service", name, "Pulling", PROGRESS_WORKING);
+        if (!compose_options(cli)->dry_run &&
+            compose_pull_image(cli, image, yaml_text(yaml_get(service, "platform")), &failure) <
+                0) {
+            progress_tell(progress, "Service", name, failure.text, PROGRESS_FAILED);
+            /* What can be built need not be there to be pulled. */
+            if (result == 0 && !options->ignore_failures && !can_build) {
+                *err = failure;
+                result = -1;
+            }
+            continue;
+        }
+        progress_tell(progress, "Service", name, "Pulled", PROGRESS_DONE);
+    }
+    return result;
+}
+
+const struct command command_compose_pull = {
+    .name = "pull",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "Pull the images of services",
+    .most = MANY_ARGUMENTS,
+    .options = pull_rows,
+    .options_size = sizeof(struct list_options),
+    .run = pull,
+};
+
+/* ---- version ---- */
+
+/* clang-format off */
+static const struct option_row version_rows[] = {
+    { 'f', "format", OPTION_TEXT, AT(format),     "pretty or json" },
+    { 0,   "short",  OPTION_BOOL, AT(short_form), "Print the number only" },
+    {},
+};
+/* clang-format on */
+
+static int version(struct cli *cli UNUSED, const void *parsed, const struct strv *arguments UNUSED,
+                   struct error *err UNUSED)
+{
+    const struct list_options *options = parsed;
+
+    if (options->short_form)
+        puts(BERTH_VERSION);
+    else if (text_equal(options->format, "json"))
+        printf("{\"version\":\"%s\"}\n", BERTH_VERSION);
+    else
+        printf("berth compose version %s\n", BERTH_VERSION);
+    return 0;
+}
+
+const struct command command_compose_version = {
+    .name = "version",
+    .usage = "[OPTIONS]",
+    .summary = "Print the version",
+    .options = version_rows,
+    .options_size = sizeof(struct list_options),
+    .is_local = true,
+    .run = version,
+};

@@ -1,0 +1,175 @@
+/* See the header. */
+#include "cli/compose_session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/terminal.h"
+
+#include "base/banned.h"
+
+bool compose_has_colors(const struct cli *cli, int fd)
+{
+    const char *ansi = compose_options(cli)->ansi ?: getenv("COMPOSE_ANSI");
+
+    if (text_equal(ansi, "never") || !text_is_empty(getenv("NO_COLOR")))
+        return false;
+    return text_equal(ansi, "always") || terminal_is(fd);
+}
+
+struct progress *compose_progress(const struct cli *cli)
+{
+    const char *mode = compose_options(cli)->progress ?: getenv("COMPOSE_PROGRESS");
+    bool colors = compose_has_colors(cli, STDERR_FILENO);
+    enum progress_mode chosen = PROGRESS_PLAIN;
+
+    if (text_equal(mode, "tty") ||
+        ((text_is_empty(mode) || text_equal(mode, "auto")) && terminal_is(STDERR_FILENO) && colors))
+        chosen = PROGRESS_TTY;
+    else if (text_equal(mode, "json"))
+        chosen = PROGRESS_JSON;
+    else if (text_equal(mode, "quiet"))
+        chosen = PROGRESS_QUIET;
+    return progress_new(chosen, STDERR_FILENO, compose_options(cli)->dry_run, colors);
+}
+
+int compose_parallel(const struct cli *cli, const struct project *project)
+{
+    const struct optional_int64 *given = &compose_options(cli)->parallel;
+    const char *variable = map_get(&project->environment, "COMPOSE_PARALLEL_LIMIT");
+    struct error unread;
+    int64_t value = 0;
+
+    if (given->is_set)
+        value = given->value;
+    else if (variable && parse_int64(variable, -1, INT32_MAX, &value, &unread) < 0)
+        value = 0;
+    return value > 0 ? (int)value : 0;
+}
+
+void compose_session_done(struct compose_session *session)
+{
+    project_done(&session->project);
+    actual_done(&session->actual);
+}
+
+static int check_names(const struct compose_session *session, const struct strv *services,
+                       struct error *err)
+{
+    for (size_t i = 0; services && i < services->count; i++) {
+        const char *name = services->items[i];
+
+        if (!project_service(&session->project, name) && !actual_find(&session->actual, name, 0))
+            return error_set(err, ERROR_NOT_FOUND, "no such service: %s", name);
+    }
+    return 0;
+}
+
+int compose_session_open(struct cli *cli, const struct strv *services, struct compose_session *out,
+                         struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    struct project_options options = compose_project_options(cli);
+
+    if (services)
+        options.services = *services;
+    if (project_load(&options, &session.project, err) < 0) {
+        bool has_name = options.name || !text_is_empty(getenv("COMPOSE_PROJECT_NAME"));
+
+        if (err->kind != ERROR_NOT_FOUND || options.files.count || !has_name ||
+            project_load_name(&options, &session.project, err) < 0)
+            return -1;
+    }
+    compose_warn(&session.project);
+    if (actual_read(cli->client, session.project.name, &session.actual, err) < 0 ||
+        check_names(&session, services, err) < 0)
+        return -1;
+    *out = session;
+    session = (struct compose_session){};
+    return 0;
+}
+
+void compose_apply_init(struct cli *cli, const struct compose_session *session,
+                        struct progress *progress, struct apply *out)
+{
+    apply_init(out, cli->client, &session->project, &session->actual);
+    out->progress = progress;
+    out->parallel = compose_parallel(cli, &session->project);
+    out->is_dry = compose_options(cli)->dry_run;
+}
+
+/* ---- the same for each container ---- */
+
+struct each_task {
+    struct apply *apply;
+    const struct compose_action *action;
+    const struct actual_container *container;
+    struct error failure;
+    bool has_failed;
+};
+
+static void *run_task(void *data)
+{
+    struct each_task *task = data;
+    struct apply *apply = task->apply;
+    struct step step = { .subject = (char *)task->container->name,
+                         .service = (char *)task->container->service,
+                         .id = (char *)task->container->id };
+
+    progress_tell(apply->progress, "Container", step.subject, task->action->begins,
+                  PROGRESS_WORKING);
+    if (!apply->is_dry && task->action->act(apply, &step, &task->failure) < 0) {
+        task->has_failed = true;
+        progress_tell(apply->progress, "Container", step.subject, task->failure.text,
+                      PROGRESS_FAILED);
+    } else {
+        progress_tell(apply->progress, "Container", step.subject, task->action->ends,
+                      PROGRESS_DONE);
+    }
+    return NULL;
+}
+
+int compose_each(struct cli *cli, const struct compose_session *session,
+                 const struct strv *services, const struct compose_action *action,
+                 struct error *err)
+{
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(apply_done) struct apply apply;
+    CLEANUP(free)
+    struct each_task *tasks = xcalloc(session->actual.count + 1, sizeof(*tasks));
+    CLEANUP(free) pthread_t *threads = xcalloc(session->actual.count + 1, sizeof(*threads));
+    CLEANUP(free) bool *is_started = xcalloc(session->actual.count + 1, sizeof(*is_started));
+    size_t count = 0;
+    int result = 0;
+
+    compose_apply_init(cli, session, progress, &apply);
+    apply.timeout_s = action->timeout_s;
+    apply.signal = action->signal;
+    apply.remove_volumes = action->removes_volumes;
+    for (size_t i = 0; i < session->actual.count; i++) {
+        const struct actual_container *container = &session->actual.containers[i];
+
+        if (container->is_oneoff || (action->fits && !action->fits(container)) ||
+            (services && services->count && !strv_contains(services, container->service)))
+            continue;
+        tasks[count] =
+            (struct each_task){ .apply = &apply, .action = action, .container = container };
+        is_started[count] = thread_start("compose", run_task, &tasks[count], &threads[count],
+                                         err) == 0;
+        if (!is_started[count])
+            run_task(&tasks[count]);
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_started[i])
+            pthread_join(threads[i], NULL);
+        if (tasks[i].has_failed && result == 0) {
+            *err = tasks[i].failure;
+            result = -1;
+        }
+    }
+    return result;
+}

@@ -1,0 +1,539 @@
+/* compose up, create, scale and down: plans, and in the foreground the output of what runs. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/compose_image.h"
+#include "cli/compose_session.h"
+#include "compose/follower.h"
+
+#include "base/banned.h"
+
+enum { EXIT_INTERRUPTED = 130 };
+
+struct up_options {
+    bool abort_on_exit, abort_on_failure, always_recreate_deps, attach_dependencies, build, detach,
+        force_recreate, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
+        quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, yes;
+    struct strv attach, no_attach, scale;
+    const char *exit_code_from, *pull;
+    struct optional_int64 timeout, wait_timeout;
+};
+
+/* clang-format off */
+#define AT(member) offsetof(struct up_options, member)
+static const struct option_row up_rows[] = {
+    { 0,   "abort-on-container-exit",    OPTION_BOOL,    AT(abort_on_exit),        "Stop all containers when one of them ends" },
+    { 0,   "abort-on-container-failure", OPTION_BOOL,    AT(abort_on_failure),     "Stop all containers when one of them fails" },
+    { 0,   "always-recreate-deps",       OPTION_BOOL,    AT(always_recreate_deps), "Make containers of dependencies anew, too" },
+    { 0,   "attach",                     OPTION_LIST,    AT(attach),               "Show the output of these services only" },
+    { 0,   "attach-dependencies",        OPTION_BOOL,    AT(attach_dependencies),  "Show the output of dependencies, too" },
+    { 0,   "build",                      OPTION_BOOL,    AT(build),                "Build images even if they are there" },
+    { 'd', "detach",                     OPTION_BOOL,    AT(detach),               "Leave the containers running in the background" },
+    { 0,   "exit-code-from",             OPTION_TEXT,    AT(exit_code_from),       "End with the exit code of this service" },
+    { 0,   "force-recreate",             OPTION_BOOL,    AT(force_recreate),       "Make containers anew even if nothing changed" },
+    { 0,   "menu",                       OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "no-attach",                  OPTION_LIST,    AT(no_attach),            "Do not show the output of these services" },
+    { 0,   "no-build",                   OPTION_BOOL,    AT(no_build),             "Build nothing" },
+    { 0,   "no-color",                   OPTION_BOOL,    AT(no_color),             "No colours in front of lines" },
+    { 0,   "no-deps",                    OPTION_BOOL,    AT(no_deps),              "Leave out what the services depend on" },
+    { 0,   "no-log-prefix",              OPTION_BOOL,    AT(no_log_prefix),        "No names in front of lines" },
+    { 0,   "no-recreate",                OPTION_BOOL,    AT(no_recreate),          "Leave existing containers as they are" },
+    { 0,   "no-start",                   OPTION_BOOL,    AT(no_start),             "Make containers, but do not start them" },
+    { 0,   "pull",                       OPTION_TEXT,    AT(pull),                 "When to pull: always, missing or never" },
+    { 0,   "quiet-build",                OPTION_BOOL,    AT(quiet_build),          "Print nothing of builds" },
+    { 0,   "quiet-pull",                 OPTION_BOOL,    AT(quiet_pull),           "Print nothing of pulls" },
+    { 0,   "remove-orphans",             OPTION_BOOL,    AT(remove_orphans),       "Remove containers of services that the file has not" },
+    { 'V', "renew-anon-volumes",         OPTION_BOOL,    AT(renew_volumes),        "Make anonymous volumes anew" },
+    { 0,   "scale",                      OPTION_LIST,    AT(scale),                "Number of containers (SERVICE=N)" },
+    { 't', "timeout",                    OPTION_INTEGER, AT(timeout),              "Seconds before a container is killed" },
+    { 0,   "timestamps",                 OPTION_BOOL,    AT(timestamps),           "Show times" },
+    { 0,   "wait",                       OPTION_BOOL,    AT(wait),                 "Wait until all run, or are healthy" },
+    { 0,   "wait-timeout",               OPTION_INTEGER, AT(wait_timeout),         "Longest wait, in seconds" },
+    { 'w', "watch",                      OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 'y', "yes",                        OPTION_BOOL,    AT(yes),                  "Answer yes to all questions" },
+    {},
+};
+
+static const struct option_row create_rows[] = {
+    { 0,   "build",          OPTION_BOOL, AT(build),          "Build images even if they are there" },
+    { 0,   "force-recreate", OPTION_BOOL, AT(force_recreate), "Make containers anew even if nothing changed" },
+    { 0,   "no-build",       OPTION_BOOL, AT(no_build),       "Build nothing" },
+    { 0,   "no-recreate",    OPTION_BOOL, AT(no_recreate),    "Leave existing containers as they are" },
+    { 0,   "pull",           OPTION_TEXT, AT(pull),           "When to pull: always, missing or never" },
+    { 0,   "quiet-pull",     OPTION_BOOL, AT(quiet_pull),     "Print nothing of pulls" },
+    { 0,   "remove-orphans", OPTION_BOOL, AT(remove_orphans), "Remove containers of services that the file has not" },
+    { 0,   "scale",          OPTION_LIST, AT(scale),          "Number of containers (SERVICE=N)" },
+    { 'y', "yes",            OPTION_BOOL, AT(yes),            "Answer yes to all questions" },
+    {},
+};
+
+static const struct option_row scale_rows[] = {
+    { 0, "no-deps", OPTION_BOOL, AT(no_deps), "Leave out what the services depend on" },
+    {},
+};
+/* clang-format on */
+
+static int read_scales(const struct project *project, const struct strv *given, struct map *out,
+                       struct error *err)
+{
+    map_init_empty(out, free);
+    for (size_t i = 0; i < given->count; i++) {
+        const char *text = given->items[i], *equals = strchr(text, '=');
+        CLEANUP(free) char *name = equals ? xstrndup(text, (size_t)(equals - text)) : NULL;
+        int64_t count;
+
+        if (!equals || parse_int64(equals + 1, 0, 10000, &count, err) < 0)
+            return error_set(err, ERROR_INVALID,
+                             "invalid --scale option \"%s\": should be SERVICE=NUM", text);
+        const struct yaml *service = project_service(project, name);
+        if (!service)
+            return error_set(err, ERROR_NOT_FOUND, "no such service: %s", name);
+        if (count > 1 && yaml_get(service, "container_name"))
+            return error_set(err, ERROR_INVALID,
+                             "can't set container_name and %s as container name must be unique",
+                             name);
+        map_set_text(out, name, equals + 1);
+    }
+    return 0;
+}
+
+/* External networks and volumes must be there. */
+static int check_external(struct cli *cli, const struct project *project, const char *part,
+                          const char *word, struct error *err)
+{
+    const struct yaml *resources = yaml_get(project->model, part);
+
+    for (size_t i = 0; i < yaml_count(resources); i++) {
+        CLEANUP(client_path_done) struct client_path path = {};
+        const char *name = yaml_text(yaml_get(resources->items[i], "name"));
+
+        if (!yaml_is_true(yaml_get(resources->items[i], "external")))
+            continue;
+        client_path_begin(&path, "/%s", part);
+        client_path_segment(&path, name);
+        if (client_call(cli->client, "GET", &path, NULL, NULL, err) == 0)
+            continue;
+        if (err->kind != ERROR_NOT_FOUND)
+            return -1;
+        return error_set(err, ERROR_NOT_FOUND, "%s %s declared as external, but could not be found",
+                         word, name);
+    }
+    return 0;
+}
+
+static void print_warnings(const struct strv *warnings)
+{
+    struct project carrier = { .warnings = *warnings };
+
+    compose_warn(&carrier);
+}
+
+/* ---- the plan ---- */
+
+static int converge(struct cli *cli, struct compose_session *session,
+                    const struct up_options *options, const struct strv *named, struct error *err)
+{
+    CLEANUP(map_done) struct map image_ids = {}, scales = {};
+    CLEANUP(strv_done) struct strv warnings = {};
+    CLEANUP(plan_done) struct plan plan = {};
+    struct compose_image_options images = { .build = options->build,
+                                            .no_build = options->no_build,
+                                            .quiet_build = options->quiet_build,
+                                            .pull = options->pull };
+    struct plan_options wish = { .force_recreate = options->force_recreate,
+                                 .no_recreate = options->no_recreate,
+                                 .always_recreate_dependencies = options->always_recreate_deps,
+                                 .no_start = options->no_start,
+                                 .no_dependencies = options->no_deps,
+                                 .remove_orphans =
+                                     options->remove_orphans ||
+                                     text_is_true(map_get(&session->project.environment,
+                                                          "COMPOSE_REMOVE_ORPHANS")),
+                                 .named = named,
+                                 .image_ids = &image_ids,
+                                 .scales = &scales };
+
+    if (options->force_recreate && options->no_recreate)
+        return error_set(err, ERROR_INVALID, "--force-recreate and --no-recreate are incompatible");
+    if (read_scales(&session->project, &options->scale, &scales, err) < 0 ||
+        compose_images_prepare(cli, &session->project, &images, &image_ids, err) < 0 ||
+        check_external(cli, &session->project, "networks", "network", err) < 0 ||
+        check_external(cli, &session->project, "volumes", "volume", err) < 0)
+        return -1;
+    plan_up(&session->project, &session->actual, &wish, &plan, &warnings);
+    if (!text_is_true(map_get(&session->project.environment, "COMPOSE_IGNORE_ORPHANS")))
+        print_warnings(&warnings);
+
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(apply_done) struct apply apply;
+    compose_apply_init(cli, session, progress, &apply);
+    apply.image_ids = &image_ids;
+    apply.timeout_s = options->timeout;
+    apply.renew_volumes = options->renew_volumes;
+    return apply_plan(&apply, &plan, err);
+}
+
+/* --wait: every service runs, or is healthy where it has a health check. */
+static int wait_until_up(struct cli *cli, struct compose_session *session, struct error *err)
+{
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(actual_done) struct actual actual = {};
+
+    if (actual_read_containers(cli->client, session->project.name, &actual, err) < 0)
+        return -1;
+    for (size_t i = 0; i < actual.count; i++) {
+        const struct actual_container *container = &actual.containers[i];
+        CLEANUP(json_free) struct json *document = NULL;
+
+        if (container->is_oneoff || !project_service(&session->project, container->service))
+            continue;
+        progress_tell(progress, "Container", container->name, "Waiting", PROGRESS_WORKING);
+        if (container_inspect(cli->client, container->id, &document, err) < 0)
+            return -1;
+        const struct json *state = json_get(document, "State");
+        bool has_health = json_get(state, "Health") != NULL;
+        struct step step = { .kind = STEP_WAIT,
+                             .service = (char *)container->service,
+                             .subject = (char *)container->name,
+                             .condition = (char *)"service_healthy",
+                             .is_required = true };
+        CLEANUP(apply_done) struct apply apply;
+        compose_apply_init(cli, session, progress, &apply);
+        if (!has_health && !json_is_true(json_get(state, "Running"))) {
+            long long code = json_to_int64(json_get(state, "ExitCode"));
+
+            if (code || json_is_true(json_get(state, "OOMKilled")))
+                return error_set(err, ERROR_CONFLICT, "container %s exited (%lld)", container->name,
+                                 code);
+        }
+        if (has_health && step_wait(&apply, &step, err) < 0)
+            return -1;
+        progress_tell(progress, "Container", container->name, "Healthy", PROGRESS_DONE);
+    }
+    return 0;
+}
+
+/* ---- the foreground ---- */
+
+struct foreground {
+    const struct up_options *options;
+    int event_fd;
+    struct mutex lock;
+    bool is_over;  /* a container ended that ends all */
+    int exit_code; /* of the first that ended */
+    bool has_code;
+};
+
+static void container_ended(void *data, const char *service, const char *name UNUSED, int code)
+{
+    struct foreground *front = data;
+    const struct up_options *options = front->options;
+    const char *from = options->exit_code_from;
+
+    mutex_lock(&front->lock);
+    if (from ? strcmp(from, service) == 0 : !front->has_code) {
+        front->exit_code = code;
+        front->has_code = true;
+    }
+    if (options->abort_on_exit || from || (options->abort_on_failure && code))
+        front->is_over = true;
+    mutex_unlock(&front->lock);
+    eventfd_write(front->event_fd, 1);
+}
+
+static int stop_all(struct cli *cli, struct compose_session *session, bool kill,
+                    const struct optional_int64 *timeout_s, struct error *err)
+{
+    actual_done(&session->actual);
+    session->actual = (struct actual){};
+    if (actual_read_containers(cli->client, session->project.name, &session->actual, err) < 0)
+        return -1;
+    struct compose_action action = { .fits = actual_is_running,
+                                     .act = kill ? step_container_kill : step_container_stop,
+                                     .begins = kill ? "Killing" : "Stopping",
+                                     .ends = kill ? "Killed" : "Stopped" };
+    if (timeout_s)
+        action.timeout_s = *timeout_s;
+    return compose_each(cli, session, NULL, &action, err);
+}
+
+struct stopping {
+    struct cli *cli;
+    struct compose_session *session;
+    const struct optional_int64 *timeout_s;
+    int event_fd;
+};
+
+static void *stop_in_background(void *data)
+{
+    struct stopping *stopping = data;
+    struct error unheard = {};
+
+    stop_all(stopping->cli, stopping->session, false, stopping->timeout_s, &unheard);
+    eventfd_write(stopping->event_fd, 1);
+    return NULL;
+}
+
+/* Stops everything; a further interrupt kills what still runs. */
+static int end_all(struct cli *cli, struct compose_session *session,
+                   const struct up_options *options, int signal_fd, struct error *err)
+{
+    CLEANUP(close) int done_fd = eventfd(0, EFD_CLOEXEC);
+    struct stopping stopping = {
+        .cli = cli, .session = session, .timeout_s = &options->timeout, .event_fd = done_fd
+    };
+    pthread_t thread;
+
+    if (done_fd < 0)
+        return error_sys(err, "eventfd");
+    if (thread_start("stop", stop_in_background, &stopping, &thread, err) < 0)
+        return -1;
+    for (;;) {
+        struct pollfd fds[] = { { .fd = done_fd, .events = POLLIN },
+                                { .fd = signal_fd, .events = POLLIN } };
+        struct signalfd_siginfo info;
+
+        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents)
+            break;
+        if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
+            CLEANUP(compose_session_done) struct compose_session other = {};
+            struct error unheard;
+
+            other.project.name = xstrdup(session->project.name);
+            stop_all(cli, &other, true, NULL, &unheard);
+        }
+    }
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static void print_attached(const struct follower_options *shown,
+                           const struct compose_session *session)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    const struct yaml *services = yaml_get(session->project.model, "services");
+
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        int scale = project_scale(services->items[i]);
+        const char *given = yaml_text(yaml_get(services->items[i], "container_name"));
+
+        if ((shown->hidden && strv_contains(shown->hidden, services->keys[i])) ||
+            (shown->services && shown->services->count &&
+             !strv_contains(shown->services, services->keys[i])))
+            continue;
+        for (int n = 1; n <= scale; n++)
+            if (given)
+                strv_add(&names, given);
+            else
+                strv_add_format(&names, "%s-%d", services->keys[i], n);
+    }
+    CLEANUP(free) char *list = strv_join(&names, ", ");
+    printf("Attaching to %s\n", list);
+    fflush(stdout);
+}
+
+/* Services whose output is not wanted: --no-attach, "attach: false", and dependencies that were not
+ * named. */
+static void find_hidden(const struct project *project, const struct up_options *options,
+                        const struct strv *named, struct strv *out)
+{
+    const struct yaml *services = yaml_get(project->model, "services");
+
+    strv_add_all(out, &options->no_attach);
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        const struct yaml *attach = yaml_get(services->items[i], "attach");
+
+        if ((attach && !yaml_is_true(attach)) || (named->count && !options->attach_dependencies &&
+                                                  !strv_contains(named, services->keys[i])))
+            strv_add(out, services->keys[i]);
+    }
+}
+
+static int watch_foreground(struct cli *cli, struct compose_session *session,
+                            const struct up_options *options, struct follower *follower,
+                            struct foreground *front, int signal_fd, struct error *err)
+{
+    for (;;) {
+        struct pollfd fds[] = { { .fd = front->event_fd, .events = POLLIN },
+                                { .fd = signal_fd, .events = POLLIN } };
+        struct signalfd_siginfo info;
+        eventfd_t unused;
+
+        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
+            return error_sys(err, "poll");
+        if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
+            fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
+            cli->exit_code = EXIT_INTERRUPTED;
+            return end_all(cli, session, options, signal_fd, err);
+        }
+        if (!fds[0].revents)
+            continue;
+        eventfd_read(front->event_fd, &unused);
+        mutex_lock(&front->lock);
+        bool is_over = front->is_over;
+        int code = front->exit_code;
+        mutex_unlock(&front->lock);
+        if (is_over) {
+            fprintf(stderr, "Aborting on container exit...\n");
+            cli->exit_code = code;
+            return end_all(cli, session, options, signal_fd, err);
+        }
+        if (follower_running(follower) <= 0)
+            return 0;
+    }
+}
+
+static int run_foreground(struct cli *cli, struct compose_session *session,
+                          const struct up_options *options, const struct strv *named,
+                          struct error *err)
+{
+    struct log_printer *printer = NEW(struct log_printer); /* Threads may outlive this function. */
+    struct foreground *front = NEW(struct foreground);
+    struct strv *hidden = NEW(struct strv);
+    struct follower *follower = NULL;
+    int64_t now_ns = clock_wall_ns();
+    char *since = xasprintf("%lld.%09lld", (long long)(now_ns / NS_PER_S),
+                            (long long)(now_ns % NS_PER_S));
+    sigset_t signals;
+
+    *front = (struct foreground){ .options = options, .event_fd = eventfd(0, EFD_CLOEXEC) };
+    mutex_init(&front->lock);
+    log_printer_init(printer);
+    printer->no_prefix = options->no_log_prefix;
+    printer->timestamps = options->timestamps;
+    printer->has_colors = !options->no_color && compose_has_colors(cli, STDOUT_FILENO);
+    find_hidden(&session->project, options, named, hidden);
+    struct follower_options wish = { .project = session->project.name,
+                                     .services = &options->attach,
+                                     .hidden = hidden,
+                                     .since = since,
+                                     .says_ends = true,
+                                     .ended = container_ended,
+                                     .data = front };
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (signal_fd < 0 || front->event_fd < 0)
+        return error_sys(err, "signalfd");
+    if (follower_start(cli->client, printer, &wish, &follower, err) < 0)
+        return -1;
+    for (size_t i = 0; i < session->actual.count; i++)
+        if (!session->actual.containers[i].is_oneoff &&
+            actual_is_running(&session->actual.containers[i]))
+            follower_add(follower, &session->actual.containers[i]);
+    print_attached(&wish, session);
+    if (converge(cli, session, options, named, err) < 0)
+        return -1;
+    return watch_foreground(cli, session, options, follower, front, signal_fd, err);
+}
+
+/* ---- commands ---- */
+
+static int open_selected(struct cli *cli, const struct strv *named, bool no_dependencies,
+                         struct compose_session *out, struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+
+    if (compose_load(cli, named, &session.project, err) < 0 ||
+        project_select(&session.project, named, no_dependencies, err) < 0 ||
+        actual_read(cli->client, session.project.name, &session.actual, err) < 0)
+        return -1;
+    *out = session;
+    session = (struct compose_session){};
+    return 0;
+}
+
+static int up(struct cli *cli, const void *parsed, const struct strv *arguments, struct error *err)
+{
+    const struct up_options *options = parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    bool is_background = options->detach || options->no_start || options->wait ||
+                         compose_options(cli)->dry_run;
+
+    if (options->detach && (options->abort_on_exit || options->exit_code_from))
+        return error_set(err, ERROR_INVALID,
+                         "--abort-on-container-exit and --detach are incompatible");
+    if (open_selected(cli, arguments, options->no_deps, &session, err) < 0)
+        return -1;
+    if (options->exit_code_from && !project_service(&session.project, options->exit_code_from))
+        return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
+    if (!is_background)
+        return run_foreground(cli, &session, options, arguments, err);
+    if (converge(cli, &session, options, arguments, err) < 0)
+        return -1;
+    return options->wait && !compose_options(cli)->dry_run ? wait_until_up(cli, &session, err) : 0;
+}
+
+const struct command command_compose_up = {
+    .name = "up",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "Make and start the containers of the project",
+    .most = MANY_ARGUMENTS,
+    .options = up_rows,
+    .options_size = sizeof(struct up_options),
+    .run = up,
+};
+
+static int create(struct cli *cli, const void *parsed, const struct strv *arguments,
+                  struct error *err)
+{
+    struct up_options options = *(const struct up_options *)parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+
+    options.no_start = true;
+    if (open_selected(cli, arguments, false, &session, err) < 0)
+        return -1;
+    return converge(cli, &session, &options, arguments, err);
+}
+
+const struct command command_compose_create = {
+    .name = "create",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "Make the containers of the project without starting them",
+    .most = MANY_ARGUMENTS,
+    .options = create_rows,
+    .options_size = sizeof(struct up_options),
+    .run = create,
+};
+
+static int scale(struct cli *cli, const void *parsed, const struct strv *arguments,
+                 struct error *err)
+{
+    struct up_options options = *(const struct up_options *)parsed;
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(strv_done) struct strv names = {};
+
+    for (size_t i = 0; i < arguments->count; i++) {
+        const char *text = arguments->items[i];
+
+        strv_add_take(&names, xstrndup(text, strcspn(text, "=")));
+    }
+    options.scale = *arguments;
+    if (open_selected(cli, &names, options.no_deps, &session, err) < 0)
+        return -1;
+    return converge(cli, &session, &options, &names, err);
+}
+
+const struct command command_compose_scale = {
+    .name = "scale",
+    .usage = "[OPTIONS] SERVICE=NUMBER...",
+    .summary = "Set the number of containers of services",
+    .least = 1,
+    .most = MANY_ARGUMENTS,
+    .options = scale_rows,
+    .options_size = sizeof(struct up_options),
+    .run = scale,
+};

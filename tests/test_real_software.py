@@ -1,9 +1,11 @@
 """Debian made with mmdebstrap, nginx and PostgreSQL from its packages, as people run them; a C program built in stages."""
+import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
-from engine import wait_until
+from engine import run, wait_until
 from test_first_light import fetch
 
 pytestmark = pytest.mark.debian
@@ -100,3 +102,91 @@ def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):
     finally:
         engine.docker("rm", "-f", name)
         engine.docker("volume", "rm", "pgdata")
+
+
+COMPOSE_FILE = """
+version: '3.8'
+services:
+  web:
+    image: my-web-app:latest
+    ports:
+      - "8080:80"
+    depends_on:
+      - db
+
+  db:
+    image: postgres:latest
+    environment:
+      POSTGRES_USER: example
+      POSTGRES_PASSWORD: example
+"""
+
+
+@pytest.fixture(scope="module")
+def application(engine, debian, tmp_path_factory):
+    """The images postgres:latest and my-web-app:latest: a page that writes a row to the database called db and shows it."""
+    directory = tmp_path_factory.mktemp("postgres")
+    (directory / "start").write_text(
+        "#!/bin/sh\nset -e\nbin=/usr/lib/postgresql/15/bin\n"
+        "if [ ! -s /data/PG_VERSION ]; then\n"
+        "  echo \"$POSTGRES_PASSWORD\" >/tmp/password\n"
+        "  $bin/initdb -D /data -U \"$POSTGRES_USER\" -A scram-sha-256 --pwfile=/tmp/password >/dev/null\n"
+        "  echo 'host all all all scram-sha-256' >>/data/pg_hba.conf\nfi\n"
+        "exec $bin/postgres -D /data -k /tmp -c listen_addresses='*'\n")
+    (directory / "start").chmod(0o755)
+    (directory / "Dockerfile").write_text(
+        "FROM debian:12\n"
+        "RUN apt-get update && apt-get install -y --no-install-recommends postgresql-15 && rm -rf /var/lib/apt/lists/*\n"
+        "COPY start /usr/local/bin/\nRUN mkdir /data && chown postgres:postgres /data\nVOLUME /data\nUSER postgres\nEXPOSE 5432\n"
+        'CMD ["start"]\n')
+    built = engine.docker("build", "-t", "postgres:latest", directory, limit_s=BUILD_LIMIT_S)
+    assert built.code == 0, built
+    directory = tmp_path_factory.mktemp("web")
+    shutil.copy("/bin/busybox", directory / "busybox")
+    (directory / "rows").write_text(
+        "#!/bin/sh\necho 'Content-type: text/plain'; echo\n"
+        "psql -qtA -c 'SET client_min_messages = warning; CREATE TABLE IF NOT EXISTS visits(n int)' -c 'INSERT INTO visits SELECT count(*) + 1 FROM visits' "
+        "-c 'SELECT max(n) FROM visits' 2>&1\n")
+    (directory / "rows").chmod(0o755)
+    (directory / "Dockerfile").write_text(
+        "FROM postgres:latest\nUSER root\n"
+        "COPY busybox /usr/local/bin/\nCOPY rows /www/cgi-bin/\n"
+        "ENV PGHOST=db PGUSER=example PGPASSWORD=example PGDATABASE=postgres\nEXPOSE 80\n"
+        'CMD ["busybox", "httpd", "-f", "-p", "80", "-h", "/www"]\n')
+    built = engine.docker("build", "-t", "my-web-app:latest", directory, limit_s=BUILD_LIMIT_S)
+    assert built.code == 0, built
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("is_checked", [False, True], ids=["started", "healthy"])
+def test_compose_web_and_database(engine, application, tmp_path, free_port, is_checked):
+    text = COMPOSE_FILE.replace("8080", str(free_port))
+    if is_checked:
+        text = text.replace("      - db\n", "      db: {condition: service_healthy}\n")
+        text += "    healthcheck: {test: psql -h /tmp -U example -c 'SELECT 1' postgres, interval: 500ms, retries: 100}\n"
+        text = text.replace("      POSTGRES_PASSWORD: example\n", "      POSTGRES_PASSWORD: example\n      PGPASSWORD: example\n")
+    (tmp_path / "compose.yaml").write_text(text)
+    command = tmp_path / "docker-compose"
+    command.symlink_to(engine.build / "berth")
+
+    def compose(*arguments):
+        return run([command, "-f", tmp_path / "compose.yaml", "-p", "shop", *arguments], env=engine.environment, check=True)
+
+    def rows():
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{free_port}/cgi-bin/rows", timeout=5).read().decode().strip()
+        except OSError:
+            return ""
+    try:
+        compose("up", "-d")
+        if is_checked:
+            assert rows() == "1"
+        else:
+            wait_until(lambda: rows().isdigit(), 60, what="the page showing a row")
+        first = int(rows())
+        assert int(rows()) == first + 1
+        assert "shop-db-1" in compose("ps").out and "shop-web-1" in compose("ps").out
+        assert "ready to accept connections" in (logs := compose("logs", "db")).out + logs.err
+    finally:
+        compose("down", "-v")
+    assert "shop" not in engine.docker("ps", "-a").out + engine.docker("network", "ls").out

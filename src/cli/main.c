@@ -255,6 +255,7 @@ struct descent {
     const struct command *command;
     struct str path;     /* "container ls" */
     struct strv rest;    /* what is left for the command */
+    struct strv given;   /* the words that group options are borrowed from */
     void *group_options; /* of the last group that has some */
     const struct option_row *group_rows;
 };
@@ -263,6 +264,7 @@ static void descent_done(struct descent *descent)
 {
     str_done(&descent->path);
     strv_done(&descent->rest);
+    strv_done(&descent->given);
     if (descent->group_rows)
         options_done(descent->group_rows, descent->group_options);
     free(descent->group_options);
@@ -273,14 +275,13 @@ CLEANUP_VALUE(descent_done, struct descent)
 static int read_group_options(struct descent *descent, bool *out_wants_help, struct error *err)
 {
     const struct command *group = descent->command;
-    CLEANUP(strv_done) struct strv given = descent->rest;
-
+    descent->given = descent->rest;
     descent->rest = (struct strv){};
     strv_init_empty(&descent->rest);
     descent->group_rows = group->options;
     descent->group_options = xcalloc(1, group->options_size);
-    return options_parse(group->options, given.items, true, descent->group_options, &descent->rest,
-                         out_wants_help, err);
+    return options_parse(group->options, descent->given.items, true, descent->group_options,
+                         &descent->rest, out_wants_help, err);
 }
 
 /* Goes down as far as the words lead. An exit code when that is all there is to do, else -1. */

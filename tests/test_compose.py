@@ -1,0 +1,356 @@
+"""Compose: what files mean, and projects that come, change and go. The canonical forms and the words of errors are those of Docker's
+compose 2.40 (tests/compose/)."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from engine import run, wait_until
+
+pytestmark = pytest.mark.own
+
+CASES = pathlib.Path(__file__).parent / "compose"
+
+
+class Project:
+    """A directory with a compose file, and the command that works on it."""
+
+    def __init__(self, engine, directory, name):
+        self.engine, self.directory, self.name = engine, directory, name
+
+    def write(self, text, name="compose.yaml"):
+        (self.directory / name).write_text(text)
+        return self
+
+    def compose(self, *arguments, env=None, **options):
+        environment = {**self.engine.environment, "COMPOSE_PROJECT_NAME": self.name, **(env or {})}
+        return run([self.engine.build / "berth", "compose", "--project-directory", self.directory, *arguments],
+                   env=environment, **options)
+
+    def containers(self):
+        listed = self.compose("ps", "-a", "--format", "json", check=True).out
+        return {row["Name"]: row for row in map(json.loads, listed.splitlines())}
+
+
+@pytest.fixture
+def project(engine, tmp_path, request):
+    made = Project(engine, tmp_path, "t" + "".join(c for c in request.node.name.lower() if c.isalnum())[:24])
+    yield made
+    if (tmp_path / "compose.yaml").exists():
+        gone = made.compose("down", "-v", "--remove-orphans", "--rmi", "local", "-t", "0")
+        assert gone.code == 0, gone
+        assert made.name not in engine.docker("network", "ls").out + engine.docker("volume", "ls").out + engine.docker("ps", "-a").out
+
+
+# ---- what files mean ----
+
+def test_everything_in_its_canonical_form(project):
+    project.write((CASES / "everything.yaml").read_text())
+    wanted = (CASES / "everything.canonical.yaml").read_text()
+    wanted = wanted.replace("<project>", str(project.directory)).replace("<home>", str(project.engine.directory))
+    got = project.compose("config", env={"COMPOSE_PROJECT_NAME": "p"}, check=True)
+    (project.directory / "compose.yaml").unlink()
+    assert got.out == wanted
+    assert got.err == ""
+
+
+@pytest.mark.parametrize("text,hash", [
+    ("services: {a: {image: busybox, command: sleep 100}}", "32a54e5939835da9c769b5bf44c1e1eb1cdaf8d31b2a579efd4c28849dce2610"),
+    ("services: {a: {image: busybox, command: [sleep, '100'], scale: 2, pull_policy: never, profiles: []}}",
+     "32a54e5939835da9c769b5bf44c1e1eb1cdaf8d31b2a579efd4c28849dce2610"),
+    ("services: {a: {image: busybox, command: sleep 100, labels: {a: b}}}", "71eb7a77a6317f9fef496e50d30873c73b00942bc666de45f579b2c80a649932"),
+    ("services: {a: {image: busybox, command: sleep 100, deploy: {replicas: 2}}}", "f997f0d66b243ebadd2187a2ecf9995a04b0b6fa3c85eb2166a9773b2e4f2ace"),
+])
+def test_hash_is_that_of_dockers_compose(project, text, hash):
+    project.write(text)
+    assert project.compose("config", "--hash", "a", check=True).out == f"a {hash}\n"
+    (project.directory / "compose.yaml").unlink()
+
+
+WRONG = [
+    ("services: {a: {image: busybox, depends_on: [b]}}", 'service "a" depends on undefined service "b": invalid compose project'),
+    ("services: {a: {image: busybox, depends_on: [b]}, b: {image: x, depends_on: [a]}}", "dependency cycle detected: a -> b -> a"),
+    ("services:\n  a:\n    image: busybox\n    foo: 1\n", "services.a additional properties 'foo' not allowed (line 4)"),
+    ("services: {a: {image: busybox, comand: x}}", "additional properties 'comand' not allowed, did you mean 'command'?"),
+    ("services: {a: {image: busybox, networks: [n]}}", 'service "a" refers to undefined network n: invalid compose project'),
+    ("services: {a: {image: busybox, volumes: ['vol:/x']}}", 'service "a" refers to undefined volume vol: invalid compose project'),
+    ("services: {a: {image: busybox, secrets: [s]}}", 'service "a" refers to undefined secret s: invalid compose project'),
+    ("services: {a: {image: busybox, configs: [s]}}", 'service "a" refers to undefined config s: invalid compose project'),
+    ("services: {a: {command: x}}", 'service "a" has neither an image nor a build context specified: invalid compose project'),
+    ("services:\n a:\n  image: b\n bad\n", "yaml: line 4: could not find expected ':'"),
+    ("services:\n a:\n  image: b\n  image: c\n", 'line 4: mapping key "image" already defined at line 3'),
+    ("services: {a: {image: busybox, cpus: x}}",
+     'error while interpolating services.a.cpus: failed to cast to expected type: strconv.ParseFloat: parsing "x": invalid syntax'),
+    ("services: {a: {image: 'busybox:${TAG?need tag}'}}",
+     "error while interpolating services.a.image: required variable TAG is missing a value: need tag"),
+    ("services: {a: {image: 'busybox:${TAG'}}",
+     "invalid interpolation format for services.a.image.\nYou may need to escape any $ with another $.\nbusybox:${TAG"),
+    ("services: {a: {image: busybox, ports: ['99999:1']}}", "Invalid hostPort: 99999"),
+    ("services: {a: {image: busybox, ports: ['80-81:90-92']}}", "Invalid ranges specified for container and host Ports: 90-92 and 80-81"),
+    ("services: {a: {image: busybox, ports: ['80/foo']}}", "Invalid proto: foo"),
+    ("", "empty compose file"),
+    ("x: 1", "additional properties 'x' not allowed"),
+    ("services: {a: {image: busybox, network_mode: host, networks: [x]}}\nnetworks: {x: {}}",
+     "service a declares mutually exclusive `network_mode` and `networks`: invalid compose project"),
+    ("services: {a: {image: busybox, container_name: zz, deploy: {replicas: 2}}}",
+     "services.deploy.replicas: can't set container_name and a as container name must be unique: invalid compose project"),
+    ("services: {a: {image: busybox, env_file: .e}}", "not found: stat "),
+    ("services: {a: {image: [x]}}", "services.a.image must be a string"),
+    ("services: {a: {image: busybox, environment: 5}}", "services.a.environment must be a mapping or a list"),
+    ("services: {a: {image: busybox, tty: maybe}}", "error while interpolating services.a.tty: failed to cast to expected type: invalid boolean: maybe"),
+    ("services: {a: {image: busybox, mem_limit: lots}}", "services.a.mem_limit invalid size: 'lots'"),
+    ("services: {a: {image: busybox, stop_grace_period: 5}}", 'time: missing unit in duration "5"'),
+    ("services: {a: {image: busybox, healthcheck: {test: [FOO, x]}}}", 'must start either by "CMD", "CMD-SHELL" or "NONE"'),
+    ("services: {a: {image: busybox, depends_on: {b: {condition: soon}}}, b: {image: x}}", "services.a.depends_on.b.condition must be one of"),
+    ("services: {a: {image: busybox, volumes: [{type: bind, target: /x}]}}", "type is bind, but there is no source"),
+    ("services: {a: {image: busybox, volumes: ['a:b:c:d']}}", "too many colons"),
+    ("services: {a: {extends: b}}", 'service "b" not found'),
+    ("services: {a: {extends: {service: a}}}", "circular reference"),
+    ("services: {a: {image: b, command: \"echo 'open\"}}", "a quote stays open"),
+    ("services: {a: {image: b, cpus: 1, deploy: {resources: {limits: {cpus: '2'}}}}}", "can't set distinct values on 'cpus'"),
+    ("services: {a: {image: b}}\nsecrets: {s: {}}", 'secret "s" must declare either `file`, `environment` or `content`'),
+    ("- a\n- b\n", "top-level object must be a mapping"),
+    ("include: nowhere.yaml", "nowhere.yaml: no such file or directory"),
+    ("services: {a: !what {image: b}}", "unknown tag !what"),
+]
+
+
+@pytest.mark.parametrize("text,words", WRONG, ids=range(len(WRONG)))
+def test_wrong_files_are_told(project, text, words):
+    project.write(text)
+    got = project.compose("config", "-q")
+    (project.directory / "compose.yaml").unlink()
+    assert got.code == 1 and words in got.err, got
+    assert got.out == ""
+
+
+def test_no_file(project):
+    got = project.compose("config", "-q")
+    assert (got.code, got.err) == (1, "no configuration file provided: not found\n")
+
+
+def test_files_variables_and_merging(project):
+    """Several files, .env, env files, extends, include, profiles, !reset and !override, seen in the canonical form."""
+    directory = project.directory
+    (directory / ".env").write_text('TAG=1.2\nEXPANDED="${TAG}-x"\nQUOTED=\'$TAG\'\n# comment\nexport OTHER=o # end\n')
+    (directory / "a.env").write_text("A=from file\nB=from file\n")
+    (directory / "base.yaml").write_text("services: {base: {image: 'base:${TAG}', environment: {BASE: 1, A: base}, volumes: ['./data:/data']}}\n")
+    (directory / "part").mkdir()
+    (directory / "part" / ".env").write_text("PART=part-value\n")
+    (directory / "part" / "compose.yaml").write_text("services: {part: {image: 'p:${PART}', volumes: ['./x:/x']}}\n")
+    project.write("""
+include: [part/compose.yaml]
+services:
+  web:
+    extends: {file: base.yaml, service: base}
+    env_file: a.env
+    environment: [B=ours, Q=$QUOTED, E=$EXPANDED, O=$OTHER, "D=${UNSET:-default}", DOLLAR=$$x]
+    ports: ["80:80"]
+    labels: {gone: yes, kept: "1"}
+    dns: 1.1.1.1
+    command: [one]
+  extra: {image: extra, profiles: [more]}
+""")
+    project.write("services: {web: {ports: ['80:80', '81:81'], labels: {gone: !reset null}, dns: !override [2.2.2.2], command: [two]}}", "override.yaml")
+    files = ("-f", directory / "compose.yaml", "-f", directory / "override.yaml")
+    model = json.loads(project.compose(*files, "config", "--format", "json", check=True).out)
+    web = model["services"]["web"]
+    assert web["image"] == "base:1.2"
+    assert web["environment"] == {"A": "base", "B": "ours", "BASE": "1", "Q": "$$TAG", "E": "1.2-x", "O": "o", "D": "default", "DOLLAR": "$$x"}
+    assert [p["target"] for p in web["ports"]] == [80, 81]
+    assert web["labels"] == {"kept": "1"} and web["dns"] == ["2.2.2.2"] and web["command"] == ["two"]
+    assert web["volumes"][0]["source"] == str(directory / "data")
+    assert model["services"]["part"]["image"] == "p:part-value"
+    assert model["services"]["part"]["volumes"][0]["source"] == str(directory / "part" / "x")
+    assert "extra" not in model["services"]
+    assert project.compose(*files, "--profile", "more", "config", "--services", check=True).out == "extra\npart\nweb\n"
+    assert project.compose(*files, "config", "--services", check=True, env={"COMPOSE_PROFILES": "*"}).out == "extra\npart\nweb\n"
+    assert project.compose(*files, "config", "--no-interpolate", check=True).out.count("${UNSET:-default}") == 1
+
+
+# ---- projects that come, change and go ----
+
+STACK = """
+version: '3.8'
+x-common: &common {labels: {l: v}}
+services:
+  db:
+    <<: *common
+    image: busybox
+    command: sleep 1000
+    healthcheck: {test: "test -e /ok || (touch /ok; exit 1)", interval: 200ms, timeout: 2s, retries: 20}
+    volumes: [data:/data, ./conf:/conf:ro, /anonymous]
+    stop_grace_period: 0s
+  init: {image: busybox, command: ["sh", "-c", "exit 0"]}
+  web:
+    build: .
+    command: sleep 1000
+    depends_on: {db: {condition: service_healthy}, init: {condition: service_completed_successfully}}
+    deploy: {replicas: 2, resources: {limits: {cpus: "0.5", memory: 64M}}}
+    environment: {A: "1", C: "$$x"}
+    networks: {back: {}, default: {aliases: [www]}}
+    ports: ["127.0.0.1::81/udp"]
+    secrets: [file, {source: value, target: named, uid: "1000", gid: "1000", mode: 0400}]
+    configs: [{source: greeting, target: /etc/greeting}]
+    stop_grace_period: 0s
+networks: {back: {internal: true}}
+volumes: {data: }
+secrets: {file: {file: ./sec}, value: {environment: SECRET}}
+configs: {greeting: {content: "hello ${WHO:-you}"}}
+"""
+
+
+@pytest.fixture
+def stack(project):
+    (project.directory / "conf").mkdir()
+    (project.directory / "sec").write_text("from a file")
+    (project.directory / "Dockerfile").write_text("FROM busybox\nRUN touch /built\n")
+    (project.directory / ".env").write_text("SECRET=from the environment\n")
+    return project.write(STACK)
+
+
+def test_stack(stack, engine):
+    n = stack.name
+    up = stack.compose("up", "-d", check=True)
+    assert "the attribute `version` is obsolete" in up.err
+    told = [line.strip() for line in up.err.splitlines()]
+    order = [told.index(f"Container {n}-db-1  Healthy"), told.index(f"Container {n}-init-1  Exited"), told.index(f"Container {n}-web-1  Starting")]
+    assert max(order[:2]) < order[2]
+    shown = stack.containers()
+    assert {name: row["State"] for name, row in shown.items()} == {
+        f"{n}-db-1": "running", f"{n}-init-1": "exited", f"{n}-web-1": "running", f"{n}-web-2": "running"}
+    ids = {name: row["ID"] for name, row in shown.items()}
+
+    # What is inside.
+    seen = stack.compose("exec", "-T", "web", "sh", "-c",
+                         "cat /run/secrets/file /run/secrets/named /etc/greeting; stat -c ' %u:%g %a' /run/secrets/named; echo $A $C; ls /built", check=True)
+    assert seen.out == "from a filefrom the environmenthello you 1000:1000 400\n1 $x\n/built\n"
+    looked = stack.compose("exec", "-T", "--index", "2", "web", "nslookup", "db", check=True)
+    assert "Name:\tdb" in looked.out
+    inspected = engine.inspect(f"{n}-web-1")
+    assert inspected["HostConfig"]["Memory"] == 64 << 20 and inspected["HostConfig"]["NanoCpus"] == 500000000
+    assert inspected["Config"]["Labels"]["com.docker.compose.depends_on"] == "db:service_healthy:false,init:service_completed_successfully:false"
+    assert set(inspected["NetworkSettings"]["Networks"]) == {f"{n}_back", f"{n}_default"}
+
+    # Nothing changed: nothing is made anew, and one-shots run again.
+    again = stack.compose("up", "-d", check=True)
+    assert f"Container {n}-web-2  Running" in again.err and "Recreate" not in again.err and "Creating" not in again.err
+    assert {name: row["ID"] for name, row in stack.containers().items()} == ids
+
+    # One service changes; its volumes stay.
+    stack.compose("exec", "-T", "db", "sh", "-c", "echo kept > /data/x; echo too > /anonymous/x", check=True)
+    stack.write(STACK.replace("labels: {l: v}", "labels: {l: w}"))
+    changed = stack.compose("up", "-d", check=True)
+    assert f"Container {n}-db-1  Recreated" in changed.err and f"Container {n}-web-1  Running" in changed.err
+    assert stack.compose("exec", "-T", "db", "cat", "/data/x", "/anonymous/x", check=True).out == "kept\ntoo\n"
+    now = {name: row["ID"] for name, row in stack.containers().items()}
+    assert now[f"{n}-db-1"] != ids[f"{n}-db-1"] and now[f"{n}-web-1"] == ids[f"{n}-web-1"]
+
+    # Scale, and what the commands say.
+    stack.compose("up", "-d", "--scale", "web=1", check=True)
+    assert f"{n}-web-2" not in stack.containers()
+    assert stack.compose("port", "--protocol", "udp", "web", "81", check=True).out.startswith("127.0.0.1:")
+    assert stack.compose("ls", check=True).out.split("\n")[1].split()[:2] == [n, "running(2)"]
+    assert stack.compose("ps", "--services", check=True).out == "db\nweb\n"
+    assert stack.compose("exec", "-T", "web", "sh", "-c", "exit 7").code == 7
+    assert stack.compose("exec", "-T", "nobody", "true").err.endswith('service "nobody" is not running\n')
+    assert stack.compose("run", "--rm", "--no-deps", "-T", "web", "cat", stdin="through\n", check=True).out == "through\n"
+    assert stack.compose("run", "--rm", "--no-deps", "-T", "-e", "A=2", "web", "sh", "-c", "echo $A; exit 3").code == 3
+    stack.compose("stop", check=True)
+    assert {row["State"] for row in stack.containers().values()} == {"exited"}
+    stack.compose("start", check=True)
+    assert stack.compose("kill", "web", check=True).err.count("Killed") == 1
+    assert stack.compose("rm", "-f", check=True).out == f"Going to remove {n}-init-1, {n}-web-1\n"
+
+    # Down takes dependants first, and everything with -v.
+    stack.compose("up", "-d", check=True)
+    down = stack.compose("down", check=True).err
+    assert down.index(f"{n}-web-1  Removed") < down.index(f"{n}-db-1  Stopping")
+    assert f"{n}_data" in engine.docker("volume", "ls").out
+    assert "Remov" not in stack.compose("down", check=True).err
+
+
+def test_orphans_and_names(project, engine):
+    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}, b: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    project.compose("up", "-d", check=True)
+    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    warned = project.compose("up", "-d", check=True).err
+    assert f"Found orphan containers ([{project.name}-b-1]) for this project." in warned
+    project.compose("up", "-d", "--remove-orphans", check=True)
+    assert list(project.containers()) == [f"{project.name}-a-1"]
+    assert project.compose("up", "-d", "nobody").err == "no such service: nobody\n"
+    # Without its file a project is known by its name.
+    (project.directory / "compose.yaml").rename(project.directory / "elsewhere")
+    down = project.compose("-p", project.name, "down", "-t", "0", check=True)
+    assert f"{project.name}-a-1  Removed" in down.err
+    (project.directory / "elsewhere").rename(project.directory / "compose.yaml")
+
+
+@pytest.mark.parametrize("first,condition,words", [
+    ("command: sleep 100, healthcheck: {test: 'false', interval: 100ms, retries: 2}", "service_healthy", "dependency failed to start: container {n}-a-1 is unhealthy"),
+    ("command: sleep 100", "service_healthy", "dependency failed to start: container {n}-a-1 has no healthcheck configured"),
+    ("command: 'false'", "service_completed_successfully", 'service "a" didn\'t complete successfully: exit 1'),
+])
+def test_dependencies_that_fail(project, first, condition, words):
+    project.write(f"services: {{a: {{image: busybox, stop_grace_period: 0s, {first}}}, "
+                  f"b: {{image: busybox, command: sleep 100, depends_on: {{a: {{condition: {condition}}}}}}}}}")
+    got = project.compose("up", "-d")
+    assert got.code == 1 and got.err.splitlines()[-1] == words.format(n=project.name)
+    assert project.containers()[f"{project.name}-b-1"]["State"] == "created"
+
+
+def test_external_things_must_be_there(project, engine):
+    project.write("services: {a: {image: busybox, command: sleep 100}}\nnetworks: {default: {external: true, name: nope}}")
+    got = project.compose("up", "-d")
+    assert (got.code, got.err) == (1, "network nope declared as external, but could not be found\n")
+    project.write("services: {a: {image: nosuchimage, pull_policy: never}}")
+    assert "No such image: nosuchimage" in project.compose("up", "-d").err
+
+
+def test_foreground(project):
+    project.write("services: {a: {image: busybox, command: sh -c 'echo out; echo err >&2; sleep 1; exit 3'}, "
+                  "other: {image: busybox, command: sh -c 'echo x; sleep 30', stop_grace_period: 0s}}")
+    got = project.compose("up", "--abort-on-container-exit")
+    assert got.code == 3
+    lines = got.out.splitlines()
+    assert lines[0] == "Attaching to a-1, other-1"
+    assert any(line.startswith("a-1 ") and line.endswith("| out") for line in lines)
+    assert any(line.startswith("other-1 ") and line.endswith("| x") for line in lines)
+    assert "a-1 exited with code 3" in lines
+    assert any(line.startswith("a-1 ") and line.endswith("| err") for line in got.err.splitlines())
+    assert "Aborting on container exit..." in got.err
+    logs = project.compose("logs", "--no-log-prefix", "a", check=True)
+    assert (logs.out, logs.err) == ("out\n", "err\n")
+    assert project.compose("logs", "other", check=True).out == "other-1  | x\n"
+
+
+def test_interrupt_stops_gently(project):
+    project.write("services: {a: {image: busybox, command: sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'}}")
+    started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
+                               env=project.engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: "up" in project.compose("logs").out, what="the container running")
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert started.returncode == 130
+    assert "a-1  | bye" in out and f"Container {project.name}-a-1  Stopped" in err
+
+
+def test_dry_run_changes_nothing(project):
+    project.write("services: {a: {image: busybox, command: sleep 100}}")
+    got = project.compose("--dry-run", "up", "-d", check=True)
+    assert f"DRY-RUN MODE -  Container {project.name}-a-1  Created" in got.err
+    assert project.containers() == {}
+
+
+def test_called_docker_compose(project, tmp_path_factory):
+    link = tmp_path_factory.mktemp("bin") / "docker-compose"
+    os.symlink(project.engine.build / "berth", link)
+    project.write("services: {a: {image: busybox, command: sleep 100}}")
+    got = run([link, "-f", project.directory / "compose.yaml", "config", "--services"], env=project.engine.environment, check=True)
+    assert got.out == "a\n"

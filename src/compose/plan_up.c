@@ -391,6 +391,21 @@ static void plan_starts(struct planner *p, const char *name, const struct yaml *
     }
 }
 
+/* Dependencies that are started again are waited for even if nobody is started after them: when
+ * `up` returns, conditions hold. */
+static void plan_waits(struct planner *p, const struct yaml *service)
+{
+    const struct yaml *dependencies = yaml_get(service, "depends_on");
+
+    for (size_t i = 0; !p->options->no_dependencies && i < yaml_count(dependencies); i++) {
+        const char *condition = yaml_text(yaml_get(dependencies->items[i], "condition"));
+
+        if (map_has(&p->starts, dependencies->keys[i]) && strcmp(condition, "service_started") != 0)
+            wait_step(p, dependencies->keys[i], condition,
+                      yaml_is_true(yaml_get(dependencies->items[i], "required")));
+    }
+}
+
 /* ---- the whole ---- */
 
 static void visit(const struct project *project, const char *name, struct map *seen,
@@ -477,6 +492,8 @@ void plan_up(const struct project *project, const struct actual *actual,
             plan_after(out, barrier, i);
         for (size_t i = 0; i < order.count; i++)
             plan_starts(&p, order.items[i], project_service(project, order.items[i]), barrier);
+        for (size_t i = 0; i < order.count; i++)
+            plan_waits(&p, project_service(project, order.items[i]));
     }
     planner_done(&p);
 }

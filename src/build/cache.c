@@ -21,6 +21,10 @@ static const char *const steps[] = {
     "CREATE TABLE build_remote (url TEXT PRIMARY KEY, etag TEXT, modified TEXT,"
     " digest TEXT NOT NULL) WITHOUT ROWID",
     "ALTER TABLE build_cache ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
+    /* Configurations are large and rarely read: each holds the history of all steps before. */
+    "CREATE TABLE build_config (key TEXT PRIMARY KEY, config TEXT NOT NULL) WITHOUT ROWID",
+    "INSERT INTO build_config SELECT key, config FROM build_cache",
+    "UPDATE build_cache SET config = ''",
 };
 
 int cache_migrate(struct database *database, struct error *err)
@@ -87,8 +91,7 @@ int cache_find(struct database *database, const char *key, struct cache_entry *o
     CLEANUP(query_close) struct query *query = NULL;
 
     if (database_query(database, &query, err,
-                       "SELECT image_id, chain_id, config FROM build_cache WHERE key = ?", "s",
-                       key) < 0)
+                       "SELECT image_id, chain_id FROM build_cache WHERE key = ?", "s", key) < 0)
         return -1;
 
     int more = query_next(query, err);
@@ -96,22 +99,63 @@ int cache_find(struct database *database, const char *key, struct cache_entry *o
         return more;
     snprintf(out->image_id, sizeof(out->image_id), "%s", query_text(query, 0));
     snprintf(out->chain_id, sizeof(out->chain_id), "%s", query_text(query, 1));
-    out->config = xstrdup(query_text(query, 2));
     return 1;
+}
+
+int cache_config(struct database *database, const char *key, char **out, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+
+    if (database_query(database, &query, err, "SELECT config FROM build_config WHERE key = ?", "s",
+                       key) < 0)
+        return -1;
+
+    int more = query_next(query, err);
+    if (more == 0)
+        return error_set(err, ERROR_INTERNAL, "the build cache has no configuration for %s", key);
+    if (more < 0)
+        return -1;
+    *out = xstrdup(query_text(query, 0));
+    return 0;
+}
+
+int cache_sweep(struct database *database, struct error *err)
+{
+    return database_run(database, err,
+                        "DELETE FROM build_config WHERE key NOT IN (SELECT key FROM build_cache)",
+                        "") < 0
+               ? -1
+               : 0;
+}
+
+static int put(struct database *database, const char *key, const struct cache_entry *entry,
+               const char *description, int64_t size_bytes, struct error *err)
+{
+    int64_t now = clock_wall_ns();
+
+    if (database_run(database, err,
+                     "INSERT OR REPLACE INTO build_config (key, config) VALUES (?, ?)", "ss", key,
+                     entry->config) < 0)
+        return -1;
+    return database_run(database, err,
+                        "INSERT OR REPLACE INTO build_cache (key, image_id, chain_id, config,"
+                        " description, size, created, used) VALUES (?, ?, ?, '', ?, ?, ?, ?)",
+                        "ssssiii", key, entry->image_id, entry->chain_id, description, size_bytes,
+                        now, now) < 0
+               ? -1
+               : 0;
 }
 
 int cache_put(struct database *database, const char *key, const struct cache_entry *entry,
               const char *description, int64_t size_bytes, struct error *err)
 {
-    int64_t now = clock_wall_ns();
-
-    return database_run(database, err,
-                        "INSERT OR REPLACE INTO build_cache (key, image_id, chain_id, config,"
-                        " description, size, created, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        "sssssiii", key, entry->image_id, entry->chain_id, entry->config,
-                        description, size_bytes, now, now) < 0
-               ? -1
-               : 0;
+    if (database_begin(database, RELAXED, err) < 0)
+        return -1;
+    if (put(database, key, entry, description, size_bytes, err) < 0) {
+        database_rollback(database);
+        return -1;
+    }
+    return database_commit(database, err);
 }
 
 int cache_touch(struct database *database, const struct strv *keys, struct error *err)

@@ -36,7 +36,7 @@ struct cache_entry {
 void cache_entry_done(struct cache_entry *entry);
 CLEANUP_VALUE(cache_entry_done, struct cache_entry)
 
-/* 1 and the entry, or 0. */
+/* 1 and the entry but for its configuration, or 0. */
 int cache_find(struct database *database, const char *key, struct cache_entry *out,
                struct error *err);
 /* Replaces what the key had. 'size_bytes' is that of the layer which the step made (0: none). */
@@ -44,6 +44,11 @@ int cache_put(struct database *database, const char *key, const struct cache_ent
               const char *description, int64_t size_bytes, struct error *err);
 /* Says that these keys were used now. */
 int cache_touch(struct database *database, const struct strv *keys, struct error *err);
+
+/* The configuration of an entry, also of one that was forgotten meanwhile, until the next sweep. */
+int cache_config(struct database *database, const char *key, char **out, struct error *err);
+/* Removes the configurations of what was forgotten: while no build runs. */
+int cache_sweep(struct database *database, struct error *err);
 
 bool cache_uses_layer(struct database *database, const char *chain_id);
 

@@ -259,7 +259,6 @@ static int find_remote(struct job *job, struct copy_request *request, struct cop
                        struct error *err)
 {
     struct remote *remote = &part->remote;
-    CLEANUP(free) char *directory = NULL;
 
     if (!part->directory && part_directory(job, request, part, err) < 0)
         return -1;

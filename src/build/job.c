@@ -256,5 +256,5 @@ int job_build_stage(struct job *job, size_t index, const struct instruction **ou
     }
     if (index == job->target && add_labels(job, stage, err) < 0)
         return -1;
-    return stage_settle(stage, err);
+    return stage_settle(stage, job->builder->database, err);
 }

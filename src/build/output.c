@@ -53,7 +53,7 @@ void output_done(struct output *output)
     str_done(&output->held);
 }
 
-static void REQUIRES(outputs->lock) end_turns(struct outputs *outputs)
+static void end_turns(struct outputs *outputs) REQUIRES(outputs->lock)
 {
     const struct build_options *options = outputs->options;
 

@@ -69,7 +69,6 @@ void stage_done(struct stage *stage)
 {
     json_fields_done(image_config_fields, &stage->image);
     free(stage->author);
-    free(stage->pending);
     build_args_done(&stage->args);
     strv_done(&stage->triggers);
     output_done(&stage->output);
@@ -127,24 +126,25 @@ void stage_commit(struct stage *stage, const char *created_by, const struct laye
     out->config = str_take(&text);
 }
 
-void stage_restore(struct stage *stage, struct cache_entry *entry)
+void stage_restore(struct stage *stage, const struct cache_entry *entry, const char *key)
 {
-    free(stage->pending);
-    stage->pending = TAKE(entry->config);
+    snprintf(stage->pending, sizeof(stage->pending), "%s", key);
     copy_id(stage->image_id, entry->image_id);
     copy_id(stage->chain_id, entry->chain_id);
     stage->is_changed = true;
 }
 
-int stage_settle(struct stage *stage, struct error *err)
+int stage_settle(struct stage *stage, struct database *database, struct error *err)
 {
-    CLEANUP(free) char *pending = TAKE(stage->pending);
+    CLEANUP(free) char *text = NULL;
     struct image_config image = {};
 
-    if (!pending)
+    if (*stage->pending == 0)
         return 0;
-    if (json_decode(image_config_fields, pending, strlen(pending), &image, err) < 0)
+    if (cache_config(database, stage->pending, &text, err) < 0 ||
+        json_decode(image_config_fields, text, strlen(text), &image, err) < 0)
         return error_context(err, "cached configuration %s", stage->image_id);
+    *stage->pending = 0;
     /* A step that is being carried out may have changed this part already. */
     struct container_config config = image.config;
     image.config = stage->image.config;

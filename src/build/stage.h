@@ -15,10 +15,10 @@ struct stage {
     char image_id[DIGEST_TEXT_SIZE]; /* of what was committed last, "" for scratch */
     char chain_id[DIGEST_TEXT_SIZE]; /* top layer, "" if there are none */
     char base_id[DIGEST_TEXT_SIZE];  /* image of the store that the stage stands on, "" if none */
-    char *pending;   /* whole configuration after the last cached step, NULL: image */
-    char *author;    /* given in this stage */
-    bool is_cmd_set; /* CMD was given in this stage */
-    bool is_changed; /* something was committed: image_id is not base_id */
+    char pending[DIGEST_SIZE]; /* key of the last cached step, whose result is not read yet; "" */
+    char *author;              /* given in this stage */
+    bool is_cmd_set;           /* CMD was given in this stage */
+    bool is_changed;           /* something was committed: image_id is not base_id */
     struct build_args args;
     struct strv triggers;    /* ONBUILD of the base */
     bool is_uncached;        /* --no-cache, --no-cache-filter */
@@ -46,10 +46,10 @@ char *stage_comment(const struct stage *stage, const char *comment);
 void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
                   int64_t created_ns, struct cache_entry *out);
 
-/* Makes the image what a cached step had left; takes the entry's configuration. The history and the
- * layers are read from it by stage_settle only, once for all cached steps in a row: what the next
- * steps look at is in memory already. */
-void stage_restore(struct stage *stage, struct cache_entry *entry);
-int stage_settle(struct stage *stage, struct error *err);
+/* Makes the image what the cached step 'key' had left. The history and the layers are read by
+ * stage_settle only, once for all cached steps in a row: what the next steps look at is in memory
+ * already. */
+void stage_restore(struct stage *stage, const struct cache_entry *entry, const char *key);
+int stage_settle(struct stage *stage, struct database *database, struct error *err);
 
 #endif

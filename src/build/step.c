@@ -22,7 +22,7 @@ static int probe_once(struct job *job, struct stage *stage, const char *key, str
         return found;
     if (*entry.chain_id && store_layer_get(job->builder->store, entry.chain_id, &layer, NULL) < 0)
         return 0;
-    stage_restore(stage, &entry);
+    stage_restore(stage, &entry, key);
     job_hold(job, stage->chain_id);
     mutex_lock(&job->lock);
     strv_add(&job->used_keys, key);
@@ -56,7 +56,7 @@ int step_finish(struct job *job, struct stage *stage, const char *key, const cha
 {
     CLEANUP(cache_entry_done) struct cache_entry entry = {};
 
-    if (stage_settle(stage, err) < 0)
+    if (stage_settle(stage, job->builder->database, err) < 0)
         return -1;
     stage_commit(stage, created_by, layer, job->epoch_ns >= 0 ? job->epoch_ns : clock_wall_ns(),
                  &entry);

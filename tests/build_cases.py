@@ -113,6 +113,7 @@ RIGHT = {
     "run_bind_from": ("FROM busybox AS s\nRUN mkdir /t && echo 1 > /t/f\nFROM busybox\nRUN --mount=from=s,source=/t,target=/m grep -q 1 /m/f\nRUN --mount=from=s,source=/t/f,target=/n,rw echo 2 > /n\n", {}),
     "run_cache": ("FROM busybox\nRUN --mount=type=cache,target=/c,id=case,uid=1000,mode=0700 test \"$(stat -c %u%a /c)\" = 1000700 && echo 1 > /c/f\n"
                   "RUN --mount=type=cache,target=/d,id=case,sharing=locked grep -q 1 /d/f\nRUN test ! -e /c -a ! -e /d\n", {}),
+    "run_cache_twice": ("FROM busybox\nRUN --mount=type=cache,target=/b,id=twice,sharing=locked --mount=type=cache,target=/a,id=twice,sharing=locked touch /a/f && test -e /b/f\n", {}),
     "run_cache_from": ("FROM busybox\nRUN --mount=type=cache,target=/c,id=filled,from=busybox,source=/etc test -s /c/passwd\n", {}),
     "run_tmpfs": ("FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=1m touch /t/f && grep -q ' /t tmpfs' /proc/mounts\nRUN test ! -e /t\n", {}),
     "run_secret_not_given": ("FROM busybox\nRUN --mount=type=secret,id=s test ! -e /run/secrets/s\n", {}),

@@ -257,12 +257,30 @@ static int fill_cache(struct job *job, size_t stage_index, const struct mount_ru
     return tree_copy(from_fd, to_fd, NULL, err);
 }
 
-static int make_cache(struct job *job, size_t stage_index, struct run_mount *mount,
-                      struct error *err)
+static const char *cache_id(const struct run_mount *mount)
+{
+    return text_is_empty(mount->rule.id) ? mount->target : mount->rule.id;
+}
+
+/* The directory that another mount of the same RUN has taken already, NULL: none. */
+static const char *shared_within(const struct run_mounts *all, const struct run_mount *mount)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->items[i].cache_path && strcmp(cache_id(&all->items[i]), cache_id(mount)) == 0)
+            return all->items[i].cache_path;
+    return NULL;
+}
+
+static int make_cache(struct job *job, size_t stage_index, const struct run_mounts *all,
+                      struct run_mount *mount, struct error *err)
 {
     struct cache_mounts *mounts = &job->builder->cache_mounts;
     CLEANUP(free) char *path = NULL;
+    const char *own = shared_within(all, mount);
     bool is_new;
+
+    if (own)
+        return mount_clone(AT_FDCWD, own, false, err);
 
     if (cache_mount_take(mounts, &mount->rule, mount->target, job->cancel_fd, mount->cache_name,
                          &path, &is_new, err) < 0) {
@@ -275,7 +293,8 @@ static int make_cache(struct job *job, size_t stage_index, struct run_mount *mou
         *mount->cache_name = 0;
         return -1;
     }
-    return mount_clone(AT_FDCWD, path, false, err);
+    mount->cache_path = TAKE(path);
+    return mount_clone(AT_FDCWD, mount->cache_path, false, err);
 }
 
 static int make_tmpfs(const struct run_mount *mount, struct error *err)
@@ -292,14 +311,15 @@ static int make_tmpfs(const struct run_mount *mount, struct error *err)
     return mount_create("tmpfs", settings, count, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
 }
 
-static int make_one(struct job *job, size_t stage_index, struct run_mount *mount, struct error *err)
+static int make_one(struct job *job, size_t stage_index, const struct run_mounts *all,
+                    struct run_mount *mount, struct error *err)
 {
     switch (mount->rule.type) {
     case MOUNT_BIND:
         mount->fd = make_bind(job, stage_index, mount, err);
         break;
     case MOUNT_CACHE:
-        mount->fd = make_cache(job, stage_index, mount, err);
+        mount->fd = make_cache(job, stage_index, all, mount, err);
         break;
     case MOUNT_TMPFS:
         mount->fd = make_tmpfs(mount, err);
@@ -337,13 +357,37 @@ static int make_script(struct job *job, const struct heredoc *script, struct run
                : 0;
 }
 
+/* Caches are taken in the order of their ids, so that no two RUNs wait for each other. */
+static int make_caches(struct job *job, size_t stage_index, struct run_mounts *mounts,
+                       struct error *err)
+{
+    for (;;) {
+        struct run_mount *next = NULL;
+
+        for (size_t i = 0; i < mounts->count; i++) {
+            struct run_mount *mount = &mounts->items[i];
+
+            if (mount->rule.type == MOUNT_CACHE && mount->fd < 0 &&
+                (!next || strcmp(cache_id(mount), cache_id(next)) < 0))
+                next = mount;
+        }
+        if (!next)
+            return 0;
+        if (make_one(job, stage_index, mounts, next, err) < 0)
+            return -1;
+    }
+}
+
 int run_mounts_make(struct job *job, size_t stage_index, const struct instruction *instruction,
                     struct run_mounts *mounts, struct error *err)
 {
     const struct heredoc *script = heredoc_script(instruction);
 
+    if (make_caches(job, stage_index, mounts, err) < 0)
+        return -1;
     for (size_t i = 0; i < mounts->count; i++)
-        if (make_one(job, stage_index, &mounts->items[i], err) < 0)
+        if (mounts->items[i].rule.type != MOUNT_CACHE &&
+            make_one(job, stage_index, mounts, &mounts->items[i], err) < 0)
             return -1;
     if (script && heredoc_has_interpreter(script))
         return make_script(job, script, mounts, err);
@@ -413,6 +457,7 @@ void run_mounts_done(struct job *job, struct run_mounts *mounts)
         writable_done(&mount->writable);
         mount_rule_done(&mount->rule);
         free(mount->target);
+        free(mount->cache_path);
     }
     mounts->count = 0;
 }

@@ -13,6 +13,7 @@ struct run_mount {
     int fd;                                 /* the mount, -1: none (a secret that nobody gave) */
     struct writable writable;               /* where changes to it go to be thrown away */
     char cache_name[CACHE_MOUNT_NAME_SIZE]; /* to be given back, "" if none */
+    char *cache_path;                       /* of its directory, NULL: it is no cache */
 };
 
 struct run_mounts {

@@ -497,3 +497,29 @@ def test_skopeo_copies_both_ways(registry, layout, tmp_path, form):
     run(["skopeo", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", name, f"docker://{registry.host}/skopeo/{form}-copy:v2"], check=True)
     run(["skopeo", "delete", "--tls-verify=false", name], check=True)
     assert registry.get(f"/v2/skopeo/{form}/manifests/v1").status == 404
+
+
+def test_an_engine_pushes_and_pulls(registry, engine, docker_client):
+    """Docker's command and our engine: push, push elsewhere by mounts, pull by tag and by digest."""
+    if not engine.is_ours:
+        pytest.skip("another engine may not trust a registry without TLS")
+    names = [f"{registry.host}/engine/one:v1", f"{registry.host}/engine/two:v1"]
+    try:
+        for name in names:
+            assert engine.docker("tag", "busybox", name).code == 0
+            pushed = engine.docker("push", name)
+            assert pushed.code == 0, pushed
+        manifest = registry.get("/v2/engine/one/manifests/v1")
+        assert f"digest: {manifest.headers['Docker-Content-Digest']}" in pushed.out and "Mounted from engine/one" in pushed.out
+        for layer in manifest.json["layers"]:
+            assert registry.request("HEAD", f"/v2/engine/two/blobs/{layer['digest']}").headers["Content-Length"] == str(layer["size"])
+        engine.docker("rmi", *names)
+        by_digest = f"{registry.host}/engine/two@{manifest.headers['Docker-Content-Digest']}"
+        for name in (names[0], by_digest):
+            pulled = engine.docker("pull", name)
+            assert pulled.code == 0 and manifest.headers["Docker-Content-Digest"] in pulled.out, pulled
+        missing = engine.docker("pull", f"{registry.host}/engine/none:v1")
+        assert missing.code == 1 and "not found" in missing.err
+        names.append(by_digest)
+    finally:
+        engine.docker("rmi", *names)

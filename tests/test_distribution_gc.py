@@ -349,7 +349,8 @@ class Story:
 
 def one_life(build, preload, tmp_path, crash_at):
     """The story until the crash; then what a new server makes of what is left."""
-    environment = {"LD_PRELOAD": str(preload), "CRASH_AT": str(crash_at), "CRASH_COUNT": str(tmp_path / "count")}
+    environment = {"LD_PRELOAD": str(preload), "CRASH_AT": str(crash_at), "CRASH_COUNT": str(tmp_path / "count"),
+                   "ASAN_OPTIONS": "verify_asan_link_order=0"}  # for builds with sanitizers
     registry = Registry(build, "--gc-grace", "0", "--gc-interval", "0", "--upload-age", "0", environment=environment)
     story = Story(registry)
     try:

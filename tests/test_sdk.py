@@ -1,6 +1,8 @@
 """Docker's Python SDK as an outside judge."""
 import io
+import socket
 import tarfile
+import time
 
 import pytest
 
@@ -112,3 +114,24 @@ def test_events(sdk):
     sdk.containers.run("busybox", ["true"], remove=True)
     seen = [e["Action"] for e in sdk.events(since=since, until=int(time.time()) + 1, decode=True) if e["Type"] == "container"]
     assert "start" in seen and "die" in seen
+
+
+@pytest.mark.own
+def test_output_never_comes_together_with_the_head(engine, sdk):
+    """The SDK loses what it reads together with an answer's head: a client that is slow to look must find the head alone."""
+    container = sdk.containers.run("busybox", ["sleep", "300"], detach=True)
+    try:
+        for _ in range(5):
+            created = sdk.api.exec_create(container.id, ["echo", "output"])["Id"]
+            body = b'{"Detach":false,"Tty":false}'
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                s.connect(str(engine.socket))
+                s.sendall(b"POST /v1.51/exec/%s/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+                          b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (created.encode(), len(body), body))
+                time.sleep(0.1)
+                head = s.recv(65536)
+                assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n") and head.endswith(b"\r\n\r\n"), head
+                assert s.recv(65536).endswith(b"output\n")
+    finally:
+        container.remove(force=True)

@@ -2,11 +2,13 @@
 #include "api/hijack.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "api/frame.h"
@@ -21,6 +23,7 @@
 
 #include "base/banned.h"
 
+enum { HEAD_READ_LIMIT_MS = 500, HEAD_READ_STEP_US = 50 };
 enum { RELAY_SIZE = 16 * 1024, LINGER_MS = 2000, CLOSE_NORMAL = 1000, CLOSE_PROTOCOL_ERROR = 1002 };
 
 bool hijack_is_upgrade(const struct request *req)
@@ -37,6 +40,21 @@ static int split(struct hijack *hijack, struct error *err)
     hijack->near_fd = pair[0];
     hijack->fd = pair[1];
     return 0;
+}
+
+/* Clients that read the head of an answer through a buffer lose what comes together with it
+ * (Docker's Python SDK does), and a command may answer before they have looked. So nothing follows
+ * the head until it was taken out of the socket, which the kernel tells for local sockets; whoever
+ * does not read at all is not waited for long. */
+static void wait_until_read(int fd)
+{
+    int unread = 0;
+
+    for (int waited_us = 0; waited_us < HEAD_READ_LIMIT_MS * 1000; waited_us += HEAD_READ_STEP_US) {
+        if (ioctl(fd, SIOCOUTQ, &unread) < 0 || unread == 0)
+            return;
+        usleep(HEAD_READ_STEP_US);
+    }
 }
 
 int hijack_begin(struct request *req, const char *content_type, const char *extra_headers,
@@ -59,6 +77,7 @@ int hijack_begin(struct request *req, const char *content_type, const char *extr
         hijack.fd = http_connection_take_fd(hijack.connection, &hijack.pending,
                                             &hijack.pending_size);
         hijack.connection = NULL;
+        wait_until_read(hijack.fd);
     } else if (split(&hijack, err) < 0) {
         return -1;
     }

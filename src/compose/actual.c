@@ -84,7 +84,6 @@ int actual_read_containers(struct client *client, const char *project, struct ac
 int actual_read(struct client *client, const char *project, struct actual *out, struct error *err)
 {
     CLEANUP(actual_done) struct actual actual = {};
-    CLEANUP(json_free) struct json *volumes = NULL;
 
     if (actual_read_containers(client, project, &actual, err) < 0 ||
         read_list(client, "/networks", project, false, &actual.networks, err) < 0 ||

@@ -18,7 +18,6 @@ struct volumes {
     char *path; /* <data root>/volumes */
     struct database *database;
     struct mutex changes; /* record and directories; taken before 'memory' */
-    struct mutex filling; /* one volume is filled at a time */
     struct mutex memory;  /* guards 'known' */
     struct map known;     /* name → struct known_volume */
 };
@@ -27,6 +26,7 @@ struct known_volume {
     struct volume volume;
     struct volumes *volumes; /* outlives it */
     atomic_int references;
+    struct mutex filling;  /* one fills it at a time */
     struct mutex mounting; /* held while it is mounted and unmounted, which may take long */
     struct strv users GUARDED_BY(mounting); /* of its mount; one of them may be there twice */
 };

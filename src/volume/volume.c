@@ -44,6 +44,7 @@ void volume_unref(struct volume *volume)
     map_done(&volume->labels);
     map_done(&volume->options);
     strv_done(&known_volume(volume)->users);
+    mutex_done(&known_volume(volume)->filling);
     mutex_done(&known_volume(volume)->mounting);
     free(known_volume(volume));
 }
@@ -69,6 +70,7 @@ struct known_volume *volume_new(struct volumes *volumes, const char *name)
 
     atomic_init(&known->references, 1);
     known->volumes = volumes;
+    mutex_init(&known->filling);
     mutex_init(&known->mounting);
     known->volume.name = xstrdup(name);
     known->volume.driver = xstrdup("local");
@@ -95,7 +97,6 @@ int volumes_open(const char *data_path, struct database *database, struct volume
     volumes->path = path_join(absolute, "volumes");
     volumes->database = database;
     mutex_init(&volumes->changes);
-    mutex_init(&volumes->filling);
     mutex_init(&volumes->memory);
     map_init_empty(&volumes->known, unref_value);
     if (dir_make(volumes->path, 0701, err) < 0 ||
@@ -112,7 +113,6 @@ void volumes_close(struct volumes *volumes)
         return;
     map_done(&volumes->known);
     mutex_done(&volumes->changes);
-    mutex_done(&volumes->filling);
     mutex_done(&volumes->memory);
     free(volumes->path);
     free(volumes);

@@ -104,7 +104,7 @@ static int open_target(const struct volume *volume, const char *subpath, int *ou
 int volume_copy_up(struct volume *volume, const char *subpath, int root_fd, const char *path,
                    struct error *err)
 {
-    struct volumes *volumes = CONTAINER_OF(volume, struct known_volume, volume)->volumes;
+    struct known_volume *known = CONTAINER_OF(volume, struct known_volume, volume);
     CLEANUP(close) int from_fd = -1;
     CLEANUP(close) int to_fd = -1;
     int result = 0;
@@ -119,9 +119,9 @@ int volume_copy_up(struct volume *volume, const char *subpath, int root_fd, cons
         return -1;
     if (from_fd < 0)
         return 0;
-    mutex_lock(&volumes->filling);
+    mutex_lock(&known->filling);
     if (is_empty(to_fd))
-        result = fill(volumes, volume, from_fd, to_fd, err);
-    mutex_unlock(&volumes->filling);
+        result = fill(known->volumes, volume, from_fd, to_fd, err);
+    mutex_unlock(&known->filling);
     return result;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -194,7 +195,10 @@ bool volume_has_users(struct volume *volume)
 {
     struct known_volume *known = CONTAINER_OF(volume, struct known_volume, volume);
 
-    mutex_lock(&known->mounting);
+    /* Whoever holds it is about to be a user, or the last one that leaves. A server that does not
+     * answer must not keep others waiting. */
+    if (!mutex_lock_until(&known->mounting, clock_monotonic_ns()))
+        return true;
     bool has_users = known->users.count > 0;
     mutex_unlock(&known->mounting);
     return has_users;

@@ -428,6 +428,7 @@ def test_limits(build):
             s.sendall(f"PATCH {locations[0]} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345".encode())
             wait_until(lambda: small.get(locations[0]).status == 409, what="the upload being written")
             assert patch(small, locations[1], b"x").code == "TOOMANYREQUESTS"
+            assert put(small, "v1", manifest_of(b"x")).code == "TOOMANYREQUESTS"
         assert small.request("PUT", "/v2/r/manifests/v1", body=json.dumps(
             {"schemaVersion": 2, "manifests": [descriptor(b"missing", MANIFEST)]}), headers={"Content-Type": INDEX}).status == 201
     finally:

@@ -16,6 +16,19 @@
 
 enum { BATCH = 64, CANDIDATE_LIMIT = 10000 };
 
+/* What is done in one go, and whether to stop between two. */
+struct collector {
+    struct depot *depot;
+    int64_t before; /* older is old enough */
+    bool (*is_ending)(void);
+    struct collection_report report;
+};
+
+static bool is_ending(const struct collector *collector)
+{
+    return collector->is_ending && collector->is_ending();
+}
+
 struct candidate {
     int64_t repository;
     char digest[CONTENT_DIGEST_SIZE];
@@ -200,18 +213,18 @@ static int find_links(struct depot *depot, int64_t before, struct candidates *ou
     return read_candidates(query, out, err);
 }
 
-static int collect_links(struct depot *depot, int64_t before, int64_t *out_count, struct error *err)
+static int collect_links(struct collector *collector, struct error *err)
 {
     for (;;) {
         CLEANUP(candidates_done) struct candidates found = {};
 
-        if (find_links(depot, before, &found, err) < 0)
+        if (find_links(collector->depot, collector->before, &found, err) < 0)
             return -1;
-        for (size_t i = 0; i < found.count; i += BATCH)
-            if (remove_link_batch(depot, found.items + i, MIN(found.count - i, BATCH), before,
-                                  out_count, err) < 0)
+        for (size_t i = 0; i < found.count && !is_ending(collector); i += BATCH)
+            if (remove_link_batch(collector->depot, found.items + i, MIN(found.count - i, BATCH),
+                                  collector->before, &collector->report.links, err) < 0)
                 return -1;
-        if (found.count < CANDIDATE_LIMIT)
+        if (found.count < CANDIDATE_LIMIT || is_ending(collector))
             return 0;
     }
 }
@@ -296,18 +309,19 @@ static void empty_trash(struct depot *depot)
     closedir(directory);
 }
 
-static int collect_blobs(struct depot *depot, struct collection_report *report, struct error *err)
+static int collect_blobs(struct collector *collector, struct error *err)
 {
+    struct depot *depot = collector->depot;
     size_t count = 0;
 
     do {
         mutex_lock(&depot->files);
-        int result = remove_blob_batch(depot, report, &count, err);
+        int result = remove_blob_batch(depot, &collector->report, &count, err);
         mutex_unlock(&depot->files);
         empty_trash(depot);
         if (result < 0)
             return -1;
-    } while (count == BATCH);
+    } while (count == BATCH && !is_ending(collector));
     return 0;
 }
 
@@ -355,13 +369,13 @@ static void sweep_directory(struct depot *depot, const char *algorithm, int firs
     closedir(directory);
 }
 
-static void sweep_files(struct depot *depot, struct collection_report *report)
+static void sweep_files(struct collector *collector)
 {
-    for (int first = 0; first < 256; first++) {
-        sweep_directory(depot, "sha256", first, report);
-        sweep_directory(depot, "sha512", first, report);
+    for (int first = 0; first < 256 && !is_ending(collector); first++) {
+        sweep_directory(collector->depot, "sha256", first, &collector->report);
+        sweep_directory(collector->depot, "sha512", first, &collector->report);
     }
-    empty_trash(depot);
+    empty_trash(collector->depot);
 }
 
 /* ---- repositories with nothing in them ---- */
@@ -380,25 +394,35 @@ static int collect_repositories(struct depot *depot, int64_t *out_count, struct 
     return gone < 0 ? -1 : 0;
 }
 
-int depot_collect(struct depot *depot, struct collection_report *out, struct error *err)
+static int collect(struct collector *collector, struct error *err)
 {
-    int64_t before = depot_now_ms() - depot->options.grace_ms;
-    struct collection_report report = {};
+    struct depot *depot = collector->depot;
+    struct collection_report *report = &collector->report;
+    const struct depot_options *options = &depot->options;
 
-    if (uploads_collect(depot, &report.uploads, err) < 0 ||
-        (depot->options.manifest_age_ms > 0 && collect_stale(depot, &report.manifests, err) < 0) ||
-        (depot->options.collects_untagged &&
-         collect_manifests(depot, before, &report.manifests, err) < 0) ||
-        collect_links(depot, before, &report.links, err) < 0 ||
-        collect_blobs(depot, &report, err) < 0)
-        return error_context(err, "collect garbage");
-    sweep_files(depot, &report);
-    if (collect_repositories(depot, &report.repositories, err) < 0)
+    if (uploads_collect(depot, &report->uploads, err) < 0 ||
+        (options->manifest_age_ms > 0 && collect_stale(depot, &report->manifests, err) < 0) ||
+        (options->collects_untagged &&
+         collect_manifests(depot, collector->before, &report->manifests, err) < 0) ||
+        collect_links(collector, err) < 0 || collect_blobs(collector, err) < 0)
+        return -1;
+    sweep_files(collector);
+    return collect_repositories(depot, &report->repositories, err);
+}
+
+int depot_collect(struct depot *depot, bool (*is_ending_now)(void), struct collection_report *out,
+                  struct error *err)
+{
+    struct collector collector = { .depot = depot,
+                                   .before = depot_now_ms() - depot->options.grace_ms,
+                                   .is_ending = is_ending_now };
+
+    if (collect(&collector, err) < 0)
         return error_context(err, "collect garbage");
     mutex_lock(&depot->memory);
     depot->collections++;
-    depot->collected_bytes += report.freed_bytes;
+    depot->collected_bytes += collector.report.freed_bytes;
     mutex_unlock(&depot->memory);
-    *out = report;
+    *out = collector.report;
     return 0;
 }

@@ -139,8 +139,10 @@ struct collection_report {
     int64_t uploads, manifests, links, blobs, orphans, repositories;
     int64_t freed_bytes;
 };
-/* Removes what nothing reaches and whose grace is over, while everything else goes on. */
-int depot_collect(struct depot *depot, struct collection_report *out, struct error *err);
+/* Removes what nothing reaches and whose grace is over, while everything else goes on. 'is_ending'
+ * (may be NULL) is asked now and then whether to leave the rest for the next time. */
+int depot_collect(struct depot *depot, bool (*is_ending)(void), struct collection_report *out,
+                  struct error *err);
 struct depot_sizes {
     int64_t repositories, manifests, tags, blobs, blob_bytes, uploads;
     int64_t collections, collected_bytes; /* since it was opened */

@@ -109,6 +109,20 @@ static int add_tag(struct call *call, const char *tag, struct strv *tags)
     return 0;
 }
 
+/* Each holds a whole manifest in memory: they count among those who write. */
+static int read_body_in_turn(struct call *call, struct buf *out)
+{
+    struct registry *registry = call->registry;
+    int result = -1;
+
+    if (atomic_fetch_add(&registry->writers, 1) < registry->options.writer_limit)
+        result = read_body(call, out);
+    else
+        problem_set(&call->problem, PROBLEM_TOOMANYREQUESTS, NULL, "too many pushes at a time");
+    atomic_fetch_sub(&registry->writers, 1);
+    return result;
+}
+
 /* The reference, if it is one, and those that the query adds. */
 static int collect_tags(struct call *call, struct strv *out)
 {
@@ -170,7 +184,7 @@ int serve_manifest_put(struct call *call)
     CLEANUP(document_done) struct document document = {};
     char digest[CONTENT_DIGEST_SIZE];
 
-    if (collect_tags(call, &tags) < 0 || read_body(call, &body) < 0 ||
+    if (collect_tags(call, &tags) < 0 || read_body_in_turn(call, &body) < 0 ||
         check_own_digest(call, &body, digest) < 0 || parse_body(call, &body, &document) < 0)
         return -1;
     const struct manifest_push push = { .repository = call->repository,

@@ -156,12 +156,21 @@ static char *describe(const struct collection_report *report)
                      report->blobs, report->manifests, report->uploads, report->orphans, freed);
 }
 
+/* A signal that waits for us, as all are blocked. */
+static bool is_ending(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
 static void collect(struct program *program)
 {
     struct collection_report report = {};
     struct error err = {};
 
-    if (depot_collect(program->depot, &report, &err) < 0) {
+    if (depot_collect(program->depot, is_ending, &report, &err) < 0) {
         log_error("garbage is not collected", "error", err.text);
         return;
     }
@@ -254,7 +263,7 @@ static int run_gc(struct program *program, struct error *err)
 
     if (open_depot(program, false, err) < 0)
         return err->kind == ERROR_CONFLICT ? ask_server(program, err) : -1;
-    if (depot_collect(program->depot, &report, err) < 0)
+    if (depot_collect(program->depot, NULL, &report, err) < 0)
         return -1;
     CLEANUP(free) char *removed = describe(&report);
     printf("removed %s\n", removed);

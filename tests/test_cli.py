@@ -30,12 +30,14 @@ def test_stdin(engine):
     ("ps", "--filter", "label=k=v", "--format", "{{.Names}}"), ("logs", "held"), ("history", "-q", "busybox")])
 def test_prints_what_docker_prints(engine, arguments):
     engine.docker("rm", "-f", "held")
+    engine.docker("tag", "busybox", "busybox:again", check=True)  # an image of two names is listed twice
     engine.docker("run", "-d", "--name", "held", "--label", "k=v", "-p", "127.0.0.1:0:80", "busybox", "sh", "-c", "echo logged; sleep 300", check=True)
     try:
         wait_until(lambda: engine.docker("logs", "held").out, what="a line in the log")
         assert engine.berth(*arguments, check=True).out == engine.docker(*arguments, check=True).out
     finally:
         engine.docker("rm", "-f", "held")
+        engine.docker("rmi", "busybox:again")
 
 
 def test_table_layout_is_docker_s(engine):

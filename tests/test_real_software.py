@@ -180,7 +180,7 @@ def test_compose_web_and_database(engine, application, tmp_path, free_port, is_c
     try:
         compose("up", "-d")
         if is_checked:
-            assert rows() == "1"
+            assert wait_until(rows, what="the page answering") == "1"  # the database did not keep it waiting
         else:
             wait_until(lambda: rows().isdigit(), 60, what="the page showing a row")
         first = int(rows())

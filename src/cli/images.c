@@ -95,9 +95,9 @@ static int images(struct cli *cli, const void *parsed, const struct strv *argume
         const char *digest = json_text(json_at(json_get(image, "RepoDigests"), 0));
 
         digest = digest && strchr(digest, '@') ? strchr(digest, '@') + 1 : NULL;
-        if (!json_count(tags) || options->quiet)
+        if (!json_count(tags))
             made[count++] = image_row(image, NULL, digest, options->no_trunc);
-        for (size_t t = 0; !options->quiet && t < json_count(tags); t++)
+        for (size_t t = 0; t < json_count(tags); t++)
             made[count++] = image_row(image, json_text(json_at(tags, t)), digest,
                                       options->no_trunc);
     }

@@ -102,7 +102,6 @@ static int include_one(struct includer *includer, const struct instruction *incl
 {
     CLEANUP(dockerfile_done) struct dockerfile file = {};
     CLEANUP(str_done) struct str text = {};
-    CLEANUP(free) char *found = NULL;
     const char *path = include->arguments.items[0], *from = instruction_flag(include, "from");
     CLEANUP(free) char *name = xasprintf("%s%s%s", from ? from : "", from ? ":" : "", path);
     int fd, line;

@@ -238,7 +238,7 @@ int engine_network_connect(struct engine *engine, const char *network_text,
         return error_set(err, ERROR_INVALID, "invalid name or ID supplied: \"\"");
     if (container_find(engine, container_text, &container, err) < 0)
         return -1;
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     int result = connect_locked(container, network, settings, err);
     mutex_unlock(&container->operation);
@@ -314,7 +314,7 @@ int engine_network_disconnect(struct engine *engine, const char *network_text,
             error_set(err, ERROR_NOT_FOUND, "endpoint %s not found", container_text);
         return -1;
     }
-    if (container_begin_operation(container, err) < 0)
+    if (container_begin_operation(container, err))
         return -1;
     int result = disconnect_locked(container, network, err);
     mutex_unlock(&container->operation);

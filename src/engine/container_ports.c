@@ -251,8 +251,9 @@ int engine_container_change_ports(struct engine *engine, const char *text,
 {
     CLEANUP(container_unref) struct container *container = NULL;
 
-    if (container_find(engine, text, &container, err) < 0 ||
-        container_begin_operation(container, err) < 0)
+    if (container_find(engine, text, &container, err) < 0)
+        return -1;
+    if (container_begin_operation(container, err))
         return -1;
     int result = container_is_removed(container)
                      ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)

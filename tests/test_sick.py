@@ -46,6 +46,11 @@ def memory_of(pid):
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS:"))
 
 
+def is_sanitized(pid):
+    """Such a build has other sizes."""
+    return any(word in open(f"/proc/{pid}/maps").read() for word in ("libasan", "libtsan"))
+
+
 def freezer_of(pid):
     """The file, and what freezes and thaws."""
     groups = dict((line.split(":")[1], line.strip().split(":", 2)[2]) for line in open(f"/proc/{pid}/cgroup"))
@@ -234,8 +239,10 @@ def test_clients_that_never_read(ward):
         return ward.inspect("writer")["State"]["Status"] == "exited"
     wait_until(is_over, 60, 0.2, "the end of a container whose client does not read")
     assert ward.inspect("writer")["State"]["ExitCode"] == 5
-    assert largest < 16 << 20, largest
-    assert memory_of(ward.process.pid) - before < 24 << 20
+    assert largest > 0
+    if not is_sanitized(ward.process.pid):
+        assert largest < 16 << 20, largest
+        assert memory_of(ward.process.pid) - before < 24 << 20
     for client in clients:
         client.close()
     ward.docker("rm", "writer", check=True)

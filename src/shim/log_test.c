@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "shim/log_files.h"
+#include "shim/log_gzip.h"
 #include "shim/log_line.h"
 #include "shim/log_read.h"
 #include "shim/log_write.h"
@@ -552,4 +553,27 @@ Test(log, removes_its_files_and_no_others)
         CLEANUP(free) char *name = path_join(dir_path, names[i].name);
         cr_expect_eq(file_exists(name), !names[i].is_removed, "%s", names[i].name);
     }
+}
+
+/* ---- compressed files */
+
+Test(log, knows_a_compressed_file_by_what_it_was)
+{
+    CLEANUP(free) char *compressed = log_file_path(path, 1, true);
+    struct log_identity plain, found, other;
+    uint8_t head[LOG_GZIP_HEAD_SIZE];
+    struct error err = {};
+
+    log_writer_close(open_writer(0, 1, NULL));
+    cr_assert(log_identity_find(path, 0, false, &plain));
+    cr_assert(!log_identity_find(path, 1, true, &found));
+    log_gzip_head_write(&plain, head);
+    cr_assert_eq(file_write_atomic(compressed, head, sizeof(head), 0600, false, &err), 0);
+    cr_assert(log_identity_find(path, 1, true, &found));
+    cr_expect(log_identity_equal(&found, &plain));
+    /* Somebody else's compression says nothing: the file is itself. */
+    head[12] = 'X';
+    cr_assert_eq(file_write_atomic(compressed, head, sizeof(head), 0600, false, &err), 0);
+    cr_assert(log_identity_find(path, 1, true, &other));
+    cr_expect(!log_identity_equal(&other, &plain));
 }

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "codec/base64.h"
 #include "codec/json.h"
+#include "codec/sha256.h"
 #include "http/server.h"
 #include "registry/challenge.h"
 
@@ -164,6 +165,18 @@ const char *session_base(const struct session *session)
 const char *session_repository(const struct session *session)
 {
     return session->repository;
+}
+
+void session_identity(const struct session *session, char out[DIGEST_TEXT_SIZE])
+{
+    const struct credentials *own = &session->credentials;
+    CLEANUP(free)
+    char *text = session->has_credentials
+                     ? xasprintf("%s\n%s\n%s\n%s", own->username, own->password,
+                                 own->identity_token, own->registry_token)
+                     : xstrdup("");
+
+    sha256_digest(text, strlen(text), out);
 }
 
 int session_attempt_limit(const struct session *session)

@@ -21,6 +21,8 @@ CLEANUP_POINTER(session_unref, struct session)
 char *session_url(const struct session *session, const char *format, ...) PRINTF(2, 3);
 const char *session_base(const struct session *session);
 const char *session_repository(const struct session *session);
+/* The same text for the same credentials, another one for others; it gives nothing away. */
+void session_identity(const struct session *session, char out[DIGEST_TEXT_SIZE]);
 /* How often to try; 0: nothing was said. */
 int session_attempt_limit(const struct session *session);
 /* Further repositories to be read from (mounting blobs); before the first call. */

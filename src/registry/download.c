@@ -180,8 +180,10 @@ static int start_locked(struct downloads *downloads, struct session *session,
                         const struct descriptor *descriptor, struct download **out,
                         struct error *err) REQUIRES(downloads->lock)
 {
-    char *key = xasprintf("%s/%s@%s", session_base(session), session_repository(session),
-                          descriptor->digest);
+    char identity[DIGEST_TEXT_SIZE];
+    session_identity(session, identity); /* Nobody gets with others' rights what is not theirs. */
+    char *key = xasprintf("%s/%s@%s %s", session_base(session), session_repository(session),
+                          descriptor->digest, identity);
     struct download *download = map_get(&downloads->active, key);
 
     if (download && !download->is_unwanted) {

@@ -22,7 +22,7 @@ struct pull_layer {
     struct download *download; /* NULL: the blob is in the store */
     enum download_state told;
     int64_t told_size;
-    bool is_told, is_claimed;
+    bool is_seen_waiting, is_told, is_claimed;
 };
 
 struct pull {
@@ -81,12 +81,14 @@ static void tell_download(struct pull *pull, struct pull_layer *layer, enum down
     const struct registry_watcher *watcher = pull->watcher;
 
     if (state == DOWNLOAD_WAITING) {
-        if (!layer->is_told)
+        /* A thread that is about to start does not wait. */
+        if (layer->is_seen_waiting && !layer->is_told) {
             tell_layer(pull, layer, "Waiting");
-        layer->is_told = true;
+            layer->is_told = true;
+        }
+        layer->is_seen_waiting = true;
         return;
     }
-    layer->is_told = true;
     if (layer->told < DOWNLOAD_VERIFYING && received != layer->told_size) {
         watcher->amount(watcher->data, layer->id, "Downloading", received, layer->descriptor->size);
         layer->told_size = received;

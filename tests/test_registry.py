@@ -331,6 +331,8 @@ def test_tokens(place, fake):
     assert with_auth(place, path, {"username": "somebody", "password": "secret"})[0] == 200
     assert with_auth(place, path, {"auth": base64.b64encode(b"somebody:secret").decode()})[0] == 200
     assert with_auth(place, path, {"registrytoken": "good-token"})[0] == 200
+    refused = place.berth("login", "-u", "somebody", "-p", "wrong", fake.host)
+    assert refused.code == 1 and f'Get "{fake.url}/v2/": unauthorized: authentication required' in refused.err
     # Login gets a token to be kept instead of the password, which then works.
     said = place.berth("login", "-u", "somebody", "-p", "secret", fake.host)
     assert said.code == 0, said

@@ -258,6 +258,29 @@ def test_what_is_not_there(place, tmp_path):
         assert said.code == 1 and "No such image: nope" in said.err and not list(tmp_path.iterdir()), said
 
 
+def test_import_from_a_url(place, tmp_path):
+    import functools
+    import http.server
+    import threading
+    (tmp_path / "root.tar.gz").write_bytes(gzip.compress(layer({"hello": b"from afar\n"})))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    handler.func.log_message = lambda *arguments: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/root.tar.gz"
+    try:
+        for index, command in enumerate((place.docker, place.berth)):
+            said = command("import", url, f"imported:{index}", check=True).out
+            assert said.splitlines()[-1].startswith("sha256:")
+            assert files_of(place, f"imported:{index}", "/hello") == "from afar\n"
+            assert place.inspect(f"imported:{index}")["Comment"] == f"Imported from {url}"
+        said = place.docker("import", url + "x", "imported:2")
+        assert said.code == 1 and "404" in said.err + said.out, said
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_sdk(place):
     client = place.sdk()
     data = b"".join(client.images.get("busybox").save(named=True))

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/usage.h"
+#include "http/fetch.h"
 
 #include "base/banned.h"
 
@@ -161,23 +162,44 @@ int api_image_remove(struct request *req, struct error *err)
 
 /* ---- import ---- */
 
-static int import(struct request *req, const char *source, struct error *err)
+static int import_stream(struct request *req, struct stream *archive, const char *source,
+                         struct error *err)
 {
     CLEANUP(strv_done) struct strv changes = {};
     const char *message = request_query(req, "message");
+    CLEANUP(free) char *usual = xasprintf("Imported from %s", source);
     char id[DIGEST_TEXT_SIZE];
 
-    if (strcmp(source, "-") != 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "importing from a URL is not supported by berth yet: send the archive");
     for (size_t i = 0; i < http_query_count(req->exchange, "changes"); i++)
         strv_add(&changes, http_query_at(req->exchange, "changes", i));
-    if (engine_image_import(req->engine, http_body_stream(req->exchange),
-                            request_query(req, "repo"), request_query(req, "tag"),
-                            text_is_empty(message) ? "Imported from -" : message, &changes,
-                            request_query(req, "platform"), id, err) < 0)
+    if (engine_image_import(req->engine, archive, request_query(req, "repo"),
+                            request_query(req, "tag"), text_is_empty(message) ? usual : message,
+                            &changes, request_query(req, "platform"), id, err) < 0)
         return -1;
     progress_status(req, id);
+    return 0;
+}
+
+/* The archive is fetched whole before it is looked into. */
+static int import_url(struct request *req, const char *source, struct error *err)
+{
+    CLEANUP(close) int fd = engine_temporary_file(req->engine, err);
+    CLEANUP(free)
+    char *url = strstr(source, "://") ? xstrdup(source) : xasprintf("http://%s", source);
+    CLEANUP(fetch_answer_done) struct fetch_answer answer = {};
+    struct fetch fetch = { .url = url,
+                           .target_fd = fd,
+                           .cancel_fd = http_cancel_fd(req->exchange) };
+    struct error why = {};
+
+    if (fd < 0)
+        return -1;
+    CLEANUP(free) char *status = xasprintf("Downloading from %s", url);
+    progress_status(req, status);
+    CLEANUP(stream_close) struct stream *archive = stream_from_fd(fd, 0);
+    if (fetch_url(&fetch, &answer, &why) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
+        import_stream(req, archive, url, &why) < 0)
+        progress_error(req, 0, why.text);
     return 0;
 }
 
@@ -189,6 +211,8 @@ int api_image_create(struct request *req, struct error *err)
     if (!text_is_empty(image))
         return api_image_pull(req, err);
     if (!text_is_empty(source))
-        return import(req, source, err);
+        return strcmp(source, "-") == 0
+                   ? import_stream(req, http_body_stream(req->exchange), source, err)
+                   : import_url(req, source, err);
     return error_set(err, ERROR_INVALID, "neither fromImage nor fromSrc is given");
 }

@@ -288,14 +288,14 @@ static int import(struct cli *cli, const void *parsed, const struct strv *argume
     const char *name = NULL, *source = arguments->items[0];
     struct client_messages messages = {};
 
-    if (text_starts(source, "http://") || text_starts(source, "https://"))
-        return error_set(err, ERROR_UNSUPPORTED, "importing from a URL is not supported yet");
-    CLEANUP(close) int file = strcmp(source, "-") == 0 ? -1 : open(source, O_RDONLY | O_CLOEXEC);
-    if (file < 0 && strcmp(source, "-") != 0)
+    bool is_url = text_starts(source, "http://") || text_starts(source, "https://");
+    bool is_file = !is_url && strcmp(source, "-") != 0;
+    CLEANUP(close) int file = is_file ? open(source, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0 && is_file)
         return error_sys(err, "open %s", source);
     CLEANUP(stream_close) struct stream *body = stream_from_fd(file < 0 ? STDIN_FILENO : file, 0);
     client_path_begin(&path, "/images/create");
-    client_path_query(&path, "fromSrc", "-");
+    client_path_query(&path, "fromSrc", is_url ? source : "-");
     if (arguments->count > 1) {
         split_tag(arguments->items[1], &repository, &name);
         client_path_query(&path, "repo", repository);
@@ -305,8 +305,8 @@ static int import(struct cli *cli, const void *parsed, const struct strv *argume
     client_path_query(&path, "platform", options->platform);
     for (size_t i = 0; i < options->changes.count; i++)
         client_path_query(&path, "changes", options->changes.items[i]);
-    if (client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
-                      &messages.response, err) < 0)
+    if (client_stream(cli->client, "POST", &path, NULL, is_url ? NULL : body,
+                      is_url ? NULL : "application/x-tar", &messages.response, err) < 0)
         return -1;
     int more;
     while ((more = client_messages_next(&messages, &message, err)) > 0) {
@@ -343,7 +343,7 @@ const struct command command_history = {
     .options = history_rows, .options_size = sizeof(struct history_options), .run = history,
 };
 const struct command command_import = {
-    .name = "import", .usage = "[OPTIONS] file|- [REPOSITORY[:TAG]]",
+    .name = "import", .usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
     .summary = "Make an image from an archive of a root file system", .least = 1, .most = 2, .options = import_rows,
     .options_size = sizeof(struct import_options), .run = import,
 };

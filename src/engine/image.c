@@ -302,6 +302,11 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
     return delete_image(engine, image, no_prune, out, err);
 }
 
+int engine_temporary_file(struct engine *engine, struct error *err)
+{
+    return store_temporary_file(engine->store, err);
+}
+
 int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,
                         const char *tag, const char *message, const struct strv *changes,
                         const char *platform, char out_id[72], struct error *err)

@@ -26,6 +26,9 @@ struct image_removal {
 int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
                         struct json_list *out, struct error *err);
 
+/* A file without a name below the data root; -1 on error. */
+int engine_temporary_file(struct engine *engine, struct error *err);
+
 /* docker import: an archive becomes a one-layer image. 'changes' are Dockerfile lines
  * (build_apply_changes). */
 int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -44,12 +45,14 @@ static int log_in(struct session *session, void *data, struct error *err)
 
     session_want_identity_token(session);
     int result = session_call(session, &call, &answer, &why);
-    if (result < 0 && why.kind == ERROR_UNAUTHORIZED && answer.status == 401)
-        return error_set(err, ERROR_UNAUTHORIZED,
+    const char *challenge = answer_header(&answer, "www-authenticate");
+    if (result < 0 && why.kind == ERROR_UNAUTHORIZED && challenge &&
+        strncasecmp(challenge, "basic", strlen("basic")) == 0)
+        return error_set(err, ERROR_INTERNAL,
                          "login attempt to %s failed with status: 401 Unauthorized", url);
     if (result < 0) {
         *err = why;
-        return -1;
+        return why.kind == ERROR_UNAUTHORIZED ? error_context(err, "Get \"%s\"", url) : -1;
     }
     if (answer.status != 200)
         return error_set(err, ERROR_INTERNAL, "login attempt to %s failed with status: %d", url,

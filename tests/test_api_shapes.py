@@ -156,6 +156,7 @@ def story(api):
     do("GET", "/containers/g-full/export")
     record("container commit")
     do("DELETE", "/images/cm2:1")
+    do("POST", "/build/prune?all=1")  # the recorded engine's plain builder kept its cache among the images
     record("system df")
     record("system df, volumes only")
     record("info")

@@ -73,7 +73,9 @@ def build(api, tar, dockerfile="Dockerfile", **options):
 
 @pytest.fixture(scope="module")
 def api(engine):
-    return Api(engine.socket)
+    yield Api(engine.socket)
+    engine.docker("rmi", "-f", "cli-a:1", "cli-b", "language")
+    engine.docker("image", "prune", "-f", check=True)  # hundreds, many of one second: clients list those in any order
 
 
 def value_at(image, path):

@@ -62,6 +62,16 @@ def test_lifecycle(sdk):
         container.remove(force=True)
 
 
+def test_output_of_a_fast_exec_is_not_lost(sdk):
+    """The SDK reads the head through a buffer and the output past it: what comes along with the head would be gone."""
+    container = sdk.containers.run("busybox", ["sleep", "300"], detach=True)
+    try:
+        for _ in range(40):
+            assert container.exec_run(["sh", "-c", "echo o; echo e >&2"], demux=True) == (0, (b"o\n", b"e\n"))
+    finally:
+        container.remove(force=True)
+
+
 def test_attach_socket(sdk):
     container = sdk.containers.create("busybox", ["cat"], stdin_open=True)
     try:

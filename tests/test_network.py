@@ -389,3 +389,17 @@ def change_ports_while_talking(engine, name, free_port):
     unknown = engine.berth("update", "--publish-rm", "99", name)
     assert unknown.code == 1 and "port 99 is not published" in unknown.err
     old.close()
+
+
+def test_driver_options_of_an_endpoint(engine, two, name):
+    options = ("driver-opt=com.docker.network.endpoint.ifname=front,"
+               "driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1")
+    engine.docker("run", "-d", "--name", name, "--network", f"name=na,{options}", "--network", "nb", "busybox", "sleep", "300", check=True)
+    out = engine.docker("exec", name, "sh", "-c", "ip -o link; cat /proc/sys/net/ipv4/conf/front/log_martians", check=True).out
+    assert ": front@" in out and ": eth0@" in out and out.endswith("\n1\n")
+    for option, text in (("com.docker.network.endpoint.ifname=eth0/x", "invalid interface name: eth0/x"),
+                         ("com.docker.network.endpoint.sysctls=net.ipv4.ip_forward=1", "invalid endpoint sysctl 'net.ipv4.ip_forward=1'"),
+                         ("com.docker.network.endpoint.odd=1", "driver option com.docker.network.endpoint.odd on network na is not supported yet")):
+        refused = engine.docker("run", "--rm", "--network", f"name=na,driver-opt={option}", "busybox", "true")
+        assert refused.code == 125 and text in refused.err, refused
+    engine.docker("rm", "-f", name, check=True)

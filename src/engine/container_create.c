@@ -197,7 +197,6 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
         bool is_wanted;
         const char *what;
     } rows[] = {
-        { endpoint->driver_opts.count > 0, "a driver option" },
         { ipam && ipam->link_local_ips.count > 0, "a link-local address" },
     };
 
@@ -205,6 +204,11 @@ static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, 
         if (rows[i].is_wanted)
             return error_set(err, ERROR_UNSUPPORTED, "%s on network %s is not supported yet",
                              rows[i].what, network);
+    MAP_EACH (&endpoint->driver_opts, option)
+        if (strcmp(option->key, ENDPOINT_IFNAME) != 0 && strcmp(option->key, ENDPOINT_SYSCTLS) != 0)
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "driver option %s on network %s is not supported yet", option->key,
+                             network);
     for (size_t i = 0; i < endpoint->links.count; i++) {
         CLEANUP(free) char *name = NULL, *alias = NULL;
 

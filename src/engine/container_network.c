@@ -139,7 +139,7 @@ int container_attach(struct container *container, const struct container_info *i
 {
     struct engine *engine = container->engine;
     CLEANUP(network_unref) struct network *network = NULL;
-    CLEANUP(strv_done) struct strv names = {};
+    CLEANUP(strv_done) struct strv names = {}, sysctls = {};
     struct endpoint endpoint = {};
     const struct endpoint_ipam *ipam = settings ? settings->ipam_config : NULL;
     bool is_first = strcmp(network_name, info->host_config.network_mode) == 0;
@@ -153,7 +153,12 @@ int container_attach(struct container *container, const struct container_info *i
         container_dns_names(info, settings, &names);
         out->has_names = true;
     }
+    const char *sysctl_text = settings ? map_get(&settings->driver_opts, ENDPOINT_SYSCTLS) : NULL;
+    if (!text_is_empty(sysctl_text))
+        strv_split(&sysctls, sysctl_text, ',');
     struct endpoint_wish wish = {
+        .interface_name = settings ? map_get(&settings->driver_opts, ENDPOINT_IFNAME) : NULL,
+        .sysctls = &sysctls,
         .container_id = container->id,
         .container_name = info->name,
         .network_id = network->id,

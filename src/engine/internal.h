@@ -275,6 +275,9 @@ int container_network_setup(struct container *container, const struct container_
 void container_network_done(struct container_network *network);
 CLEANUP_VALUE(container_network_done, struct container_network)
 
+/* Driver options of an endpoint that are understood. */
+#define ENDPOINT_IFNAME  "com.docker.network.endpoint.ifname"
+#define ENDPOINT_SYSCTLS "com.docker.network.endpoint.sysctls"
 /* Attaches to one network; 'ports' may be NULL. */
 int container_attach(struct container *container, const struct container_info *info,
                      const char *network_name, const struct endpoint_settings *settings,

@@ -109,6 +109,17 @@ static bool takes_default_route(const struct attachment *attachment,
                                             network, other->endpoint.gateway_priority);
 }
 
+static int check_interface_name(const char *name, const struct endpoint_rows *others,
+                                struct error *err)
+{
+    if (strlen(name) >= IFNAMSIZ || strpbrk(name, "/: \t\n%") || strcmp(name, ".") == 0 ||
+        strcmp(name, "..") == 0 || strcmp(name, "lo") == 0)
+        return error_set(err, ERROR_INVALID, "invalid interface name: %s", name);
+    if (has_interface(others, name))
+        return error_set(err, ERROR_CONFLICT, "interface name %s is taken already", name);
+    return 0;
+}
+
 /* What the container has elsewhere decides about names and routes. */
 static int look_at_others(struct attachment *attachment, struct error *err)
 {
@@ -125,7 +136,13 @@ static int look_at_others(struct attachment *attachment, struct error *err)
                 err, ERROR_FORBIDDEN, "endpoint with name %s already exists in network %s",
                 attachment->wish->container_name ? attachment->wish->container_name : "",
                 attachment->network->name);
-    for (int i = 0; i < INTERFACE_LIMIT; i++) {
+    const char *wished = attachment->wish->interface_name;
+    if (!text_is_empty(wished)) {
+        if (check_interface_name(wished, &others, err) < 0)
+            return -1;
+        snprintf(name, sizeof(name), "%s", wished);
+    }
+    for (int i = 0; text_is_empty(wished) && i < INTERFACE_LIMIT; i++) {
         snprintf(name, sizeof(name), "%s%d", prefix, i);
         if (!has_interface(&others, name))
             break;
@@ -153,14 +170,45 @@ static int record(struct attachment *attachment, struct error *err)
 
 /* ---- the kernel ---- */
 
+/* "net.ipv4.conf.IFNAME.x=1" about that interface as a path below /proc/sys. */
+static int read_sysctl(const char *text, const char *interface_name, struct strv *out,
+                       struct error *err)
+{
+    static const char *const kinds[] = { "net.ipv4.conf.IFNAME.", "net.ipv4.neigh.IFNAME.",
+                                         "net.ipv6.conf.IFNAME.", "net.ipv6.neigh.IFNAME.",
+                                         "net.mpls.conf.IFNAME." };
+    const char *equals = strchr(text, '=');
+
+    for (size_t i = 0; equals && i < COUNT(kinds); i++) {
+        size_t length = strlen(kinds[i]);
+
+        if (strncasecmp(text, kinds[i], length) != 0 || /* clients write it in lower case, too */
+
+            strcspn(text + length, "./") < (size_t)(equals - text) - length)
+            continue;
+        CLEANUP(free) char *directory = xstrndup(kinds[i], length - strlen(".IFNAME."));
+        for (char *at = directory; *at; at++)
+            if (*at == '.')
+                *at = '/';
+        strv_add_format(out, "%s/%s/%s", directory, interface_name, text + length);
+        return 0;
+    }
+    return error_set(err, ERROR_INVALID,
+                     "invalid endpoint sysctl '%s': it must be of an interface (IFNAME) and have a "
+                     "value",
+                     text);
+}
+
 static int connect_link(struct attachment *attachment, int namespace_fd, struct error *err)
 {
     struct network_entry *entry = network_entry(attachment->network);
     const struct endpoint *endpoint = &attachment->row.endpoint;
     bool has_ipv6 = attachment->network->enable_ipv6;
     struct subnet6 address6 = { .prefix_length = entry->subnet6.prefix_length };
+    CLEANUP(strv_done) struct strv sysctls = {};
     char host_name[IFNAMSIZ];
     struct pair pair = {
+        .sysctls = &sysctls,
         .host_name = host_name,
         .inner_name = endpoint->interface_name,
         .address = { attachment->row.address, entry->subnet.prefix_length },
@@ -175,6 +223,10 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     };
 
     endpoint_link_name(attachment->networks, endpoint->id, host_name);
+    for (size_t i = 0; attachment->wish->sysctls && i < attachment->wish->sysctls->count; i++)
+        if (read_sysctl(attachment->wish->sysctls->items[i], endpoint->interface_name, &sysctls,
+                        err) < 0)
+            return -1;
     if (has_ipv6 && address6_parse(endpoint->address6, &address6.address, err) < 0)
         return -1;
     if (mac_parse(endpoint->mac_address, pair.mac, err) < 0)

@@ -288,6 +288,19 @@ int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, st
     return 0;
 }
 
+static int write_wished_sysctls(const struct strv *sysctls, struct error *err)
+{
+    for (size_t i = 0; sysctls && i < sysctls->count; i++) {
+        CLEANUP(free) char *path = xasprintf("/proc/sys/%s", sysctls->items[i]);
+        char *value = strchr(path, '=');
+
+        *value++ = '\0';
+        if (file_write_existing(path, value, err) < 0)
+            return error_context(err, "set %s", path + strlen("/proc/sys/"));
+    }
+    return 0;
+}
+
 /* Within the namespace. With arp_notify the kernel announces the address when the link comes up. */
 static int configure_inner_end(void *data, struct error *err)
 {
@@ -313,7 +326,9 @@ static int configure_inner_end(void *data, struct error *err)
         put_default_route(&msg, index, pair->gateway);
     if (pair->is_default && pair->gateway6)
         put_default_route6(&msg, index, pair->gateway6);
-    return netlink_call(netlink, &msg, err);
+    if (netlink_call(netlink, &msg, err) < 0)
+        return -1;
+    return write_wished_sysctls(pair->sysctls, err);
 }
 
 int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/strv.h"
 #include "network/subnet.h"
 #include "network/subnet6.h"
 
@@ -41,6 +42,7 @@ struct pair {
     bool is_default;                 /* the default route shall go here */
     bool is_isolated;                /* may not talk to other isolated ones on the bridge */
     bool is_announced;               /* the neighbours are told who has the address now */
+    const struct strv *sysctls;      /* \"net/ipv4/conf/eth0/forwarding=1\"; NULL: none */
     bool is_hairpin;                 /* the bridge may send a packet back to where it came from */
     int mtu;
 };

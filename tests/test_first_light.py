@@ -13,10 +13,10 @@ import pytest
 from engine import run, wait_until
 
 
-def fetch(port, host="127.0.0.1", limit_s=15):
+def fetch(port, path="/", host="127.0.0.1", limit_s=15):
     def once():
         try:
-            return urllib.request.urlopen(f"http://{host}:{port}/", timeout=2).read().decode()
+            return urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=2).read().decode()
         except OSError:
             return None
     return wait_until(once, limit_s, what=f"an answer at port {port}")

@@ -204,8 +204,10 @@ def test_ipv6(engine, name, free_port):
         gateway = config["IPAM"]["Config"][1]["Gateway"]
         assert f"default via {gateway} dev eth1" in engine.docker("exec", name, "ip", "-6", "route").out
         assert urllib.request.urlopen(f"http://[{gateway}]:{free_port}/", timeout=5).read() == b"page\n", "the port went along"
-        # A network without IPv6 carries none.
+        # A network without IPv6 carries none; that it has the default route takes nothing from the other family.
         engine.docker("network", "connect", "bridge", name, check=True)
+        assert default_route(engine, name) == [networks(engine, name)["bridge"]["Gateway"]]
+        assert f"default via {gateway} dev eth1" in engine.docker("exec", name, "ip", "-6", "route").out
         assert "inet6" not in engine.docker("exec", name, "ip", "addr", "show", "eth0").out
         refused = engine.docker("run", "--rm", "-p", "[::]:0:1", "busybox", "true")
         assert "network bridge has no IPv6" in refused.err

@@ -43,6 +43,29 @@ def test_nginx(engine, debian, name, free_port, tmp_path):
     assert fetch(free_port) == "served by nginx\n"
     engine.docker("stop", name, check=True)
     assert engine.inspect(name)["State"]["ExitCode"] == 0
+    spread_over_two_by_name(engine, name, free_port, tmp_path)
+
+
+def spread_over_two_by_name(engine, name, free_port, tmp_path):
+    """nginx in front of two containers that it knows by their names on a network, and of one by a name that both have."""
+    (tmp_path / "proxy.conf").write_text(
+        "upstream both { server one:80; server two:80; }\n"
+        "server { listen 80; location / { proxy_pass http://both; }\n"
+        "  location /shared { resolver 127.0.0.11 valid=1s; set $who shared; proxy_pass http://$who/; } }\n")
+    engine.docker("network", "create", "front", check=True)
+    try:
+        for app in ("one", "two"):
+            engine.docker("run", "-d", "--name", app, "--network", "front", "--network-alias", "shared", "busybox", "sh", "-c",
+                          f"echo {app} > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
+        engine.docker("rm", "-f", name, check=True)
+        engine.docker("run", "-d", "--name", name, "--network", "front", "-p", f"{free_port}:80",
+                      "-v", f"{tmp_path}/proxy.conf:/etc/nginx/sites-enabled/default:ro", "test-nginx", check=True)
+        assert {fetch(free_port) for _ in range(6)} == {"one\n", "two\n"}
+        engine.docker("rm", "-f", "one", check=True)
+        wait_until(lambda: {fetch(free_port, "/shared") for _ in range(3)} == {"two\n"}, what="only the one that is left")
+    finally:
+        engine.docker("rm", "-f", name, "one", "two")
+        engine.docker("network", "rm", "front", check=True)
 
 
 def test_a_c_program_in_stages(engine, debian, tmp_path):

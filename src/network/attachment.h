@@ -11,8 +11,8 @@ struct attachment {
     struct endpoint_row row;
     int *port_fds; /* as many as the row has ports */
     bool was_recorded;
-    bool is_default;   /* the container's default route goes here */
-    bool must_rebuild; /* the firewall knows of ports that nobody has any more */
+    bool is_default, is_default6; /* the container's default route goes here */
+    bool must_rebuild;            /* the firewall knows of ports that nobody has any more */
 };
 
 /* ---- endpoint_ports.c ---- */

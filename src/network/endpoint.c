@@ -93,12 +93,12 @@ static bool has_interface(const struct endpoint_rows *rows, const char *name)
     return false;
 }
 
-/* Would the default route belong here? */
+/* Would the default route of that family belong here? Asked of networks that have it. */
 static bool takes_default_route(const struct attachment *attachment,
-                                const struct endpoint_rows *others)
+                                const struct endpoint_rows *others, enum preference preference)
 {
     const struct endpoint_row *other = endpoint_preferred(attachment->networks, others, NULL,
-                                                          false);
+                                                          preference);
     CLEANUP(network_unref)
     struct network *network = other ? networks_get(attachment->networks, other->endpoint.network_id)
                                     : NULL;
@@ -148,7 +148,8 @@ static int look_at_others(struct attachment *attachment, struct error *err)
             break;
     }
     attachment->row.endpoint.interface_name = xstrdup(name);
-    attachment->is_default = takes_default_route(attachment, &others);
+    attachment->is_default = takes_default_route(attachment, &others, FOR_ROUTE);
+    attachment->is_default6 = takes_default_route(attachment, &others, FOR_ROUTE6);
     return 0;
 }
 
@@ -216,6 +217,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .address6 = has_ipv6 ? &address6 : NULL,
         .gateway6 = has_ipv6 && !attachment->network->internal ? &entry->subnet6.address : NULL,
         .is_default = attachment->is_default,
+        .is_default6 = attachment->is_default6,
         /* An announcement wakes each container on the bridge; an address that always has the same
          * hardware address needs none. */
         .is_announced = !text_is_empty(attachment->wish->mac_address),
@@ -271,7 +273,7 @@ static int save_ports(struct networks *networks, const char *container_id, const
 
     if (record_endpoints(networks, NULL, container_id, &all, err) < 0)
         return -1;
-    next = endpoint_preferred(networks, &all, network_id, true);
+    next = endpoint_preferred(networks, &all, network_id, FOR_PORTS);
     for (size_t i = 0; next && i < all.count; i++)
         if (strcmp(all.items[i].endpoint.network_id, network_id) == 0 &&
             all.items[i].endpoint.ports.count > 0)

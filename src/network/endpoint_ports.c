@@ -237,7 +237,7 @@ int endpoint_publish(struct networks *networks, const char *container_id,
 
     if (record_endpoints(networks, NULL, container_id, &rows, err) < 0)
         return -1;
-    best = endpoint_preferred(networks, &rows, NULL, true);
+    best = endpoint_preferred(networks, &rows, NULL, FOR_PORTS);
     if (!best)
         return error_set(err, ERROR_CONFLICT,
                          "the container is on no network that can publish ports");

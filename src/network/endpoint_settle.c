@@ -28,9 +28,18 @@ bool network_can_publish(const struct network *network)
     return network_entry((struct network *)network)->driver->has_bridge && !network->internal;
 }
 
+static bool is_candidate(const struct network *network, enum preference preference)
+{
+    if (!network || network->internal)
+        return false;
+    return preference == FOR_ROUTE6  ? network->enable_ipv6
+           : preference == FOR_PORTS ? network_can_publish(network)
+                                     : true;
+}
+
 const struct endpoint_row *endpoint_preferred(struct networks *networks,
                                               const struct endpoint_rows *rows, const char *without,
-                                              bool can_publish)
+                                              enum preference preference)
 {
     const struct endpoint_row *best = NULL;
     CLEANUP(network_unref) struct network *best_network = NULL;
@@ -40,8 +49,7 @@ const struct endpoint_row *endpoint_preferred(struct networks *networks,
         CLEANUP(network_unref)
         struct network *network = networks_get(networks, endpoint->network_id);
 
-        if (!network || network->internal || text_equal(endpoint->network_id, without) ||
-            (can_publish && !network_can_publish(network)))
+        if (!is_candidate(network, preference) || text_equal(endpoint->network_id, without))
             continue;
         if (best && !network_is_preferred(network, endpoint->gateway_priority, best_network,
                                           best->endpoint.gateway_priority))
@@ -94,18 +102,24 @@ int endpoint_move_ports(struct networks *networks, const struct endpoint_row *fr
 
 /* ---- the default route ---- */
 
-static int set_default_route(struct networks *networks, const struct endpoint_row *row,
-                             int namespace_fd, struct error *err)
+static int set_default_routes(struct networks *networks, const struct endpoint_rows *rows,
+                              int namespace_fd, struct error *err)
 {
+    const struct endpoint_row *best = endpoint_preferred(networks, rows, NULL, FOR_ROUTE);
+    const struct endpoint_row *best6 = endpoint_preferred(networks, rows, NULL, FOR_ROUTE6);
     CLEANUP(network_unref)
-    struct network *network = row ? networks_get(networks, row->endpoint.network_id) : NULL;
+    struct network *network = best ? networks_get(networks, best->endpoint.network_id) : NULL;
+    CLEANUP(network_unref)
+    struct network *network6 = best6 ? networks_get(networks, best6->endpoint.network_id) : NULL;
     struct gateway gateway = {};
 
     if (network) {
-        gateway.link_name = row->endpoint.interface_name;
+        gateway.link_name = best->endpoint.interface_name;
         gateway.address = network_entry(network)->subnet.address;
-        if (network->enable_ipv6)
-            gateway.address6 = &network_entry(network)->subnet6.address;
+    }
+    if (network6) {
+        gateway.link_name6 = best6->endpoint.interface_name;
+        gateway.address6 = network_entry(network6)->subnet6.address;
     }
     return gateway_set(&gateway, networks->home_fd, namespace_fd, err);
 }
@@ -116,12 +130,10 @@ int endpoints_settle(struct networks *networks, const char *container_id, int na
     CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
     const struct endpoint_row *best;
 
-    if (record_endpoints(networks, NULL, container_id, &rows, err) < 0)
+    if (record_endpoints(networks, NULL, container_id, &rows, err) < 0 ||
+        set_default_routes(networks, &rows, namespace_fd, err) < 0)
         return -1;
-    if (set_default_route(networks, endpoint_preferred(networks, &rows, NULL, false), namespace_fd,
-                          err) < 0)
-        return -1;
-    best = endpoint_preferred(networks, &rows, NULL, true);
+    best = endpoint_preferred(networks, &rows, NULL, FOR_PORTS);
     for (size_t i = 0; best && i < rows.count; i++)
         if (&rows.items[i] != best && rows.items[i].endpoint.ports.count > 0 &&
             endpoint_move_ports(networks, &rows.items[i], best, err) < 0)

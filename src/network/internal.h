@@ -133,11 +133,12 @@ bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_ma
                             struct firewall_port *out);
 
 /* ---- endpoint_settle.c ---- */
-/* The one of a container's endpoints that its default route and its ports belong to, less those of
- * network 'without' (may be NULL). NULL if there is none. */
+/* The one of a container's endpoints that its default route (of either family) or its ports belong
+ * to, less those of network 'without' (may be NULL). NULL if there is none. */
+enum preference { FOR_ROUTE, FOR_ROUTE6, FOR_PORTS };
 const struct endpoint_row *endpoint_preferred(struct networks *networks,
                                               const struct endpoint_rows *rows, const char *without,
-                                              bool can_publish);
+                                              enum preference preference);
 /* Ports of 'from' lead to 'to' from now on, in record and firewall. */
 int endpoint_move_ports(struct networks *networks, const struct endpoint_row *from,
                         const struct endpoint_row *to, struct error *err);

@@ -258,24 +258,27 @@ static int set_gateway_inside(void *data, struct error *err)
     const struct gateway *gateway = data;
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
-    struct rtmsg *route;
-    uint32_t address = htonl(gateway->address);
-    int index;
+    int index = gateway->link_name ? (int)if_nametoindex(gateway->link_name) : 0;
+    int index6 = gateway->link_name6 ? (int)if_nametoindex(gateway->link_name6) : 0;
 
-    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+    if ((gateway->link_name && index == 0) || (gateway->link_name6 && index6 == 0))
+        return error_sys(err, "find the link of the default route");
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0 ||
+        (!index && remove_default_route(netlink, AF_INET, err) < 0) ||
+        (!index6 && remove_default_route(netlink, AF_INET6, err) < 0))
         return -1;
-    if (!gateway->address6 && remove_default_route(netlink, AF_INET6, err) < 0)
+    if (index) {
+        put_default_route(&msg, index, gateway->address);
+        if (netlink_call(netlink, &msg, err) < 0)
+            return -1;
+    }
+    if (!index6)
+        return 0;
+    /* Another next hop would be added to that which is there, not replace it. */
+    if (remove_default_route(netlink, AF_INET6, err) < 0)
         return -1;
-    if (!gateway->link_name)
-        return remove_default_route(netlink, AF_INET, err);
-    index = (int)if_nametoindex(gateway->link_name);
-    if (index == 0)
-        return error_sys(err, "find %s", gateway->link_name);
-    nl_msg_init(&msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    route = nl_put_header(&msg, sizeof(*route));
-    fill_default_route(&msg, route, index, address);
-    if (gateway->address6)
-        put_default_route6(&msg, index, gateway->address6);
+    nl_msg_done(&msg);
+    put_default_route6(&msg, index6, &gateway->address6);
     return netlink_call(netlink, &msg, err);
 }
 
@@ -324,7 +327,7 @@ static int configure_inner_end(void *data, struct error *err)
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
     if (pair->is_default && pair->gateway)
         put_default_route(&msg, index, pair->gateway);
-    if (pair->is_default && pair->gateway6)
+    if (pair->is_default6 && pair->gateway6)
         put_default_route6(&msg, index, pair->gateway6);
     if (netlink_call(netlink, &msg, err) < 0)
         return -1;

@@ -39,7 +39,7 @@ struct pair {
     uint32_t gateway;                /* 0: none (internal networks) */
     const struct subnet6 *address6;  /* NULL: IPv6 is off on this link */
     const struct in6_addr *gateway6; /* NULL: none */
-    bool is_default;                 /* the default route shall go here */
+    bool is_default, is_default6;    /* the default route shall go here */
     bool is_isolated;                /* may not talk to other isolated ones on the bridge */
     bool is_announced;               /* the neighbours are told who has the address now */
     const struct strv *sysctls;      /* \"net/ipv4/conf/eth0/forwarding=1\"; NULL: none */
@@ -66,11 +66,11 @@ int inner_link_remove(const char *name, int home_fd, int namespace_fd, struct er
 int lonely_create(const char *name, struct error *err);
 int vlan_create(const char *name, const char *master_name, uint16_t id, struct error *err);
 
-/* Where the default route of a namespace goes; without a name there is none. */
+/* Where the default routes of a namespace go; without a name there is none of that family. */
 struct gateway {
-    const char *link_name;
+    const char *link_name, *link_name6;
     uint32_t address;
-    const struct in6_addr *address6; /* NULL: no IPv6 */
+    struct in6_addr address6;
 };
 int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, struct error *err);
 

@@ -1,32 +1,13 @@
-/* compose up, create, scale and down: plans, and in the foreground the output of what runs. */
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
+/* compose up, create and scale: plans, and how they are carried out. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_image.h"
-#include "cli/compose_session.h"
-#include "compose/follower.h"
+#include "cli/compose_up.h"
 
 #include "base/banned.h"
-
-enum { EXIT_INTERRUPTED = 130 };
-
-struct up_options {
-    bool abort_on_exit, abort_on_failure, always_recreate_deps, attach_dependencies, build, detach,
-        force_recreate, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
-        quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, yes;
-    struct strv attach, no_attach, scale;
-    const char *exit_code_from, *pull;
-    struct optional_int64 timeout, wait_timeout;
-};
 
 /* clang-format off */
 #define AT(member) offsetof(struct up_options, member)
@@ -139,8 +120,8 @@ static void print_warnings(const struct strv *warnings)
 
 /* ---- the plan ---- */
 
-static int converge(struct cli *cli, struct compose_session *session,
-                    const struct up_options *options, const struct strv *named, struct error *err)
+int compose_converge(struct cli *cli, struct compose_session *session,
+                     const struct up_options *options, const struct strv *named, struct error *err)
 {
     CLEANUP(map_done) struct map image_ids = {}, scales = {};
     CLEANUP(strv_done) struct strv warnings = {};
@@ -222,224 +203,6 @@ static int wait_until_up(struct cli *cli, struct compose_session *session, struc
     return 0;
 }
 
-/* ---- the foreground ---- */
-
-struct foreground {
-    const struct up_options *options;
-    int event_fd;
-    struct mutex lock;
-    bool is_over;  /* a container ended that ends all */
-    int exit_code; /* of the first that ended */
-    bool has_code;
-};
-
-static void container_ended(void *data, const char *service, const char *name UNUSED, int code)
-{
-    struct foreground *front = data;
-    const struct up_options *options = front->options;
-    const char *from = options->exit_code_from;
-
-    mutex_lock(&front->lock);
-    if (from ? strcmp(from, service) == 0 : !front->has_code) {
-        front->exit_code = code;
-        front->has_code = true;
-    }
-    if (options->abort_on_exit || from || (options->abort_on_failure && code))
-        front->is_over = true;
-    mutex_unlock(&front->lock);
-    eventfd_write(front->event_fd, 1);
-}
-
-static int stop_all(struct cli *cli, struct compose_session *session, bool kill,
-                    const struct optional_int64 *timeout_s, struct error *err)
-{
-    actual_done(&session->actual);
-    session->actual = (struct actual){};
-    if (actual_read_containers(cli->client, session->project.name, &session->actual, err) < 0)
-        return -1;
-    struct compose_action action = { .fits = actual_is_running,
-                                     .act = kill ? step_container_kill : step_container_stop,
-                                     .begins = kill ? "Killing" : "Stopping",
-                                     .ends = kill ? "Killed" : "Stopped" };
-    if (timeout_s)
-        action.timeout_s = *timeout_s;
-    return compose_each(cli, session, NULL, &action, err);
-}
-
-struct stopping {
-    struct cli *cli;
-    struct compose_session *session;
-    const struct optional_int64 *timeout_s;
-    int event_fd;
-};
-
-static void *stop_in_background(void *data)
-{
-    struct stopping *stopping = data;
-    struct error unheard = {};
-
-    stop_all(stopping->cli, stopping->session, false, stopping->timeout_s, &unheard);
-    eventfd_write(stopping->event_fd, 1);
-    return NULL;
-}
-
-/* Stops everything; a further interrupt kills what still runs. */
-static int end_all(struct cli *cli, struct compose_session *session,
-                   const struct up_options *options, int signal_fd, struct error *err)
-{
-    CLEANUP(close) int done_fd = eventfd(0, EFD_CLOEXEC);
-    struct stopping stopping = {
-        .cli = cli, .session = session, .timeout_s = &options->timeout, .event_fd = done_fd
-    };
-    pthread_t thread;
-
-    if (done_fd < 0)
-        return error_sys(err, "eventfd");
-    if (thread_start("stop", stop_in_background, &stopping, &thread, err) < 0)
-        return -1;
-    for (;;) {
-        struct pollfd fds[] = { { .fd = done_fd, .events = POLLIN },
-                                { .fd = signal_fd, .events = POLLIN } };
-        struct signalfd_siginfo info;
-
-        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
-            break;
-        if (fds[0].revents)
-            break;
-        if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
-            CLEANUP(compose_session_done) struct compose_session other = {};
-            struct error unheard;
-
-            other.project.name = xstrdup(session->project.name);
-            stop_all(cli, &other, true, NULL, &unheard);
-        }
-    }
-    pthread_join(thread, NULL);
-    return 0;
-}
-
-static void print_attached(const struct follower_options *shown,
-                           const struct compose_session *session)
-{
-    CLEANUP(strv_done) struct strv names = {};
-    const struct yaml *services = yaml_get(session->project.model, "services");
-
-    for (size_t i = 0; i < yaml_count(services); i++) {
-        int scale = project_scale(services->items[i]);
-        const char *given = yaml_text(yaml_get(services->items[i], "container_name"));
-
-        if ((shown->hidden && strv_contains(shown->hidden, services->keys[i])) ||
-            (shown->services && shown->services->count &&
-             !strv_contains(shown->services, services->keys[i])))
-            continue;
-        for (int n = 1; n <= scale; n++)
-            if (given)
-                strv_add(&names, given);
-            else
-                strv_add_format(&names, "%s-%d", services->keys[i], n);
-    }
-    CLEANUP(free) char *list = strv_join(&names, ", ");
-    printf("Attaching to %s\n", list);
-    fflush(stdout);
-}
-
-/* Services whose output is not wanted: --no-attach, "attach: false", and dependencies that were not
- * named. */
-static void find_hidden(const struct project *project, const struct up_options *options,
-                        const struct strv *named, struct strv *out)
-{
-    const struct yaml *services = yaml_get(project->model, "services");
-
-    strv_add_all(out, &options->no_attach);
-    for (size_t i = 0; i < yaml_count(services); i++) {
-        const struct yaml *attach = yaml_get(services->items[i], "attach");
-
-        if ((attach && !yaml_is_true(attach)) || (named->count && !options->attach_dependencies &&
-                                                  !strv_contains(named, services->keys[i])))
-            strv_add(out, services->keys[i]);
-    }
-}
-
-static int watch_foreground(struct cli *cli, struct compose_session *session,
-                            const struct up_options *options, struct follower *follower,
-                            struct foreground *front, int signal_fd, struct error *err)
-{
-    for (;;) {
-        struct pollfd fds[] = { { .fd = front->event_fd, .events = POLLIN },
-                                { .fd = signal_fd, .events = POLLIN } };
-        struct signalfd_siginfo info;
-        eventfd_t unused;
-
-        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
-            return error_sys(err, "poll");
-        if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
-            fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
-            cli->exit_code = EXIT_INTERRUPTED;
-            return end_all(cli, session, options, signal_fd, err);
-        }
-        if (!fds[0].revents)
-            continue;
-        eventfd_read(front->event_fd, &unused);
-        mutex_lock(&front->lock);
-        bool is_over = front->is_over;
-        int code = front->exit_code;
-        mutex_unlock(&front->lock);
-        if (is_over) {
-            fprintf(stderr, "Aborting on container exit...\n");
-            cli->exit_code = code;
-            return end_all(cli, session, options, signal_fd, err);
-        }
-        if (follower_running(follower) <= 0)
-            return 0;
-    }
-}
-
-static int run_foreground(struct cli *cli, struct compose_session *session,
-                          const struct up_options *options, const struct strv *named,
-                          struct error *err)
-{
-    struct log_printer *printer = NEW(struct log_printer); /* Threads may outlive this function. */
-    struct foreground *front = NEW(struct foreground);
-    struct strv *hidden = NEW(struct strv);
-    struct follower *follower = NULL;
-    int64_t now_ns = clock_wall_ns();
-    char *since = xasprintf("%lld.%09lld", (long long)(now_ns / NS_PER_S),
-                            (long long)(now_ns % NS_PER_S));
-    sigset_t signals;
-
-    *front = (struct foreground){ .options = options, .event_fd = eventfd(0, EFD_CLOEXEC) };
-    mutex_init(&front->lock);
-    log_printer_init(printer);
-    printer->no_prefix = options->no_log_prefix;
-    printer->timestamps = options->timestamps;
-    printer->has_colors = !options->no_color && compose_has_colors(cli, STDOUT_FILENO);
-    find_hidden(&session->project, options, named, hidden);
-    struct follower_options wish = { .project = session->project.name,
-                                     .services = &options->attach,
-                                     .hidden = hidden,
-                                     .since = since,
-                                     .says_ends = true,
-                                     .ended = container_ended,
-                                     .data = front };
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
-    if (signal_fd < 0 || front->event_fd < 0)
-        return error_sys(err, "signalfd");
-    if (follower_start(cli->client, printer, &wish, &follower, err) < 0)
-        return -1;
-    for (size_t i = 0; i < session->actual.count; i++)
-        if (!session->actual.containers[i].is_oneoff &&
-            actual_is_running(&session->actual.containers[i]))
-            follower_add(follower, &session->actual.containers[i]);
-    print_attached(&wish, session);
-    if (converge(cli, session, options, named, err) < 0)
-        return -1;
-    return watch_foreground(cli, session, options, follower, front, signal_fd, err);
-}
-
 /* ---- commands ---- */
 
 static int open_selected(struct cli *cli, const struct strv *named, bool no_dependencies,
@@ -471,8 +234,8 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
     if (options->exit_code_from && !project_service(&session.project, options->exit_code_from))
         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
     if (!is_background)
-        return run_foreground(cli, &session, options, arguments, err);
-    if (converge(cli, &session, options, arguments, err) < 0)
+        return compose_run_foreground(cli, &session, options, arguments, err);
+    if (compose_converge(cli, &session, options, arguments, err) < 0)
         return -1;
     return options->wait && !compose_options(cli)->dry_run ? wait_until_up(cli, &session, err) : 0;
 }
@@ -496,7 +259,7 @@ static int create(struct cli *cli, const void *parsed, const struct strv *argume
     options.no_start = true;
     if (open_selected(cli, arguments, false, &session, err) < 0)
         return -1;
-    return converge(cli, &session, &options, arguments, err);
+    return compose_converge(cli, &session, &options, arguments, err);
 }
 
 const struct command command_compose_create = {
@@ -524,7 +287,7 @@ static int scale(struct cli *cli, const void *parsed, const struct strv *argumen
     options.scale = *arguments;
     if (open_selected(cli, &names, options.no_deps, &session, err) < 0)
         return -1;
-    return converge(cli, &session, &options, &names, err);
+    return compose_converge(cli, &session, &options, &names, err);
 }
 
 const struct command command_compose_scale = {

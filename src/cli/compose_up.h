@@ -1,0 +1,27 @@
+/* What up, create and scale share: their options, and the steps of an `up` (compose_up.c), in the
+ * foreground too (compose_foreground.c). */
+#ifndef BERTH_CLI_COMPOSE_UP_H
+#define BERTH_CLI_COMPOSE_UP_H
+
+#include "cli/compose_session.h"
+
+struct up_options {
+    bool abort_on_exit, abort_on_failure, always_recreate_deps, attach_dependencies, build, detach,
+        force_recreate, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
+        quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, yes;
+    struct strv attach, no_attach, scale;
+    const char *exit_code_from, *pull;
+    struct optional_int64 timeout, wait_timeout;
+};
+
+/* Makes images, networks, volumes and containers as the file says, and starts them. */
+int compose_converge(struct cli *cli, struct compose_session *session,
+                     const struct up_options *options, const struct strv *named, struct error *err);
+
+/* The same, and then the output of the containers until all have ended, or an interrupt, which
+ * stops them (a further one kills them). Sets the exit code. */
+int compose_run_foreground(struct cli *cli, struct compose_session *session,
+                           const struct up_options *options, const struct strv *named,
+                           struct error *err);
+
+#endif

@@ -111,7 +111,7 @@ WRONG = [
     ("services: {a: {extends: {service: a}}}", "circular reference"),
     ("services: {a: {image: b, command: \"echo 'open\"}}", "a quote stays open"),
     ("services: {a: {image: b, cpus: 1, deploy: {resources: {limits: {cpus: '2'}}}}}", "can't set distinct values on 'cpus'"),
-    ("services: {a: {image: b}}\nsecrets: {s: {}}", 'secret "s" must declare either `file`, `environment` or `content`'),
+    ("services: {a: {image: b}}\nsecrets: {s: {}}", 'secrets.s: one of file|environment must be set'),
     ("- a\n- b\n", "top-level object must be a mapping"),
     ("include: nowhere.yaml", "nowhere.yaml: no such file or directory"),
     ("services: {a: !what {image: b}}", "unknown tag !what"),

@@ -147,7 +147,7 @@ static void print_variables(const struct project *project)
     yaml_sort(uses);
     printf("%-20s%-20s%-20s%s\n", "NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE");
     for (size_t i = 0; i < uses->count; i++)
-        printf("%-20s%-20s%-20s%-20s\n", uses->keys[i],
+        printf("%-20s%-20s%-20s%s\n", uses->keys[i],
                yaml_text(yaml_get(uses->items[i], "required")),
                yaml_text(yaml_get(uses->items[i], "default")),
                yaml_text(yaml_get(uses->items[i], "alternate")));

@@ -17,7 +17,7 @@ enum style { STYLE_PLAIN, STYLE_SINGLE, STYLE_DOUBLE, STYLE_LITERAL };
 
 /* What YAML 1.1 readers would take for something else than a text. */
 static const char old_meanings[] =
-    "^([yYnN]|yes|Yes|YES|on|On|ON|no|No|NO|off|Off|OFF|<<|="
+    "^([yYnN]|yes|Yes|YES|on|On|ON|no|No|NO|off|Off|OFF"
     "|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\\.[0-9_]*)?"
     "|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
     "([Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\\.[0-9]+)?( ?(Z|[-+][0-9]{2}(:?[0-9]{2})?))?)?)$";

@@ -24,7 +24,8 @@ static bool is_simple(const struct yaml *mount)
     const struct yaml *bind = yaml_get(mount, "bind"), *volume = yaml_get(mount, "volume");
 
     if (text_equal(type, "bind"))
-        return yaml_is_true(yaml_get(bind, "create_host_path")) && !yaml_get(bind, "recursive");
+        return !bind ||
+               (yaml_is_true(yaml_get(bind, "create_host_path")) && !yaml_get(bind, "recursive"));
     return text_equal(type, "volume") && yaml_get(mount, "source") &&
            !yaml_get(volume, "subpath") && !yaml_get(volume, "labels");
 }

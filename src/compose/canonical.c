@@ -10,19 +10,29 @@
 
 #include "base/banned.h"
 
-/* A value that stays what it is when the output is read again. */
-static void double_dollars(struct yaml *node)
+/* What stays the same when the output is read again. */
+static void add_doubling_dollars(const char *text, struct str *out)
 {
-    if (node->kind == YAML_TEXT && strchr(node->text, '$')) {
-        struct str out = {};
-
-        for (const char *at = node->text; *at; at++)
-            str_add(&out, (char[]){ *at, *at == '$' ? '$' : 0, 0 });
-        free(node->text);
-        node->text = str_take(&out);
+    for (; *text; text++) {
+        if (*text == '$')
+            str_add_char(out, '$');
+        str_add_char(out, *text);
     }
-    for (size_t i = 0; i < node->count; i++)
-        double_dollars(node->items[i]);
+}
+
+/* Go's JSON has these characters escaped; they stand in texts only. */
+static char *escape_as_go(const char *json)
+{
+    struct str out = {};
+
+    for (; *json; json++)
+        if (strchr("<>&", *json))
+            str_add_format(&out, "\\u%04x", (unsigned)*json);
+        else if (text_starts(json, "\xe2\x80\xa8") || text_starts(json, "\xe2\x80\xa9"))
+            str_add_format(&out, "\\u20%x", (unsigned)(unsigned char)(json[2]) - 0x80), json += 2;
+        else
+            str_add_char(&out, *json);
+    return str_take(&out);
 }
 
 static void set_if_absent(struct yaml *dict, const char *key, enum yaml_kind kind)
@@ -98,12 +108,16 @@ void canonical_write(const struct project *project, const struct canonical_optio
     CLEANUP(yaml_drop) struct yaml *model = yaml_clone(project->model);
     CLEANUP(str_done) struct str compact = {};
     CLEANUP(json_free) struct json *document = NULL;
+    CLEANUP(str_done) struct str text = {};
+    CLEANUP(free) char *escaped = NULL;
     struct error unread;
 
-    if (!options->keeps_dollars)
-        double_dollars(model);
     if (!options->is_json) {
-        yaml_write(model, out);
+        yaml_write(model, &text);
+        if (options->keeps_dollars)
+            str_add(out, str_text(&text));
+        else
+            add_doubling_dollars(str_text(&text), out);
         return;
     }
     show_all(model);
@@ -111,7 +125,12 @@ void canonical_write(const struct project *project, const struct canonical_optio
     yaml_sort(model);
     yaml_write_json(model, &compact);
     if (json_parse(str_text(&compact), compact.length, &document, &unread) == 0)
-        json_write_indented(document, 2, out);
+        json_write_indented(document, 2, &text);
+    escaped = escape_as_go(str_text(&text));
+    if (options->keeps_dollars)
+        str_add(out, escaped);
+    else
+        add_doubling_dollars(escaped, out);
 }
 
 static void hash(const struct yaml *node, char out[CONFIG_HASH_SIZE])
@@ -120,7 +139,8 @@ static void hash(const struct yaml *node, char out[CONFIG_HASH_SIZE])
     char digest[DIGEST_SIZE];
 
     yaml_write_json(node, &text);
-    sha256_digest(str_text(&text), text.length, digest);
+    CLEANUP(free) char *escaped = escape_as_go(str_text(&text));
+    sha256_digest(escaped, strlen(escaped), digest);
     memcpy(out, digest_hex(digest), CONFIG_HASH_SIZE - 1);
     out[CONFIG_HASH_SIZE - 1] = 0;
 }

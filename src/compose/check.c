@@ -43,8 +43,10 @@ static int check_dependencies(const struct project *project, const char *name,
                              "service_started, service_healthy, service_completed_successfully",
                              service->file ? service->file : "the project", name,
                              dependencies->keys[i]);
+        /* One that is not needed may be without an active profile, but it is in the file. */
         if (!project_service(project, dependencies->keys[i]) &&
-            yaml_is_true(yaml_get(entry, "required")))
+            (yaml_is_true(yaml_get(entry, "required")) ||
+             !yaml_get(project->disabled, dependencies->keys[i])))
             return refuse(err, "service \"%s\" depends on undefined service \"%s\"", name,
                           dependencies->keys[i]);
     }
@@ -152,10 +154,85 @@ static int check_health(const char *name, const struct yaml *service, struct err
     return 0;
 }
 
+static int check_build(const struct project *project, const char *name, const struct yaml *service,
+                       struct error *err)
+{
+    const struct yaml *build = yaml_get(service, "build");
+    const struct yaml *contexts = yaml_get(build, "additional_contexts");
+    const struct yaml *platforms = yaml_get(build, "platforms");
+    const char *platform = yaml_text(yaml_get(service, "platform"));
+    size_t index = 0;
+
+    for (size_t i = 0; i < yaml_count(contexts); i++) {
+        const char *text = yaml_text(contexts->items[i]);
+
+        if (!text || !text_starts(text, "service:"))
+            continue;
+        const char *other = text + strlen("service:");
+        if (!project_service(project, other) && !yaml_get(project->disabled, other))
+            return refuse(
+                err, "service \"%s\" declares unknown service \"%s\" as additional contexts %s",
+                name, other, contexts->keys[i]);
+        if (project_service(project, other) && !yaml_get(project_service(project, other), "build"))
+            return refuse(
+                err,
+                "service \"%s\" declares non-buildable service \"%s\" as additional contexts %s",
+                name, other, contexts->keys[i]);
+    }
+    if (!platform || !yaml_count(platforms))
+        return 0;
+    while (index < platforms->count && strcmp(platforms->items[index]->text, platform) != 0)
+        index++;
+    if (index == platforms->count)
+        return refuse(err, "service.build.platforms MUST include service.platform \"%s\"",
+                      platform);
+    return 0;
+}
+
+static int check_watch(const char *name, const struct yaml *service, struct error *err)
+{
+    const struct yaml *watch = yaml_get_path(service, "develop", "watch");
+
+    for (size_t i = 0; i < yaml_count(watch); i++) {
+        const char *action = yaml_text(yaml_get(watch->items[i], "action"));
+
+        if (action && strstr(action, "sync") && !yaml_get(watch->items[i], "target"))
+            return refuse(
+                err, "services.%s.develop.watch: target is required for non-rebuild actions", name);
+    }
+    return 0;
+}
+
+static int check_devices(const char *name, const struct yaml *service, struct error *err)
+{
+    const struct yaml *resources = yaml_get_path(service, "deploy", "resources");
+    const struct yaml *devices = yaml_get_path(resources, "reservations", "devices");
+
+    for (size_t i = 0; i < yaml_count(devices); i++)
+        if (yaml_get(devices->items[i], "count") && yaml_get(devices->items[i], "device_ids"))
+            return refuse(err,
+                          "services.%s.deploy.resources.reservations.devices.[]: \"count\" and "
+                          "\"device_ids\" attributes are exclusive",
+                          name);
+    return 0;
+}
+
+static int check_models(const struct project *project, const char *name, const struct yaml *service,
+                        struct error *err)
+{
+    const struct yaml *models = yaml_get(service, "models");
+
+    for (size_t i = 0; i < yaml_count(models); i++)
+        if (!yaml_get_path(project->model, "models", models->keys[i]))
+            return refuse(err, "service \"%s\" refers to undefined model %s", name,
+                          models->keys[i]);
+    return 0;
+}
+
 static int check_service(const struct project *project, const char *name,
                          const struct yaml *service, struct error *err)
 {
-    if (!yaml_get(service, "image") && !yaml_get(service, "build") &&
+    if (text_is_empty(yaml_text(yaml_get(service, "image"))) && !yaml_get(service, "build") &&
         !yaml_get(service, "provider"))
         return refuse(err, "service \"%s\" has neither an image nor a build context specified",
                       name);
@@ -165,7 +242,9 @@ static int check_service(const struct project *project, const char *name,
                       "service \"%s\" declares mutualy exclusive dockerfile and dockerfile_inline",
                       name);
     if (check_networks(project, name, service, err) < 0 || check_health(name, service, err) < 0 ||
-        check_resources(name, service, err) < 0 ||
+        check_resources(name, service, err) < 0 || check_watch(name, service, err) < 0 ||
+        check_build(project, name, service, err) < 0 || check_devices(name, service, err) < 0 ||
+        check_models(project, name, service, err) < 0 ||
         check_dependencies(project, name, service, err) < 0 ||
         check_volumes(project, name, service, err) < 0)
         return -1;
@@ -215,7 +294,7 @@ static int visit(const struct project *project, const char *name, const struct s
 
 /* ---- resources ---- */
 
-static int check_files(const struct project *project, const char *part, const char *word,
+static int check_files(const struct project *project, const char *part, const char *origins_text,
                        struct error *err)
 {
     static const char *const origins[] = { "file", "environment", "content" };
@@ -230,12 +309,31 @@ static int check_files(const struct project *project, const char *part, const ch
         for (size_t j = 0; j < COUNT(origins); j++)
             count += !yaml_is_null(yaml_get(resource, origins[j]));
         if (count > 1)
-            return refuse(err,
-                          "%s \"%s\": file|environment|content attributes are mutually exclusive",
-                          word, resources->keys[i]);
+            return refuse(err, "%s.%s: %s attributes are mutually exclusive", part,
+                          resources->keys[i], origins_text);
         if (!count && !yaml_get(resource, "driver"))
-            return refuse(err, "%s \"%s\" must declare either `file`, `environment` or `content`",
-                          word, resources->keys[i]);
+            return refuse(err, "%s.%s: one of %s must be set", part, resources->keys[i],
+                          origins_text);
+    }
+    return 0;
+}
+
+static int check_external(const struct project *project, struct error *err)
+{
+    const struct yaml *volumes = yaml_get(project->model, "volumes");
+
+    for (size_t i = 0; i < yaml_count(volumes); i++) {
+        const struct yaml *volume = volumes->items[i];
+
+        if (!yaml_is_true(yaml_get(volume, "external")))
+            continue;
+        for (size_t j = 0; j < volume->count; j++)
+            if (strcmp(volume->keys[j], "external") != 0 && strcmp(volume->keys[j], "name") != 0 &&
+                !text_starts(volume->keys[j], "x-"))
+                return refuse(err,
+                              "volumes.%s: conflicting parameters \"external\" and \"%s\" "
+                              "specified",
+                              volumes->keys[i], volume->keys[j]);
     }
     return 0;
 }
@@ -252,7 +350,9 @@ int check_project(const struct project *project, struct error *err)
     for (size_t i = 0; i < yaml_count(services); i++)
         if (visit(project, services->keys[i], NULL, &done, err) < 0)
             return -1;
-    if (check_files(project, "secrets", "secret", err) < 0)
+    if (check_external(project, err) < 0)
         return -1;
-    return check_files(project, "configs", "config", err);
+    if (check_files(project, "secrets", "file|environment", err) < 0)
+        return -1;
+    return check_files(project, "configs", "file|environment|content", err);
 }

@@ -49,9 +49,10 @@ EXPANSION(ssh)
 {
     struct yaml *list;
 
-    (void)spot, (void)err;
-    if (node->kind != YAML_DICT)
+    if (node->kind == YAML_LIST || node->kind == YAML_TEXT)
         return 0;
+    if (node->kind != YAML_DICT)
+        return spot_error(spot, node, err, "must be a mapping or a list");
     list = yaml_new_at(YAML_LIST, node);
     for (size_t i = 0; i < node->count; i++) {
         const char *path = yaml_text(node->items[i]);
@@ -91,20 +92,23 @@ EXPANSION(depends_on)
 
             if (!name)
                 return spot_error(&here, node->items[i], err, "must be a string");
-            yaml_set(dict, name, yaml_new_at(YAML_DICT, node->items[i]));
+            if (yaml_get(dict, name))
+                return spot_error(&here, node->items[i], err, "'%s' is there twice", name);
+            struct yaml *entry = yaml_new_at(YAML_DICT, node->items[i]);
+            yaml_set(entry, "condition", yaml_new_text("service_started"));
+            yaml_set(dict, name, entry);
         }
         dict->tag = node->tag;
         yaml_replace(node, TAKE(dict));
     }
     for (size_t i = 0; node->kind == YAML_DICT && i < node->count; i++) {
         struct yaml *item = node->items[i];
+        struct spot here = { .above = spot, .name = node->keys[i] };
 
-        if (yaml_is_null(item))
-            yaml_replace(item, yaml_new_at(YAML_DICT, item));
-        if (item->kind != YAML_DICT)
+        if (item->kind != YAML_DICT || item->tag == YAML_RESET)
             continue;
         if (!yaml_get(item, "condition"))
-            yaml_set(item, "condition", yaml_new_text("service_started"));
+            return spot_error(&here, item, err, "missing property 'condition'");
         if (!yaml_get(item, "required"))
             yaml_set(item, "required", yaml_new_bool(true));
     }
@@ -162,7 +166,8 @@ EXPANSION(devices)
             continue;
         strv_split(&parts, text, ':');
         if (parts.count < 1 || parts.count > 3)
-            return spot_error(&here, node->items[i], err, "invalid device mapping: %s", text);
+            return spot_error(&here, node->items[i], err,
+                              "confusing device mapping, please use long syntax: %s", text);
         struct yaml *dict = yaml_new_at(YAML_DICT, node->items[i]);
         yaml_set(dict, "source", yaml_new_text(parts.items[0]));
         yaml_set(dict, "target", yaml_new_text(parts.count > 1 ? parts.items[1] : parts.items[0]));
@@ -174,9 +179,15 @@ EXPANSION(devices)
 
 EXPANSION(device_count)
 {
-    (void)spot, (void)err;
+    struct error unread;
+    int64_t count;
+
     if (text_equal(yaml_text(node), "all"))
         yaml_replace(node, yaml_new_integer(-1));
+    else if (node->kind == YAML_TEXT && parse_int64(node->text, 0, INT32_MAX, &count, &unread) < 0)
+        return spot_error(spot, node, err,
+                          "invalid value \"%s\", the only value allowed is 'all' or a number",
+                          node->text);
     return 0;
 }
 
@@ -239,7 +250,8 @@ static int add_host_line(struct strv *lines, const struct yaml *item, const stru
     const char *split = text ? strpbrk(text, "=:") : NULL;
 
     if (!split || split == text)
-        return spot_error(spot, item, err, "bad host name '%s'", text ? text : "");
+        return spot_error(spot, item, err, "invalid additional host, missing IP: %s",
+                          text ? text : "");
     size_t length = strlen(split + 1);
     bool is_bracketed = split[1] == '[' && split[length] == ']';
     CLEANUP(free) char *host = xstrndup(text, (size_t)(split - text));
@@ -331,6 +343,61 @@ EXPANSION(external)
     return 0;
 }
 
+EXPANSION(resources)
+{
+    (void)spot, (void)err;
+    for (size_t i = 0; node->kind == YAML_DICT && i < node->count; i++) {
+        struct yaml *external = yaml_get(node->items[i], "external");
+        const char *name = yaml_text(yaml_get(external, "name"));
+
+        if (name && !yaml_get(node->items[i], "name"))
+            yaml_set(node->items[i], "name", yaml_new_text(name));
+    }
+    return 0;
+}
+
+EXPANSION(services)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    for (size_t i = 0; node->kind == YAML_DICT && i < node->count; i++)
+        if (!*node->keys[i] || node->keys[i][strspn(node->keys[i], letters)])
+            return spot_error(spot, node->items[i], err,
+                              "additional properties '%s' not allowed: names are made of letters, "
+                              "digits, '.', '_' and '-'",
+                              node->keys[i]);
+    return 0;
+}
+
+EXPANSION(mapping)
+{
+    return node->kind == YAML_DICT ? 0 : spot_error(spot, node, err, "must be a mapping");
+}
+
+EXPANSION(provider_options)
+{
+    if (node->kind != YAML_DICT)
+        return spot_error(spot, node, err, "must be a mapping");
+    for (size_t i = 0; i < node->count; i++) {
+        struct spot here = { .above = spot, .name = node->keys[i] };
+
+        make_list(node->items[i]);
+        for (size_t j = 0; j < node->items[i]->count; j++) {
+            struct yaml *value = node->items[i]->items[j];
+            CLEANUP(str_done) struct str text = {};
+
+            if (value->kind >= YAML_LIST || value->kind == YAML_NULL)
+                return spot_error(&here, value, err, "must be a string, a number or a boolean");
+            if (value->kind == YAML_TEXT)
+                continue;
+            yaml_write_json(value, &text);
+            yaml_replace(value, yaml_new_text(str_text(&text)));
+        }
+    }
+    return 0;
+}
+
 /* ---- identities ---- */
 
 char *identity_port(const struct yaml *item)
@@ -349,11 +416,22 @@ char *identity_target(const struct yaml *item)
     return xstrdup(yaml_text(yaml_get(item, "target")));
 }
 
-char *identity_reference(const struct yaml *item)
+static char *identity_reference(const struct yaml *item, const char *directory)
 {
     const char *target = yaml_text(yaml_get(item, "target"));
+    const char *source = yaml_text(yaml_get(item, "source"));
 
-    return xstrdup(target ? target : yaml_text(yaml_get(item, "source")));
+    return target ? xstrdup(target) : xasprintf("%s/%s", directory, source ? source : "");
+}
+
+char *identity_config(const struct yaml *item)
+{
+    return identity_reference(item, "");
+}
+
+char *identity_secret(const struct yaml *item)
+{
+    return identity_reference(item, "/run/secrets");
 }
 
 char *identity_path(const struct yaml *item)

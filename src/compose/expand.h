@@ -14,16 +14,20 @@ EXPANSION(extends); /* name → {service} */
 EXPANSION(include); /* paths → [{path: […]}] */
 EXPANSION(
     depends_on); /* [service] → {service: {condition, required}}; completes the long form too */
-EXPANSION(env_file);     /* path or list → [{path, required}] */
-EXPANSION(networks);     /* [name] → {name: null} */
-EXPANSION(references);   /* configs and secrets: [name] → [{source}] */
-EXPANSION(devices);      /* "src:dst:rwm" → {source, target, permissions} */
-EXPANSION(device_count); /* "all" → -1 */
-EXPANSION(gpus);         /* "all" → [{count: -1}] */
-EXPANSION(health_test);  /* text → [CMD-SHELL, text] */
-EXPANSION(extra_hosts);  /* any form → ["host=address"], sorted by host */
-EXPANSION(ulimits);      /* checks {name: n | {soft, hard}} */
-EXPANSION(external);     /* {name: x} → true */
+EXPANSION(env_file);         /* path or list → [{path, required}] */
+EXPANSION(networks);         /* [name] → {name: null} */
+EXPANSION(references);       /* configs and secrets: [name] → [{source}] */
+EXPANSION(devices);          /* "src:dst:rwm" → {source, target, permissions} */
+EXPANSION(device_count);     /* "all" → -1 */
+EXPANSION(gpus);             /* "all" → [{count: -1}] */
+EXPANSION(health_test);      /* text → [CMD-SHELL, text] */
+EXPANSION(extra_hosts);      /* any form → ["host=address"], sorted by host */
+EXPANSION(ulimits);          /* checks {name: n | {soft, hard}} */
+EXPANSION(external);         /* {name: x} → true */
+EXPANSION(resources);        /* {key: {external: {name: x}}} → {key: {name: x, external: true}} */
+EXPANSION(services);         /* checks the names */
+EXPANSION(mapping);          /* refuses lists */
+EXPANSION(provider_options); /* {key: value} → {key: [value]} */
 EXPANSION(ports);   /* port_form.c: "[ip:][published:]target[/protocol]" → {mode, host_ip, target,
                        published, protocol} */
 EXPANSION(volumes); /* mount_form.c: "[source:]target[:options]" → {type, source, target, …} */
@@ -32,7 +36,8 @@ EXPANSION(volumes); /* mount_form.c: "[source:]target[:options]" → {type, sour
  * earlier */
 char *identity_port(const struct yaml *item);
 char *identity_target(const struct yaml *item); /* volumes, devices */
-char *identity_reference(const struct yaml *item);
+char *identity_config(const struct yaml *item);
+char *identity_secret(const struct yaml *item);
 char *identity_path(const struct yaml *item);
 
 #endif

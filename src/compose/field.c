@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "codec/regex.h"
 #include "compose/words.h"
 
 #include "base/banned.h"
@@ -51,6 +52,59 @@ static void make_text(struct yaml *node)
     node->kind = YAML_TEXT;
 }
 
+/* ---- what a single value may be ---- */
+
+static int check_choice(const struct field *field, const struct yaml *node, const struct spot *spot,
+                        struct error *err)
+{
+    CLEANUP(strv_done) struct strv choices = {};
+    CLEANUP(free) char *words = NULL;
+
+    strv_split(&choices, field->choices, '|');
+    if (strv_contains(&choices, node->text))
+        return 0;
+    words = strv_join(&choices, "', '");
+    return spot_error(spot, node, err, "value must be one of '%s'", words);
+}
+
+static int check_pattern(const struct field *field, const struct yaml *node,
+                         const struct spot *spot, struct error *err)
+{
+    CLEANUP(free) char *whole = xasprintf("^(%s)$", field->pattern);
+    CLEANUP(regex_free) struct regex *pattern = regex_new(whole, err);
+
+    if (!pattern)
+        return -1;
+    if (regex_matches(pattern, node->text))
+        return 0;
+    return spot_error(spot, node, err, "'%s' does not match pattern '%s'", node->text,
+                      field->pattern);
+}
+
+static int apply_text(const struct field *field, struct yaml *node, const struct spot *spot,
+                      struct error *err)
+{
+    if (node->kind != YAML_TEXT)
+        return spot_error(spot, node, err, "must be a string");
+    if (field->choices && check_choice(field, node, spot, err) < 0)
+        return -1;
+    return field->pattern ? check_pattern(field, node, spot, err) : 0;
+}
+
+static int check_bounds(const struct field *field, const struct yaml *node, const struct spot *spot,
+                        struct error *err)
+{
+    double value = node->kind == YAML_REAL ? node->real : (double)node->integer;
+
+    if (!field->least && !field->most)
+        return 0;
+    if (value < field->least)
+        return spot_error(spot, node, err, "must be greater than or equal to %d", field->least);
+    if (value > field->most)
+        return spot_error(spot, node, err, "must be less than or equal to %d", field->most);
+    return 0;
+}
+
 static int apply_bool(struct yaml *node, const struct spot *spot, struct error *err)
 {
     static const char *const yes[] = { "true", "y", "yes", "on" };
@@ -79,8 +133,8 @@ static int apply_number(struct yaml *node, bool may_have_fraction, const struct 
         enum yaml_kind kind = yaml_resolve(node->text, &integer, &real, &boolean);
 
         if (kind != YAML_INTEGER && (kind != YAML_REAL || !may_have_fraction))
-            return cast_error(spot, err, "strconv.Parse%s: parsing \"%s\": invalid syntax",
-                              may_have_fraction ? "Float" : "Int", node->text);
+            return cast_error(spot, err, "strconv.%s: parsing \"%s\": invalid syntax",
+                              may_have_fraction ? "ParseFloat" : "Atoi", node->text);
         node->kind = kind;
         node->integer = integer;
         node->real = real;
@@ -97,7 +151,8 @@ static int apply_number(struct yaml *node, bool may_have_fraction, const struct 
                       may_have_fraction ? "must be a number" : "must be a integer");
 }
 
-static int apply_size(struct yaml *node, const struct spot *spot, struct error *err)
+static int apply_size(const struct field *field, struct yaml *node, const struct spot *spot,
+                      struct error *err)
 {
     struct error unread = {};
     int64_t bytes;
@@ -110,6 +165,8 @@ static int apply_size(struct yaml *node, const struct spot *spot, struct error *
         bytes = node->integer;
     else if (parse_size(node->text, &bytes, &unread) < 0)
         return spot_error(spot, node, err, "invalid size: '%s'", node->text);
+    if (field->most && bytes < field->least)
+        return spot_error(spot, node, err, "must be greater than or equal to %d", field->least);
     free(node->text);
     node->kind = YAML_TEXT;
     node->text = xasprintf("%lld", (long long)bytes);
@@ -147,13 +204,28 @@ static int apply_mode(struct yaml *node, const struct spot *spot, struct error *
 
 /* ---- lists and pairs ---- */
 
-static int apply_texts(struct yaml *node, const struct spot *spot, bool may_be_alone,
+static int check_unique(const struct yaml *list, const struct spot *spot, struct error *err)
+{
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (yaml_equal(list->items[i], list->items[j]))
+                return spot_error(spot, list->items[i], err, "items at %zu and %zu are equal", j,
+                                  i);
+    return 0;
+}
+
+static int apply_texts(const struct field *field, struct yaml *node, const struct spot *spot,
                        struct error *err)
 {
+    bool may_be_alone = field->type == FIELD_TEXT_OR_LIST;
+
     if (may_be_alone && node->kind < YAML_LIST) {
         struct yaml *list = yaml_new_at(YAML_LIST, node);
 
-        make_text(node);
+        if (node->kind != YAML_TEXT) {
+            yaml_drop(list);
+            return spot_error(spot, node, err, "must be a string");
+        }
         yaml_add(list, yaml_clone(node));
         yaml_replace(node, list);
         return 0;
@@ -164,19 +236,22 @@ static int apply_texts(struct yaml *node, const struct spot *spot, bool may_be_a
     for (size_t i = 0; i < node->count; i++) {
         struct spot here = { .above = spot, .index = i };
 
-        if (node->items[i]->kind >= YAML_LIST || node->items[i]->kind == YAML_NULL)
+        bool is_number = node->items[i]->kind == YAML_INTEGER || node->items[i]->kind == YAML_REAL;
+
+        if (node->items[i]->kind != YAML_TEXT && !(field->takes_numbers && is_number))
             return spot_error(&here, node->items[i], err, "must be a string");
         make_text(node->items[i]);
     }
-    return 0;
+    return field->is_unique ? check_unique(node, spot, err) : 0;
 }
 
-static int apply_command(struct yaml *node, const struct spot *spot, struct error *err)
+static int apply_command(const struct field *field, struct yaml *node, const struct spot *spot,
+                         struct error *err)
 {
     CLEANUP(strv_done) struct strv split = {};
 
     if (node->kind == YAML_LIST)
-        return apply_texts(node, spot, false, err);
+        return apply_texts(field, node, spot, err);
     if (node->kind != YAML_TEXT)
         return spot_error(spot, node, err, "must be a string or a list");
     if (words_split(node->text, &split, err) < 0)
@@ -275,6 +350,9 @@ static int apply_members(const struct field *fields, struct yaml *node, const st
         if (field_apply(field, node->items[i], &here, err) < 0)
             return -1;
     }
+    for (; fields->name; fields++)
+        if (fields->is_required && yaml_is_null(yaml_get(node, fields->name)))
+            return spot_error(spot, node, err, "missing property '%s'", fields->name);
     return 0;
 }
 
@@ -317,7 +395,7 @@ int field_apply(const struct field *field, struct yaml *node, const struct spot 
         return -1;
     switch (field->type) {
     case FIELD_TEXT:
-        return node->kind == YAML_TEXT ? 0 : spot_error(spot, node, err, "must be a string");
+        return apply_text(field, node, spot, err);
     case FIELD_SCALAR:
         if (node->kind >= YAML_LIST)
             return spot_error(spot, node, err, "must be a string or a number");
@@ -326,21 +404,20 @@ int field_apply(const struct field *field, struct yaml *node, const struct spot 
     case FIELD_BOOL:
         return apply_bool(node, spot, err);
     case FIELD_INTEGER:
-        return apply_number(node, false, spot, err);
+        return apply_number(node, false, spot, err) < 0 ? -1 : check_bounds(field, node, spot, err);
     case FIELD_NUMBER:
-        return apply_number(node, true, spot, err);
+        return apply_number(node, true, spot, err) < 0 ? -1 : check_bounds(field, node, spot, err);
     case FIELD_SIZE:
-        return apply_size(node, spot, err);
+        return apply_size(field, node, spot, err);
     case FIELD_DURATION:
         return apply_duration(node, spot, err);
     case FIELD_MODE:
         return apply_mode(node, spot, err);
     case FIELD_COMMAND:
-        return apply_command(node, spot, err);
+        return apply_command(field, node, spot, err);
     case FIELD_TEXTS:
-        return apply_texts(node, spot, false, err);
     case FIELD_TEXT_OR_LIST:
-        return apply_texts(node, spot, true, err);
+        return apply_texts(field, node, spot, err);
     case FIELD_PAIRS:
         return apply_pairs(node, spot, false, err);
     case FIELD_ENVIRONMENT:
@@ -390,6 +467,8 @@ static bool says_nothing(const struct field *field, const struct yaml *value)
     case FIELD_NUMBER:
         return (value->kind == YAML_INTEGER || value->kind == YAML_REAL) && value->integer == 0 &&
                !(value->real > 0) && !(value->real < 0);
+    case FIELD_DURATION:
+        return text_equal(yaml_text(value), "0s") && !field->keeps_zero;
     case FIELD_SIZE:
         return text_equal(yaml_text(value), "0");
     case FIELD_TEXT:
@@ -401,6 +480,9 @@ static bool says_nothing(const struct field *field, const struct yaml *value)
     case FIELD_ENVIRONMENT:
     case FIELD_OBJECTS:
         return value->kind >= YAML_LIST && !value->count;
+    case FIELD_MAP:
+    case FIELD_LIMITS:
+        return value->kind >= YAML_LIST && !value->count && !field->keeps_zero;
     default:
         return false;
     }

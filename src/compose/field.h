@@ -38,7 +38,13 @@ struct field {
     /* OBJECTS: what two elements have in common when the later one takes the place of the earlier
      * (yours); NULL: lists are joined. */
     char *(*identity)(const struct yaml *item);
-    bool replaces;   /* when files are merged the later value wins whole */
+    const char *choices; /* TEXT: "a|b|c", nothing else */
+    const char *pattern; /* TEXT: the whole of it matches */
+    int least, most;     /* INTEGER, NUMBER; both 0: any; SIZE: 'least' alone, if 'most' is set */
+    bool is_required;    /* in its object */
+    bool is_unique;      /* TEXTS: no two the same */
+    bool takes_numbers;  /* TEXTS: 80 as well as "80" */
+    bool replaces;       /* when files are merged the later value wins whole */
     bool keeps_zero; /* false, 0 and "" are shown in the canonical form; elsewhere they say nothing
                       */
 };

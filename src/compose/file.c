@@ -156,6 +156,8 @@ static int prepare(struct loader *loader, struct yaml *document, const char *pat
         return error_set(err, ERROR_INVALID, "%s: top-level object must be a mapping", path);
     if (!loader->options->no_interpolate && interpolate_tree(document, NULL, &source, err) < 0)
         return -1;
+    if (yaml_get(document, "services") && yaml_is_null(yaml_get(document, "services")))
+        return error_set(err, ERROR_INVALID, "%s: services must be a mapping", path);
     if (field_apply(&field_file, document, NULL, err) < 0)
         return -1;
     if (!loader->options->no_path_resolution)

@@ -87,6 +87,8 @@ static int name_from_files(struct loader *loader, char **out, struct error *err)
         if (variable_expand(name, &source, &text, &is_malformed, err) < 0)
             return error_context(err, "name");
         *out = project_name_normalize(str_text(&text));
+        if (str_text(&text)[0] && !**out)
+            return error_set(err, ERROR_INVALID, "project name must not be empty");
         return 0;
     }
     return 0;

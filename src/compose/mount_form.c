@@ -46,9 +46,7 @@ static int apply_option(struct yaml *mount, const char *option, bool is_bind,
         yaml_set(section(mount, "volume"), "nocopy", yaml_new_bool(true));
     else if (is_one_of(option, propagations))
         yaml_set(section(mount, "bind"), "propagation", yaml_new_text(option));
-    else if (is_one_of(option, consistencies))
-        yaml_set(mount, "consistency", yaml_new_text(option));
-    else
+    else if (!is_one_of(option, consistencies)) /* which say nothing on Linux */
         return spot_error(spot, node, err, "invalid spec: %s: unknown option '%s'", yaml_text(node),
                           option);
     return 0;
@@ -61,6 +59,8 @@ static int read_form(struct yaml *node, const struct spot *spot, struct yaml **o
     CLEANUP(strv_done) struct strv parts = {}, options = {};
     bool has_source, is_bind;
 
+    if (!*yaml_text(node))
+        return spot_error(spot, node, err, "invalid empty volume spec");
     strv_split(&parts, yaml_text(node), ':');
     if (parts.count < 1 || parts.count > 3)
         return spot_error(spot, node, err, "invalid spec: %s: too many colons", yaml_text(node));
@@ -96,20 +96,22 @@ static int complete(struct yaml *mount, const struct spot *spot, struct error *e
 
     if (!type)
         return spot_error(spot, mount, err, "missing property 'type'");
-    if (!is_one_of(type, types))
-        return spot_error(spot, mount, err,
-                          "type must be one of bind, volume, tmpfs, image, not '%s'", type);
+    if (!is_one_of(type, types)) {
+        struct spot here = { .above = spot, .name = "type" };
+
+        return spot_error(&here, mount, err,
+                          "value must be one of 'bind', 'volume', 'tmpfs', 'cluster', 'npipe', "
+                          "'image'");
+    }
     if (!yaml_text(yaml_get(mount, "target")))
         return spot_error(spot, mount, err, "is missing a mount target");
     if (strcmp(type, "bind") == 0) {
         if (!yaml_text(yaml_get(mount, "source")))
             return spot_error(spot, mount, err, "type is bind, but there is no source");
-        struct yaml *bind = section(mount, "bind");
-        if (bind->kind == YAML_DICT && !yaml_get(bind, "create_host_path"))
+        struct yaml *bind = yaml_get(mount, "bind");
+        if (bind && bind->kind == YAML_DICT && !yaml_get(bind, "create_host_path"))
             yaml_set(bind, "create_host_path", yaml_new_bool(true));
     }
-    if (strcmp(type, "volume") == 0)
-        section(mount, "volume");
     return 0;
 }
 

@@ -43,11 +43,11 @@ static void depend(struct yaml *service, const char *on, bool restarts)
     yaml_set(dependencies, on, entry);
 }
 
-static void depend_on_first_part(struct yaml *service, const char *text)
+static void depend_on_first_part(struct yaml *service, const char *text, bool restarts)
 {
     CLEANUP(free) char *name = xstrndup(text, strcspn(text, ":"));
 
-    depend(service, name, true);
+    depend(service, name, restarts);
 }
 
 static void add_dependencies(struct yaml *service)
@@ -57,10 +57,10 @@ static void add_dependencies(struct yaml *service)
                       *from = yaml_get(service, "volumes_from");
 
     for (size_t i = 0; i < yaml_count(links); i++)
-        depend_on_first_part(service, links->items[i]->text);
+        depend_on_first_part(service, links->items[i]->text, true);
     for (size_t i = 0; i < yaml_count(from); i++)
         if (!text_starts(from->items[i]->text, "container:"))
-            depend_on_first_part(service, from->items[i]->text);
+            depend_on_first_part(service, from->items[i]->text, false);
     for (size_t i = 0; i < COUNT(modes); i++) {
         const char *mode = yaml_text(yaml_get(service, modes[i]));
 
@@ -71,13 +71,26 @@ static void add_dependencies(struct yaml *service)
 
 /* ---- environments ---- */
 
-static int read_env_file(const struct loader *loader, const struct yaml *entry, struct map *out,
+struct own_source {
+    const struct loader *loader;
+    const struct yaml *environment; /* of the service: it is known to its env files */
+};
+
+static const char *own_variable(void *data, const char *name)
+{
+    const struct own_source *own = data;
+    const char *value = yaml_text(yaml_get(own->environment, name));
+
+    return value ? value : map_get(own->loader->environment, name);
+}
+
+static int read_env_file(const struct own_source *own, const struct yaml *entry, struct map *out,
                          struct error *err)
 {
     const char *path = yaml_text(yaml_get(entry, "path"));
     const char *format = yaml_text(yaml_get(entry, "format"));
     CLEANUP(str_done) struct str text = {};
-    struct variable_source source = { .get = loader_variable, .data = (void *)loader };
+    struct variable_source source = { .get = own_variable, .data = (void *)own };
     int result;
 
     if (format && strcmp(format, "raw") != 0)
@@ -103,9 +116,11 @@ static int resolve_environment(const struct loader *loader, struct yaml *service
     CLEANUP(map_done) struct map values = {};
     struct yaml *environment = yaml_get(service, "environment");
 
+    struct own_source own = { .loader = loader, .environment = environment };
+
     map_init_empty(&values, free);
     for (size_t i = 0; i < yaml_count(files); i++)
-        if (read_env_file(loader, files->items[i], &values, err) < 0)
+        if (read_env_file(&own, files->items[i], &values, err) < 0)
             return -1;
     if (values.count && yaml_is_null(environment))
         environment = section(service, "environment");
@@ -131,6 +146,10 @@ static int resolve_labels(struct yaml *service, struct error *err)
     for (size_t i = 0; i < yaml_count(files); i++) {
         CLEANUP(str_done) struct str text = {};
 
+        if (!file_exists(files->items[i]->text))
+            return error_set(err, ERROR_NOT_FOUND,
+                             "label file %s not found: stat %s: no such file or directory",
+                             files->items[i]->text, files->items[i]->text);
         if (source_read(files->items[i]->text, &text, err) < 0 ||
             dotenv_parse_raw(str_text(&text), &values, err) < 0)
             return error_context(err, "label file %s", files->items[i]->text);
@@ -202,6 +221,8 @@ static int normalize_service(const struct loader *loader, struct yaml *service, 
     struct yaml *deploy = yaml_get(service, "deploy");
 
     drop_nulls(service);
+    if (text_equal(yaml_text(yaml_get(service, "pull_policy")), "if_not_present"))
+        yaml_set(service, "pull_policy", yaml_new_text("missing"));
     resolve_build(loader, service);
     set_secret_targets(service);
     add_dependencies(service);

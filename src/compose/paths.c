@@ -51,6 +51,20 @@ static void resolve_members(struct yaml *list, const char *key, const char *dire
         resolve(yaml_get(list->items[i], key), directory);
 }
 
+/* "id=path" */
+static void resolve_ssh(struct yaml *list, const char *directory)
+{
+    for (size_t i = 0; i < yaml_count(list); i++) {
+        const char *text = yaml_text(list->items[i]), *equals = text ? strchr(text, '=') : NULL;
+
+        if (!equals)
+            continue;
+        CLEANUP(free) char *path = paths_absolute(equals + 1, directory);
+        CLEANUP(free) char *whole = xasprintf("%.*s=%s", (int)(equals - text), text, path);
+        yaml_replace(list->items[i], yaml_new_text(whole));
+    }
+}
+
 static void resolve_service(struct yaml *service, const char *directory)
 {
     struct yaml *build = yaml_get(service, "build"), *volumes = yaml_get(service, "volumes");
@@ -60,6 +74,8 @@ static void resolve_service(struct yaml *service, const char *directory)
     if (build && build->kind == YAML_DICT && !yaml_get(build, "context"))
         yaml_set(build, "context", yaml_new_text("."));
     resolve_local(yaml_get(build, "context"), directory);
+    if (build && build->kind == YAML_DICT)
+        resolve_ssh(yaml_get(build, "ssh"), directory);
     for (size_t i = 0; i < yaml_count(contexts); i++)
         resolve_local(contexts->items[i], directory);
     for (size_t i = 0; i < yaml_count(labels); i++)

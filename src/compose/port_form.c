@@ -1,5 +1,6 @@
 /* "[ip:][published[-range]:]target[-range][/protocol]". Equal ranges become one entry a port; a
  * range that is published for one target stays a range, from which the engine takes a free port. */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -62,15 +63,20 @@ static int read_ip(char *text, struct port_form *out, const struct spot *spot,
                    const struct yaml *node, struct error *err)
 {
     size_t length = strlen(text);
+    unsigned char address[sizeof(struct in6_addr)];
 
     if (*text == '[' && text[length - 1] == ']') {
         text[length - 1] = 0;
         out->ip = xstrdup(text + 1);
-        return 0;
+        return inet_pton(AF_INET6, out->ip, address) == 1
+                   ? 0
+                   : spot_error(spot, node, err, "Invalid ip address: %s", out->ip);
     }
     if (strchr(text, ':'))
         return spot_error(spot, node, err,
                           "Invalid ip address %s: put an IPv6 address into brackets", text);
+    if (*text && inet_pton(AF_INET, text, address) != 1)
+        return spot_error(spot, node, err, "Invalid ip address: %s", text);
     out->ip = *text ? xstrdup(text) : NULL;
     return 0;
 }
@@ -97,7 +103,8 @@ static int read_form(const struct yaml *node, struct port_form *out, const struc
         }
     }
     if (!*target)
-        return spot_error(spot, node, err, "No port specified: %s", yaml_text(node));
+        return spot_error(spot, node, err, "No port specified: %s",
+                          *yaml_text(node) ? yaml_text(node) : "<empty>");
     if (read_range(target, &out->target) < 0)
         return spot_error(spot, node, err, "Invalid containerPort: %s", target);
     if (published && read_range(published, &out->published) < 0)

@@ -1,5 +1,7 @@
 /* The keys of a compose file. The order of the rows is the order of the canonical form (`config`),
  * which Docker's compose fixes by its structs; configuration hashes depend on it. */
+#include <limits.h>
+
 #include "compose/expand.h"
 #include "compose/field.h"
 
@@ -7,7 +9,7 @@
 
 /* clang-format off */
 static const struct field secret_reference_fields[] = {
-    { "source", FIELD_TEXT },
+    { "source", FIELD_TEXT, .is_required = true },
     { "target", FIELD_TEXT },
     { "uid",    FIELD_SCALAR },
     { "gid",    FIELD_SCALAR },
@@ -35,7 +37,7 @@ static const struct field build_fields[] = {
     { "isolation",           FIELD_TEXT },
     { "network",             FIELD_TEXT },
     { "target",              FIELD_TEXT },
-    { "secrets",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_reference },
+    { "secrets",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_secret },
     { "shm_size",            FIELD_SIZE },
     { "tags",                FIELD_TEXTS },
     { "ulimits",             FIELD_LIMITS, .expand = expand_ulimits },
@@ -45,7 +47,7 @@ static const struct field build_fields[] = {
 };
 
 static const struct field hook_fields[] = {
-    { "command",     FIELD_COMMAND, .replaces = true },
+    { "command",     FIELD_COMMAND, .replaces = true, .is_required = true },
     { "user",        FIELD_TEXT },
     { "privileged",  FIELD_BOOL },
     { "working_dir", FIELD_TEXT },
@@ -54,8 +56,8 @@ static const struct field hook_fields[] = {
 };
 
 static const struct field watch_fields[] = {
-    { "path",         FIELD_TEXT },
-    { "action",       FIELD_TEXT },
+    { "path",         FIELD_TEXT, .is_required = true },
+    { "action",       FIELD_TEXT, .choices = "rebuild|sync|restart|sync+restart|sync+exec", .is_required = true },
     { "target",       FIELD_TEXT },
     { "exec",         FIELD_OBJECT, hook_fields },
     { "include",      FIELD_TEXT_OR_LIST },
@@ -70,14 +72,14 @@ static const struct field develop_fields[] = {
 };
 
 static const struct field weight_device_fields[] = {
-    { "path",   FIELD_TEXT },
-    { "weight", FIELD_INTEGER },
+    { "path",   FIELD_TEXT, .is_required = true },
+    { "weight", FIELD_INTEGER, .is_required = true },
     {},
 };
 
 static const struct field throttle_device_fields[] = {
-    { "path", FIELD_TEXT },
-    { "rate", FIELD_SIZE },
+    { "path", FIELD_TEXT, .is_required = true },
+    { "rate", FIELD_SIZE, .is_required = true },
     {},
 };
 
@@ -111,7 +113,7 @@ static const struct field update_fields[] = {
     { "failure_action",    FIELD_TEXT },
     { "monitor",           FIELD_DURATION },
     { "max_failure_ratio", FIELD_NUMBER },
-    { "order",             FIELD_TEXT },
+    { "order",             FIELD_TEXT, .choices = "start-first|stop-first" },
     {},
 };
 
@@ -135,26 +137,41 @@ static const struct field device_request_fields[] = {
     {},
 };
 
-static const struct field resource_fields[] = {
+static const struct field device_reservation_fields[] = {
+    { "capabilities", FIELD_TEXTS, .is_required = true },
+    { "driver",       FIELD_TEXT },
+    { "count",        FIELD_INTEGER, .expand = expand_device_count },
+    { "device_ids",   FIELD_TEXTS },
+    { "options",      FIELD_PAIRS },
+    {},
+};
+
+static const struct field limit_fields[] = {
+    { "cpus",   FIELD_NUMBER },
+    { "memory", FIELD_SIZE },
+    { "pids",   FIELD_INTEGER },
+    {},
+};
+
+static const struct field reservation_fields[] = {
     { "cpus",              FIELD_NUMBER },
     { "memory",            FIELD_SIZE },
-    { "pids",              FIELD_INTEGER },
-    { "devices",           FIELD_OBJECTS, device_request_fields },
+    { "devices",           FIELD_OBJECTS, device_reservation_fields },
     { "generic_resources", FIELD_OBJECTS, generic_resource_fields },
     {},
 };
 
 static const struct field resources_fields[] = {
-    { "limits",       FIELD_OBJECT, resource_fields },
-    { "reservations", FIELD_OBJECT, resource_fields },
+    { "limits",       FIELD_OBJECT, limit_fields },
+    { "reservations", FIELD_OBJECT, reservation_fields },
     {},
 };
 
 static const struct field restart_policy_fields[] = {
     { "condition",    FIELD_TEXT },
-    { "delay",        FIELD_DURATION },
+    { "delay",        FIELD_DURATION, .keeps_zero = true },
     { "max_attempts", FIELD_INTEGER, .keeps_zero = true },
-    { "window",       FIELD_DURATION },
+    { "window",       FIELD_DURATION, .keeps_zero = true },
     {},
 };
 
@@ -172,7 +189,7 @@ static const struct field placement_fields[] = {
 
 static const struct field deploy_fields[] = {
     { "mode",            FIELD_TEXT },
-    { "replicas",        FIELD_INTEGER, .keeps_zero = true },
+    { "replicas",        FIELD_INTEGER, .keeps_zero = true, .most = INT_MAX },
     { "labels",          FIELD_PAIRS },
     { "update_config",   FIELD_OBJECT, update_fields },
     { "rollback_config", FIELD_OBJECT, update_fields },
@@ -184,14 +201,14 @@ static const struct field deploy_fields[] = {
 };
 
 static const struct field device_fields[] = {
-    { "source",      FIELD_TEXT },
-    { "target",      FIELD_TEXT },
+    { "source",      FIELD_TEXT, .is_required = true },
+    { "target",      FIELD_TEXT, .is_required = true },
     { "permissions", FIELD_TEXT },
     {},
 };
 
 static const struct field env_file_fields[] = {
-    { "path",     FIELD_TEXT },
+    { "path",     FIELD_TEXT, .is_required = true },
     { "required", FIELD_BOOL, .keeps_zero = true },
     { "format",   FIELD_TEXT },
     {},
@@ -205,11 +222,11 @@ static const struct field extends_fields[] = {
 
 static const struct field healthcheck_fields[] = {
     { "test",           FIELD_TEXTS, .expand = expand_health_test, .replaces = true },
-    { "timeout",        FIELD_DURATION },
-    { "interval",       FIELD_DURATION },
+    { "timeout",        FIELD_DURATION, .keeps_zero = true },
+    { "interval",       FIELD_DURATION, .keeps_zero = true },
     { "retries",        FIELD_INTEGER, .keeps_zero = true },
-    { "start_period",   FIELD_DURATION },
-    { "start_interval", FIELD_DURATION },
+    { "start_period",   FIELD_DURATION, .keeps_zero = true },
+    { "start_interval", FIELD_DURATION, .keeps_zero = true },
     { "disable",        FIELD_BOOL },
     {},
 };
@@ -222,7 +239,7 @@ static const struct field logging_fields[] = {
 
 static const struct field endpoint_fields[] = {
     { "aliases",        FIELD_TEXTS },
-    { "driver_opts",    FIELD_PAIRS },
+    { "driver_opts",    FIELD_PAIRS, .expand = expand_mapping },
     { "gw_priority",    FIELD_INTEGER },
     { "interface_name", FIELD_TEXT },
     { "ipv4_address",   FIELD_TEXT },
@@ -245,10 +262,10 @@ static const struct field port_fields[] = {
 };
 
 static const struct field bind_fields[] = {
-    { "selinux",          FIELD_TEXT },
+    { "selinux",          FIELD_TEXT, .choices = "z|Z" },
     { "propagation",      FIELD_TEXT },
     { "create_host_path", FIELD_BOOL },
-    { "recursive",        FIELD_TEXT },
+    { "recursive",        FIELD_TEXT, .choices = "enabled|disabled|writable|readonly" },
     {},
 };
 
@@ -260,7 +277,7 @@ static const struct field mount_volume_fields[] = {
 };
 
 static const struct field mount_tmpfs_fields[] = {
-    { "size", FIELD_SIZE },
+    { "size", FIELD_SIZE, .most = INT_MAX },
     { "mode", FIELD_INTEGER },
     {},
 };
@@ -284,8 +301,14 @@ static const struct field mount_fields[] = {
 };
 
 static const struct field provider_fields[] = {
-    { "type",    FIELD_TEXT },
-    { "options", FIELD_ANY },
+    { "type",    FIELD_TEXT, .is_required = true },
+    { "options", FIELD_ANY, .expand = expand_provider_options },
+    {},
+};
+
+static const struct field service_model_fields[] = {
+    { "endpoint_var", FIELD_TEXT },
+    { "model_var",    FIELD_TEXT },
     {},
 };
 
@@ -299,9 +322,9 @@ static const struct field service_fields[] = {
     { "cap_add",             FIELD_TEXTS },
     { "cap_drop",            FIELD_TEXTS },
     { "cgroup_parent",       FIELD_TEXT },
-    { "cgroup",              FIELD_TEXT },
-    { "cpu_count",           FIELD_INTEGER },
-    { "cpu_percent",         FIELD_NUMBER },
+    { "cgroup",              FIELD_TEXT, .choices = "host|private" },
+    { "cpu_count",           FIELD_INTEGER, .most = INT_MAX },
+    { "cpu_percent",         FIELD_NUMBER, .most = 100 },
     { "cpu_period",          FIELD_INTEGER },
     { "cpu_quota",           FIELD_INTEGER },
     { "cpu_rt_period",       FIELD_INTEGER },
@@ -310,8 +333,8 @@ static const struct field service_fields[] = {
     { "cpuset",              FIELD_TEXT },
     { "cpu_shares",          FIELD_INTEGER },
     { "command",             FIELD_COMMAND, .replaces = true },
-    { "configs",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_reference },
-    { "container_name",      FIELD_TEXT },
+    { "configs",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_config },
+    { "container_name",      FIELD_TEXT, .pattern = "[a-zA-Z0-9][a-zA-Z0-9_.-]+" },
     { "credential_spec",     FIELD_OBJECT, credential_fields },
     { "depends_on",          FIELD_MAP, dependency_fields, expand_depends_on },
     { "deploy",              FIELD_OBJECT, deploy_fields },
@@ -325,11 +348,11 @@ static const struct field service_fields[] = {
     { "provider",            FIELD_OBJECT, provider_fields },
     { "environment",         FIELD_ENVIRONMENT },
     { "env_file",            FIELD_OBJECTS, env_file_fields, expand_env_file, identity_path },
-    { "expose",              FIELD_TEXTS },
+    { "expose",              FIELD_TEXTS, .takes_numbers = true },
     { "extends",             FIELD_OBJECT, extends_fields, expand_extends, .replaces = true },
-    { "external_links",      FIELD_TEXTS },
+    { "external_links",      FIELD_TEXTS, .is_unique = true },
     { "extra_hosts",         FIELD_TEXTS, .expand = expand_extra_hosts },
-    { "group_add",           FIELD_TEXTS },
+    { "group_add",           FIELD_TEXTS, .takes_numbers = true, .is_unique = true },
     { "gpus",                FIELD_OBJECTS, device_request_fields, expand_gpus },
     { "hostname",            FIELD_TEXT },
     { "healthcheck",         FIELD_OBJECT, healthcheck_fields },
@@ -346,26 +369,26 @@ static const struct field service_fields[] = {
     { "memswap_limit",       FIELD_SIZE },
     { "mem_swappiness",      FIELD_SIZE },
     { "mac_address",         FIELD_TEXT },
-    { "models",              FIELD_ANY },
+    { "models",              FIELD_MAP, service_model_fields, expand_networks },
     { "network_mode",        FIELD_TEXT },
     { "networks",            FIELD_MAP, endpoint_fields, expand_networks },
     { "oom_kill_disable",    FIELD_BOOL },
-    { "oom_score_adj",       FIELD_INTEGER },
+    { "oom_score_adj",       FIELD_INTEGER, .least = -1000, .most = 1000 },
     { "pid",                 FIELD_TEXT },
     { "pids_limit",          FIELD_INTEGER },
     { "platform",            FIELD_TEXT },
     { "ports",               FIELD_OBJECTS, port_fields, expand_ports, identity_port },
     { "privileged",          FIELD_BOOL },
-    { "pull_policy",         FIELD_TEXT },
+    { "pull_policy",         FIELD_TEXT, .pattern = "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+" },
     { "read_only",           FIELD_BOOL },
     { "restart",             FIELD_TEXT },
     { "runtime",             FIELD_TEXT },
-    { "scale",               FIELD_INTEGER, .keeps_zero = true },
-    { "secrets",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_reference },
-    { "security_opt",        FIELD_TEXTS },
+    { "scale",               FIELD_INTEGER, .keeps_zero = true, .most = INT_MAX },
+    { "secrets",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_secret },
+    { "security_opt",        FIELD_TEXTS, .is_unique = true },
     { "shm_size",            FIELD_SIZE },
     { "stdin_open",          FIELD_BOOL },
-    { "stop_grace_period",   FIELD_DURATION },
+    { "stop_grace_period",   FIELD_DURATION, .keeps_zero = true },
     { "stop_signal",         FIELD_TEXT },
     { "storage_opt",         FIELD_PAIRS },
     { "sysctls",             FIELD_PAIRS },
@@ -403,7 +426,7 @@ static const struct field ipam_fields[] = {
 static const struct field network_fields[] = {
     { "name",        FIELD_TEXT },
     { "driver",      FIELD_TEXT },
-    { "driver_opts", FIELD_PAIRS },
+    { "driver_opts", FIELD_PAIRS, .expand = expand_mapping },
     { "ipam",        FIELD_OBJECT, ipam_fields },
     { "external",    FIELD_BOOL, .expand = expand_external },
     { "internal",    FIELD_BOOL },
@@ -417,7 +440,7 @@ static const struct field network_fields[] = {
 static const struct field volume_fields[] = {
     { "name",        FIELD_TEXT },
     { "driver",      FIELD_TEXT },
-    { "driver_opts", FIELD_PAIRS },
+    { "driver_opts", FIELD_PAIRS, .expand = expand_mapping },
     { "external",    FIELD_BOOL, .expand = expand_external },
     { "labels",      FIELD_PAIRS },
     {},
@@ -431,8 +454,16 @@ static const struct field secret_fields[] = {
     { "external",        FIELD_BOOL, .expand = expand_external },
     { "labels",          FIELD_PAIRS },
     { "driver",          FIELD_TEXT },
-    { "driver_opts",     FIELD_PAIRS },
+    { "driver_opts",     FIELD_PAIRS, .expand = expand_mapping },
     { "template_driver", FIELD_TEXT },
+    {},
+};
+
+static const struct field model_fields[] = {
+    { "name",          FIELD_TEXT },
+    { "model",         FIELD_TEXT, .is_required = true },
+    { "context_size",  FIELD_INTEGER },
+    { "runtime_flags", FIELD_TEXTS },
     {},
 };
 
@@ -447,12 +478,12 @@ static const struct field file_fields[] = {
     { "name",     FIELD_TEXT },
     { "version",  FIELD_SCALAR },
     { "include",  FIELD_OBJECTS, include_fields, expand_include },
-    { "services", FIELD_MAP, service_fields },
-    { "networks", FIELD_MAP, network_fields },
-    { "volumes",  FIELD_MAP, volume_fields },
-    { "secrets",  FIELD_MAP, secret_fields },
-    { "configs",  FIELD_MAP, secret_fields },
-    { "models",   FIELD_ANY },
+    { "services", FIELD_MAP, service_fields, expand_services, .keeps_zero = true },
+    { "networks", FIELD_MAP, network_fields, expand_resources },
+    { "volumes",  FIELD_MAP, volume_fields, expand_resources },
+    { "secrets",  FIELD_MAP, secret_fields, expand_resources },
+    { "configs",  FIELD_MAP, secret_fields, expand_resources },
+    { "models",   FIELD_MAP, model_fields },
     {},
 };
 /* clang-format on */

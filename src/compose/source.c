@@ -38,11 +38,12 @@ static const char *environment_get(void *data, const char *name)
     return map_get(data, name);
 }
 
-int source_read_env(const char *path, bool is_required, struct map *environment, struct error *err)
+/* Adds what one file says to 'values'. */
+static int read_values(const char *path, bool is_required, const struct map *environment,
+                       struct map *values, struct error *err)
 {
     CLEANUP(str_done) struct str text = {};
-    CLEANUP(map_done) struct map values = {};
-    struct variable_source source = { .get = environment_get, .data = environment };
+    struct variable_source source = { .get = environment_get, .data = (void *)environment };
 
     if (file_read(path, DOTENV_SIZE_LIMIT, &text, err) < 0) {
         if (err->kind != ERROR_NOT_FOUND)
@@ -51,11 +52,26 @@ int source_read_env(const char *path, bool is_required, struct map *environment,
             return 0;
         return error_set(err, ERROR_NOT_FOUND, "couldn't find env file: %s", path);
     }
-    if (dotenv_parse(str_text(&text), &source, &values, err) < 0)
+    if (dotenv_parse(str_text(&text), &source, values, err) < 0)
         return error_context(err, "failed to read %s", path);
-    MAP_EACH (&values, entry)
+    return 0;
+}
+
+static void add_missing(const struct map *values, struct map *environment)
+{
+    MAP_EACH (values, entry)
         if (!map_has(environment, entry->key))
             map_set_text(environment, entry->key, entry->value);
+}
+
+int source_read_env(const char *path, bool is_required, struct map *environment, struct error *err)
+{
+    CLEANUP(map_done) struct map values = {};
+
+    map_init_empty(&values, free);
+    if (read_values(path, is_required, environment, &values, err) < 0)
+        return -1;
+    add_missing(&values, environment);
     return 0;
 }
 
@@ -137,18 +153,22 @@ static int read_env_files(const struct project_options *options, struct project 
                           struct error *err)
 {
     CLEANUP(strv_done) struct strv named = {};
+    CLEANUP(map_done) struct map values = {};
 
+    map_init_empty(&values, free);
     if (options->env_files.count)
         strv_add_all(&named, &options->env_files);
     else
         split_list(&project->environment, "COMPOSE_ENV_FILES", ',', &named);
-    for (size_t i = named.count; i-- > 0;) { /* The last one wins, and the first to be set stays. */
+    /* Later files win, and may use what earlier ones say. */
+    for (size_t i = 0; i < named.count; i++) {
         CLEANUP(free) char *path = path_absolute(named.items[i]);
 
-        strv_insert(&project->env_files, 0, path);
-        if (source_read_env(path, true, &project->environment, err) < 0)
+        strv_add(&project->env_files, path);
+        if (read_values(path, true, &project->environment, &values, err) < 0)
             return -1;
     }
+    add_missing(&values, &project->environment);
     if (named.count || text_is_true(map_get(&project->environment, "COMPOSE_DISABLE_ENV_FILE")))
         return 0;
     CLEANUP(free) char *path = path_join(project->directory, ".env");

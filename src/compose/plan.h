@@ -1,6 +1,6 @@
 /* What has to be done so that a project is as its file says: pure data, made without talking to
- * anybody. A plan is a list of steps; each names the steps that must be done before it, all of them
- * earlier in the list. */
+ * anybody. A plan is a list of steps; each names the steps that must be done before it, wherever
+ * they stand in the list; none waits for itself in the end. */
 #ifndef BERTH_COMPOSE_PLAN_H
 #define BERTH_COMPOSE_PLAN_H
 

@@ -218,7 +218,7 @@ int body_add_host(struct json_writer *w, const struct body_wish *wish, struct er
     } texts[] = {
         { "cgroup_parent", "CgroupParent" }, { "cgroup", "CgroupnsMode" },
         { "isolation", "Isolation" },        { "runtime", "Runtime" },
-        { "userns_mode", "UsernsMode" },     { "volume_driver", "VolumeDriver" },
+        { "userns_mode", "UsernsMode" },
     };
     const struct yaml *service = wish->service;
 

@@ -49,7 +49,13 @@ EXPANSION(ssh)
 {
     struct yaml *list;
 
-    if (node->kind == YAML_LIST || node->kind == YAML_TEXT)
+    for (size_t i = 0; node->kind == YAML_LIST && i < node->count; i++) {
+        const char *text = yaml_text(node->items[i]);
+
+        if (text && strcmp(text, "default") != 0 && !strchr(text, '='))
+            return spot_error(spot, node->items[i], err, "invalid ssh key \"%s\"", text);
+    }
+    if (node->kind == YAML_LIST)
         return 0;
     if (node->kind != YAML_DICT)
         return spot_error(spot, node, err, "must be a mapping or a list");
@@ -105,8 +111,10 @@ EXPANSION(depends_on)
         struct yaml *item = node->items[i];
         struct spot here = { .above = spot, .name = node->keys[i] };
 
-        if (item->kind != YAML_DICT || item->tag == YAML_RESET)
+        if (item->tag == YAML_RESET)
             continue;
+        if (item->kind != YAML_DICT)
+            return spot_error(&here, item, err, "must be a mapping");
         if (!yaml_get(item, "condition"))
             return spot_error(&here, item, err, "missing property 'condition'");
         if (!yaml_get(item, "required"))
@@ -162,8 +170,10 @@ EXPANSION(devices)
         const char *text = yaml_text(node->items[i]);
         struct spot here = { .above = spot, .index = i };
 
-        if (!text)
+        if (node->items[i]->kind == YAML_DICT)
             continue;
+        if (node->items[i]->kind != YAML_TEXT)
+            return spot_error(&here, node->items[i], err, "must be a string");
         strv_split(&parts, text, ':');
         if (parts.count < 1 || parts.count > 3)
             return spot_error(&here, node->items[i], err,
@@ -208,7 +218,7 @@ EXPANSION(gpus)
 EXPANSION(health_test)
 {
     (void)spot, (void)err;
-    if (yaml_text(node)) {
+    if (node->kind == YAML_TEXT) {
         struct yaml *list = yaml_new_at(YAML_LIST, node);
 
         yaml_add(list, yaml_new_text("CMD-SHELL"));
@@ -337,7 +347,10 @@ EXPANSION(ulimits)
 
 EXPANSION(external)
 {
-    (void)spot, (void)err;
+    for (size_t i = 0; node->kind == YAML_DICT && i < node->count; i++)
+        if (strcmp(node->keys[i], "name") != 0 && !text_starts(node->keys[i], "x-"))
+            return spot_error(spot, node->items[i], err, "additional properties '%s' not allowed",
+                              node->keys[i]);
     if (node->kind == YAML_DICT)
         yaml_replace(node, yaml_new_bool(true));
     return 0;
@@ -367,6 +380,18 @@ EXPANSION(services)
                               "additional properties '%s' not allowed: names are made of letters, "
                               "digits, '.', '_' and '-'",
                               node->keys[i]);
+    return 0;
+}
+
+EXPANSION(contexts)
+{
+    for (size_t i = 0; node->kind == YAML_LIST && i < node->count; i++) {
+        const char *text = yaml_text(node->items[i]);
+
+        if (text && !strchr(text, '='))
+            return spot_error(spot, node->items[i], err, "invalid value %s, expected key=value",
+                              text);
+    }
     return 0;
 }
 

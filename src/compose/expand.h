@@ -26,6 +26,7 @@ EXPANSION(ulimits);          /* checks {name: n | {soft, hard}} */
 EXPANSION(external);         /* {name: x} → true */
 EXPANSION(resources);        /* {key: {external: {name: x}}} → {key: {name: x, external: true}} */
 EXPANSION(services);         /* checks the names */
+EXPANSION(contexts);         /* checks ["name=where"] */
 EXPANSION(mapping);          /* refuses lists */
 EXPANSION(provider_options); /* {key: value} → {key: [value]} */
 EXPANSION(ports);   /* port_form.c: "[ip:][published:]target[/protocol]" → {mode, host_ip, target,

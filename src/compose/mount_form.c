@@ -76,7 +76,8 @@ static int read_form(struct yaml *node, const struct spot *spot, struct yaml **o
     yaml_set(mount, "target", yaml_new_text(parts.items[has_source]));
     if (is_bind)
         yaml_set(section(mount, "bind"), "create_host_path", yaml_new_bool(true));
-    else
+    else if (strlen(yaml_text(node)) >
+             2) /* Docker's compose leaves it out of "/x"; hashes show it */
         section(mount, "volume");
     if (parts.count > 2)
         strv_split(&options, parts.items[2], ',');

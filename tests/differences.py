@@ -14,9 +14,6 @@ SHAPES = [
     ("info", "Runtimes: lacks runc", RUNTIME),
     ("info", "Runtimes: has berth", RUNTIME),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
-    ("system df", 'BuildCache: has an element {"ID": "string", "Type": "string", "Description": "string", "InUse": "bool", "Shared": "bool", '
-     '"Size": "int", "CreatedAt": "string", "LastUsedAt": "null", "UsageCount": "int"}',
-     "builds over the classic protocol have a cache of their own here; Docker finds theirs among the images"),
     ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),
     ("image inspect, 1.43", 'ContainerConfig.Env: null instead of ["string"]', BUILDER),

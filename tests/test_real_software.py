@@ -95,19 +95,24 @@ def test_a_c_program_in_stages(engine, debian, tmp_path):
     assert again.out.count("Using cache") == 4, again  # the tools, ARG, WORKDIR and what the tests leave
 
 
+def build_postgres(engine, tag, directory):
+    """An image with PostgreSQL that is begun by the script 'start' in the directory."""
+    (directory / "start").chmod(0o755)
+    (directory / "Dockerfile").write_text(
+        "FROM debian:12\n"
+        "RUN apt-get update && apt-get install -y --no-install-recommends postgresql-15 && rm -rf /var/lib/apt/lists/*\n"
+        "COPY start /usr/local/bin/\nRUN mkdir /data && chown postgres:postgres /data\nVOLUME /data\nUSER postgres\nEXPOSE 5432\n"
+        'CMD ["start"]\n')
+    built = engine.docker("build", "-t", tag, directory, limit_s=BUILD_LIMIT_S)
+    assert built.code == 0, built
+
+
 def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):
     (tmp_path / "start").write_text(
         "#!/bin/sh\nset -e\nbin=/usr/lib/postgresql/15/bin\n"
         "[ -s /data/PG_VERSION ] || $bin/initdb -D /data -A trust >/dev/null\n"
         "exec $bin/postgres -D /data -k /tmp -c listen_addresses='*'\n")
-    (tmp_path / "start").chmod(0o755)
-    (tmp_path / "Dockerfile").write_text(
-        "FROM debian:12\n"
-        "RUN apt-get update && apt-get install -y --no-install-recommends postgresql-15 && rm -rf /var/lib/apt/lists/*\n"
-        "COPY start /usr/local/bin/\nRUN mkdir /data && chown postgres:postgres /data\nVOLUME /data\nUSER postgres\nEXPOSE 5432\n"
-        'CMD ["start"]\n')
-    built = engine.docker("build", "-t", "test-postgres", tmp_path, limit_s=BUILD_LIMIT_S)
-    assert built.code == 0, built
+    build_postgres(engine, "test-postgres", tmp_path)
 
     def sql(text):
         return engine.docker("exec", name, "psql", "-h", "/tmp", "-tAc", text, "postgres")
@@ -156,14 +161,7 @@ def application(engine, debian, tmp_path_factory):
         "  $bin/initdb -D /data -U \"$POSTGRES_USER\" -A scram-sha-256 --pwfile=/tmp/password >/dev/null\n"
         "  echo 'host all all all scram-sha-256' >>/data/pg_hba.conf\nfi\n"
         "exec $bin/postgres -D /data -k /tmp -c listen_addresses='*'\n")
-    (directory / "start").chmod(0o755)
-    (directory / "Dockerfile").write_text(
-        "FROM debian:12\n"
-        "RUN apt-get update && apt-get install -y --no-install-recommends postgresql-15 && rm -rf /var/lib/apt/lists/*\n"
-        "COPY start /usr/local/bin/\nRUN mkdir /data && chown postgres:postgres /data\nVOLUME /data\nUSER postgres\nEXPOSE 5432\n"
-        'CMD ["start"]\n')
-    built = engine.docker("build", "-t", "postgres:latest", directory, limit_s=BUILD_LIMIT_S)
-    assert built.code == 0, built
+    build_postgres(engine, "postgres:latest", directory)
     directory = tmp_path_factory.mktemp("web")
     shutil.copy("/bin/busybox", directory / "busybox")
     (directory / "rows").write_text(

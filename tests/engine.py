@@ -166,6 +166,15 @@ def docker_program():
     return os.environ.get("DOCKER") or shutil.which("docker") or (str(unpacked) if unpacked.exists() else None)
 
 
+def docker_major():
+    """The first number of the client's version; None if there is no client."""
+    program = docker_program()
+    if not program:
+        return None
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()
+    return int(words[2].split(".")[0])
+
+
 def make_busybox_context(directory):
     """A build context for a small image: busybox, its applets, and the files that look-ups of users need."""
     directory = pathlib.Path(directory)

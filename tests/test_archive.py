@@ -588,6 +588,7 @@ def tree_of(directory):
     return found
 
 
+@pytest.mark.current_client
 @pytest.mark.own
 def test_where_copies_go(engine, created, client, tmp_path):
     """Each case with a tree made anew: in the container that is its directory of changes, seen from outside."""

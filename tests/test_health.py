@@ -96,6 +96,7 @@ def test_timeout_kills_the_probe_and_its_children(engine, name):
     assert len(becomes(engine, name, "healthy")["Log"][0]["Output"]) == 4096
 
 
+@pytest.mark.current_client
 def test_start_period_and_events(engine, name):
     since = time.time()
     engine.docker("run", "-d", "--name", name, "--health-interval", "1h", "--health-start-period", "1h",

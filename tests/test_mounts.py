@@ -63,6 +63,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.current_client
 @pytest.mark.parametrize("options, message", REFUSED, ids=[" ".join(options) for options, _ in REFUSED])
 def test_refusals_have_dockers_words(engine, place, options, message):
     options = [option.format(d=place / "bd") for option in options]
@@ -123,6 +124,7 @@ def test_propagation_needs_a_source_that_has_it(engine, place):
         subprocess.run(["umount", place / "bd"], check=True)
 
 
+@pytest.mark.current_client
 def test_read_only_reaches_down(engine, shared):
     write = "touch /b/below/x 2>/dev/null && echo written || echo refused"
     assert inside(engine, write, "-v", f"{shared}:/b:ro") == "refused\n"
@@ -161,6 +163,7 @@ def test_labels_are_accepted_where_there_is_no_selinux(engine, place):
 
 # ---- volumes ----
 
+@pytest.mark.current_client
 def test_subpath(engine, volume):
     inside(engine, "mkdir -p /v/sub/deep; echo in > /v/sub/f; ln -s /etc /v/abs; ln -s ../../../../etc /v/up; ln -s sub /v/good", "-v", f"{volume}:/v")
     mount = f"type=volume,src={volume},dst=/b,volume-subpath="
@@ -175,6 +178,7 @@ def test_subpath(engine, volume):
     assert inside(engine, "cat /etc/thing", "--mount", f"type=volume,src={volume},dst=/etc/thing,volume-subpath=sub/f") == "in\n"
 
 
+@pytest.mark.current_client
 def test_image_mount(engine, name):
     assert inside(engine, "cat /i/etc/passwd | head -n 1", "--mount", "type=image,src=busybox,dst=/i").startswith("root:")
     assert engine.docker("run", "--rm", "--mount", "type=image,src=busybox,dst=/i", "busybox", "touch", "/i/x").err == "touch: /i/x: Read-only file system\n"

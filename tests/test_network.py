@@ -45,6 +45,7 @@ def default_route(engine, name):
     return [line.split()[2] for line in lines if line.startswith("default")]
 
 
+@pytest.mark.current_client
 def test_several_networks_at_creation(engine, two, name):
     engine.docker("run", "-d", "--name", name, "--network", "name=na,ip=10.213.40.9,alias=one,mac-address=02:00:00:00:00:09",
                   "--network", "name=nb,gw-priority=5", "busybox", "sleep", "300", check=True)
@@ -176,6 +177,7 @@ def test_prune_and_filters(engine, name):
         engine.docker("network", "rm", "np-used", "np-kept", check=True)
 
 
+@pytest.mark.current_client
 def test_ipv6(engine, name, free_port):
     """Addresses of ours and of the user's, routes, names, hosts file, and a port published on both families."""
     engine.docker("network", "create", "--ipv6", "n6-ours", check=True)

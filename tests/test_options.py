@@ -124,6 +124,7 @@ def test_throttles_reach_their_files(engine, name, v1):
     assert open(f"{group}/blkio.throttle.write_iops_device").read() == f"{number} 100\n"
 
 
+@pytest.mark.current_client
 def test_what_the_kernel_lacks_is_a_warning(engine, v1):
     """As Docker does: said in the answer, dropped, and gone from inspect."""
     got = engine.docker("create", "--oom-kill-disable", "busybox", check=True)
@@ -157,6 +158,7 @@ START_REFUSED = [
 ]
 
 
+@pytest.mark.current_client
 @pytest.mark.parametrize("options, words, code", START_REFUSED, ids=[" ".join(o) for o, _, _ in START_REFUSED])
 def test_refusals_have_dockers_words(engine, options, words, code):
     if "--cpus" in options or "--cpu-rt-runtime" in options:
@@ -223,6 +225,7 @@ def test_capabilities(engine, options, mask):
     assert got == mask, hex(got)
 
 
+@pytest.mark.current_client
 def test_seccomp_profile_of_the_users(engine, tmp_path):
     profile = tmp_path / "profile.json"
     profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}))
@@ -282,6 +285,7 @@ def test_device_cgroup_rule(engine):
     assert engine.docker("run", "--rm", "--device-cgroup-rule", "c 10:* rmw", "busybox", "sh", "-c", script).out == "opened\n"
 
 
+@pytest.mark.current_client
 @pytest.mark.own
 def test_cdi_devices(build, docker_client, tmp_path):
     import engine as engines
@@ -312,6 +316,7 @@ def test_cdi_devices(build, docker_client, tmp_path):
 
 # ---- names and files ----
 
+@pytest.mark.current_client
 def test_small_options(engine, name, tmp_path):
     (tmp_path / "env").write_text("# comment\nA=1\nB\n\nC=x=y\n")
     (tmp_path / "labels").write_text("l1=a\nl2\n")
@@ -373,6 +378,7 @@ def test_inspect_gives_back_all_that_was_given(engine, name):
     engine.docker("volume", "rm", "round-trip", check=True)
 
 
+@pytest.mark.current_client
 @pytest.mark.own
 def test_defaults_of_the_daemon(build, docker_client, tmp_path):
     import engine as engines

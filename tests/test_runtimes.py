@@ -95,6 +95,7 @@ def test_terminal(foreign, name):
     wait_until(lambda: foreign.inspect(name)["State"]["ExitCode"] == 4, what="the exit code")
 
 
+@pytest.mark.current_client
 def test_mounts_without_a_path(foreign, name):
     foreign.docker("run", "--rm", "-v", "parts:/v", "busybox", "sh", "-c", "mkdir /v/sub; echo part > /v/sub/f", check=True)
     assert foreign.docker("run", "--rm", "--mount", "type=volume,src=parts,dst=/b,volume-subpath=sub", "busybox", "cat", "/b/f", check=True).out == "part\n"

@@ -185,6 +185,7 @@ def test_oci_archive_keeps_its_manifest(place):
             assert tar.extractfile(name).read() == content
 
 
+@pytest.mark.current_client
 def test_platforms(place, tmp_path):
     files = {}
     ours, theirs = oci_image(files, [layer({"who": b"amd64\n"})]), oci_image(files, [layer({"who": b"arm64\n"})], architecture="arm64")

@@ -25,6 +25,7 @@ def same(engine, *arguments):
 
 # ---- commands ----
 
+@pytest.mark.current_client
 @pytest.mark.own
 def test_commands_for_one_container(engine, name, free_port):
     engine.docker("run", "-d", "--name", name, "-p", f"127.0.0.1:{free_port}:80", "-p", f"{free_port}:9/udp", "busybox", "sleep",
@@ -73,6 +74,7 @@ def test_prune_of_containers(engine, name):
 
 # ---- disk usage ----
 
+@pytest.mark.current_client
 def test_disk_usage(private_engine, name, tmp_path):
     engine = private_engine
     api = raw_api.Api(engine.socket)

@@ -62,6 +62,7 @@ def test_top_runs_nothing_of_the_image(engine, name, tmp_path):
 BURN = "while :; do :; done"
 
 
+@pytest.mark.current_client
 def test_stats_of_a_busy_container(engine, api, name):
     engine.docker("run", "-d", "--name", name, "--memory", "64m", "--pids-limit", "50", "busybox", "sh", "-c",
                   f"dd if=/dev/zero of=/dev/shm/x bs=1M count=8 2>/dev/null; {BURN}", check=True)

@@ -348,6 +348,16 @@ def test_dry_run_changes_nothing(project):
     assert project.containers() == {}
 
 
+def test_waiting_has_a_limit_and_old_names(project):
+    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s, "
+                  "healthcheck: {test: 'false', interval: 100ms, retries: 10000}}}\nvolumes: {spare: {}}")
+    got = project.compose("--compatibility", "up", "-d", "--wait", "--wait-timeout", "1")
+    assert got.code == 1 and got.err.splitlines()[-1] == "application not healthy after 1s"
+    assert list(project.containers()) == [f"{project.name}_a_1"]
+    assert project.compose("config", "--volumes", check=True).out == ""
+    assert project.compose("--all-resources", "config", "--volumes", check=True).out == "spare\n"
+
+
 def test_called_docker_compose(project, tmp_path_factory):
     link = tmp_path_factory.mktemp("bin") / "docker-compose"
     os.symlink(project.engine.build / "berth", link)

@@ -23,7 +23,7 @@ static const struct option_row rows[] = {
     { 0,   "progress",          OPTION_TEXT,    AT(progress),          "How progress is shown: auto, tty, plain, json or quiet" },
     { 0,   "project-directory", OPTION_TEXT,    AT(project_directory), "Where relative paths begin (that of the first file)" },
     { 'p', "project-name",      OPTION_TEXT,    AT(project_name),      "Name of the project" },
-    { 0,   "verbose",           OPTION_BOOL,    AT(verbose),           "Say more", .is_hidden = true },
+    { 0,   "verbose",           OPTION_UNSUPPORTED_FLAG, 0, NULL },
     {},
 };
 /* clang-format on */
@@ -115,6 +115,8 @@ struct project_options compose_project_options(const struct cli *cli)
     return (struct project_options){ .files = given->files,
                                      .profiles = given->profiles,
                                      .env_files = given->env_files,
+                                     .keeps_unused = given->all_resources,
+                                     .compatibility = given->compatibility,
                                      .directory = given->project_directory,
                                      .name = given->project_name };
 }

@@ -7,7 +7,7 @@
 #include "compose/project.h"
 
 struct compose_options {
-    bool all_resources, compatibility, dry_run, verbose;
+    bool all_resources, compatibility, dry_run;
     const char *ansi, *progress, *project_directory, *project_name;
     struct strv env_files, files, profiles;
     struct optional_int64 parallel;

@@ -80,9 +80,9 @@ static int check_policy(const char *name, const char *policy, struct error *err)
 }
 
 static int pull_service(struct cli *cli, const char *name, const char *image, const char *platform,
-                        struct error *err)
+                        bool is_quiet, struct error *err)
 {
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(progress_free) struct progress *progress = is_quiet ? NULL : compose_progress(cli);
 
     progress_tell(progress, "Service", name, "Pulling", PROGRESS_WORKING);
     if (compose_options(cli)->dry_run || compose_pull_image(cli, image, platform, err) == 0) {
@@ -117,7 +117,7 @@ static int prepare_service(struct cli *cli, const struct project *project, const
                          name);
     if (builds && compose_build_service(cli, project, name, options, err) < 0)
         return -1;
-    if (pulls && pull_service(cli, name, image, platform, err) < 0)
+    if (pulls && pull_service(cli, name, image, platform, options->quiet_pull, err) < 0)
         return -1;
     if (!builds && !pulls)
         return *out_id ? 0

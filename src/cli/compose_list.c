@@ -349,7 +349,8 @@ static int pull(struct cli *cli, const void *parsed, const struct strv *argument
 {
     const struct list_options *options = parsed;
     CLEANUP(project_done) struct project project = {};
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(progress_free)
+    struct progress *progress = options->quiet ? NULL : compose_progress(cli);
     int result = 0;
 
     if (compose_load(cli, arguments, &project, err) < 0 ||

@@ -149,6 +149,7 @@ static int prepare(struct cli *cli, struct compose_session *session, const char 
     CLEANUP(plan_done) struct plan plan = {};
     struct compose_image_options images = { .build = options->build,
                                             .quiet_build = options->quiet_build || options->quiet,
+                                            .quiet_pull = options->quiet_pull || options->quiet,
                                             .pull = options->pull };
 
     if (compose_images_prepare(cli, &session->project, &images, image_ids, err) < 0)
@@ -196,8 +197,11 @@ static int create(struct cli *cli, struct compose_session *session, const char *
 
     id_generate(slug);
     compose_apply_init(cli, session, NULL, &apply);
-    *out_name = options->name ? xstrdup(options->name)
-                              : xasprintf("%s-%s-run-%.12s", session->project.name, name, slug);
+    *out_name = options->name
+                    ? xstrdup(options->name)
+                    : xasprintf("%s%c%s%crun%c%.12s", session->project.name,
+                                session->project.separator, name, session->project.separator,
+                                session->project.separator, slug);
     struct body_wish wish = { .project = &session->project,
                               .service_name = name,
                               .service = service,

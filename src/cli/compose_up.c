@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_image.h"
@@ -129,6 +130,7 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     struct compose_image_options images = { .build = options->build,
                                             .no_build = options->no_build,
                                             .quiet_build = options->quiet_build,
+                                            .quiet_pull = options->quiet_pull,
                                             .pull = options->pull };
     struct plan_options wish = { .force_recreate = options->force_recreate,
                                  .no_recreate = options->no_recreate,
@@ -164,8 +166,13 @@ int compose_converge(struct cli *cli, struct compose_session *session,
 }
 
 /* --wait: every service runs, or is healthy where it has a health check. */
-static int wait_until_up(struct cli *cli, struct compose_session *session, struct error *err)
+static int wait_until_up(struct cli *cli, struct compose_session *session,
+                         const struct up_options *options, struct error *err)
 {
+    uint64_t deadline_ns = options->wait_timeout.is_set
+                               ? clock_monotonic_ns() +
+                                     (uint64_t)(options->wait_timeout.value * NS_PER_S)
+                               : 0;
     CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
     CLEANUP(actual_done) struct actual actual = {};
 
@@ -189,6 +196,8 @@ static int wait_until_up(struct cli *cli, struct compose_session *session, struc
                              .is_required = true };
         CLEANUP(apply_done) struct apply apply;
         compose_apply_init(cli, session, progress, &apply);
+        apply.wait_limit_s = options->wait_timeout.value;
+        apply.deadline_ns = deadline_ns;
         if (!has_health && !json_is_true(json_get(state, "Running"))) {
             long long code = json_to_int64(json_get(state, "ExitCode"));
 
@@ -237,7 +246,9 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
         return compose_run_foreground(cli, &session, options, arguments, err);
     if (compose_converge(cli, &session, options, arguments, err) < 0)
         return -1;
-    return options->wait && !compose_options(cli)->dry_run ? wait_until_up(cli, &session, err) : 0;
+    return options->wait && !compose_options(cli)->dry_run
+               ? wait_until_up(cli, &session, options, err)
+               : 0;
 }
 
 const struct command command_compose_up = {

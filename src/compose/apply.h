@@ -16,6 +16,8 @@ struct apply {
     int parallel;                    /* at most so many steps at once; 0: no limit of ours */
     struct optional_int64 timeout_s; /* of stops; not set: what the container says */
     const char *signal;              /* of kills; NULL: SIGKILL */
+    uint64_t deadline_ns;            /* of waits, monotonic; 0: none */
+    int64_t wait_limit_s;            /* what that deadline came from, for its message */
     bool renew_volumes;              /* anonymous volumes are not carried over */
     bool remove_volumes;             /* anonymous volumes go with their containers */
     bool is_dry;                     /* only say what would be done */

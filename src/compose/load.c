@@ -120,6 +120,11 @@ static int find_name(struct loader *loader, struct error *err)
     if (!*project->name)
         return error_set(err, ERROR_INVALID, "project name must not be empty");
     map_set_text(&project->environment, "COMPOSE_PROJECT_NAME", project->name);
+    project->separator =
+        loader->options->compatibility ||
+                text_is_true(map_get(&project->environment, "COMPOSE_COMPATIBILITY"))
+            ? '_'
+            : '-';
     return 0;
 }
 
@@ -141,7 +146,8 @@ int project_load(const struct project_options *options, struct project *out, str
     normalize_profiles(&project, options);
     if (!options->no_consistency && check_project(&project, err) < 0)
         return -1;
-    normalize_unused(&project);
+    if (!options->keeps_unused)
+        normalize_unused(&project);
     field_order(&field_file, project.model);
     *out = project;
     project = (struct project){};
@@ -184,7 +190,7 @@ char *project_image_name(const struct project *project, const char *service)
 {
     const char *image = yaml_text(yaml_get(project_service(project, service), "image"));
 
-    return image ? xstrdup(image) : xasprintf("%s-%s", project->name, service);
+    return image ? xstrdup(image) : xasprintf("%s%c%s", project->name, project->separator, service);
 }
 
 int project_scale(const struct yaml *service)

@@ -31,7 +31,8 @@ const char *log_name(const struct actual_container *container, const char *proje
 {
     size_t length = strlen(project);
 
-    if (strncmp(container->name, project, length) == 0 && container->name[length] == '-')
+    if (strncmp(container->name, project, length) == 0 &&
+        (container->name[length] == '-' || container->name[length] == '_'))
         return container->name + length + 1;
     return container->name;
 }

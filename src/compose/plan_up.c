@@ -276,7 +276,9 @@ static char *container_name(const struct project *project, const char *service, 
 {
     const char *given = yaml_text(yaml_get(project_service(project, service), "container_name"));
 
-    return given ? xstrdup(given) : xasprintf("%s-%s-%d", project->name, service, number);
+    return given ? xstrdup(given)
+                 : xasprintf("%s%c%s%c%d", project->name, project->separator, service,
+                             project->separator, number);
 }
 
 /* The containers of one service; those beyond the scale go, highest numbers first. */

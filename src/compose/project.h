@@ -12,8 +12,10 @@
 
 struct project {
     char *name;
-    char *directory;        /* absolute; relative paths start here */
-    struct strv files;      /* absolute paths, in the order of merging */
+    char separator;    /* between the parts of names of containers and images: '-', or '_' as old
+                          versions had it */
+    char *directory;   /* absolute; relative paths start here */
+    struct strv files; /* absolute paths, in the order of merging */
     struct strv env_files;  /* that were read for variables */
     struct map environment; /* what variables stand for: ours over the .env files */
     struct yaml *model;     /* name, services, networks, volumes, secrets, configs, x-… */
@@ -27,6 +29,8 @@ struct project_options {
         env_files;                /* as given; empty: the environment and the defaults decide */
     const char *directory, *name; /* NULL: not given */
     struct strv services;         /* named by the user: their profiles are active */
+    bool keeps_unused;  /* networks, volumes, secrets and configs that no service uses stay */
+    bool compatibility; /* names are joined with '_' */
     bool no_interpolate, no_path_resolution, no_env_resolution, no_normalize, no_consistency;
 };
 

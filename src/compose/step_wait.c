@@ -80,6 +80,9 @@ static int wait_for(struct apply *apply, const struct step *step, const char *id
                           PROGRESS_FAILED);
             return -1;
         }
+        if (apply->deadline_ns && clock_monotonic_ns() > apply->deadline_ns)
+            return error_set(err, ERROR_UNAVAILABLE, "application not healthy after %llds",
+                             (long long)apply->wait_limit_s);
         pause_ms(pause);
     }
 }

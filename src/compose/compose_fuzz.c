@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(yaml_drop) struct yaml *documents = NULL;
-    CLEANUP(project_done) struct project project = { .name = xstrdup("p") };
+    CLEANUP(project_done) struct project project = { .name = xstrdup("p"), .separator = '-' };
     CLEANUP(str_done) struct str text = {}, json = {};
     struct project_options options = { .no_env_resolution = true };
     struct canonical_options as_yaml = {}, as_json = { .is_json = true };

@@ -24,6 +24,7 @@ static void make_project(const char *text, struct project *out)
     struct error err = {};
 
     out->name = xstrdup("p");
+    out->separator = '-';
     cr_assert_eq(yaml_parse(text, strlen(text), "file", &documents, &err), 0, "%s: %s", text,
                  err.text);
     cr_assert_eq(field_apply(&field_file, documents->items[0], NULL, &err), 0, "%s", err.text);

@@ -83,8 +83,8 @@ def test_a_c_program_in_stages(engine, debian, tmp_path):
         "set -e\nrm -f /etc/apt/apt.conf.d/docker-clean\napt-get update\napt-get install -y --no-install-recommends gcc libc6-dev make\nEOF\n"
         "FROM tools AS release\nARG VERSION=dev\nWORKDIR /build\n"
         "RUN --mount=source=src,target=.,rw make VERSION=$VERSION program && install -D program /out/program\n"
-        "FROM tools AS checked\nCOPY --parents src/*.c src/*.h src/./Makefile /work/\n"
-        "RUN cd /work/src && cc -DVERSION='\"t\"' -fsanitize=undefined -o /t *.c 2>/dev/null || cc -DVERSION='\"t\"' -o /t *.c; /t 1 2 3 | grep -q '6 t' && touch /passed\n"
+        "FROM tools AS checked\nCOPY --parents src/*.c src/*.h src/./Makefile /tree/\n"
+        "RUN cd /tree/src && cc -DVERSION='\"t\"' -fsanitize=undefined -o /t *.c 2>/dev/null || cc -DVERSION='\"t\"' -o /t *.c; /t 1 2 3 | grep -q '6 t' && touch /passed\n"
         "FROM scratch\nCOPY --link --from=checked /passed /\nCOPY --link --from=release /out/ /\nENTRYPOINT [\"/program\"]\n")
     built = engine.docker("build", "-t", "sum", "--build-arg", "VERSION=1.2", tmp_path, limit_s=BUILD_LIMIT_S)
     assert built.code == 0, built

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "base/str.h"
 
 #include "base/banned.h"
@@ -285,6 +286,12 @@ int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, str
     if (parse_rfc3339(text, 0, out_wall_ns) == 0)
         return 0;
     return error_set(err, ERROR_INVALID, "failed to parse value as time or duration: \"%s\"", text);
+}
+
+char *time_format_unix(int64_t wall_ns)
+{
+    return xasprintf("%lld.%09lld", (long long)(wall_ns / NS_PER_S),
+                     (long long)(wall_ns % NS_PER_S));
 }
 
 /* A number of 'unit' ns with as many of 'digits' decimals as it needs. */

@@ -223,3 +223,13 @@ Test(clock, writes_durations)
         cr_expect_str_eq(text, written_durations[i].text);
     }
 }
+
+Test(clock, writes_seconds_and_nanoseconds)
+{
+    CLEANUP(free) char *text = time_format_unix(INT64_C(1136073600000000001));
+    int64_t again = 0;
+
+    cr_expect_str_eq(text, "1136073600.000000001");
+    cr_expect_eq(time_parse_unix(text, &again, NULL), 0);
+    cr_expect_eq(again, INT64_C(1136073600000000001));
+}

@@ -196,8 +196,7 @@ int compose_run_foreground(struct cli *cli, struct compose_session *session,
     struct strv *hidden = NEW(struct strv);
     struct follower *follower = NULL;
     int64_t now_ns = clock_wall_ns();
-    char *since = xasprintf("%lld.%09lld", (long long)(now_ns / NS_PER_S),
-                            (long long)(now_ns % NS_PER_S));
+    char *since = time_format_unix(now_ns);
     sigset_t signals;
 
     *front = (struct foreground){ .options = options, .event_fd = eventfd(0, EFD_CLOEXEC) };

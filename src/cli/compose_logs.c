@@ -41,8 +41,7 @@ static int wire_time(const char *text, char **out, struct error *err)
         return 0;
     if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
         return -1;
-    *out = xasprintf("%lld.%09lld", (long long)(wall_ns / NS_PER_S),
-                     (long long)(wall_ns % NS_PER_S));
+    *out = time_format_unix(wall_ns);
     return 0;
 }
 

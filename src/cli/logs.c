@@ -39,8 +39,7 @@ static int add_time(struct client_path *path, const char *name, const char *text
             "invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
             text);
     CLEANUP(free)
-    char *wire = xasprintf("%lld.%09lld", (long long)(wall_ns / NS_PER_S),
-                           (long long)(wall_ns % NS_PER_S));
+    char *wire = time_format_unix(wall_ns);
     client_path_query(path, name, wire);
     return 0;
 }

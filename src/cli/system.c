@@ -115,8 +115,7 @@ static int add_time(struct client_path *path, const char *name, const char *text
     if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
         return -1;
     CLEANUP(free)
-    char *wire = xasprintf("%lld.%09lld", (long long)(wall_ns / NS_PER_S),
-                           (long long)(wall_ns % NS_PER_S));
+    char *wire = time_format_unix(wall_ns);
     client_path_query(path, name, wire);
     return 0;
 }

@@ -108,7 +108,7 @@ static char *event_time(const struct json *event)
 {
     int64_t ns = json_to_int64(json_get(event, "timeNano"));
 
-    return xasprintf("%lld.%09lld", (long long)(ns / NS_PER_S), (long long)(ns % NS_PER_S));
+    return time_format_unix(ns);
 }
 
 static void end(struct follower *follower, const char *id, const char *name, const char *service,

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "build/secrets.h"
 #include "record/database.h"
 #include "spec/image.h"
 #include "store/store.h"
@@ -92,10 +93,11 @@ struct build_options {
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
     bool checks_only; /* looks at the Dockerfile, tells what is unwise, and builds nothing */
-    const struct strv *no_cache_stages; /* names or numbers of stages; may be NULL */
-    const struct strv *entitlements;    /* "security.insecure"; may be NULL */
-    const struct map *contexts;         /* name → struct build_context; may be NULL */
-    const char *hostname;               /* of RUN; NULL: always the same */
+    const struct strv *no_cache_stages;  /* names or numbers of stages; may be NULL */
+    const struct strv *entitlements;     /* "security.insecure"; may be NULL */
+    const struct map *contexts;          /* name → struct build_context; may be NULL */
+    const char *hostname;                /* of RUN; NULL: always the same */
+    const struct build_secrets *secrets; /* NULL: there are none */
     /* 'cache_from' is a hint that is not followed: all builds here share one cache. */
     const struct strv *extra_hosts, *cache_from;
     struct build_run limits; /* resource fields only */

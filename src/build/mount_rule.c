@@ -22,6 +22,11 @@ void mount_rule_done(struct mount_rule *rule)
     *rule = (struct mount_rule){};
 }
 
+bool mount_rule_is_hidden(const struct mount_rule *rule)
+{
+    return rule->type == MOUNT_SECRET || rule->type == MOUNT_SSH;
+}
+
 enum key {
     KEY_TYPE,
     KEY_TARGET,
@@ -219,7 +224,7 @@ static int read_type(const struct strv *fields, struct mount_rule *out, struct e
 /* What was left out, and what is wrong only as a whole. */
 static int finish(struct mount_rule *out, struct error *err)
 {
-    bool is_hidden = out->type == MOUNT_SECRET || out->type == MOUNT_SSH;
+    bool is_hidden = mount_rule_is_hidden(out);
 
     if (out->type == MOUNT_SECRET && !out->id)
         replace(&out->id, out->source   ? out->source

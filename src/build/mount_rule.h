@@ -27,6 +27,9 @@ struct mount_rule {
 void mount_rule_done(struct mount_rule *rule);
 CLEANUP_VALUE(mount_rule_done, struct mount_rule)
 
+/* A secret or an agent: what is there for the step only. */
+bool mount_rule_is_hidden(const struct mount_rule *rule);
+
 /* Reads "type=cache,target=/x,…" with variables in the values of target, source, from, id and the
  * numbers. INVALID. */
 int mount_rule_read(const char *text, const struct expander *expander, struct mount_rule *out,

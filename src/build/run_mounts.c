@@ -14,6 +14,7 @@
 #include "build/config.h"
 #include "build/heredoc.h"
 #include "build/source.h"
+#include "linux/memory_file.h"
 #include "linux/mount.h"
 #include "linux/path.h"
 #include "linux/tree.h"
@@ -22,20 +23,15 @@
 
 /* ---- reading ---- */
 
-static int check_offered(const struct mount_rule *rule, int line, struct error *err)
+/* Where a secret or the socket of an agent appears; NULL: a secret that is a variable only. */
+static char *hidden_target(const struct mount_rule *rule, const struct container_config *config,
+                           size_t agent_count)
 {
-    if (rule->type == MOUNT_SECRET && rule->is_required)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "secret %s: not found: the build API of this version carries no secrets; "
-                         "leave required=true out, or use a build context (line %d)",
-                         rule->id, line);
-    if (rule->type == MOUNT_SSH && rule->is_required)
-        return error_set(
-            err, ERROR_UNSUPPORTED,
-            "ssh %s: not found: the build API of this version forwards no agent; leave "
-            "required=true out (line %d)",
-            rule->id, line);
-    return 0;
+    if (rule->target)
+        return config_path(config, rule->target);
+    if (rule->type == MOUNT_SSH)
+        return xasprintf("/run/buildkit/ssh_agent.%zu", agent_count);
+    return rule->environment_name ? NULL : xasprintf("/run/secrets/%s", path_base(rule->id));
 }
 
 int run_mounts_read(struct job *job, const struct stage *stage,
@@ -44,6 +40,7 @@ int run_mounts_read(struct job *job, const struct stage *stage,
 {
     CLEANUP(strv_done) struct strv environment = {};
     const struct expander expander = { job->file.escape, 0, &environment };
+    size_t agent_count = 0;
 
     stage_environment(stage, &environment);
     for (size_t i = 0; i < instruction->flags.count; i++) {
@@ -58,10 +55,11 @@ int run_mounts_read(struct job *job, const struct stage *stage,
         *mount = (struct run_mount){ .fd = -1 };
         if (mount_rule_read(flag + strlen("mount="), &expander, &mount->rule, err) < 0)
             return error_context(err, "dockerfile parse error on line %d", instruction->line);
-        if (check_offered(&mount->rule, instruction->line, err) < 0)
-            return -1;
-        if (mount->rule.type != MOUNT_SECRET && mount->rule.type != MOUNT_SSH)
+        if (mount_rule_is_hidden(&mount->rule))
+            mount->target = hidden_target(&mount->rule, &stage->image.config, agent_count);
+        else
             mount->target = config_path(&stage->image.config, mount->rule.target);
+        agent_count += mount->rule.type == MOUNT_SSH;
     }
     return 0;
 }
@@ -117,6 +115,8 @@ int run_mounts_add_key(struct job *job, size_t stage_index, const struct run_mou
         cache_key_add(key, numbers);
         cache_key_add(key, mount->target);
         cache_key_add(key, rule->id);
+        if (rule->environment_name)
+            cache_key_add(key, rule->environment_name);
         if (rule->type == MOUNT_BIND && add_content(job, stage_index, rule, key, err) < 0)
             return -1;
     }
@@ -311,7 +311,95 @@ static int make_tmpfs(const struct run_mount *mount, struct error *err)
     return mount_create("tmpfs", settings, count, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
 }
 
-static int make_one(struct job *job, size_t stage_index, const struct run_mounts *all,
+/* ---- what is not to be kept ---- */
+
+static int no_secret(const struct mount_rule *rule, struct error *err)
+{
+    if (!rule->is_required)
+        return 0;
+    return error_set(
+        err, ERROR_INVALID,
+        "secret %s: not found: give it to the build (--secret id=%s,src=FILE), or leave "
+        "required out",
+        rule->id, rule->id);
+}
+
+static int add_variable(struct run_mounts *mounts, const char *name, const struct str *value,
+                        struct error *err)
+{
+    if (strlen(str_text(value)) != value->length)
+        return error_set(err, ERROR_INVALID, "a variable cannot hold a zero byte");
+    strv_add_format(&mounts->hidden_environment, "%s=%s", name, str_text(value));
+    return 0;
+}
+
+static int make_secret(struct job *job, struct run_mounts *mounts, struct run_mount *mount,
+                       struct error *err)
+{
+    const struct build_secrets *secrets = job->options->secrets;
+    const struct mount_rule *rule = &mount->rule;
+    CLEANUP(secret_done) struct str value = {};
+    int found = secrets ? secrets->get(secrets->data, rule->id, job->cancel_fd, &value, err) : 0;
+
+    if (found <= 0)
+        return found < 0 ? -1 : no_secret(rule, err);
+    if (rule->environment_name && add_variable(mounts, rule->environment_name, &value, err) < 0)
+        return -1;
+    if (!mount->target)
+        return 0;
+    const struct memory_file file = { value.data, value.length,
+                                      rule->is_mode_given ? rule->mode : 0400, rule->uid,
+                                      rule->gid };
+    mount->fd = memory_file_mount(&file, err);
+    return mount->fd < 0 ? -1 : 0;
+}
+
+static int no_agent(const struct mount_rule *rule, struct error *err)
+{
+    if (!rule->is_required)
+        return 0;
+    return error_set(
+        err, ERROR_INVALID,
+        "ssh %s: not found: forward an agent to the build (--ssh %s), or leave required "
+        "out",
+        rule->id, rule->id);
+}
+
+static int make_agent(struct job *job, struct run_mounts *mounts, struct run_mount *mount,
+                      struct error *err)
+{
+    const struct build_secrets *secrets = job->options->secrets;
+    const struct mount_rule *rule = &mount->rule;
+    int found = secrets ? secrets->has_agent(secrets->data, rule->id, job->cancel_fd, err) : 0;
+
+    if (found <= 0)
+        return found < 0 ? -1 : no_agent(rule, err);
+    if (store_writable_new(job->builder->store, &mount->writable, err) < 0)
+        return -1;
+    CLEANUP(free) char *path = path_join(mount->writable.top_path, "agent");
+    if (agent_socket_open(secrets, rule->id, mount->writable.top_path, "agent", &mount->agent,
+                          err) < 0)
+        return -1;
+    if (chown(path, rule->uid, rule->gid) < 0 ||
+        chmod(path, rule->is_mode_given ? rule->mode : 0600) < 0)
+        return error_sys(err, "set owner and mode of the socket of an agent");
+    if (!strv_env_get(&mounts->hidden_environment, "SSH_AUTH_SOCK"))
+        strv_add_format(&mounts->hidden_environment, "SSH_AUTH_SOCK=%s", mount->target);
+    mount->fd = mount_clone(AT_FDCWD, path, false, err);
+    return mount->fd < 0 ? -1 : 0;
+}
+
+static int make_hidden(struct job *job, struct run_mounts *mounts, struct run_mount *mount,
+                       struct error *err)
+{
+    const char *word = mount->rule.type == MOUNT_SSH ? "ssh" : "secret";
+    int result = mount->rule.type == MOUNT_SSH ? make_agent(job, mounts, mount, err)
+                                               : make_secret(job, mounts, mount, err);
+
+    return result < 0 ? error_context(err, "RUN --mount=type=%s", word) : 0;
+}
+
+static int make_one(struct job *job, size_t stage_index, struct run_mounts *all,
                     struct run_mount *mount, struct error *err)
 {
     switch (mount->rule.type) {
@@ -326,7 +414,7 @@ static int make_one(struct job *job, size_t stage_index, const struct run_mounts
         break;
     case MOUNT_SECRET:
     case MOUNT_SSH:
-        return 0; /* nobody gave it */
+        return make_hidden(job, all, mount, err);
     }
     if (mount->fd < 0 ||
         mount_change(mount->fd, false, mount->rule.is_writable ? 0 : MOUNT_ATTR_RDONLY, 0,
@@ -449,6 +537,7 @@ void run_mounts_done(struct job *job, struct run_mounts *mounts)
 
         if (mount->fd >= 0)
             close(mount->fd);
+        agent_socket_close(mount->agent);
         if (*mount->cache_name)
             cache_mount_give_back(&job->builder->cache_mounts, mount->cache_name,
                                   mount->rule.sharing != SHARING_SHARED);
@@ -459,5 +548,9 @@ void run_mounts_done(struct job *job, struct run_mounts *mounts)
         free(mount->target);
         free(mount->cache_path);
     }
+    for (size_t i = 0; i < mounts->hidden_environment.count; i++)
+        explicit_bzero(mounts->hidden_environment.items[i],
+                       strlen(mounts->hidden_environment.items[i]));
+    strv_done(&mounts->hidden_environment);
     mounts->count = 0;
 }

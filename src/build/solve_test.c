@@ -373,8 +373,9 @@ static const struct {
     { "FROM scratch\nENV A=1\nRUN --device=nvidia.com/gpu=all true\n",
       "the --device option is not supported by this builder yet (line 3)", true, 0 },
     { "FROM scratch\nRUN --mount=type=secret,id=s,required=true true\n",
-      "secret s: not found: the build API of this version carries no secrets; leave required=true "
-      "out, or use a build context (line 2)",
+      "RUN --mount=type=secret: secret s: not found: give it to the build (--secret "
+      "id=s,src=FILE), "
+      "or leave required out",
       true, 0 },
     { "FROM scratch\nRUN --security=insecure true\n",
       "security.insecure is not allowed: build with --allow security.insecure (line 2)", true, 0 },

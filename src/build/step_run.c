@@ -123,6 +123,7 @@ static int run(struct job *job, struct stage *stage, const struct run_request *r
     int exit_code = 0;
 
     stage_environment(stage, &environment);
+    strv_add_all(&environment, &request->mounts.hidden_environment);
     step.chain_id = stage->chain_id;
     step.writable = writable;
     step.arguments = &request->command;

@@ -1,5 +1,5 @@
 /* Digests of content as registries write them: "<algorithm>:<lower-case hex>", where the algorithm
- * is sha256 or sha512 (OpenSSL). */
+ * is sha256 or sha512 (Nettle). */
 #ifndef BERTH_CODEC_HASH_H
 #define BERTH_CODEC_HASH_H
 

@@ -1,4 +1,4 @@
-/* SHA-256 (OpenSSL) and digests written as "sha256:<64 hex>". */
+/* SHA-256 (Nettle) and digests written as "sha256:<64 hex>". */
 #ifndef BERTH_CODEC_SHA256_H
 #define BERTH_CODEC_SHA256_H
 

@@ -2,7 +2,8 @@
  * mask; the payload. */
 #include "http/websocket.h"
 
-#include <openssl/evp.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -11,15 +12,19 @@
 
 #define KEY_SUFFIX "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-enum { SHA1_SIZE = 20, FINAL = 0x80, RESERVED = 0x70, MASKED = 0x80, SHORT = 126, LONG = 127 };
+enum { FINAL = 0x80, RESERVED = 0x70, MASKED = 0x80, SHORT = 126, LONG = 127 };
 
 void websocket_accept(const char *key, char out[WEBSOCKET_ACCEPT_SIZE])
 {
     CLEANUP(free) char *text = xasprintf("%s" KEY_SUFFIX, key);
-    unsigned char digest[SHA1_SIZE];
+    unsigned char digest[SHA1_DIGEST_SIZE];
+    struct sha1_ctx hash;
 
-    EVP_Digest(text, strlen(text), digest, NULL, EVP_sha1(), NULL);
-    EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
+    sha1_init(&hash);
+    sha1_update(&hash, strlen(text), (const uint8_t *)text);
+    sha1_digest(&hash, sizeof(digest), digest);
+    base64_encode_raw(out, sizeof(digest), digest);
+    out[WEBSOCKET_ACCEPT_SIZE - 1] = '\0';
 }
 
 /* ---- reading */

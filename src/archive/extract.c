@@ -104,12 +104,20 @@ static mode_t wanted_mode(const struct extraction *extraction, const struct tar_
                                             type | (entry->mode & 07777));
 }
 
-static void set_attributes(int fd, const struct tar_entry *entry)
+static bool keeps_by_default(const char *name)
 {
+    return strcmp(name, "security.capability") == 0 || text_starts(name, "user.");
+}
+
+static void set_attributes(const struct extraction *extraction, int fd,
+                           const struct tar_entry *entry)
+{
+    bool (*keeps)(const char *) = extraction->options->keeps_xattr ?: keeps_by_default;
+
     for (size_t i = 0; i < entry->xattr_count; i++) {
         const struct tar_xattr *xattr = &entry->xattrs[i];
 
-        if (strcmp(xattr->name, "security.capability") == 0 || text_starts(xattr->name, "user."))
+        if (keeps(xattr->name))
             (void)!fsetxattr(fd, xattr->name, xattr->value, xattr->size, 0);
     }
 }
@@ -144,7 +152,7 @@ static int dress_opened(const struct extraction *extraction, const struct tar_en
         return error_sys(err, "change owner of %s", entry->name);
     if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
         return error_sys(err, "mode of %s", entry->name);
-    set_attributes(fd, entry);
+    set_attributes(extraction, fd, entry);
     return 0;
 }
 
@@ -247,8 +255,9 @@ static void remember_time(struct extraction *extraction, const struct tar_entry 
         set_late_times(extraction); /* Early is better than keeping any number of names. */
     if (!extraction->times)
         extraction->times = xcalloc(LATE_TIME_LIMIT, sizeof(*extraction->times));
-    extraction->times[extraction->time_count++] =
-        (struct late_time){ xstrdup(entry->name), { entry->mtime_s, entry->mtime_ns } };
+    extraction->times[extraction->time_count++] = (struct late_time){
+        xstrdup(*entry->name ? entry->name : "."), { entry->mtime_s, entry->mtime_ns }
+    };
 }
 
 static int make_directory(struct extraction *extraction, const struct tar_entry *entry,
@@ -384,6 +393,15 @@ static void clean_name(struct tar_entry *entry)
     free(cleaned);
 }
 
+static int dress_root(struct extraction *extraction, const struct tar_entry *entry,
+                      struct error *err)
+{
+    if (!extraction->options->dresses_root || entry->type != TAR_DIRECTORY)
+        return 0;
+    remember_time(extraction, entry);
+    return dress_opened(extraction, entry, extraction->root_fd, err);
+}
+
 static int extract_entry(struct extraction *extraction, struct tar_reader *reader,
                          struct tar_entry *entry, struct error *err)
 {
@@ -396,7 +414,7 @@ static int extract_entry(struct extraction *extraction, struct tar_reader *reade
     rename_entry(extraction->options, entry);
     clean_name(entry);
     if (*entry->name == 0)
-        return 0;
+        return dress_root(extraction, entry, err);
     CLEANUP(free) char *path = name_in_tree(extraction, entry->name);
     parent_fd = path_open_parent(extraction->root_fd, path, 1, &name, err);
     if (parent_fd < 0)

@@ -28,6 +28,9 @@ struct extract_options {
     mode_t (*change_mode)(const char *text, mode_t mode);
     const char *mode_text; /* handed to it */
     bool skips_devices;
+    bool dresses_root; /* the archive's entry "." says owner, mode and time of the root itself */
+    /* Extended attributes that are unpacked; NULL: security.capability and user.* */
+    bool (*keeps_xattr)(const char *name);
     bool keeps_kinds; /* no directory gives way to another file, and none takes its place */
     int cancel_fd;    /* -1: none */
 };

@@ -87,6 +87,10 @@ const struct route routes[] = {
     { "GET",    "/volumes",                          api_volume_list },
     { "POST",   "/volumes/create",                   api_volume_create },
     { "POST",   "/volumes/prune",                    api_volume_prune,       .since = V(25) },
+    { "GET",    "/volumes/{name}/export",            api_volume_export },   /* these four are berth's own */
+    { "POST",   "/volumes/{name}/import",            api_volume_import,      .streams_body = true },
+    { "POST",   "/volumes/{name}/copy",              api_volume_copy },
+    { "POST",   "/volumes/{name}/rename",            api_volume_rename },
     { "GET",    "/volumes/{name}",                   api_volume_inspect },
     { "PUT",    "/volumes/{name}",                   api_no_swarm,           .since = V(42) },
     { "DELETE", "/volumes/{name}",                   api_volume_remove },

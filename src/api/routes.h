@@ -59,6 +59,8 @@ route_handler api_image_pull, api_image_push, api_image_search, api_distribution
 route_handler api_build, api_build_cancel, api_image_files;
 /* volume.c */
 route_handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove;
+/* volume_copy.c */
+route_handler api_volume_copy, api_volume_export, api_volume_import, api_volume_rename;
 /* network.c */
 route_handler api_network_list, api_network_create, api_network_inspect, api_network_remove,
     api_network_connect, api_network_disconnect;

@@ -14,6 +14,11 @@ static void write_members(struct json_writer *w, const struct volume *volume)
     json_add_text(w, "Name", volume->name);
     json_add_texts(w, "Options", &volume->options);
     json_add_text(w, "Scope", volume->scope ?: "local");
+    if (volume->snapshot_of) {
+        json_begin_dict(w, "Status");
+        json_add_text(w, "SnapshotOf", volume->snapshot_of);
+        json_end_dict(w);
+    }
 }
 
 void volume_write(struct json_writer *w, const struct volume *volume)

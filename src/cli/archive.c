@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/archive_file.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -48,34 +49,6 @@ static const struct option_row save_rows[] = {
 };
 /* clang-format on */
 
-static int copy_out(struct http_response *response, int fd, struct error *err)
-{
-    CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 0);
-
-    return stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
-}
-
-/* The file gets its name when it is whole. */
-static int save_to_file(struct http_response *response, const char *path, struct error *err)
-{
-    CLEANUP(free) char *temporary = xasprintf("%s.berth-%d", path, (int)getpid());
-    CLEANUP(close) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return error_sys(err, "failed to save image: open %s", temporary);
-    int result = copy_out(response, fd, err);
-    if (result == 0 && rename(temporary, path) < 0)
-        result = error_sys(err, "failed to save image: rename %s", temporary);
-    if (result < 0)
-        unlink(temporary);
-    return result;
-}
-
-static bool is_special(const char *path)
-{
-    return text_starts(path, "/dev/");
-}
-
 static int save(struct cli *cli, const void *parsed, const struct strv *arguments,
                 struct error *err)
 {
@@ -83,21 +56,15 @@ static int save(struct cli *cli, const void *parsed, const struct strv *argument
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (!options->output && terminal_is(STDOUT_FILENO))
-        return error_set(err, ERROR_INVALID,
-                         "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    if (archive_file_check(options->output, err) < 0)
+        return -1;
     client_path_begin(&path, "/images/get");
     for (size_t i = 0; i < arguments->count; i++)
         client_path_query(&path, "names", arguments->items[i]);
     if (add_platform(&path, options->platform, err) < 0 ||
         client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return -1;
-    if (!options->output)
-        return copy_out(response, STDOUT_FILENO, err);
-    if (!is_special(options->output))
-        return save_to_file(response, options->output, err);
-    CLEANUP(close) int fd = open(options->output, O_WRONLY | O_CLOEXEC);
-    return fd < 0 ? error_sys(err, "open %s", options->output) : copy_out(response, fd, err);
+    return archive_file_write(response, options->output, "save image", err);
 }
 
 /* ---- load ---- */

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/archive_file.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "spec/reference.h"
@@ -101,35 +102,6 @@ static const struct option_row export_rows[] = {
     {},
 };
 
-/* Under another name until it is whole, so that a file that was there stays until then. */
-static int write_file(struct stream *archive, const char *path, struct error *err)
-{
-    CLEANUP(free) char *unfinished = xasprintf("%s.XXXXXX", path);
-    struct stat status;
-
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        if (S_ISDIR(status.st_mode))
-            return error_set(err, ERROR_INVALID,
-                             "failed to export container: \"%s\" is a directory", path);
-        /* A pipe or a device is written to as it is. */
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-            return error_sys(err, "failed to export container: open %s", path);
-        CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 1);
-        return stream_copy(archive, out, err) < 0 ? -1 : 0;
-    }
-    int fd = mkostemp(unfinished, O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(err, "failed to export container: create %s", path);
-    CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 1);
-    int result = stream_copy(archive, out, err) < 0 ? -1 : 0;
-    if (result == 0 && (fchmod(fd, 0600) < 0 || rename(unfinished, path) < 0))
-        result = error_sys(err, "failed to export container: rename %s", unfinished);
-    if (result < 0)
-        unlink(unfinished);
-    return result;
-}
-
 static int export(struct cli *cli, const void *parsed, const struct strv *arguments,
                   struct error *err)
 {
@@ -137,18 +109,14 @@ static int export(struct cli *cli, const void *parsed, const struct strv *argume
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (text_is_empty(options->output) && terminal_is(STDOUT_FILENO))
-        return error_set(err, ERROR_INVALID,
-                         "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    if (archive_file_check(options->output, err) < 0)
+        return -1;
     client_path_begin(&path, "/containers");
     client_path_segment(&path, arguments->items[0]);
     client_path_begin(&path, "/export");
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return -1;
-    if (!text_is_empty(options->output))
-        return write_file(http_response_stream(response), options->output, err);
-    CLEANUP(stream_close) struct stream *out = stream_from_fd(STDOUT_FILENO, 0);
-    return stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
+    return archive_file_write(response, options->output, "export container", err);
 }
 
 /* clang-format off */

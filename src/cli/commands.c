@@ -20,6 +20,9 @@ extern const struct command command_container_prune, command_df, command_dial_st
     command_image_prune, command_port, command_stats, command_system_prune, command_top,
     command_update, command_volume_prune;
 
+extern const struct command command_volume_clone, command_volume_export, command_volume_import,
+    command_volume_rename, command_volume_snapshot;
+
 /* clang-format off */
 extern const struct command command_builder_prune;
 static const struct command *const builder_commands[] = {
@@ -95,11 +98,16 @@ static const struct command *const system_commands[] = {
 };
 
 static const struct command *const volume_commands[] = {
+    &command_volume_clone,
     &command_volume_create,
+    &command_volume_export,
+    &command_volume_import,
     &command_inspect,
     &command_volume_ls,
     &command_volume_prune,
+    &command_volume_rename,
     &command_volume_rm,
+    &command_volume_snapshot,
     NULL,
 };
 

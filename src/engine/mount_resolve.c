@@ -149,6 +149,17 @@ static int add_anonymous(const struct container_config *config,
     return 0;
 }
 
+/* What a snapshot shows stays as it is. */
+static void protect_snapshot(struct engine *engine, struct container_mount *mount)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+
+    if (volume_get(engine->volumes, mount->name, &volume, NULL) == 0 && volume->snapshot_of) {
+        mount->rw = false;
+        mount->no_copy = true;
+    }
+}
+
 /* Names volumes that have none, and says where everything is. */
 static int locate(struct engine *engine, struct container_mount *mount, struct error *err)
 {
@@ -175,6 +186,7 @@ static int locate(struct engine *engine, struct container_mount *mount, struct e
     }
     if (volume_check(mount->name, mount->driver, err) < 0)
         return -1;
+    protect_snapshot(engine, mount);
     mount->source = volume_mountpoint(engine->volumes, mount->name);
     return 0;
 }

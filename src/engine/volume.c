@@ -57,23 +57,45 @@ void engine_volume_users(struct engine *engine, const char *name, struct strv *o
     mutex_unlock(&engine->lock);
 }
 
+/* CONFLICT "<action> v1: volume is in use - [<id>]" if a container has it, running or not. */
+static int check_unused(struct engine *engine, const char *action, const char *name,
+                        struct error *err)
+{
+    CLEANUP(strv_done) struct strv users = {};
+
+    engine_volume_users(engine, name, &users);
+    if (!users.count)
+        return 0;
+    CLEANUP(free) char *ids = strv_join(&users, ", ");
+    return error_set(err, ERROR_CONFLICT, "%s %s: volume is in use - [%s]", action, name, ids);
+}
+
 int engine_volume_remove(struct engine *engine, const char *name, bool force, struct error *err)
 {
     CLEANUP(volume_unref) struct volume *volume = NULL;
-    CLEANUP(strv_done) struct strv users = {};
 
     if (volume_get(engine->volumes, name, &volume, err) < 0)
         return force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
-    engine_volume_users(engine, name, &users);
-    if (users.count) {
-        CLEANUP(free) char *ids = strv_join(&users, ", ");
-
-        return error_set(err, ERROR_CONFLICT, "remove %s: volume is in use - [%s]", name, ids);
-    }
-    if (volume_remove(engine->volumes, name, err) < 0)
+    if (check_unused(engine, "remove", name, err) < 0 ||
+        volume_remove(engine->volumes, name, err) < 0)
         return -1;
     CLEANUP(map_done) struct map attributes = {};
     map_set_text(&attributes, "driver", volume->driver);
     engine_event(engine, "volume", "destroy", name, &attributes);
+    return 0;
+}
+
+int engine_volume_rename(struct engine *engine, const char *name, const char *new_name,
+                         struct error *err)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+    CLEANUP(map_done) struct map attributes = {};
+
+    if (check_unused(engine, "rename", name, err) < 0 ||
+        volume_rename(engine->volumes, name, new_name, &volume, err) < 0)
+        return -1;
+    map_set_text(&attributes, "driver", volume->driver);
+    map_set_text(&attributes, "oldName", name);
+    engine_event(engine, "volume", "rename", new_name, &attributes);
     return 0;
 }

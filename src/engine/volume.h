@@ -18,4 +18,8 @@ void engine_volume_users(struct engine *engine, const char *name, struct strv *o
 /* CONFLICT "remove v1: volume is in use - [<id>]". */
 int engine_volume_remove(struct engine *engine, const char *name, bool force, struct error *err);
 
+/* CONFLICT "rename v1: volume is in use - [<id>]", or if the new name has an owner. */
+int engine_volume_rename(struct engine *engine, const char *name, const char *new_name,
+                         struct error *err);
+
 #endif

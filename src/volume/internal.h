@@ -12,6 +12,7 @@ enum volume_state {
     VOLUME_READY,
     VOLUME_FILLING,  /* its content comes from an image; half of it is worth nothing */
     VOLUME_REMOVING, /* it is to be gone */
+    VOLUME_MAKING,   /* it comes into being together with its content */
 };
 
 struct volumes {
@@ -20,6 +21,7 @@ struct volumes {
     struct mutex changes; /* record and directories; taken before 'memory' */
     struct mutex memory;  /* guards 'known' */
     struct map known;     /* name → struct known_volume */
+    struct strv making;   /* names that will be known once their content is whole; in 'memory' */
 };
 
 struct known_volume {
@@ -29,6 +31,8 @@ struct known_volume {
     struct mutex filling;  /* one fills it at a time */
     struct mutex mounting; /* held while it is mounted and unmounted, which may take long */
     struct strv users GUARDED_BY(mounting); /* of its mount; one of them may be there twice */
+    int holds;                              /* volume_hold; under the volumes' 'memory' */
+    bool is_leaving;                        /* nobody may hold it any more; likewise */
 };
 
 #define REMOVED_PREFIX ".removed-" /* no volume's name begins so */
@@ -43,11 +47,22 @@ int volume_unmount(const struct volume *volume, struct error *err);
 bool volume_has_users(struct volume *volume);
 /* INVALID with Docker's text. */
 int volume_check_name(const char *name, struct error *err);
-int volume_record(struct volumes *volumes, const struct volume *volume, struct error *err);
+int volume_record(struct volumes *volumes, const struct volume *volume, enum volume_state state,
+                  struct error *err);
+/* INVALID for options that the local driver does not have. */
+int volume_check_options(const struct map *options, struct error *err);
+/* A reference, or NULL. */
+struct volume *volume_find(struct volumes *volumes, const char *name);
+/* Lets nobody hold it any more, or again. CONFLICT "remove v1: volume is in use" if it is mounted
+ * or held. 'changes' held. */
+int volume_begin_leaving(struct volume *volume, const char *action, struct error *err);
+void volume_end_leaving(struct volume *volume);
 /* A volume as it is remembered; labels and options are none. */
 struct known_volume *volume_new(struct volumes *volumes, const char *name);
 void volume_remember(struct volumes *volumes, struct known_volume *known);
 
+/* Ends changes of names that a crash interrupted. */
+int volumes_settle_names(struct volumes *volumes, struct error *err);
 /* Reads the record, ends what a crash interrupted, adopts directories that it does not know. */
 int volumes_load(struct volumes *volumes, struct error *err);
 

@@ -20,6 +20,8 @@
 static const char *const tables[] = {
     "CREATE TABLE volume (name TEXT PRIMARY KEY, driver TEXT NOT NULL, labels TEXT NOT NULL,"
     " options TEXT NOT NULL, created_ns INTEGER NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID",
+    "ALTER TABLE volume ADD COLUMN snapshot_of TEXT",
+    "ALTER TABLE volume ADD COLUMN moving_to TEXT", /* the name that it is about to get */
 };
 
 static struct known_volume *known_volume(struct volume *volume)
@@ -41,6 +43,7 @@ void volume_unref(struct volume *volume)
     free(volume->driver);
     free(volume->mountpoint);
     free(volume->scope);
+    free(volume->snapshot_of);
     map_done(&volume->labels);
     map_done(&volume->options);
     strv_done(&known_volume(volume)->users);
@@ -112,6 +115,7 @@ void volumes_close(struct volumes *volumes)
     if (!volumes)
         return;
     map_done(&volumes->known);
+    strv_done(&volumes->making);
     mutex_done(&volumes->changes);
     mutex_done(&volumes->memory);
     free(volumes->path);
@@ -168,7 +172,7 @@ static int check_option(const struct map *options, const char *name, struct erro
     return error_set(err, ERROR_INVALID, "invalid option: \"%.200s\"", name);
 }
 
-static int check_options(const struct map *options, struct error *err)
+int volume_check_options(const struct map *options, struct error *err)
 {
     if (!options)
         return 0;
@@ -214,7 +218,8 @@ static char *encode(const struct map *texts)
     return str_take(&text);
 }
 
-int volume_record(struct volumes *volumes, const struct volume *volume, struct error *err)
+int volume_record(struct volumes *volumes, const struct volume *volume, enum volume_state state,
+                  struct error *err)
 {
     CLEANUP(free) char *labels = encode(&volume->labels);
     CLEANUP(free) char *options = encode(&volume->options);
@@ -222,10 +227,10 @@ int volume_record(struct volumes *volumes, const struct volume *volume, struct e
     if (database_begin(volumes->database, DURABLE, err) < 0)
         return -1;
     if (database_run(volumes->database, err,
-                     "INSERT INTO volume (name, driver, labels, options, created_ns, state)"
-                     " VALUES (?, ?, ?, ?, ?, 0)",
-                     "ssssi", volume->name, volume->driver, labels, options,
-                     volume->created_ns) < 0) {
+                     "INSERT INTO volume (name, driver, labels, options, created_ns, state,"
+                     " snapshot_of) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                     "ssssiis", volume->name, volume->driver, labels, options, volume->created_ns,
+                     (int64_t)state, volume->snapshot_of) < 0) {
         database_rollback(volumes->database);
         return -1;
     }
@@ -245,7 +250,7 @@ static int create(struct volumes *volumes, const char *name, const struct map *o
         map_copy_texts(&volume->options, options);
     if (is_anonymous)
         map_set_text(&volume->labels, ANONYMOUS_LABEL, "");
-    if (volume_record(volumes, volume, err) < 0)
+    if (volume_record(volumes, volume, VOLUME_READY, err) < 0)
         return -1;
     if (volume_make_directory(volumes, name, err) < 0) {
         database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s", name);
@@ -269,7 +274,7 @@ char *volume_mountpoint(const struct volumes *volumes, const char *name)
     return volume_data_path(volumes, name);
 }
 
-static struct volume *get(struct volumes *volumes, const char *name)
+struct volume *volume_find(struct volumes *volumes, const char *name)
 {
     mutex_lock(&volumes->memory);
     struct known_volume *known = map_get(&volumes->known, name);
@@ -285,12 +290,17 @@ static int create_new(struct volumes *volumes, const char *name, const char *dri
     int result = 0;
 
     if (check_driver(driver, err) < 0 || volume_check_name(name, err) < 0 ||
-        check_options(options, err) < 0)
+        volume_check_options(options, err) < 0)
         return -1;
     mutex_lock(&volumes->changes);
-    struct volume *volume = get(volumes, name);
+    struct volume *volume = volume_find(volumes, name);
     *out_created = !volume;
-    if (!volume)
+    mutex_lock(&volumes->memory);
+    bool is_making = strv_contains(&volumes->making, name);
+    mutex_unlock(&volumes->memory);
+    if (is_making)
+        result = error_set(err, ERROR_CONFLICT, "volume %s is being made", name);
+    else if (!volume)
         result = create(volumes, name, options, labels, is_anonymous, &volume, err);
     mutex_unlock(&volumes->changes);
     if (result == 0)
@@ -309,7 +319,7 @@ int volume_create(struct volumes *volumes, const char *name, const char *driver,
         id_generate(id);
     name = is_anonymous ? id : name;
     /* One that is there already is given whatever else was asked for. */
-    struct volume *there = check_driver(driver, NULL) == 0 ? get(volumes, name) : NULL;
+    struct volume *there = check_driver(driver, NULL) == 0 ? volume_find(volumes, name) : NULL;
     if (there)
         *out = there;
     else if (create_new(volumes, name, driver, options, labels, is_anonymous, out, &created, err) <
@@ -324,7 +334,7 @@ int volume_create(struct volumes *volumes, const char *name, const char *driver,
 
 int volume_get(struct volumes *volumes, const char *name, struct volume **out, struct error *err)
 {
-    struct volume *volume = get(volumes, name);
+    struct volume *volume = volume_find(volumes, name);
 
     if (!volume)
         return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
@@ -367,6 +377,53 @@ int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err)
     return 0;
 }
 
+/* ---- holding ---- */
+
+int volume_hold(struct volume *volume, struct error *err)
+{
+    struct volumes *volumes = known_volume(volume)->volumes;
+
+    mutex_lock(&volumes->memory);
+    bool is_known = map_get(&volumes->known, volume->name) == known_volume(volume) &&
+                    !known_volume(volume)->is_leaving;
+    known_volume(volume)->holds += is_known;
+    mutex_unlock(&volumes->memory);
+    return is_known ? 0
+                    : error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", volume->name);
+}
+
+void volume_let_go(struct volume *volume)
+{
+    struct volumes *volumes = known_volume(volume)->volumes;
+
+    mutex_lock(&volumes->memory);
+    known_volume(volume)->holds--;
+    mutex_unlock(&volumes->memory);
+}
+
+int volume_begin_leaving(struct volume *volume, const char *action, struct error *err)
+{
+    struct volumes *volumes = known_volume(volume)->volumes;
+    bool has_users = volume_has_users(volume);
+
+    mutex_lock(&volumes->memory);
+    bool is_free = !has_users && known_volume(volume)->holds == 0;
+    known_volume(volume)->is_leaving = is_free;
+    mutex_unlock(&volumes->memory);
+    return is_free ? 0
+                   : error_set(err, ERROR_CONFLICT, "%s %.300s: volume is in use", action,
+                               volume->name);
+}
+
+void volume_end_leaving(struct volume *volume)
+{
+    struct volumes *volumes = known_volume(volume)->volumes;
+
+    mutex_lock(&volumes->memory);
+    known_volume(volume)->is_leaving = false;
+    mutex_unlock(&volumes->memory);
+}
+
 /* ---- removing ---- */
 
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
@@ -399,24 +456,32 @@ static int move_away(struct volumes *volumes, const char *name, char **out_path,
     return 0;
 }
 
+/* The record says that it goes; then it is out of the way. */
+static int take_out(struct volumes *volumes, const struct volume *volume, char **out_path,
+                    struct error *err)
+{
+    if (volume_set_state(volumes, volume->name, VOLUME_REMOVING, err) < 0)
+        return -1;
+    /* What is mounted there is not the volume's to remove. */
+    if ((volume_is_mount(volume) && volume_unmount(volume, err) < 0) ||
+        move_away(volumes, volume->name, out_path, err) < 0) {
+        volume_set_state(volumes, volume->name, VOLUME_READY, NULL);
+        return -1;
+    }
+    return 0;
+}
+
 static int remove_locked(struct volumes *volumes, const char *name, char **out_path,
                          struct error *err) REQUIRES(volumes->changes)
 {
-    CLEANUP(volume_unref) struct volume *volume = get(volumes, name);
+    CLEANUP(volume_unref) struct volume *volume = volume_find(volumes, name);
 
     if (!volume)
         return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
-    if (volume_has_users(volume))
-        return error_set(err, ERROR_CONFLICT, "remove %.300s: volume is in use", name);
-    if (volume_set_state(volumes, name, VOLUME_REMOVING, err) < 0)
+    if (volume_begin_leaving(volume, "remove", err) < 0)
         return -1;
-    /* What is mounted there is not the volume's to remove. */
-    if (volume_is_mount(volume) && volume_unmount(volume, err) < 0) {
-        volume_set_state(volumes, name, VOLUME_READY, NULL);
-        return -1;
-    }
-    if (move_away(volumes, name, out_path, err) < 0) {
-        volume_set_state(volumes, name, VOLUME_READY, NULL);
+    if (take_out(volumes, volume, out_path, err) < 0) {
+        volume_end_leaving(volume);
         return -1;
     }
     mutex_lock(&volumes->memory);

@@ -17,6 +17,7 @@ struct volume {
     struct map labels, options; /* none: null in JSON */
     int64_t created_ns;
     bool is_anonymous; /* label com.docker.volume.anonymous */
+    char *snapshot_of; /* whose content it shows, for ever: no container may write to it; or NULL */
 };
 struct volume *volume_ref(struct volume *volume); /* immutable and shared */
 void volume_unref(struct volume *volume);
@@ -46,6 +47,30 @@ int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count
 void volume_list_free(struct volume **list, size_t count);
 /* Record first, then the directory. The caller has checked that nobody uses it. */
 int volume_remove(struct volumes *volumes, const char *name, struct error *err);
+
+/* Another name for a volume that nobody uses; *out is the renamed one. CONFLICT if it has users, or
+ * the new name an owner. After a crash it has the one name or the other, and all its content. */
+int volume_rename(struct volumes *volumes, const char *name, const char *new_name,
+                  struct volume **out, struct error *err);
+
+/* A volume that is made together with its content. */
+struct volume_content {
+    const char *name;
+    const struct map *options, *labels; /* NULL: none */
+    const char *snapshot_of;            /* NULL: it is none */
+    /* Writes the content into the empty directory 'dir_fd', and sets owner and mode of that. */
+    int (*fill)(void *data, int dir_fd, struct error *err);
+    void *data;
+};
+/* Nobody sees the volume before its content is whole and on disk; on failure, and after a crash,
+ * there is none. CONFLICT if the name has an owner. */
+int volume_create_filled(struct volumes *volumes, const struct volume_content *content,
+                         struct volume **out, struct error *err);
+
+/* As long as somebody holds it a volume is neither removed nor renamed: its content is being read.
+ * Each hold ends with volume_let_go. NOT_FOUND if it went meanwhile. */
+int volume_hold(struct volume *volume, struct error *err);
+void volume_let_go(struct volume *volume);
 
 /* Fills an EMPTY volume with what the image has at 'path' below the root mount 'root_fd' (a
  * directory descriptor; the lookup stays inside it): content with owners, modes, xattrs and links,

@@ -43,6 +43,7 @@ static int load(struct volumes *volumes, const struct query *query, struct error
         decode(query_text(query, 2), &volume->options, err) < 0)
         return error_context(err, "volume %.300s", name);
     volume->created_ns = query_int64(query, 3);
+    volume->snapshot_of = query_text(query, 4) ? xstrdup(query_text(query, 4)) : NULL;
     volume = NULL;
     volume_remember(volumes, known);
     return 0;
@@ -90,7 +91,8 @@ static int load_all(struct volumes *volumes, struct error *err)
     int more;
 
     if (database_query(volumes->database, &query, err,
-                       "SELECT name, labels, options, created_ns FROM volume", NULL) < 0)
+                       "SELECT name, labels, options, created_ns, snapshot_of FROM volume",
+                       NULL) < 0)
         return -1;
     while ((more = query_next(query, err)) == 1) {
         if (load(volumes, query, err) < 0 ||
@@ -113,7 +115,7 @@ static int adopt(struct volumes *volumes, const char *name, struct error *err)
         return 0;
     struct known_volume *known = volume_new(volumes, name);
     known->volume.created_ns = status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
-    if (volume_record(volumes, &known->volume, err) < 0) {
+    if (volume_record(volumes, &known->volume, VOLUME_READY, err) < 0) {
         volume_unref(&known->volume);
         return -1;
     }
@@ -140,8 +142,8 @@ int volumes_load(struct volumes *volumes, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
 
-    if (settle_all(volumes, err) < 0 || load_all(volumes, err) < 0 ||
-        list_names(volumes, &names, err) < 0)
+    if (volumes_settle_names(volumes, err) < 0 || settle_all(volumes, err) < 0 ||
+        load_all(volumes, err) < 0 || list_names(volumes, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.count; i++)
         if (adopt(volumes, names.items[i], err) < 0)
@@ -165,6 +167,7 @@ int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err)
     }
     for (size_t i = 0; result == 0 && i < names.count; i++)
         if (!map_has(&volumes->known, names.items[i]) &&
+            !strv_contains(&volumes->making, names.items[i]) &&
             !text_starts(names.items[i], REMOVED_PREFIX))
             strv_add_format(out, "%s/%s is on disk, but not recorded", volumes->path,
                             names.items[i]);

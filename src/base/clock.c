@@ -294,6 +294,19 @@ char *time_format_unix(int64_t wall_ns)
                      (long long)(wall_ns % NS_PER_S));
 }
 
+int time_human_to_unix(const char *text, char **out, struct error *err)
+{
+    int64_t wall_ns;
+
+    *out = NULL;
+    if (!text)
+        return 0;
+    if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
+        return -1;
+    *out = time_format_unix(wall_ns);
+    return 0;
+}
+
 /* A number of 'unit' ns with as many of 'digits' decimals as it needs. */
 static void add_fraction(struct str *out, uint64_t ns, uint64_t unit, int digits, const char *name)
 {

@@ -35,6 +35,8 @@ int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, str
 /* Wire form of since/until: "seconds" or "seconds.nanos". */
 int time_parse_unix(const char *text, int64_t *out_wall_ns, struct error *err);
 char *time_format_unix(int64_t wall_ns); /* "seconds.nanos", all nine digits. Yours. */
+/* From what people write (time_parse_human) to that form. NULL stays NULL; else yours. */
+int time_human_to_unix(const char *text, char **out, struct error *err);
 
 /* "Less than a second", "5 seconds", "About a minute", "3 weeks": Docker's words for a length of
  * time. */

@@ -31,20 +31,6 @@ static const struct option_row rows[] = {
 };
 /* clang-format on */
 
-/* The wire wants seconds since 1970. Yours; NULL for NULL. */
-static int wire_time(const char *text, char **out, struct error *err)
-{
-    int64_t wall_ns;
-
-    *out = NULL;
-    if (!text)
-        return 0;
-    if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
-        return -1;
-    *out = time_format_unix(wall_ns);
-    return 0;
-}
-
 struct printing {
     struct cli *cli;
     struct log_printer *printer;
@@ -102,7 +88,8 @@ static int logs(struct cli *cli, const void *parsed, const struct strv *argument
     printer.no_prefix = options->no_log_prefix;
     printer.timestamps = options->timestamps;
     printer.has_colors = !options->no_color && compose_has_colors(cli, STDOUT_FILENO);
-    if (wire_time(options->since, &since, err) < 0 || wire_time(options->until, &until, err) < 0 ||
+    if (time_human_to_unix(options->since, &since, err) < 0 ||
+        time_human_to_unix(options->until, &until, err) < 0 ||
         compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
     list = xcalloc(session.actual.count + 1, sizeof(*list));

@@ -26,20 +26,15 @@ static const struct option_row rows[] = {
 };
 /* clang-format on */
 
-/* The wire wants seconds since 1970. */
 static int add_time(struct client_path *path, const char *name, const char *text, struct error *err)
 {
-    int64_t wall_ns;
+    CLEANUP(free) char *wire = NULL;
 
-    if (!text)
-        return 0;
-    if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
+    if (time_human_to_unix(text, &wire, err) < 0)
         return error_set(
             err, ERROR_INVALID,
             "invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
             text);
-    CLEANUP(free)
-    char *wire = time_format_unix(wall_ns);
     client_path_query(path, name, wire);
     return 0;
 }

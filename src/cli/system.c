@@ -106,20 +106,6 @@ static const struct option_row events_rows[] = {
 };
 /* clang-format on */
 
-static int add_time(struct client_path *path, const char *name, const char *text, struct error *err)
-{
-    int64_t wall_ns;
-
-    if (!text)
-        return 0;
-    if (time_parse_human(text, clock_wall_ns(), &wall_ns, err) < 0)
-        return -1;
-    CLEANUP(free)
-    char *wire = time_format_unix(wall_ns);
-    client_path_query(path, name, wire);
-    return 0;
-}
-
 static void print_event(const struct json *event)
 {
     const struct json *actor = json_get(event, "Actor"),
@@ -143,14 +129,18 @@ static int events(struct cli *cli, const void *parsed, const struct strv *argume
 {
     const struct events_options *options = parsed;
     CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(free) char *since = NULL, *until = NULL;
     struct client_messages messages = {};
     struct json *event = NULL;
     int more;
 
+    if (time_human_to_unix(options->since, &since, err) < 0 ||
+        time_human_to_unix(options->until, &until, err) < 0)
+        return -1;
     client_path_begin(&path, "/events");
-    if (add_time(&path, "since", options->since, err) < 0 ||
-        add_time(&path, "until", options->until, err) < 0 ||
-        filter_query_add(&path, &options->filters, err) < 0 ||
+    client_path_query(&path, "since", since);
+    client_path_query(&path, "until", until);
+    if (filter_query_add(&path, &options->filters, err) < 0 ||
         client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &messages.response, err) < 0)
         return -1;
     while ((more = client_messages_next(&messages, &event, err)) > 0) {

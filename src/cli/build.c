@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/build.h"
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
 #include "cli/command.h"
@@ -487,11 +488,9 @@ static int send(struct cli *cli, const struct build_options *options, const char
                          input->body ? "application/x-tar" : NULL, &messages->response, err);
 }
 
-static int build(struct cli *cli, const void *parsed, const struct strv *arguments,
-                 struct error *err)
+static int run(struct cli *cli, const struct build_options *options, const char *context,
+               bool is_silent, struct error *err)
 {
-    const struct build_options *options = parsed;
-    const char *context = arguments->items[0];
     CLEANUP(outputs_done) struct outputs outputs = {};
     CLEANUP(input_done) struct input input = {};
     CLEANUP(free) char *id = NULL;
@@ -517,10 +516,32 @@ static int build(struct cli *cli, const void *parsed, const struct strv *argumen
     client_messages_done(&messages);
     if (input.extra && text_equal(options->file, "-"))
         unlink(input.extra);
-    if (result == 0 && id)
+    if (result == 0 && id && !is_silent)
         tell(options, &outputs, style, id);
     if (result == 0 && id)
         result = finish(cli, options, &outputs, id, err);
+    return result;
+}
+
+static int build(struct cli *cli, const void *parsed, const struct strv *arguments,
+                 struct error *err)
+{
+    return run(cli, parsed, arguments->items[0], false, err);
+}
+
+int cli_build(struct cli *cli, const struct strv *words, bool is_silent, struct error *err)
+{
+    struct build_options options = {};
+    CLEANUP(strv_done) struct strv rest = {};
+    bool wants_help;
+
+    strv_init_empty(&rest);
+    int result = options_parse(rows, words->items, false, &options, &rest, &wants_help, err);
+    if (result == 0 && is_silent)
+        options.quiet = true;
+    if (result == 0)
+        result = run(cli, &options, rest.items[0], is_silent, err);
+    options_done(rows, &options);
     return result;
 }
 

@@ -1,130 +1,226 @@
-/* Which image a service needs, and how it comes here. */
+/* Which image a service needs, and how it comes here: all are looked for first, then what is
+ * missing is pulled side by side, then the rest is built. */
 #include "cli/compose_image.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "codec/base64.h"
+#include "cli/compose_pull.h"
+#include "cli/parallel.h"
+#include "compose/body.h"
 
 #include "base/banned.h"
 
-int compose_image_id(struct cli *cli, const char *image, char **out, struct error *err)
+/* An image as it is here; 'id' NULL: it is not. */
+struct found {
+    char *id;
+    int64_t tagged_ns; /* when it got its name last: by a pull or a build */
+};
+
+static int find_image(struct cli *cli, const char *image, struct found *out, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
+    struct error unread;
 
-    *out = NULL;
+    *out = (struct found){};
     client_path_begin(&path, "/images");
     client_path_segment(&path, image);
     client_path_begin(&path, "/json");
     if (client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
         return err->kind == ERROR_NOT_FOUND ? 0 : -1;
-    *out = xstrdup(json_text(json_get(answer, "Id")));
+    const char *tagged = json_text(json_get(json_get(answer, "Metadata"), "LastTagTime"));
+    if (tagged)
+        time_parse(tagged, &out->tagged_ns, &unread);
+    out->id = xstrdup(json_text(json_get(answer, "Id")));
     return 0;
 }
 
-int compose_pull_image(struct cli *cli, const char *image, const char *platform, struct error *err)
+int compose_image_id(struct cli *cli, const char *image, char **out, struct error *err)
 {
-    CLEANUP(client_path_done) struct client_path path = {};
-    struct client_messages messages = {};
-    struct json *message = NULL;
-    const char *last = strrchr(image, '/');
-    bool has_tag = strchr(last ? last : image, ':') || strchr(image, '@');
-    int more;
+    struct found found;
 
-    client_path_begin(&path, "/images/create");
-    client_path_query(&path, "fromImage", image);
-    client_path_query(&path, "tag", has_tag ? NULL : "latest");
-    client_path_query(&path, "platform", platform);
-    if (client_stream(cli->client, "POST", &path, NULL, NULL, NULL, &messages.response, err) < 0)
+    if (find_image(cli, image, &found, err) < 0)
         return -1;
-    while ((more = client_messages_next(&messages, &message, err)) > 0) {
-        const char *failed = json_text(json_get(message, "error"));
-
-        if (failed)
-            more = error_set(err, ERROR_INTERNAL, "Error response from daemon: %s", failed);
-        json_free(message);
-        if (more < 0)
-            break;
-    }
-    client_messages_done(&messages);
-    return more;
+    *out = found.id;
+    return 0;
 }
+
+/* ---- what a service needs ---- */
+
+struct need {
+    struct cli *cli;
+    const char *name;
+    const struct yaml *service;
+    char *image; /* its name */
+    struct found found;
+    bool is_lookup; /* the first that needs this image looks for it */
+    bool builds, pulls, has_failed;
+    struct error failure;
+};
 
 static bool is_policy(const char *policy, const char *wanted)
 {
     return text_equal(policy, wanted);
 }
 
-/* Words that mean "now and then" pull when the image is not there. */
 static int check_policy(const char *name, const char *policy, struct error *err)
 {
-    static const char *const known[] = { "always",         "never", "missing",
-                                         "if_not_present", "build", "refresh" };
+    static const char *const known[] = { "always", "never",   "missing", "if_not_present",
+                                         "build",  "refresh", "daily",   "weekly" };
 
-    if (!policy)
+    if (!policy || text_starts(policy, "every_"))
         return 0;
     for (size_t i = 0; i < COUNT(known); i++)
         if (strcmp(policy, known[i]) == 0)
             return 0;
-    if (strcmp(policy, "daily") == 0 || strcmp(policy, "weekly") == 0 ||
-        text_starts(policy, "every_"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "service \"%s\": pull_policy %s is not supported: use always, missing or "
-                         "never",
-                         name, policy);
     return error_set(err, ERROR_INVALID, "service \"%s\": unknown pull_policy \"%s\"", name,
                      policy);
 }
 
-static int pull_service(struct cli *cli, const char *name, const char *image, const char *platform,
-                        bool is_quiet, struct error *err)
+/* Policies that pull now and then: how old an image may get; 0: as old as it likes. */
+static int64_t age_limit_ns(const struct yaml *service, const char *policy)
 {
-    CLEANUP(progress_free) struct progress *progress = is_quiet ? NULL : compose_progress(cli);
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = { { 'w', 7 * 86400 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+    int64_t total = 0;
 
-    progress_tell(progress, "Service", name, "Pulling", PROGRESS_WORKING);
-    if (compose_options(cli)->dry_run || compose_pull_image(cli, image, platform, err) == 0) {
-        progress_tell(progress, "Service", name, "Pulled", PROGRESS_DONE);
+    if (is_policy(policy, "daily"))
+        return 86400 * (int64_t)NS_PER_S;
+    if (is_policy(policy, "weekly"))
+        return 7 * 86400 * (int64_t)NS_PER_S;
+    if (is_policy(policy, "refresh"))
+        return body_duration_ns(yaml_get(service, "pull_refresh_after"));
+    if (!policy || !text_starts(policy, "every_"))
         return 0;
+    for (const char *at = policy + strlen("every_"); *at;) {
+        char *end;
+        int64_t number = strtoll(at, &end, 10);
+
+        for (size_t i = 0; i < COUNT(units); i++)
+            if (*end == units[i].letter)
+                total += number * units[i].seconds;
+        at = *end ? end + 1 : end;
     }
-    progress_tell(progress, "Service", name, "Error", PROGRESS_FAILED);
-    return -1;
+    return total * (int64_t)NS_PER_S;
 }
 
-static int prepare_service(struct cli *cli, const struct project *project, const char *name,
-                           const struct compose_image_options *options, char **out_id,
-                           struct error *err)
+static int decide(struct need *need, const struct compose_image_options *options, struct error *err)
 {
-    const struct yaml *service = project_service(project, name);
-    const char *policy = options->pull ?: yaml_text(yaml_get(service, "pull_policy"));
-    const char *platform = yaml_text(yaml_get(service, "platform"));
-    bool can_build = !yaml_is_null(yaml_get(service, "build"));
-    CLEANUP(free) char *image = project_image_name(project, name);
-    bool builds, pulls;
+    const char *policy = options->pull ?: yaml_text(yaml_get(need->service, "pull_policy"));
+    bool can_build = !yaml_is_null(yaml_get(need->service, "build")), is_here = need->found.id;
+    int64_t limit_ns = age_limit_ns(need->service, policy);
+    bool is_old = limit_ns && clock_wall_ns() - need->found.tagged_ns > limit_ns;
 
-    if (check_policy(name, policy, err) < 0 || compose_image_id(cli, image, out_id, err) < 0)
+    if (check_policy(need->name, policy, err) < 0)
         return -1;
-    builds = can_build && !options->no_build &&
-             (options->build || is_policy(policy, "build") ||
-              (!*out_id && !is_policy(policy, "always")));
-    pulls = !builds && (is_policy(policy, "always") || (!*out_id && !is_policy(policy, "never")));
-    if (options->build && can_build)
-        pulls = false;
-    if (pulls && can_build && !yaml_get(service, "image"))
+    need->builds = can_build && !options->no_build &&
+                   (options->build || is_policy(policy, "build") ||
+                    (!is_here && !is_policy(policy, "always")));
+    need->pulls = !need->builds && !(options->build && can_build) &&
+                  (is_policy(policy, "always") || is_old ||
+                   (!is_here && !is_policy(policy, "never")));
+    if (need->pulls && can_build && !yaml_get(need->service, "image"))
         return error_set(err, ERROR_CONFLICT, "service \"%s\": its image has to be built first",
-                         name);
-    if (builds && compose_build_service(cli, project, name, options, err) < 0)
+                         need->name);
+    if (!need->builds && !need->pulls && !is_here)
+        return error_set(err, ERROR_NOT_FOUND, "Error response from daemon: No such image: %s",
+                         need->image);
+    return 0;
+}
+
+/* ---- all services ---- */
+
+static void look_up(void *item)
+{
+    struct need *need = item;
+
+    if (need->is_lookup)
+        need->has_failed = find_image(need->cli, need->image, &need->found, &need->failure) < 0;
+}
+
+/* Looks each image up once; those who share it get a copy. */
+static int look_up_all(struct need *needs, size_t count, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        needs[i].is_lookup = true;
+        for (size_t j = 0; j < i; j++)
+            needs[i].is_lookup &= strcmp(needs[i].image, needs[j].image) != 0;
+        free(needs[i].found.id);
+        needs[i].found = (struct found){};
+    }
+    parallel_each(needs, sizeof(*needs), count, 8, look_up);
+    for (size_t i = 0; i < count; i++) {
+        if (needs[i].has_failed) {
+            *err = needs[i].failure;
+            return -1;
+        }
+        for (size_t j = 0; !needs[i].is_lookup && j < i; j++)
+            if (needs[j].is_lookup && strcmp(needs[i].image, needs[j].image) == 0)
+                needs[i].found = (struct found){ .id = xstrdup(needs[j].found.id),
+                                                 .tagged_ns = needs[j].found.tagged_ns };
+    }
+    return 0;
+}
+
+static int pull_all(struct cli *cli, const struct project *project, const struct need *needs,
+                    size_t count, const struct compose_image_options *options, struct error *err)
+{
+    CLEANUP(free) struct compose_pull *pulls = xcalloc(count + 1, sizeof(*pulls));
+    size_t pull_count = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (needs[i].pulls)
+            pulls[pull_count++] = (struct compose_pull){ .service = needs[i].name,
+                                                         .image = needs[i].image,
+                                                         .platform = yaml_text(yaml_get(
+                                                             needs[i].service, "platform")) };
+    if (!pull_count)
+        return 0;
+    compose_pull_images(cli, project, pulls, pull_count, options->quiet_pull);
+    for (size_t i = 0; i < pull_count; i++)
+        if (pulls[i].has_failed) {
+            *err = pulls[i].failure;
+            return -1;
+        }
+    return 0;
+}
+
+static int build_all(struct cli *cli, const struct project *project, const struct need *needs,
+                     size_t count, const struct compose_image_options *options, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    for (size_t i = 0; i < count; i++)
+        if (needs[i].builds)
+            strv_add(&names, needs[i].name);
+    return names.count ? compose_build_services(cli, project, &names, options, err) : 0;
+}
+
+static int prepare(struct cli *cli, const struct project *project,
+                   const struct compose_image_options *options, struct need *needs, size_t count,
+                   struct error *err)
+{
+    bool is_changed = false;
+
+    if (look_up_all(needs, count, err) < 0)
         return -1;
-    if (pulls && pull_service(cli, name, image, platform, options->quiet_pull, err) < 0)
+    for (size_t i = 0; i < count; i++) {
+        if (decide(&needs[i], options, err) < 0)
+            return -1;
+        is_changed |= needs[i].builds || needs[i].pulls;
+    }
+    if (!is_changed)
+        return 0;
+    if (pull_all(cli, project, needs, count, options, err) < 0 ||
+        build_all(cli, project, needs, count, options, err) < 0)
         return -1;
-    if (!builds && !pulls)
-        return *out_id ? 0
-                       : error_set(err, ERROR_NOT_FOUND,
-                                   "Error response from daemon: No such image: %s", image);
-    free(*out_id);
-    return compose_image_id(cli, image, out_id, err);
+    return look_up_all(needs, count, err);
 }
 
 int compose_images_prepare(struct cli *cli, const struct project *project,
@@ -132,17 +228,23 @@ int compose_images_prepare(struct cli *cli, const struct project *project,
                            struct error *err)
 {
     const struct yaml *services = yaml_get(project->model, "services");
+    CLEANUP(free) struct need *needs = xcalloc(yaml_count(services) + 1, sizeof(*needs));
+    size_t count = 0;
 
     map_init_empty(out_ids, free);
-    for (size_t i = 0; i < yaml_count(services); i++) {
-        CLEANUP(free) char *id = NULL;
-
-        if (text_starts(services->keys[i], "x-") || yaml_get(services->items[i], "provider"))
-            continue;
-        if (prepare_service(cli, project, services->keys[i], options, &id, err) < 0)
-            return -1;
-        if (id)
-            map_set_text(out_ids, services->keys[i], id);
+    for (size_t i = 0; i < yaml_count(services); i++)
+        if (!text_starts(services->keys[i], "x-") && !yaml_get(services->items[i], "provider"))
+            needs[count++] =
+                (struct need){ .cli = cli,
+                               .name = services->keys[i],
+                               .service = services->items[i],
+                               .image = project_image_name(project, services->keys[i]) };
+    int result = prepare(cli, project, options, needs, count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (needs[i].found.id && result == 0)
+            map_set_text(out_ids, needs[i].name, needs[i].found.id);
+        free(needs[i].found.id);
+        free(needs[i].image);
     }
-    return 0;
+    return result;
 }

@@ -7,11 +7,11 @@
 struct compose_image_options {
     bool build; /* even if it is there */
     bool no_build;
-    bool no_cache, pull_base;
+    bool no_cache, pull_base, check;
     bool quiet_build, quiet_pull;
-    const char *pull;   /* policy over that of the file; NULL: the file's */
-    const char *memory; /* of the build */
-    const struct strv *build_args;
+    const char *pull;                    /* policy over that of the file; NULL: the file's */
+    const char *memory;                  /* of the build */
+    const struct strv *build_args, *ssh; /* may be NULL */
 };
 
 /* Makes sure that each service has its image; 'out_ids' (service → image id, texts) gets what they
@@ -20,12 +20,10 @@ int compose_images_prepare(struct cli *cli, const struct project *project,
                            const struct compose_image_options *options, struct map *out_ids,
                            struct error *err);
 
-/* Builds one service's image. */
-int compose_build_service(struct cli *cli, const struct project *project, const char *name,
-                          const struct compose_image_options *options, struct error *err);
-
-/* Pulls one image. Its progress is not shown line by line. */
-int compose_pull_image(struct cli *cli, const char *image, const char *platform, struct error *err);
+/* Builds the images of the named services (those without a build section are passed over), and
+ * before each those that its build takes files from. */
+int compose_build_services(struct cli *cli, const struct project *project, const struct strv *names,
+                           const struct compose_image_options *options, struct error *err);
 
 /* The image's id, NULL (and no error) if there is none of that name. Yours. */
 int compose_image_id(struct cli *cli, const char *image, char **out, struct error *err);

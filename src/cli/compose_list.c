@@ -1,11 +1,10 @@
-/* compose images, top, volumes, events, pull, push, version */
+/* compose images, top, volumes, events, version */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/compose_image.h"
 #include "cli/compose_session.h"
 #include "cli/format.h"
 #include "compose/label.h"
@@ -13,8 +12,8 @@
 #include "base/banned.h"
 
 struct list_options {
-    bool quiet, json, short_form, ignore_buildable, ignore_failures, include_deps;
-    const char *format, *policy, *since, *until;
+    bool quiet, json, short_form;
+    const char *format, *since, *until;
 };
 #define AT(member) offsetof(struct list_options, member)
 
@@ -289,13 +288,16 @@ static int events(struct cli *cli, const void *parsed, const struct strv *argume
     const struct list_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
     CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(free) char *since = NULL, *until = NULL;
     CLEANUP(str_done) struct str filters = {};
     struct json_writer w = { .out = &filters };
     struct client_messages messages = {};
     struct json *event = NULL;
     int more;
 
-    if (compose_session_open(cli, arguments, &session, err) < 0)
+    if (time_human_to_unix(options->since, &since, err) < 0 ||
+        time_human_to_unix(options->until, &until, err) < 0 ||
+        compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
     json_begin_dict(&w, NULL);
     json_add_raw(&w, "type", "[\"container\"]");
@@ -305,8 +307,8 @@ static int events(struct cli *cli, const void *parsed, const struct strv *argume
     json_end_dict(&w);
     client_path_begin(&path, "/events");
     client_path_query(&path, "filters", str_text(&filters));
-    client_path_query(&path, "since", options->since);
-    client_path_query(&path, "until", options->until);
+    client_path_query(&path, "since", since);
+    client_path_query(&path, "until", until);
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &messages.response, err) < 0)
         return -1;
     while ((more = client_messages_next(&messages, &event, err)) > 0) {
@@ -329,71 +331,6 @@ const struct command command_compose_events = {
     .options = events_rows,
     .options_size = sizeof(struct list_options),
     .run = events,
-};
-
-/* ---- pull ---- */
-
-/* clang-format off */
-static const struct option_row pull_rows[] = {
-    { 0,   "ignore-buildable",     OPTION_BOOL, AT(ignore_buildable), "Leave out what can be built" },
-    { 0,   "ignore-pull-failures", OPTION_BOOL, AT(ignore_failures),  "Go on after failures" },
-    { 0,   "include-deps",         OPTION_BOOL, AT(include_deps),     "Pull for what the services depend on, too" },
-    { 0,   "policy",               OPTION_TEXT, AT(policy),           "missing or always" },
-    { 'q', "quiet",                OPTION_BOOL, AT(quiet),            "Print nothing" },
-    {},
-};
-/* clang-format on */
-
-static int pull(struct cli *cli, const void *parsed, const struct strv *arguments,
-                struct error *err)
-{
-    const struct list_options *options = parsed;
-    CLEANUP(project_done) struct project project = {};
-    CLEANUP(progress_free)
-    struct progress *progress = options->quiet ? NULL : compose_progress(cli);
-    int result = 0;
-
-    if (compose_load(cli, arguments, &project, err) < 0 ||
-        project_select(&project, arguments, !options->include_deps, err) < 0)
-        return -1;
-    const struct yaml *services = yaml_get(project.model, "services");
-    for (size_t i = 0; i < yaml_count(services); i++) {
-        const struct yaml *service = services->items[i];
-        const char *name = services->keys[i], *image = yaml_text(yaml_get(service, "image"));
-        bool can_build = !yaml_is_null(yaml_get(service, "build"));
-        CLEANUP(free) char *id = NULL;
-        struct error failure = {};
-
-        if (!image || (can_build && options->ignore_buildable))
-            continue;
-        if (text_equal(options->policy, "missing") && compose_image_id(cli, image, &id, err) == 0 &&
-            id)
-            continue;
-        progress_tell(progress, "Service", name, "Pulling", PROGRESS_WORKING);
-        if (!compose_options(cli)->dry_run &&
-            compose_pull_image(cli, image, yaml_text(yaml_get(service, "platform")), &failure) <
-                0) {
-            progress_tell(progress, "Service", name, failure.text, PROGRESS_FAILED);
-            /* What can be built need not be there to be pulled. */
-            if (result == 0 && !options->ignore_failures && !can_build) {
-                *err = failure;
-                result = -1;
-            }
-            continue;
-        }
-        progress_tell(progress, "Service", name, "Pulled", PROGRESS_DONE);
-    }
-    return result;
-}
-
-const struct command command_compose_pull = {
-    .name = "pull",
-    .usage = "[OPTIONS] [SERVICE...]",
-    .summary = "Pull the images of services",
-    .most = MANY_ARGUMENTS,
-    .options = pull_rows,
-    .options_size = sizeof(struct list_options),
-    .run = pull,
 };
 
 /* ---- version ---- */

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/parallel.h"
 #include "cli/terminal.h"
 
 #include "base/banned.h"
@@ -111,9 +112,9 @@ struct each_task {
     bool has_failed;
 };
 
-static void *run_task(void *data)
+static void run_task(void *item)
 {
-    struct each_task *task = data;
+    struct each_task *task = item;
     struct apply *apply = task->apply;
     struct step step = { .subject = (char *)task->container->name,
                          .service = (char *)task->container->service,
@@ -129,7 +130,6 @@ static void *run_task(void *data)
         progress_tell(apply->progress, "Container", step.subject, task->action->ends,
                       PROGRESS_DONE);
     }
-    return NULL;
 }
 
 int compose_each(struct cli *cli, const struct compose_session *session,
@@ -140,8 +140,6 @@ int compose_each(struct cli *cli, const struct compose_session *session,
     CLEANUP(apply_done) struct apply apply;
     CLEANUP(free)
     struct each_task *tasks = xcalloc(session->actual.count + 1, sizeof(*tasks));
-    CLEANUP(free) pthread_t *threads = xcalloc(session->actual.count + 1, sizeof(*threads));
-    CLEANUP(free) bool *is_started = xcalloc(session->actual.count + 1, sizeof(*is_started));
     size_t count = 0;
     int result = 0;
 
@@ -157,19 +155,13 @@ int compose_each(struct cli *cli, const struct compose_session *session,
             continue;
         tasks[count] =
             (struct each_task){ .apply = &apply, .action = action, .container = container };
-        is_started[count] = thread_start("compose", run_task, &tasks[count], &threads[count],
-                                         err) == 0;
-        if (!is_started[count])
-            run_task(&tasks[count]);
         count++;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (is_started[i])
-            pthread_join(threads[i], NULL);
-        if (tasks[i].has_failed && result == 0) {
+    parallel_each(tasks, sizeof(*tasks), count, (size_t)apply.parallel, run_task);
+    for (size_t i = 0; i < count && result == 0; i++)
+        if (tasks[i].has_failed) {
             *err = tasks[i].failure;
             result = -1;
         }
-    }
     return result;
 }

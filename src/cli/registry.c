@@ -124,35 +124,54 @@ static const struct option_row push_rows[] = {
 };
 /* clang-format on */
 
+/* Without a tag: all of the repository. */
+static int push_reference(struct cli *cli, const struct reference *reference, const char *platform,
+                          FILE *out, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(free) char *name = reference_familiar_name(reference);
+    struct client_messages messages = {};
+
+    if (reference->digest)
+        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
+    client_path_begin(&path, "/images");
+    client_path_segment(&path, name);
+    client_path_begin(&path, "/push");
+    client_path_query(&path, "tag", reference->tag);
+    client_path_query(&path, "platform", platform);
+    if (stream_with_auth(cli, name, &path, &messages, err) < 0)
+        return -1;
+    int result = progress_follow(&messages, out, err);
+    client_messages_done(&messages);
+    return result;
+}
+
+int cli_push(struct cli *cli, const char *image, FILE *out, struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(image, &reference, err) < 0)
+        return -1;
+    return push_reference(cli, &reference, NULL, out, err);
+}
+
 static int push(struct cli *cli, const void *parsed, const struct strv *arguments,
                 struct error *err)
 {
     const struct push_options *options = parsed;
-    CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(reference_done) struct reference reference = {};
-    struct client_messages messages = {};
 
     if (reference_parse_exact(arguments->items[0], &reference, err) < 0)
         return -1;
     if (options->all_tags && reference.tag)
         return error_set(err, ERROR_INVALID, "tag can't be used with --all-tags/-a");
-    if (reference.digest)
-        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
-    if (!options->all_tags && !reference.tag) {
+    if (!options->all_tags && !reference.tag && !reference.digest) {
         reference.tag = xstrdup("latest");
         if (!options->quiet)
             puts("Using default tag: latest");
     }
-    CLEANUP(free) char *name = reference_familiar_name(&reference);
-    client_path_begin(&path, "/images");
-    client_path_segment(&path, name);
-    client_path_begin(&path, "/push");
-    client_path_query(&path, "tag", reference.tag);
-    client_path_query(&path, "platform", options->platform);
-    if (stream_with_auth(cli, name, &path, &messages, err) < 0)
-        return -1;
-    int result = progress_follow(&messages, options->quiet ? NULL : stdout, err);
-    client_messages_done(&messages);
+    int result = push_reference(cli, &reference, options->platform, options->quiet ? NULL : stdout,
+                                err);
     if (result == 0 && options->quiet) {
         CLEANUP(free) char *canonical = reference_canonical(&reference);
 

@@ -1,4 +1,5 @@
-/* Pulling, for the commands that need an image first. */
+/* Pulling and pushing, for commands that need an image moved on their way. Safe from several
+ * threads. */
 #ifndef BERTH_CLI_REGISTRY_H
 #define BERTH_CLI_REGISTRY_H
 
@@ -9,5 +10,8 @@
 /* Pulls one image with the user's credentials; progress goes to 'out' (NULL: nowhere). */
 int cli_pull(struct cli *cli, const char *image, const char *platform, FILE *out,
              struct error *err);
+
+/* The same the other way; a name without a tag means "latest". INVALID for one with a digest. */
+int cli_push(struct cli *cli, const char *image, FILE *out, struct error *err);
 
 #endif

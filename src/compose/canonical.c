@@ -147,8 +147,8 @@ static void hash(const struct yaml *node, char out[CONFIG_HASH_SIZE])
 
 void canonical_service_hash(const struct yaml *service, char out[CONFIG_HASH_SIZE])
 {
-    static const char *const ignored[] = { "build", "pull_policy", "scale", "depends_on",
-                                           "profiles" };
+    static const char *const ignored[] = { "build", "pull_policy", "pull_refresh_after",
+                                           "scale", "depends_on",  "profiles" };
     CLEANUP(yaml_drop) struct yaml *copy = yaml_clone(service);
 
     for (size_t i = 0; i < COUNT(ignored); i++)

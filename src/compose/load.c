@@ -186,9 +186,14 @@ struct yaml *project_service(const struct project *project, const char *name)
     return yaml_get_path(project->model, "services", name);
 }
 
+const struct yaml *project_any_service(const struct project *project, const char *name)
+{
+    return project_service(project, name) ?: yaml_get(project->disabled, name);
+}
+
 char *project_image_name(const struct project *project, const char *service)
 {
-    const char *image = yaml_text(yaml_get(project_service(project, service), "image"));
+    const char *image = yaml_text(yaml_get(project_any_service(project, service), "image"));
 
     return image ? xstrdup(image) : xasprintf("%s%c%s", project->name, project->separator, service);
 }

@@ -48,6 +48,8 @@ CLEANUP_VALUE(project_done, struct project)
 
 /* NULL if there is none (of that name that is enabled). */
 struct yaml *project_service(const struct project *project, const char *name);
+/* One that no profile or selection left enabled is found, too. */
+const struct yaml *project_any_service(const struct project *project, const char *name);
 /* "<project>-<service>" unless the file says otherwise. Yours. */
 char *project_image_name(const struct project *project, const char *service);
 /* How many containers a service wants: scale, deploy.replicas, or 1. */

@@ -380,6 +380,7 @@ static const struct field service_fields[] = {
     { "ports",               FIELD_OBJECTS, port_fields, expand_ports, identity_port },
     { "privileged",          FIELD_BOOL },
     { "pull_policy",         FIELD_TEXT, .pattern = "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+" },
+    { "pull_refresh_after",  FIELD_DURATION },
     { "read_only",           FIELD_BOOL },
     { "restart",             FIELD_TEXT },
     { "runtime",             FIELD_TEXT },

@@ -1,0 +1,167 @@
+"""Compose and images: builds with all that a build section may say, pulls and pushes with the user's credentials."""
+import json
+import pathlib
+import time
+
+import pytest
+
+from compose_project import project  # noqa: F401 (a fixture)
+from registry import Registry
+
+pytestmark = pytest.mark.own
+
+# bcrypt with the least cost, of "secret"
+USERS = "alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n"
+
+
+@pytest.fixture(scope="module")
+def secured(build, tmp_path_factory):
+    """A registry that wants to know who asks."""
+    users = tmp_path_factory.mktemp("users") / "htpasswd"
+    users.write_text(USERS)
+    made = Registry(build, "--htpasswd", users).start()
+    yield made
+    made.remove()
+
+
+def test_push_and_pull_with_credentials(project, engine, secured):
+    image, second = f"{secured.host}/app:1", f"{secured.host}/app:second"
+    (project.directory / "Dockerfile").write_text("FROM busybox\nRUN echo pushed > /told\n")
+    project.write(f"services: {{a: {{image: '{image}', build: {{context: ., tags: ['{second}']}}, command: cat /told}}, "
+                  f"b: {{image: '{image}', command: cat /told}}, own: {{build: .}}}}")
+    project.compose("build", check=True)
+    refused = project.compose("push")
+    assert refused.code == 1 and "no basic auth credentials" in refused.err
+    engine.berth("login", "-u", "alice", "--password-stdin", secured.host, stdin="secret\n", check=True)
+    try:
+        pushed = project.compose("push", check=True)
+        assert "Service a  Pushed" in pushed.err and "Service own  Skipped" in pushed.err and "Service b" not in pushed.err
+        forget(engine, image, second)
+        pulled = project.compose("pull", "--ignore-buildable", check=True)
+        assert "Service b  Pulled" in pulled.err and "Service a" not in pulled.err
+        # Both want one image: one pull serves both.
+        forget(engine, image)
+        up = project.compose("up", "-d", "--no-build", "a", "b", check=True)
+        assert "Service a  Pulled" in up.err and "Service b  Pulled" in up.err
+        assert said_by(project, "b") == ["pushed"]
+        assert second.rsplit(":", 1)[1] in json.loads(secured.request("GET", "/v2/app/tags/list", headers=basic()).body)["tags"]
+    finally:
+        engine.berth("logout", secured.host, check=True)
+    forget(engine, image)
+    lost = project.compose("pull")
+    assert lost.code == 1 and "no basic auth credentials" in lost.err
+    assert project.compose("pull", "--ignore-pull-failures").code == 0
+    project.write("services: {a: {image: busybox}}")
+    assert project.compose("pull", "--policy", "sometimes").err == '--policy must be "always" or "missing", not "sometimes"\n'
+
+
+def said_by(project, service):
+    """What a service that ends had to say."""
+    project.compose("wait", service)
+    return project.compose("logs", "--no-log-prefix", service, check=True).out.splitlines()
+
+
+def basic():
+    return {"Authorization": "Basic YWxpY2U6c2VjcmV0"}
+
+
+def forget(engine, *images):
+    for image in images:
+        engine.docker("rmi", "-f", image)
+
+
+def test_policies_that_pull_now_and_then(project, engine, build):
+    """An image that is younger than its limit stays; an older one is pulled."""
+    registry = Registry(build).start()
+    image = f"{registry.host}/sometimes:1"
+    try:
+        engine.docker("tag", "busybox", image, check=True)
+        engine.docker("push", image, check=True)
+        for policy, pulls in (("daily", False), ("every_2h", False), ("every_1s", True), ("refresh, pull_refresh_after: 1s", True)):
+            project.write(f"services: {{a: {{image: '{image}', command: 'true', pull_policy: {policy}}}}}")
+            if pulls:
+                time.sleep(1.1)
+            assert ("Pulled" in project.compose("create", check=True).err) == pulls, policy
+    finally:
+        forget(engine, image)
+        registry.remove()
+
+
+def test_a_build_section(project, engine):
+    """Contexts from other services, values, tags, a Dockerfile in the file, one from outside of the context."""
+    (project.directory / "context").mkdir()
+    (project.directory / "context/file").write_text("from the context\n")
+    (project.directory / "more").mkdir()
+    (project.directory / "more/file").write_text("from more\n")
+    (project.directory / "outside.Dockerfile").write_text("FROM busybox AS one\nRUN echo one > /stage\nFROM busybox AS two\nRUN echo two > /stage\n")
+    project.write("""
+services:
+  app:
+    build:
+      context: ./context
+      additional_contexts: {base: "service:base", more: ./more}
+      args: {GIVEN: from file, TAKEN: }
+      extra_hosts: ["elsewhere:10.1.2.3"]
+      labels: {own.label: x}
+      shm_size: 8m
+      tags: ["NAME/extra:1"]
+      no_cache_filter: late
+      dockerfile_inline: |
+        FROM base
+        ARG GIVEN TAKEN
+        COPY file /file
+        COPY --from=more file /more
+        RUN cat /base /file /more > /all; echo "$$GIVEN $$TAKEN" >> /all; grep elsewhere /etc/hosts >> /all
+    command: cat /all
+  base:
+    build: {context: ., dockerfile_inline: "FROM busybox\\nRUN echo from base > /base"}
+    profiles: [only-for-builds]
+  stage:
+    build: {context: ./context, dockerfile: ../outside.Dockerfile, target: one}
+    command: cat /stage
+""".replace("NAME", project.name))
+    try:
+        up = project.compose("up", "-d", env={"TAKEN": "taken"}, check=True)
+        assert up.err.index("Service base  Built") < up.err.index("Service app  Building")
+        assert said_by(project, "app") == [
+            "from base", "from the context", "from more", "from file taken", "10.1.2.3\telsewhere"]
+        assert said_by(project, "stage") == ["one"]
+        labels = engine.inspect(f"{project.name}/extra:1")["Config"]["Labels"]
+        assert labels["own.label"] == "x" and labels["com.docker.compose.image.builder"] == "classic"
+        quiet = project.compose("build", "-q", "stage", check=True)
+        assert quiet.out == "" and "Service stage  Built" in quiet.err
+    finally:
+        forget(engine, f"{project.name}/extra:1", f"{project.name}-base")
+
+
+@pytest.mark.parametrize("section,words", [
+    ("{context: ., provenance: true}", 'service "a": build.provenance is not supported'),
+    ("{context: ., sbom: true}", 'service "a": build.sbom is not supported'),
+    ("{context: ., isolation: hyperv}", 'service "a": build.isolation is not supported'),
+    ("{context: ., dockerfile: nowhere}", "failed to read dockerfile: open {directory}/nowhere: no such file or directory"),
+    ("{context: ., dockerfile_inline: 'FROM self', additional_contexts: {self: 'service:a'}}",
+     'service "a": its build takes files from itself by additional_contexts'),
+])
+def test_builds_that_cannot_be(project, section, words):
+    (project.directory / "Dockerfile").write_text("FROM busybox\n")
+    project.write(f"services: {{a: {{build: {section}}}}}")
+    got = project.compose("build")
+    assert got.code == 1 and got.err.splitlines()[-1] == words.format(directory=project.directory)
+    assert not list(pathlib.Path("/tmp").glob("berth-dockerfile-*"))
+
+
+def test_builders_that_are_not_there(project):
+    (project.directory / "Dockerfile").write_text("FROM busybox\n")
+    project.write("services: {a: {build: .}}")
+    for flag in ("--builder=other", "--provenance=true", "--sbom=true"):
+        got = project.compose("build", flag)
+        assert (got.code, got.err) == (1, f"{flag} is not supported\n")
+    project.compose("build", "-q", "--builder=default", "--provenance=false", "--check", check=True)
+
+
+def test_events_take_times_as_people_write_them(project):
+    project.write("services: {a: {image: busybox, command: 'true'}}")
+    project.compose("up", check=True)
+    said = project.compose("events", "--since", "10m", "--until", "0s", "--json", check=True).out
+    assert [json.loads(line)["action"] for line in said.splitlines()][:2] == ["create", "start"]
+    assert project.compose("events", "--since", "yesterday").code == 1

@@ -1,5 +1,6 @@
 /* Building from a context that the client sends along. */
 #include "engine/build.h"
+#include "engine/build_lender.h"
 #include "engine/image_registry.h"
 
 #include <string.h>
@@ -266,10 +267,28 @@ static int refuse(const struct build_result *result, struct error *err)
     return -1;
 }
 
-/* Parameters nocachefilter, allow, check, contexts, steps and verify are berth's own. */
+/* Whom the build asks for secrets. */
+static int read_lender(struct request *req, struct build_lender **out,
+                       struct build_secrets *secrets, struct build_options *options,
+                       struct error *err)
+{
+    const char *id = text_or_null(req, "lender");
+
+    if (!id)
+        return 0;
+    if (engine_build_lender_find(req->engine, id, out, err) < 0)
+        return -1;
+    *secrets = build_lender_secrets(*out);
+    options->secrets = secrets;
+    return 0;
+}
+
+/* Parameters nocachefilter, allow, check, contexts, lender, steps and verify are berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
+    CLEANUP(build_lender_unref) struct build_lender *lender = NULL;
+    struct build_secrets secrets;
     struct build build = { .req = req };
     struct build_options options = { .context_fd = -1,
                                      .cancel_fd = http_cancel_fd(req->exchange),
@@ -282,7 +301,8 @@ int api_build(struct request *req, struct error *err)
 
     build_pulls_decode(http_header(req->exchange, "X-Registry-Config"), &pulls);
     options.pull_data = &pulls;
-    if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0)
+    if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0 ||
+        read_lender(req, &lender, &secrets, &options, err) < 0)
         return -1;
     build.quiet = options.quiet;
     pulls.watcher = build.quiet ? NULL : &watcher;

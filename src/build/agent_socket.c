@@ -32,7 +32,7 @@ struct agent_connection {
     int step_fd;
 };
 
-/* Moves what one side has to the other; false at the end. */
+/* Moves what one side has to the other; false at the end of what it has to say. */
 static bool pass(int from_fd, int to_fd)
 {
     char block[16 * 1024];
@@ -65,12 +65,19 @@ static void pass_between(int step_fd, int agent_fd, int stop_fd)
 
     limit_writes(step_fd);
     limit_writes(agent_fd);
-    for (;;) {
-        if (poll(fds, COUNT(fds), -1) < 0 && errno == EINTR)
+    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+        if (poll(fds, COUNT(fds), -1) < 0)
             continue;
-        if (fds[2].revents || (fds[0].revents && !pass(step_fd, agent_fd)) ||
-            (fds[1].revents && !pass(agent_fd, step_fd)))
+        if (fds[2].revents)
             return;
+        for (size_t i = 0; i < 2; i++) {
+            int to_fd = i == 0 ? agent_fd : step_fd;
+
+            if (fds[i].revents && !pass(fds[i].fd, to_fd)) {
+                shutdown(to_fd, SHUT_WR);
+                fds[i].fd = -1;
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/build.h"
+#include "cli/build_lend.h"
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
 #include "cli/command.h"
@@ -16,7 +17,8 @@
 
 struct build_options {
     bool no_cache, quiet, remove, force_remove, pull, check, verify, load;
-    struct strv add_host, build_arg, label, tag, allow, build_context, no_cache_filter, output;
+    struct strv add_host, build_arg, label, tag, allow, build_context, no_cache_filter, output,
+        secret, ssh;
     const char *file, *iidfile, *metadata_file, *network, *platform, *target, *cgroup_parent,
         *cpuset_cpus, *cpuset_mems, *progress;
     struct optional_int64 memory, memory_swap, shm_size, cpu_shares, cpu_period, cpu_quota;
@@ -56,11 +58,11 @@ static const struct option_row rows[] = {
     { 0,   "pull",          OPTION_BOOL,    AT(pull),          "Fetch base images even if they are here" },
     { 'q', "quiet",         OPTION_BOOL,    AT(quiet),         "Print the image's id only" },
     { 0,   "rm",            OPTION_BOOL,    AT(remove),        "Remove what steps left", .initially_true = true },
-    { 0,   "secret",        OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "secret",        OPTION_LIST,    AT(secret),        "Let steps read a secret (id=name,src=file or id=name,env=NAME)" },
     { 0,   "security-opt",  OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "shm-size",      OPTION_BYTES,   AT(shm_size),      "Size of /dev/shm for RUN" },
     { 0,   "squash",        OPTION_UNSUPPORTED_FLAG, 0, NULL },
-    { 0,   "ssh",           OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "ssh",           OPTION_LIST,    AT(ssh),           "Let steps talk to an SSH agent (default or id=socket)" },
     { 't', "tag",           OPTION_LIST,    AT(tag),           "Name of the image" },
     { 0,   "target",        OPTION_TEXT,    AT(target),        "Stage to build" },
     { 0,   "ulimit",        OPTION_UNSUPPORTED, 0, NULL },
@@ -473,14 +475,15 @@ static void tell(const struct build_options *options, const struct outputs *outp
 }
 
 static int send(struct cli *cli, const struct build_options *options, const char *context,
-                struct input *input, enum progress_style style, struct client_messages *messages,
-                struct error *err)
+                struct input *input, const char *lender_id, enum progress_style style,
+                struct client_messages *messages, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
 
     client_path_begin(&path, "/build");
     add_query(&path, options, input->dockerfile);
     add_pairs(&path, "contexts", &input->contexts, false);
+    client_path_query(&path, "lender", lender_id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
     client_path_query(&path, "q", style == PROGRESS_QUIET ? "1" : NULL);
     client_path_query(&path, "steps", progress_wants_steps(style) ? "1" : NULL);
@@ -493,6 +496,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
 {
     CLEANUP(outputs_done) struct outputs outputs = {};
     CLEANUP(input_done) struct input input = {};
+    CLEANUP(build_lending_end) struct build_lending *lending = NULL;
     CLEANUP(free) char *id = NULL;
     struct client_messages messages = {};
     enum progress_style style;
@@ -510,7 +514,10 @@ static int run(struct cli *cli, const struct build_options *options, const char 
                              "an output on stdout needs --progress=quiet: both would mix");
     int result = open_input(options, context, &input, err);
     if (result == 0)
-        result = send(cli, options, context, &input, style, &messages, err);
+        result = build_lending_begin(cli, &options->secret, &options->ssh, &lending, err);
+    if (result == 0)
+        result = send(cli, options, context, &input, build_lending_id(lending), style, &messages,
+                      err);
     if (result == 0)
         result = build_progress_follow(cli, &messages, style, &id, err);
     client_messages_done(&messages);

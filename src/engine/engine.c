@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/build_lender.h"
 #include "engine/exec_record.h"
 #include "engine/internal.h"
 #include "linux/cgroup.h"
@@ -412,6 +413,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
     engine->metrics = metrics_new();
+    engine->build_lenders = build_lenders_new();
     const char *id = options->engine_id ? options->engine_id : "";
     if (text_is_empty(parent))
         engine->cgroup_path = xasprintf("/berth%s%s", *id ? "-" : "", id);
@@ -454,6 +456,7 @@ void engine_close(struct engine *engine)
     mutex_unlock(&engine->lock);
     registry_free(engine->registry);
     builder_close(engine->builder);
+    build_lenders_free(engine->build_lenders);
     networks_close(engine->networks);
     volumes_close(engine->volumes);
     store_close(engine->store);

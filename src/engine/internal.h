@@ -89,6 +89,7 @@ struct event_ring;
 struct work_queue;
 struct health_probes;
 struct metrics;
+struct build_lenders;
 
 struct engine {
     struct engine_options options; /* pointers into owned memory below */
@@ -108,6 +109,7 @@ struct engine {
     struct volumes *volumes;
     struct networks *networks;
     struct builder *builder;
+    struct build_lenders *build_lenders;
     struct shim_monitor *monitor;
     struct event_ring *events;
     struct work_queue *work;

@@ -193,6 +193,8 @@ static int set_field(struct mount_request *mount, const char *key, char *value, 
         return set_propagation(mount, text);
     else if (strcmp(key, "bind-recursive") == 0)
         return set_recursive(mount, text, err);
+    else if (strcmp(key, "idmap") == 0)
+        set_text(&bind_of(mount)->id_map, text);
     else if (strcmp(key, "bind-nonrecursive") == 0)
         return flag(key, value, &bind_of(mount)->non_recursive, err);
     else if (strcmp(key, "bind-create-src") == 0)

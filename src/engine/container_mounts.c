@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "linux/mount.h"
 #include "linux/mount_find.h"
 #include "linux/path.h"
+#include "linux/user_namespace.h"
 
 #include "base/banned.h"
 
@@ -125,13 +127,54 @@ static int open_image(struct engine *engine, const struct container_mount *mount
     return part.fd;
 }
 
+/* Who the container's command runs as, in numbers. */
+static int find_user(const struct container_info *info, struct user_identity *out,
+                     struct error *err)
+{
+    const char *user = text_is_empty(info->config.user) ? "0:0" : info->config.user;
+    int found = container_user_look_up(info, user, out, err);
+
+    if (found == 0)
+        return error_set(err, ERROR_INVALID,
+                         "the numbers of user %s are not known before the start; give them as "
+                         "uid:gid",
+                         user);
+    return found < 0 ? -1 : 0;
+}
+
+/* The owner of what is bound and the container's user change places: what either makes there is
+ * the other's on the other side. */
+static int open_matched_bind(const struct container_info *info, const struct container_mount *mount,
+                             struct error *err)
+{
+    CLEANUP(user_identity_done) struct user_identity user = {};
+    CLEANUP(close) int fd = mount_clone(AT_FDCWD, mount->source, !mount->non_recursive, err);
+    struct id_range uids[ID_SWAP_RANGES], gids[ID_SWAP_RANGES];
+    struct stat status;
+
+    if (fd < 0 || find_user(info, &user, err) < 0)
+        return -1;
+    if (fstat(fd, &status) < 0)
+        return error_sys(err, "%s", mount->source);
+    size_t uid_count = id_ranges_swap(status.st_uid, user.uid, uids);
+    size_t gid_count = id_ranges_swap(status.st_gid, user.gid, gids);
+    CLEANUP(close)
+    int namespace_fd = user_namespace_make(uids, uid_count, gids, gid_count, err);
+    if (namespace_fd < 0 || mount_map_owners(fd, !mount->non_recursive, namespace_fd, err) < 0)
+        return error_context(err, "idmap of %s", mount->source);
+    return TAKE_FD(fd);
+}
+
 /* Adds the descriptor that a mount needs, if it does. */
-static int open_source(struct engine *engine, const struct container_mount *mount,
-                       struct container_sources *out, struct error *err)
+static int open_source(struct engine *engine, const struct container_info *info,
+                       const struct container_mount *mount, struct container_sources *out,
+                       struct error *err)
 {
     int fd = -1;
 
-    if (strcmp(mount->type, "image") == 0)
+    if (mount->match_user)
+        fd = open_matched_bind(info, mount, err);
+    else if (strcmp(mount->type, "image") == 0)
         fd = open_image(engine, mount, err);
     else if (strcmp(mount->type, "volume") == 0 && !text_is_empty(mount->subpath))
         fd = open_volume(mount, err);
@@ -144,8 +187,9 @@ static int open_source(struct engine *engine, const struct container_mount *moun
     return 0;
 }
 
-static int prepare(struct engine *engine, const char *user, const struct container_mount *mount,
-                   struct container_sources *out, struct error *err)
+static int prepare(struct engine *engine, const char *user, const struct container_info *info,
+                   const struct container_mount *mount, struct container_sources *out,
+                   struct error *err)
 {
     if (strcmp(mount->type, "bind") == 0 && prepare_bind(mount, err) < 0)
         return -1;
@@ -153,18 +197,19 @@ static int prepare(struct engine *engine, const char *user, const struct contain
         return mount_check_tmpfs(mount->options ? mount->options : "", err);
     if (strcmp(mount->type, "volume") == 0 && acquire(engine, user, mount, err) < 0)
         return -1;
-    return open_source(engine, mount, out, err);
+    return open_source(engine, info, mount, out, err);
 }
 
 int container_mounts_begin(struct engine *engine, const char *user,
-                           const struct container_spec *spec, struct container_sources *out,
+                           const struct container_info *info, struct container_sources *out,
                            struct error *err)
 {
     CLEANUP(container_sources_done) struct container_sources sources = {};
+    const struct container_spec *spec = info->spec;
 
     for (size_t i = 0; i < spec->mounts.count; i++)
-        if (prepare(engine, user, &JSON_ITEMS(&spec->mounts, struct container_mount)[i], &sources,
-                    err) < 0) {
+        if (prepare(engine, user, info, &JSON_ITEMS(&spec->mounts, struct container_mount)[i],
+                    &sources, err) < 0) {
             container_mounts_end(engine, user, spec);
             return -1;
         }

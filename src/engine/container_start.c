@@ -339,7 +339,7 @@ static int start_locked(struct container *container, struct error *err)
         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
     if (check_startable(info, err) < 0)
         return -1;
-    if (container_mounts_begin(container->engine, container->id, info->spec, &sources, err) < 0) {
+    if (container_mounts_begin(container->engine, container->id, info, &sources, err) < 0) {
         keep_failure(container, err);
         return -1;
     }

@@ -137,7 +137,7 @@ static int add_sources(struct container_view *view, bool makes_targets, struct p
 
     id_generate(random);
     CLEANUP(free) char *user = xasprintf("%s-%.12s", view->info->id, random);
-    if (container_mounts_begin(view->container->engine, user, spec, &sources, err) < 0)
+    if (container_mounts_begin(view->container->engine, user, view->info, &sources, err) < 0)
         return -1;
     view->volume_user = TAKE(user);
     for (size_t i = 0; i < spec->mounts.count; i++) {

@@ -175,6 +175,7 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
                        char out_id[65], struct error *err)
 {
     CLEANUP(container_unref) struct container *container = NULL;
+    CLEANUP(user_identity_done) struct user_identity ignored = {};
 
     if (!config->cmd.count)
         return error_set(err, ERROR_INVALID, "No exec command specified");
@@ -183,7 +184,8 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     if (check_container(info, info->name, err) < 0)
         return -1;
-    if (exec_check_user(info, config->user, err) < 0)
+    if (!text_is_empty(config->user) &&
+        container_user_look_up(info, config->user, &ignored, err) < 0)
         return -1;
     forget_old(engine);
     struct exec *exec = exec_new(info_new(info, config), 0);

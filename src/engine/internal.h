@@ -22,6 +22,7 @@
 #include "network/network.h"
 #include "record/database.h"
 #include "registry/registry.h"
+#include "runtime/user.h"
 #include "store/store.h"
 #include "volume/volume.h"
 
@@ -237,7 +238,7 @@ struct container_sources {
 /* Makes and mounts what the mounts need, as a user of the volumes (a container's id while it runs),
  * and opens sources that are no paths. What was done is taken back on failure, or by _end. */
 int container_mounts_begin(struct engine *engine, const char *user,
-                           const struct container_spec *spec, struct container_sources *out,
+                           const struct container_info *info, struct container_sources *out,
                            struct error *err);
 void container_sources_done(struct container_sources *sources);
 CLEANUP_VALUE(container_sources_done, struct container_sources)
@@ -245,6 +246,13 @@ CLEANUP_VALUE(container_sources_done, struct container_sources)
 void container_mounts_take_over(struct container *container, const struct container_spec *spec);
 void container_mounts_end(struct engine *engine, const char *user,
                           const struct container_spec *spec);
+
+/* ---- users (container_user.c) ---- */
+/* Who "user[:group]" is by the container's image and changes. 1; 0: something is mounted over the
+ * files that say, or they are no plain files, and only the start will tell. INVALID: there is no
+ * such user ("unable to find user x: …"). */
+int container_user_look_up(const struct container_info *info, const char *user,
+                           struct user_identity *out, struct error *err);
 
 /* ---- sick containers (container_force.c) ---- */
 void container_thaw(const struct container *container, const struct container_info *info);
@@ -366,9 +374,6 @@ int engine_root_mount(struct engine *engine, const char *chain_id, const struct 
 int execs_load(struct engine *engine, struct error *err);
 /* Behind the take-over of a container: which of its execs run still. */
 void execs_take_over(struct container *container, struct shim *shim);
-/* INVALID if the user cannot be found in the container's image and changes ("unable to find user
- * x: …"). Where something is mounted over the files that say, it is left to the start. */
-int exec_check_user(const struct container_info *info, const char *user, struct error *err);
 void exec_exited(struct engine *engine, const char *container_id, const char *exec_id,
                  int exit_code);
 void exec_detached(struct engine *engine, const char *container_id, const char *exec_id);

@@ -26,6 +26,7 @@ const struct json_field container_mount_fields[] = {
     JSON_BOOL  (struct container_mount, non_recursive,           "NonRecursive"),
     JSON_BOOL  (struct container_mount, read_only_non_recursive, "ReadOnlyNonRecursive"),
     JSON_BOOL  (struct container_mount, read_only_force_recursive, "ReadOnlyForceRecursive"),
+    JSON_BOOL  (struct container_mount, match_user,              "MatchUser"),
     JSON_BOOL  (struct container_mount, create_source,           "CreateSource"),
     JSON_STRING(struct container_mount, options,                 "Options"),
     JSON_STRING(struct container_mount, subpath,                 "Subpath", .null_empty = true),
@@ -276,6 +277,10 @@ static int parse_bind_request(const struct mount_request *request, struct contai
     mount->non_recursive = bind->non_recursive;
     mount->read_only_non_recursive = bind->read_only_non_recursive;
     mount->read_only_force_recursive = bind->read_only_force_recursive;
+    mount->match_user = text_equal(bind->id_map, "match-user");
+    if (!text_is_empty(bind->id_map) && !mount->match_user)
+        return error_set(err, ERROR_INVALID, "%sinvalid IDMap: %s (match-user is known)", prefix,
+                         bind->id_map);
     return check_read_only(request, prefix, err);
 }
 

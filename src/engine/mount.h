@@ -19,6 +19,7 @@ struct container_mount {
     bool rw;
     bool no_copy, is_anonymous, is_legacy_tmpfs; /* legacy: HostConfig.Tmpfs, not shown in Mounts */
     bool non_recursive, read_only_non_recursive, read_only_force_recursive;
+    bool match_user;    /* binds: the host's owner of the source is the container's user */
     bool create_source; /* Binds: a missing source becomes a directory */
     char *options;      /* tmpfs: comma list */
     char *subpath;      /* of a volume or an image */

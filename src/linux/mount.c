@@ -148,6 +148,20 @@ int mount_change_at(const char *path, bool recursive, uint64_t set, uint64_t cle
     return change(AT_FDCWD, path, recursive, set, clear, propagation, err);
 }
 
+int mount_map_owners(int mount_fd, bool recursive, int user_namespace_fd, struct error *err)
+{
+    struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP,
+                                     .userns_fd = (uint64_t)user_namespace_fd };
+
+    if (syscall(SYS_mount_setattr, mount_fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U),
+                &attributes, sizeof(attributes)) == 0)
+        return 0;
+    if (errno == EINVAL)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the file system cannot show its files' owners as others");
+    return error_sys(err, "map owners of a mount");
+}
+
 int mount_remove(const char *path, struct error *err)
 {
     if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)

@@ -42,6 +42,11 @@ int mount_change(int mount_fd, bool recursive, uint64_t set, uint64_t clear, uin
 int mount_change_at(const char *path, bool recursive, uint64_t set, uint64_t clear,
                     uint64_t propagation, struct error *err);
 
+/* Shows the owners of files through a user namespace: what belongs to its user N on disk belongs to
+ * that user's number outside here, and the same for what is made. The mount must be detached.
+ * UNSUPPORTED if a filesystem below cannot do that. */
+int mount_map_owners(int mount_fd, bool recursive, int user_namespace_fd, struct error *err);
+
 /* Takes away what is mounted at a path of ours, lazily; not mounted is fine. */
 int mount_remove(const char *path, struct error *err);
 

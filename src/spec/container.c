@@ -103,6 +103,7 @@ static const struct json_field bind_options_fields[] = {
     JSON_BOOL  (struct bind_options, create_mountpoint,         "CreateMountpoint",       .omit_empty = true),
     JSON_BOOL  (struct bind_options, read_only_non_recursive,   "ReadOnlyNonRecursive",   .omit_empty = true),
     JSON_BOOL  (struct bind_options, read_only_force_recursive, "ReadOnlyForceRecursive", .omit_empty = true),
+    JSON_STRING(struct bind_options, id_map,                    "IDMap",                  .omit_empty = true),
     JSON_END,
 };
 

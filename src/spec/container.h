@@ -83,6 +83,7 @@ struct ulimit {
 /* HostConfig.Mounts */
 struct bind_options {
     char *propagation;
+    char *id_map; /* berth's own: "match-user" */
     bool non_recursive, create_mountpoint, read_only_non_recursive, read_only_force_recursive;
 };
 struct volume_driver_config {

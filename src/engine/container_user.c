@@ -1,5 +1,5 @@
-/* Whether the user of an exec exists, found in the directories below the container's root: nothing
- * that the container itself has mounted, and that may not answer, is ever touched. */
+/* Who a user of a container is, found in the directories below its root: nothing that the container
+ * itself has mounted, and that may not answer, is ever touched. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -85,14 +85,13 @@ static bool read_etc(const struct container_info *info, const char *name, struct
     return finding != UNKNOWN;
 }
 
-int exec_check_user(const struct container_info *info, const char *user, struct error *err)
+int container_user_look_up(const struct container_info *info, const char *user,
+                           struct user_identity *out, struct error *err)
 {
     CLEANUP(str_done) struct str passwd = {}, group = {};
-    CLEANUP(user_identity_done) struct user_identity ignored = {};
     const struct runtime_user wanted = { .username = (char *)user };
 
-    if (text_is_empty(user) || !read_etc(info, "passwd", &passwd) ||
-        !read_etc(info, "group", &group))
+    if (!read_etc(info, "passwd", &passwd) || !read_etc(info, "group", &group))
         return 0;
-    return user_resolve(&wanted, str_text(&passwd), str_text(&group), &ignored, err);
+    return user_resolve(&wanted, str_text(&passwd), str_text(&group), out, err) < 0 ? -1 : 1;
 }

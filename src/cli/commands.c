@@ -22,6 +22,9 @@ extern const struct command command_container_prune, command_df, command_dial_st
 
 extern const struct command command_volume_clone, command_volume_export, command_volume_import,
     command_volume_rename, command_volume_snapshot;
+extern const struct command command_context_create, command_context_export, command_context_import,
+    command_context_inspect, command_context_ls, command_context_rm, command_context_show,
+    command_context_update, command_context_use;
 
 /* clang-format off */
 extern const struct command command_builder_prune;
@@ -57,6 +60,19 @@ static const struct command *const container_commands[] = {
     &command_unpause,
     &command_update,
     &command_wait,
+    NULL,
+};
+
+static const struct command *const context_commands[] = {
+    &command_context_create,
+    &command_context_export,
+    &command_context_import,
+    &command_context_inspect,
+    &command_context_ls,
+    &command_context_rm,
+    &command_context_show,
+    &command_context_update,
+    &command_context_use,
     NULL,
 };
 
@@ -114,6 +130,9 @@ static const struct command *const volume_commands[] = {
 static const struct command command_container = { .name = "container",
                                                   .summary = "Manage containers",
                                                   .children = container_commands };
+static const struct command command_context = { .name = "context",
+                                                .summary = "Manage contexts: engines by name",
+                                                .children = context_commands };
 static const struct command command_image = { .name = "image",
                                               .summary = "Manage images",
                                               .children = image_commands };
@@ -138,6 +157,7 @@ const struct command *const commands[] = {
     &command_commit,
     &command_compose,
     &command_container,
+    &command_context,
     &command_cp,
     &command_create,
     &command_diff,

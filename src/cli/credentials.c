@@ -232,30 +232,20 @@ static void write_entry(struct json_writer *w, const char *server,
     json_end_dict(w);
 }
 
-static void copy_member(struct json_writer *w, const char *key, const struct json *value)
-{
-    CLEANUP(str_done) struct str text = {};
-
-    json_write(value, &text);
-    json_add_raw(w, key, str_text(&text));
-}
-
 /* 'credentials' NULL takes the entry out; "auths" of helpers stay empty objects. */
 static int rewrite(const char *server, const struct user_credentials *credentials, bool in_helper,
                    struct error *err)
 {
-    CLEANUP(str_done) struct str text = {}, pretty = {};
-    CLEANUP(json_free) struct json *value = NULL;
+    CLEANUP(str_done) struct str text = {};
     struct json_writer w = { .out = &text };
-    const struct json *document = settings_document(), *auths = json_get(document, "auths");
+    const struct json *auths = json_get(settings_document(), "auths");
 
     json_begin_dict(&w, NULL);
-    json_begin_dict(&w, "auths");
     JSON_EACH (auths, key) {
         CLEANUP(free) char *other = credentials_server(key);
 
         if (strcmp(other, server) != 0)
-            copy_member(&w, key, json_get(auths, key));
+            json_add_value(&w, key, json_get(auths, key));
     }
     if (credentials && in_helper) {
         json_begin_dict(&w, server);
@@ -264,17 +254,7 @@ static int rewrite(const char *server, const struct user_credentials *credential
         write_entry(&w, server, credentials);
     }
     json_end_dict(&w);
-    JSON_EACH (document, key)
-        if (strcmp(key, "auths") != 0)
-            copy_member(&w, key, json_get(document, key));
-    json_end_dict(&w);
-    if (json_parse(str_text(&text), text.length, &value, err) < 0)
-        return -1;
-    json_write_indented(value, 4, &pretty);
-    CLEANUP(free) char *path = path_join(settings_directory(), "config.json");
-    if (dir_make(settings_directory(), 0700, err) < 0)
-        return -1;
-    return file_write_atomic(path, pretty.data, pretty.length, 0600, true, err);
+    return settings_replace("auths", str_text(&text), err);
 }
 
 int credentials_store(const char *server, const struct user_credentials *credentials,

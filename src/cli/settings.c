@@ -2,12 +2,13 @@
  * default socket. */
 #include "cli/settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "codec/sha256.h"
+#include "cli/context_store.h"
 
 #include "base/banned.h"
 
@@ -16,8 +17,9 @@
 enum { DOCUMENT_LIMIT = 4 * 1024 * 1024 };
 
 static struct {
-    char *directory, *host, *ca, *cert, *key;
+    char *directory, *context, *host, *ca, *cert, *key;
     bool tls, tls_verify;
+    bool is_broken; /* config.json is there and cannot be used */
     struct json *document;
 } settings;
 
@@ -25,10 +27,16 @@ static void load_document(void)
 {
     CLEANUP(free) char *path = path_join(settings.directory, "config.json");
     CLEANUP(str_done) struct str text = {};
-    struct error ignored;
+    struct error failed = {};
 
-    if (file_read(path, DOCUMENT_LIMIT, &text, &ignored) == 0 && text.length)
-        json_parse(text.data, text.length, &settings.document, &ignored);
+    if (file_read(path, DOCUMENT_LIMIT, &text, &failed) == 0 && text.length)
+        json_parse(text.data, text.length, &settings.document, &failed);
+    if (settings.document && json_type(settings.document) != JSON_DICT)
+        error_set(&failed, ERROR_INVALID, "it is no object");
+    if (failed.kind != ERROR_NONE && failed.kind != ERROR_NOT_FOUND) {
+        fprintf(stderr, "WARNING: Error loading config file: %s: %s\n", path, failed.text);
+        settings.is_broken = true;
+    }
 }
 
 const char *settings_directory(void)
@@ -46,39 +54,6 @@ const char *settings_text(const char *key)
     return json_text(json_get(settings.document, key));
 }
 
-/* Host and certificates of a named context (contexts/meta/<sha256 of its name>/meta.json). */
-static int load_context(const char *name, struct error *err)
-{
-    char digest[DIGEST_SIZE];
-    CLEANUP(json_free) struct json *meta = NULL;
-    CLEANUP(str_done) struct str text = {};
-
-    sha256_digest(name, strlen(name), digest);
-    CLEANUP(free)
-    char *path = xasprintf("%s/contexts/meta/%s/meta.json", settings.directory, digest_hex(digest));
-    CLEANUP(free)
-    char *tls = xasprintf("%s/contexts/tls/%s/docker", settings.directory, digest_hex(digest));
-    if (file_read(path, DOCUMENT_LIMIT, &text, err) < 0)
-        return error_set(err, ERROR_NOT_FOUND,
-                         "context \"%s\": context not found: open %s: no such file or directory",
-                         name, path);
-    if (json_parse(text.data, text.length, &meta, err) < 0)
-        return error_context(err, "context \"%s\"", name);
-    const struct json *endpoint = json_get(json_get(meta, "Endpoints"), "docker");
-    const char *host = json_text(json_get(endpoint, "Host"));
-    if (!host)
-        return error_set(err, ERROR_INVALID, "context \"%s\" names no engine", name);
-    settings.host = xstrdup(host);
-    if (file_exists(tls)) {
-        settings.tls = true;
-        settings.tls_verify = !json_is_true(json_get(endpoint, "SkipTLSVerify"));
-        settings.ca = path_join(tls, "ca.pem");
-        settings.cert = path_join(tls, "cert.pem");
-        settings.key = path_join(tls, "key.pem");
-    }
-    return 0;
-}
-
 static char *certificate(const char *given, const char *directory, const char *name)
 {
     if (given)
@@ -90,11 +65,23 @@ static char *certificate(const char *given, const char *directory, const char *n
     return NULL;
 }
 
+/* -H and DOCKER_HOST go before all contexts but the one of -c. */
+static const char *context_chosen(const struct settings_wish *wish)
+{
+    const char *named = getenv("DOCKER_CONTEXT");
+
+    if (wish->context)
+        return wish->context;
+    if (wish->host || !text_is_empty(getenv("DOCKER_HOST")))
+        return NULL;
+    return text_is_empty(named) ? settings_text("currentContext") : named;
+}
+
 int settings_load(const struct settings_wish *wish, struct error *err)
 {
     const char *home = getenv("HOME"), *directory = getenv("DOCKER_CONFIG"),
                *host = getenv("DOCKER_HOST");
-    const char *context = getenv("DOCKER_CONTEXT"), *certificates = getenv("DOCKER_CERT_PATH");
+    const char *certificates = getenv("DOCKER_CERT_PATH");
 
     if (wish->host && wish->context)
         return error_set(err, ERROR_INVALID,
@@ -114,20 +101,23 @@ int settings_load(const struct settings_wish *wish, struct error *err)
         settings.cert = certificate(wish->cert, where, "cert.pem");
         settings.key = certificate(wish->key, where, "key.pem");
     }
-    if (wish->host || (!wish->context && !text_is_empty(host))) {
-        settings.host = xstrdup(wish->host ? wish->host : host);
-        return 0;
-    }
-    const char *chosen = wish->context            ? wish->context
-                         : text_is_empty(context) ? settings_text("currentContext")
-                                                  : context;
-    if (!text_is_empty(chosen) && strcmp(chosen, "default") != 0)
-        return load_context(chosen, err);
-    settings.host = xstrdup(DEFAULT_HOST);
+    const char *context = context_chosen(wish);
+    settings.context = xstrdup(text_is_empty(context) ? DEFAULT_CONTEXT : context);
+    settings.host = xstrdup(wish->host ? wish->host : text_is_empty(host) ? DEFAULT_HOST : host);
     return 0;
 }
 
-int settings_connect(struct client **out, struct error *err)
+const char *settings_context(void)
+{
+    return settings.context;
+}
+
+const char *settings_default_host(void)
+{
+    return settings.host;
+}
+
+static int connect_to_default(struct client **out, struct error *err)
 {
     struct client_options options = {
         .host = settings.host,
@@ -140,4 +130,67 @@ int settings_connect(struct client **out, struct error *err)
     };
 
     return client_open(&options, out, err);
+}
+
+static int connect_to_context(struct client **out, struct error *err)
+{
+    CLEANUP(engine_context_done) struct engine_context context = {};
+
+    if (context_load(settings.context, &context, err) < 0)
+        return -1;
+    if (!context.host)
+        return error_set(err, ERROR_INVALID, "context \"%s\" names no engine", context.name);
+    CLEANUP(free) char *directory = path_join(context.tls_path, "docker");
+    CLEANUP(free) char *ca = certificate(NULL, directory, "ca.pem");
+    CLEANUP(free) char *cert = certificate(NULL, directory, "cert.pem");
+    CLEANUP(free) char *key = certificate(NULL, directory, "key.pem");
+    struct client_options options = {
+        .host = context.host,
+        .tls = (context.tls.count || context.skip_tls_verify) && text_starts(context.host, "tcp:"),
+        .tls_verify = !context.skip_tls_verify,
+        .ca_path = ca,
+        .cert_path = cert,
+        .key_path = key,
+        .api_version = getenv("DOCKER_API_VERSION"),
+    };
+    return client_open(&options, out, err);
+}
+
+int settings_connect(struct client **out, struct error *err)
+{
+    if (strcmp(settings.context, DEFAULT_CONTEXT) == 0)
+        return connect_to_default(out, err);
+    return connect_to_context(out, err);
+}
+
+int settings_replace(const char *key, const char *json, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {}, pretty = {};
+    CLEANUP(json_free) struct json *value = NULL;
+    CLEANUP(free) char *path = path_join(settings.directory, "config.json");
+    struct json_writer w = { .out = &text };
+    bool is_done = !json;
+
+    if (settings.is_broken)
+        return error_set(err, ERROR_INVALID, "%s cannot be understood: it is left as it is", path);
+    json_begin_dict(&w, NULL);
+    JSON_EACH (settings.document, old)
+        if (strcmp(old, key) != 0) {
+            json_add_value(&w, old, json_get(settings.document, old));
+        } else if (!is_done) {
+            json_add_raw(&w, key, json);
+            is_done = true;
+        }
+    if (!is_done)
+        json_add_raw(&w, key, json);
+    json_end_dict(&w);
+    if (json_parse(str_text(&text), text.length, &value, err) < 0)
+        return -1;
+    json_write_indented(value, 4, &pretty);
+    if (dir_make(settings.directory, 0700, err) < 0 ||
+        file_write_atomic(path, pretty.data, pretty.length, 0600, true, err) < 0)
+        return -1;
+    json_free(settings.document);
+    settings.document = TAKE(value);
+    return 0;
 }

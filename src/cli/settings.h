@@ -14,11 +14,16 @@ struct settings_wish {
     const char *ca, *cert, *key;
 };
 
-/* Reads flags, environment, contexts and config.json. INVALID for -H together with -c, NOT_FOUND
- * for an unknown context. */
+/* Reads flags, environment and config.json. INVALID for -H together with -c. */
 int settings_load(const struct settings_wish *wish, struct error *err);
 
+/* Opens a client of the engine that was chosen. NOT_FOUND for a context that does not exist. */
 int settings_connect(struct client **out, struct error *err);
+
+/* The context in use: "default" is what flags, environment or nobody chose. */
+const char *settings_context(void);
+/* The engine of the default context. */
+const char *settings_default_host(void);
 
 /* A text of config.json ("detachKeys", "psFormat"), NULL if it is not there. */
 const char *settings_text(const char *key);
@@ -26,5 +31,8 @@ const char *settings_text(const char *key);
 const char *settings_directory(void);
 /* The whole of config.json; NULL if there is none. */
 const struct json *settings_document(void);
+/* Writes one member of config.json ('json' NULL: takes it out) and leaves the others as they are.
+ */
+int settings_replace(const char *key, const char *json, struct error *err);
 
 #endif

@@ -97,6 +97,7 @@ void json_add_null(struct json_writer *w, const char *key);
 void json_add_time(struct json_writer *w, const char *key, int64_t wall_ns); /* time_format */
 void json_add_raw(struct json_writer *w, const char *key,
                   const char *json); /* text that is JSON already */
+void json_add_value(struct json_writer *w, const char *key, const struct json *value);
 void json_add_strv(struct json_writer *w, const char *key,
                    const struct strv *value); /* none: null */
 void json_add_texts(struct json_writer *w, const char *key,

@@ -201,13 +201,16 @@ Test(json, writes_piece_by_piece)
     json_add_time(&w, "time", 0);
     json_add_double(&w, "d", 2.5);
     json_add_raw(&w, "raw", "[1]");
+    CLEANUP(json_free) struct json *read = NULL;
+    cr_assert_eq(json_parse("{\"k\": [null]}", 13, &read, NULL), 0);
+    json_add_value(&w, "read", read);
     json_add_bool(&w, "y", true);
     json_end_dict(&w);
-    cr_expect_str_eq(out.data,
-                     "{\"t\":\"a\\ufffd\",\"null\":null,\"f\":\"5\","
-                     "\"l\":[-9223372036854775808,18446744073709551615],"
-                     "\"labels\":{\"a\":\"1\",\"b\":\"2\"},\"none\":null,"
-                     "\"time\":\"0001-01-01T00:00:00Z\",\"d\":2.5,\"raw\":[1],\"y\":true}");
+    cr_expect_str_eq(out.data, "{\"t\":\"a\\ufffd\",\"null\":null,\"f\":\"5\","
+                               "\"l\":[-9223372036854775808,18446744073709551615],"
+                               "\"labels\":{\"a\":\"1\",\"b\":\"2\"},\"none\":null,"
+                               "\"time\":\"0001-01-01T00:00:00Z\",\"d\":2.5,\"raw\":[1],\"read\":{"
+                               "\"k\":[null]},\"y\":true}");
 }
 
 /* ---- shapes */

@@ -168,6 +168,12 @@ void json_add_raw(struct json_writer *w, const char *key, const char *json)
     str_add(w->out, json);
 }
 
+void json_add_value(struct json_writer *w, const char *key, const struct json *value)
+{
+    lead(w, key);
+    json_write(value, w->out);
+}
+
 void json_add_strv(struct json_writer *w, const char *key, const struct strv *value)
 {
     if (!value->items) {

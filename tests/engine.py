@@ -1,4 +1,5 @@
 """A private engine for tests: own data root, run directory, bridge, table and cgroups, so that several run side by side."""
+import fcntl
 import os
 import pathlib
 import shutil
@@ -21,6 +22,26 @@ def wait_until(condition, limit_s=20, step_s=0.05, what="condition"):
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not come true within {limit_s} s")
         time.sleep(step_s)
+
+
+_block = None
+
+
+def address_block():
+    """A number that no other run of the tests on this machine has as long as this one lives: 10.<number>.0.0/16 and fd42:<number>::/32 are
+    this run's own."""
+    global _block
+    for number in range(200, 240):
+        if _block:
+            break
+        lock = open(f"/var/tmp/berth-test-block-{number}", "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _block = number, lock  # held until the end
+        except OSError:
+            lock.close()
+    assert _block, "too many runs of the tests at a time"
+    return _block[0]
 
 
 class Result:

@@ -12,12 +12,13 @@ import raw_api
 from engine import wait_until
 
 pytestmark = pytest.mark.own
+NET4, NET6 = f"10.{engines.address_block()}", f"fd42:{engines.address_block()}"
 
 
 @pytest.fixture
 def two(engine):
     """Two networks, na with a subnet of the user's."""
-    engine.docker("network", "create", "--subnet", "10.213.40.0/24", "na", check=True)
+    engine.docker("network", "create", "--subnet", f"{NET4}.40.0/24", "na", check=True)
     engine.docker("network", "create", "nb", check=True)
     yield "na", "nb"
     ids = engine.docker("ps", "-aq", "--filter", "network=na", "--filter", "network=nb").out.split()
@@ -47,23 +48,23 @@ def default_route(engine, name):
 
 @pytest.mark.current_client
 def test_several_networks_at_creation(engine, two, name):
-    engine.docker("run", "-d", "--name", name, "--network", "name=na,ip=10.213.40.9,alias=one,mac-address=02:00:00:00:00:09",
+    engine.docker("run", "-d", "--name", name, "--network", f"name=na,ip={NET4}.40.9,alias=one,mac-address=02:00:00:00:00:09",
                   "--network", "name=nb,gw-priority=5", "busybox", "sleep", "300", check=True)
     got = networks(engine, name)
-    assert got["na"]["IPAddress"] == "10.213.40.9" and got["na"]["MacAddress"] == "02:00:00:00:00:09"
+    assert got["na"]["IPAddress"] == f"{NET4}.40.9" and got["na"]["MacAddress"] == "02:00:00:00:00:09"
     assert got["na"]["Aliases"] == ["one"] and "one" in got["na"]["DNSNames"] and "one" not in got["nb"]["DNSNames"]
     assert default_route(engine, name) == [got["nb"]["Gateway"]], "the higher priority wins over the name"
     inside = engine.docker("exec", name, "ip", "addr", check=True).out
-    assert "10.213.40.9/24" in inside and f"{got['nb']['IPAddress']}/16" in inside and "02:00:00:00:00:09" in inside
+    assert f"{NET4}.40.9/24" in inside and f"{got['nb']['IPAddress']}/16" in inside and "02:00:00:00:00:09" in inside
     listed = json.loads(engine.docker("network", "inspect", "na").out)[0]["Containers"]
-    assert [c["IPv4Address"] for c in listed.values()] == ["10.213.40.9/24"]
+    assert [c["IPv4Address"] for c in listed.values()] == [f"{NET4}.40.9/24"]
     # The address is another's meanwhile only if this one does not run.
-    taken = engine.docker("run", "--rm", "--network", "na", "--ip", "10.213.40.9", "busybox", "true")
+    taken = engine.docker("run", "--rm", "--network", "na", "--ip", f"{NET4}.40.9", "busybox", "true")
     assert taken.code == 125 and "Address already in use" in taken.err
     # Once more: what was wished for holds over a restart.
     engine.docker("restart", "-t", "0", name, check=True)
     got = networks(engine, name)
-    assert (got["na"]["IPAddress"], got["na"]["MacAddress"]) == ("10.213.40.9", "02:00:00:00:00:09")
+    assert (got["na"]["IPAddress"], got["na"]["MacAddress"]) == (f"{NET4}.40.9", "02:00:00:00:00:09")
     assert engine.docker("network", "rm", "na").err.startswith("Error response from daemon: error while removing network")
 
 
@@ -75,20 +76,20 @@ def test_joining_and_leaving_while_it_runs(engine, two, name, free_port):
         return page_of(f"http://127.0.0.1:{free_port}/")
     wait_until(lambda: fetch() == b"page\n", what="the page")
     before = default_route(engine, name)
-    engine.docker("network", "connect", "--ip", "10.213.40.7", "--alias", "x", "na", name, check=True)
-    assert networks(engine, name)["na"]["IPAddress"] == "10.213.40.7"
+    engine.docker("network", "connect", "--ip", f"{NET4}.40.7", "--alias", "x", "na", name, check=True)
+    assert networks(engine, name)["na"]["IPAddress"] == f"{NET4}.40.7"
     assert default_route(engine, name) == before, "bridge sorts before na"
     again = engine.docker("network", "connect", "na", name)
     assert f"endpoint with name {name} already exists in network na" in again.err
-    assert "10.213.40.7\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
+    assert f"{NET4}.40.7\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
 
     # The last network with a gateway takes route and ports over.
     engine.docker("network", "disconnect", "bridge", name, check=True)
-    assert default_route(engine, name) == ["10.213.40.1"] and fetch() == b"page\n"
+    assert default_route(engine, name) == [f"{NET4}.40.1"] and fetch() == b"page\n"
     assert engine.docker("port", name, "80/tcp").out.strip() == f"0.0.0.0:{free_port}"
     engine.docker("network", "disconnect", "na", name, check=True)
     assert default_route(engine, name) == [] and networks(engine, name) == {}
-    assert "10.213.40.7" not in engine.docker("exec", name, "cat", "/etc/hosts").out
+    assert f"{NET4}.40.7" not in engine.docker("exec", name, "cat", "/etc/hosts").out
     gone = engine.docker("network", "disconnect", "na", name)
     assert "is not connected to network na" in gone.err
     assert engine.verify().code == 0
@@ -181,23 +182,23 @@ def test_prune_and_filters(engine, name):
 def test_ipv6(engine, name, free_port):
     """Addresses of ours and of the user's, routes, names, hosts file, and a port published on both families."""
     engine.docker("network", "create", "--ipv6", "n6-ours", check=True)
-    engine.docker("network", "create", "--ipv6", "--subnet", "fd42:213:1::/64", "--gateway", "fd42:213:1::5", "--subnet", "10.213.41.0/24",
+    engine.docker("network", "create", "--ipv6", "--subnet", f"{NET6}:1::/64", "--gateway", f"{NET6}:1::5", "--subnet", f"{NET4}.41.0/24",
                   "n6-user", check=True)
     try:
         config = json.loads(engine.docker("network", "inspect", "n6-ours").out)[0]
         assert config["EnableIPv6"] and config["IPAM"]["Config"][1]["Subnet"].startswith("fd")
-        engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "--network", "name=n6-user,ip6=fd42:213:1::77", "busybox", "sh",
+        engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "--network", f"name=n6-user,ip6={NET6}:1::77", "busybox", "sh",
                       "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
         got = networks(engine, name)["n6-user"]
-        assert (got["GlobalIPv6Address"], got["GlobalIPv6PrefixLen"], got["IPv6Gateway"]) == ("fd42:213:1::77", 64, "fd42:213:1::5")
+        assert (got["GlobalIPv6Address"], got["GlobalIPv6PrefixLen"], got["IPv6Gateway"]) == (f"{NET6}:1::77", 64, f"{NET6}:1::5")
         assert [c["IPv6Address"] for c in json.loads(engine.docker("network", "inspect", "n6-user").out)[0]["Containers"].values()] \
-            == ["fd42:213:1::77/64"]
+            == [f"{NET6}:1::77/64"]
         assert sorted(engine.docker("port", name, "80/tcp").out.split()) == [f"0.0.0.0:{free_port}", f"[::]:{free_port}"]
-        for host in ("127.0.0.1", "[fd42:213:1::5]"):
+        for host in ("127.0.0.1", f"[{NET6}:1::5]"):
             wait_until(lambda: page_of(f"http://{host}:{free_port}/") == b"page\n", what=host)
-        assert "fd42:213:1::77\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
+        assert f"{NET6}:1::77\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
         routes = engine.docker("exec", name, "ip", "-6", "route").out
-        assert "default via fd42:213:1::5 dev eth0" in routes
+        assert f"default via {NET6}:1::5 dev eth0" in routes
 
         engine.docker("network", "connect", "n6-ours", name, check=True)
         asking = engine.docker("run", "--rm", "--network", "n6-ours", "busybox", "ping", "-6", "-c", "1", "-W", "5", name)
@@ -213,7 +214,7 @@ def test_ipv6(engine, name, free_port):
         assert "inet6" not in engine.docker("exec", name, "ip", "addr", "show", "eth0").out
         refused = engine.docker("run", "--rm", "-p", "[::]:0:1", "busybox", "true")
         assert "network bridge has no IPv6" in refused.err
-        again = engine.docker("network", "create", "--ipv6", "--subnet", "fd42:213:1:0::/60", "n6-over")
+        again = engine.docker("network", "create", "--ipv6", "--subnet", f"{NET6}:1:0::/60", "n6-over")
         assert "Pool overlaps with other one on this address space" in again.err
         assert engine.verify().code == 0
     finally:
@@ -223,18 +224,18 @@ def test_ipv6(engine, name, free_port):
 
 def test_options_of_creation(engine, name):
     """Ranges, gateways, kept addresses, names of links, modes; through berth, judged by what a container gets."""
-    made = engine.berth("network", "create", "--subnet", "10.213.42.0/24", "--ip-range", "10.213.42.128/30", "--gateway", "10.213.42.77",
-                        "--aux-address", "printer=10.213.42.128", "--ipv6", "--subnet", "fd42:213:42::/64", "--gateway", "fd42:213:42::9",
+    made = engine.berth("network", "create", "--subnet", f"{NET4}.42.0/24", "--ip-range", f"{NET4}.42.128/30", "--gateway", f"{NET4}.42.77",
+                        "--aux-address", f"printer={NET4}.42.128", "--ipv6", "--subnet", f"{NET6}:42::/64", "--gateway", f"{NET6}:42::9",
                         "--label", "a=b", "-o", "com.docker.network.driver.mtu=1300", "-o", "com.docker.network.bridge.name=fwtestbr",
                         "-o", "com.docker.network.container_iface_prefix=net", "no-all")
     assert made.code == 0, made
     try:
         config = json.loads(engine.docker("network", "inspect", "no-all").out)[0]
         assert config["Id"] == made.out.strip() and config["Labels"] == {"a": "b"}
-        assert config["IPAM"]["Config"][0] == {"Subnet": "10.213.42.0/24", "IPRange": "10.213.42.128/30", "Gateway": "10.213.42.77",
-                                               "AuxiliaryAddresses": {"printer": "10.213.42.128"}}
+        assert config["IPAM"]["Config"][0] == {"Subnet": f"{NET4}.42.0/24", "IPRange": f"{NET4}.42.128/30", "Gateway": f"{NET4}.42.77",
+                                               "AuxiliaryAddresses": {"printer": f"{NET4}.42.128"}}
         out = engine.docker("run", "--rm", "--network", "no-all", "busybox", "sh", "-c", "ip addr show net0; ip route", check=True).out
-        assert "10.213.42.129/24" in out and "mtu 1300" in out and "default via 10.213.42.77 dev net0" in out
+        assert f"{NET4}.42.129/24" in out and "mtu 1300" in out and f"default via {NET4}.42.77 dev net0" in out
         # Three places are left of four; the fourth container finds none.
         for i in range(3):
             engine.docker("run", "-d", "--name", f"no-{i}", "--network", "no-all", "busybox", "sleep", "300", check=True)
@@ -248,11 +249,11 @@ def test_options_of_creation(engine, name):
         (["-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated"], "can only be used for an internal network"),
         (["-o", "com.docker.network.bridge.gateway_mode_ipv4=odd"], "unknown gateway mode 'odd'"),
         (["-o", "com.docker.network.bridge.host_ipv4=10.0.0.1"], "network option com.docker.network.bridge.host_ipv4 is not supported yet"),
-        (["--subnet", "10.213.43.0/24", "--subnet", "10.213.44.0/24"], "bridge driver does not support more than one IPv4 subnet"),
+        (["--subnet", f"{NET4}.43.0/24", "--subnet", f"{NET4}.44.0/24"], "bridge driver does not support more than one IPv4 subnet"),
     ]:
         refused = engine.docker("network", "create", *arguments, "no-bad")
         assert refused.code == 1 and text in refused.err, refused
-    refused = engine.berth("network", "create", "--subnet", "10.213.43.0/24", "--gateway", "10.9.9.9", "no-bad")
+    refused = engine.berth("network", "create", "--subnet", f"{NET4}.43.0/24", "--gateway", "10.9.9.9", "no-bad")
     assert "no matching subnet for gateway 10.9.9.9" in refused.err
 
     # The host itself is not on an isolated network.
@@ -270,28 +271,28 @@ def test_macvlan(engine, name):
     try:
         run(["ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", there], check=True)
         run(["ip", "link", "set", end, "up"], check=True)
-        for arguments in (["link", "set", "eth0", "up"], ["addr", "add", "10.213.60.1/24", "dev", "eth0"]):
+        for arguments in (["link", "set", "eth0", "up"], ["addr", "add", f"{NET4}.60.1/24", "dev", "eth0"]):
             run(["ip", "-n", there, *arguments], check=True)
         has_vlan = run(["ip", "-n", there, "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7"]).code == 0
         if has_vlan:
             run(["ip", "-n", there, "link", "set", "eth0.7", "up"], check=True)
-            run(["ip", "-n", there, "addr", "add", "10.213.61.1/24", "dev", "eth0.7"], check=True)
+            run(["ip", "-n", there, "addr", "add", f"{NET4}.61.1/24", "dev", "eth0.7"], check=True)
         for net, parent in (("60", end), ("61", f"{end}.7")):
-            made = engine.docker("network", "create", "-d", "macvlan", "--subnet", f"10.213.{net}.0/24", "--gateway", f"10.213.{net}.1",
+            made = engine.docker("network", "create", "-d", "macvlan", "--subnet", f"{NET4}.{net}.0/24", "--gateway", f"{NET4}.{net}.1",
                                  "-o", f"parent={parent}", f"mv-{net}")
             assert made.code == 0 or (net == "61" and not has_vlan and "this kernel has no vlan links" in made.err), made
         if not has_vlan:  # then any other network will do as the second one
-            engine.docker("network", "create", "--subnet", "10.213.61.0/24", "mv-61", check=True)
+            engine.docker("network", "create", "--subnet", f"{NET4}.61.0/24", "mv-61", check=True)
         engine.docker("run", "-d", "--name", name, "--network", "mv-60", "-p", "80", "busybox", "sleep", "300", check=True)
         assert engine.docker("port", name).out == "", "nothing is published there"
-        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", "10.213.60.1", check=True)
-        assert default_route(engine, name) == ["10.213.60.1"]
+        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", f"{NET4}.60.1", check=True)
+        assert default_route(engine, name) == [f"{NET4}.60.1"]
         # A neighbour by name, the VLAN as a second network, and back.
         engine.docker("run", "--rm", "--network", "mv-60", "busybox", "ping", "-c", "1", "-W", "5", name, check=True)
         engine.docker("network", "connect", "mv-61", name, check=True)
-        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", "10.213.61.1", check=True)
+        engine.docker("exec", name, "ping", "-c", "1", "-W", "5", f"{NET4}.61.1", check=True)
         engine.docker("network", "disconnect", "mv-60", name, check=True)
-        assert default_route(engine, name) == ["10.213.61.1"]
+        assert default_route(engine, name) == [f"{NET4}.61.1"]
         assert "eth0" not in engine.docker("exec", name, "ip", "addr").out
         assert engine.verify().code == 0
         taken = engine.docker("network", "create", "-d", "macvlan", "-o", f"parent={end}", "mv-bad")

@@ -1,15 +1,18 @@
-"""Who reaches which port of a container, and as whom: every kind of sender against every kind of port, by TCP and UDP, IPv4 and IPv6.
-The other host is a network namespace that is wired to this one and has routes to the containers' networks."""
+"""Who reaches which port of a container, and as whom: every kind of sender against every kind of port, by TCP and UDP, IPv4 and IPv6, in
+both modes of the firewall. The other host is a network namespace that is wired to this one and has routes to the containers' networks.
+This host's input lets in nothing from there and from the containers but some published ports."""
+import concurrent.futures
 import json
 import subprocess
 
 import pytest
 
+import engine as engines
 from engine import run, wait_until
 
 pytestmark = pytest.mark.own
 
-WIRE4, OTHER4, WIRE6, OTHER6 = "10.214.77.1", "10.214.77.2", "fd42:214:77::1", "fd42:214:77::2"
+NET4, NET6 = f"10.{engines.address_block()}", f"fd42:{engines.address_block()}"
 
 # Tells each who asks what address he comes from. Ports by TCP and UDP, both families.
 SERVER = r"""
@@ -52,7 +55,7 @@ def ask(wish):
             return s.recv(100).decode() or "-"
         except OSError:
             return "-"
-with concurrent.futures.ThreadPoolExecutor(40) as pool:
+with concurrent.futures.ThreadPoolExecutor(60) as pool:
     print(json.dumps(list(pool.map(ask, json.loads(sys.argv[1])))))
 """
 
@@ -62,49 +65,72 @@ def inside(pid):
 
 
 class World:
-    """Networks, containers with servers, and the other host."""
+    """Networks, containers with servers, the other host, and rules for this host's input."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, number):
+        self.wire4, self.other4 = f"{NET4}.{number}.1", f"{NET4}.{number}.2"
+        self.wire6, self.other6 = f"{NET6}:{number}::1", f"{NET6}:{number}::2"
         self.engine, self.servers, self.pids, self.name = engine, [], {}, f"fw-{engine.directory.name[-6:]}"
-        self.ports = {}
-        engine.docker("network", "create", "--ipv6", "fw-open", check=True)
-        engine.docker("network", "create", "--ipv6", "fw-other", check=True)
-        engine.docker("network", "create", "--ipv6", "--internal", "fw-inner", check=True)
-        engine.docker("network", "create", "--ipv6", "-o", "com.docker.network.bridge.enable_icc=false", "fw-closed", check=True)
-        publish = ["-p", "80", "-p", "80/udp", "-p", "127.0.0.1::82", "-p", "127.0.0.1::82/udp"]
+        mode = "com.docker.network.bridge.gateway_mode_ipv"
+        for network, options in (("fw-open", []), ("fw-other", []), ("fw-inner", ["--internal"]),
+                                 ("fw-closed", ["-o", "com.docker.network.bridge.enable_icc=false"]),
+                                 ("fw-routed", ["-o", f"{mode}4=routed", "-o", f"{mode}6=routed"]),
+                                 ("fw-bare", ["-o", f"{mode}4=nat-unprotected", "-o", f"{mode}6=nat-unprotected"])):
+            engine.docker("network", "create", "--ipv6", *options, network, check=True)
+        publish = ["-p", "80", "-p", "80/udp", "-p", "127.0.0.1::82", "-p", "127.0.0.1::82/udp", "-p", "83", "-p", "83/udp"]
         for name, network, options in (("fw-a", "fw-open", publish), ("fw-b", "fw-open", []), ("fw-c", "fw-other", []),
                                        ("fw-i", "fw-inner", publish), ("fw-j", "fw-inner", []), ("fw-n", "fw-closed", publish),
-                                       ("fw-m", "fw-closed", [])):
+                                       ("fw-m", "fw-closed", []), ("fw-r", "fw-routed", publish[:4]), ("fw-u", "fw-bare", [])):
             engine.docker("run", "-d", "--name", name, "--network", network, *options, "busybox", "sleep", "1000", check=True)
             self.pids[name] = engine.inspect(name)["State"]["Pid"]
-        self.wire()
-        for name in ("fw-a", "fw-i", "fw-n"):
-            server = subprocess.Popen([*inside(self.pids[name]), "/usr/bin/python3", "-c", SERVER, "80", "81", "82"],
-                                      stdout=subprocess.PIPE)
+        self.add_wire()
+        self.restrict_input()
+        for name in ("fw-a", "fw-i", "fw-n", "fw-r", "fw-u", None):
+            where = inside(self.pids[name]) if name else ["ip", "netns", "exec", self.name]
+            server = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVER, "80", "81", "82", "83"], stdout=subprocess.PIPE)
             self.servers.append(server)
             assert server.stdout.readline() == b"ready\n"
 
-    def wire(self):
+    def add_wire(self):
         run(["ip", "netns", "add", self.name], check=True)
         end = self.name + "w"
         run(["ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", self.name], check=True)
-        for arguments in (["addr", "add", f"{WIRE4}/24", "dev", end], ["addr", "add", f"{WIRE6}/64", "dev", end, "nodad"],
+        for arguments in (["addr", "add", f"{self.wire4}/24", "dev", end], ["addr", "add", f"{self.wire6}/64", "dev", end, "nodad"],
                           ["link", "set", end, "up"]):
             run(["ip", *arguments], check=True)
         there = ["ip", "-n", self.name]
-        for arguments in (["addr", "add", f"{OTHER4}/24", "dev", "eth0"], ["addr", "add", f"{OTHER6}/64", "dev", "eth0", "nodad"],
-                          ["link", "set", "lo", "up"], ["link", "set", "eth0", "up"], ["route", "add", "default", "via", WIRE4],
-                          ["-6", "route", "add", "default", "via", WIRE6]):
+        for arguments in (["addr", "add", f"{self.other4}/24", "dev", "eth0"], ["addr", "add", f"{self.other6}/64", "dev", "eth0", "nodad"],
+                          ["link", "set", "lo", "up"], ["link", "set", "eth0", "up"], ["route", "add", "default", "via", self.wire4],
+                          ["-6", "route", "add", "default", "via", self.wire6]):
             run([*there, *arguments], check=True)
+
+    def restrict_input(self):
+        """What a careful administrator would have, for the links of this test only."""
+        links = [self.name + "w"] + [network["Id"] for network in json.loads(self.engine.docker(
+            "network", "inspect", "fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare").out)]
+        links = ", ".join('"' + (link if link == links[0] else "br-" + link[:12]) + '"' for link in links)
+        ports = ", ".join(str(port) for port in sorted({self.host_port(name, 80, protocol) for name in ("fw-a", "fw-n")
+                                                        for protocol in ("tcp", "udp")}))
+        run(["nft", "-f", "-"], stdin=f"""table inet {self.name} {{
+            chain input {{ type filter hook input priority filter;
+                iifname != {{ {links} }} accept
+                ct state established,related accept
+                meta l4proto {{ icmp, icmpv6 }} accept
+                tcp dport {{ {ports} }} accept
+                udp dport {{ {ports} }} accept
+                drop
+            }}
+            }}""", check=True)
 
     def close(self):
         for server in self.servers:
             server.kill()
             server.wait()
         self.engine.docker("rm", "-f", *self.pids)
+        run(["nft", "delete", "table", "inet", self.name])
         run(["ip", "link", "del", self.name + "w"])
         run(["ip", "netns", "del", self.name])
-        self.engine.docker("network", "rm", "fw-open", "fw-other", "fw-inner", "fw-closed", check=True)
+        self.engine.docker("network", "rm", "fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare", check=True)
 
     def address(self, name, version):
         (endpoint,) = self.engine.inspect(name)["NetworkSettings"]["Networks"].values()
@@ -124,14 +150,14 @@ class World:
         return json.loads(out)
 
 
-def rows_of(world, version, protocol):
+def rows_of(world, version, protocol, is_strict):
     """(sender, who that is, what, host, port, expected source)"""
-    wire, other = (WIRE4, OTHER4) if version == 4 else (WIRE6, OTHER6)
+    wire, other = (world.wire4, world.other4) if version == 4 else (world.wire6, world.other6)
     loopback = "127.0.0.1" if version == 4 else "::1"
-    gate = {n: world.gateway(n, version) for n in ("fw-open", "fw-other", "fw-inner", "fw-closed")}
+    gate = {n: world.gateway(n, version) for n in ("fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare")}
     at = {n: world.address(n, version) for n in world.pids}
     port = {n: world.host_port(n, 80, protocol) for n in ("fw-a", "fw-n")}
-    private = world.host_port("fw-a", 82, protocol)
+    private, closed = world.host_port("fw-a", 82, protocol), world.host_port("fw-a", 83, protocol)
     local = gate["fw-open"] if version == 4 else "-"  # nothing that has to do with ::1 leaves a host
     return [
         ("other host", "other host", "published", wire, port["fw-a"], other),
@@ -168,40 +194,66 @@ def rows_of(world, version, protocol):
         ("fw-m", "same network", "icc=false, published", wire, port["fw-n"], gate["fw-closed"]),
         ("fw-c", "other network", "icc=false, direct", at["fw-n"], 80, "-"),
         ("fw-c", "other network", "icc=false, published", wire, port["fw-n"], at["fw-c"]),
+
+        # Published, but nothing that the rules for this host's input would let in.
+        ("other host", "other host", "closed by input", wire, closed, "-" if is_strict else other),
+        ("host", "host itself", "closed by input", wire, closed, wire),
+        ("host", "loopback", "closed by input", loopback, closed, local),
+        ("fw-b", "same network", "closed by input", wire, closed, "-" if is_strict else gate["fw-open"]),
+        ("fw-c", "other network", "closed by input", wire, closed, "-" if is_strict else at["fw-c"]),
+        ("fw-a", "hairpin", "closed by input", wire, closed, "-" if is_strict else gate["fw-open"]),
+
+        ("other host", "other host", "routed, published", at["fw-r"], 80, other),
+        ("host", "host itself", "routed, published", at["fw-r"], 80, gate["fw-routed"]),
+        ("fw-c", "other network", "routed, published", at["fw-r"], 80, at["fw-c"]),
+        ("other host", "other host", "routed, unpublished", at["fw-r"], 81, "-"),
+        ("fw-c", "other network", "routed, unpublished", at["fw-r"], 81, "-"),
+        ("other host", "other host", "nat-unprotected", at["fw-u"], 81, other),
+        ("fw-c", "other network", "nat-unprotected", at["fw-u"], 81, "-"),
+
+        ("fw-a", "out", "from nat", other, 80, wire),
+        ("fw-u", "out", "from nat-unprotected", other, 80, wire),
+        ("fw-r", "out", "from routed", other, 80, at["fw-r"]),
+        ("fw-i", "out", "from internal", other, 80, "-"),
     ]
 
 
-def expect_all(world):
-    """Asks everything, prints what came of it as a table."""
+def all_rows(world, is_strict):
+    return [(protocol, version, *row) for version in (4, 6) for protocol in ("tcp", "udp")
+            for row in rows_of(world, version, protocol, is_strict)]
+
+
+def expect_all(world, rows):
+    """Asks everything at a time, prints what came of it as a table."""
+    found = {}
+
+    def ask_from(sender):
+        mine = [row for row in rows if row[2] == sender]
+        # Who is expected gets time, a silence is believed soon.
+        wishes = [(protocol, host, port, 1 if expected == "-" else 8) for protocol, *_, host, port, expected in mine]
+        found.update(zip(mine, world.ask(sender, wishes)))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask_from, sorted({row[2] for row in rows})))
     wrong, lines = [], []
-    for version in (4, 6):
-        for protocol in ("tcp", "udp"):
-            rows = rows_of(world, version, protocol)
-            found = {}
-            for sender in {row[0] for row in rows}:
-                mine = [row for row in rows if row[0] == sender]
-                # Who is expected gets time, a silence is believed soon.
-                wishes = [(protocol, host, port, 1 if expected == "-" else 8) for *_, host, port, expected in mine]
-                found.update(zip(mine, world.ask(sender, wishes)))
-            for row in rows:
-                line = f"{protocol} v{version} {row[1]:<14}{row[2]:<22}expected {row[5]:<22}observed {found[row]:<22}"
-                lines.append(line)
-                if found[row] != row[5]:
-                    wrong.append(line)
+    for row in rows:
+        protocol, version, _, who, what, _, _, expected = row
+        lines.append(f"{protocol} v{version} {who:<14}{what:<22}expected {expected:<22}observed {found[row]:<22}")
+        if found[row] != expected:
+            wrong.append(lines[-1])
     print("\n" + "\n".join(lines))
     assert not wrong, "\n".join(["", *wrong])
 
 
 @pytest.fixture(scope="module")
 def world(engine):
-    made = World(engine)
+    made = World(engine, 77)
     yield made
     made.close()
     wait_until(lambda: engine.verify().code == 0, what="nothing left")
 
 
 def test_who_reaches_what(world):
-    expect_all(world)
+    expect_all(world, all_rows(world, is_strict=False))
 
 
 def test_the_administrator_may_forbid(world):
@@ -209,14 +261,39 @@ def test_the_administrator_may_forbid(world):
     name = "berth_" + json.loads(world.engine.docker("network", "inspect", "bridge").out)[0]["Options"][
         "com.docker.network.bridge.name"].split("-")[1] + "_user"
     port = world.host_port("fw-a", 80, "tcp")
-    wish = [["tcp", WIRE4, port, 2]]
-    assert world.ask("other host", wish) == [OTHER4]
-    run(["nft", "add", "rule", "inet", name, "forward", "ip", "saddr", OTHER4, "tcp", "dport", "80", "drop"], check=True)
+    wish = [["tcp", world.wire4, port, 2]]
+    assert world.ask("other host", wish) == [world.other4]
+    run(["nft", "add", "rule", "inet", name, "forward", "ip", "saddr", world.other4, "tcp", "dport", "80", "drop"], check=True)
     try:
         assert world.ask("other host", wish) == ["-"]
-        run(["nft", "delete", "table", "inet", name.removesuffix("_user")], check=True)
-        wait_until(lambda: world.engine.verify().code == 0, what="our own table coming back")
+        # Where the kernel knows owners of tables nobody else takes it away, else it comes back.
+        run(["nft", "delete", "table", "inet", name.removesuffix("_user")])
+        wait_until(lambda: world.engine.verify().code == 0, what="our own table being there")
         assert world.ask("other host", wish) == ["-"] and world.ask("fw-c", wish) != ["-"]
     finally:
         run(["nft", "flush", "chain", "inet", name, "forward"], check=True)
-    assert world.ask("other host", wish) == [OTHER4]
+    assert world.ask("other host", wish) == [world.other4]
+
+
+def test_strict_mode_obeys_the_rules_for_the_hosts_input(build, docker_client):
+    engine = engines.Engine(build, extra=["--firewall-mode=strict"]).start()
+    try:
+        context = engines.make_busybox_context(engine.directory / "busybox-context")
+        engine.docker("build", "-q", "-t", "busybox", context, check=True)
+        world = World(engine, 78)
+        try:
+            rows = all_rows(world, is_strict=True)
+            expect_all(world, rows)
+            assert engine.verify().code == 0
+            engine.kill()
+            expect_all(world, rows)
+            engine.start()
+        finally:
+            world.close()
+        # In the other mode nothing of it is left.
+        engine.stop()
+        engine.extra = ["--firewall-mode=docker"]
+        engine.start()
+        assert engine.verify().code == 0
+    finally:
+        engine.remove()

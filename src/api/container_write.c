@@ -86,7 +86,8 @@ static void write_item_ports(struct json_writer *w, const struct container_info 
         json_begin_dict(w, NULL);
         json_add_text(w, "IP", ports[i].host_ip);
         json_add_int64(w, "PrivatePort", ports[i].container_port);
-        json_add_int64(w, "PublicPort", ports[i].host_port);
+        if (ports[i].host_port != 0)
+            json_add_int64(w, "PublicPort", ports[i].host_port);
         json_add_text(w, "Type", ports[i].protocol);
         json_end_dict(w);
     }
@@ -234,7 +235,10 @@ static void write_port_bindings(struct json_writer *w, const struct container_in
         if (is_mapping_of(&ports[i], port)) {
             json_begin_dict(w, NULL);
             json_add_text(w, "HostIp", ports[i].host_ip);
-            json_add_text_format(w, "HostPort", "%u", ports[i].host_port);
+            if (ports[i].host_port != 0)
+                json_add_text_format(w, "HostPort", "%u", ports[i].host_port);
+            else
+                json_add_text(w, "HostPort", "");
             json_end_dict(w);
         }
     json_end_list(w);

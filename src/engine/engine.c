@@ -372,7 +372,9 @@ static int open_parts(struct engine *engine, struct error *err)
                                          .mtu = options->mtu,
                                          .icc = options->icc,
                                          .ip_forward = options->ip_forward,
-                                         .ip_masquerade = options->ip_masquerade };
+                                         .ip_masquerade = options->ip_masquerade,
+                                         .firewall_strict = options->firewall_strict,
+                                         .firewall_shared = options->firewall_shared };
     struct build_worker worker = { .run = build_worker_run,
                                    .pull = build_worker_pull,
                                    .collect = collect_layers,

@@ -43,6 +43,7 @@ struct engine_options {
     const struct json_list *runtimes;        /* struct engine_runtime, besides our own */
     const char *default_runtime;             /* NULL: our own */
     int mtu;
+    bool firewall_strict, firewall_shared; /* see network.h */
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges, debug;
     int64_t shm_size_bytes; /* 0: 64 MiB */
 };

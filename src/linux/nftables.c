@@ -9,6 +9,9 @@
 
 #include "base/banned.h"
 
+/* NFT_TABLE_F_PERSIST, which the headers of older kernels lack. */
+#define TABLE_PERSISTS (1U << 2)
+
 #define NFT_TYPE(type) ((uint16_t)((NFNL_SUBSYS_NFTABLES << 8) | (type)))
 
 /* ---- batches ---- */
@@ -26,12 +29,12 @@ static void nft_message(struct nft_batch *batch, uint16_t type, uint16_t flags)
 {
     nl_msg_next(&batch->msg, NFT_TYPE(type), flags);
     nl_msg_silent(&batch->msg);
-    put_nfgen(&batch->msg, NFPROTO_INET, 0);
+    put_nfgen(&batch->msg, batch->family, 0);
 }
 
 void nft_batch_init(struct nft_batch *batch, const char *table)
 {
-    *batch = (struct nft_batch){ .table = table };
+    *batch = (struct nft_batch){ .table = table, .family = NFPROTO_INET };
     nl_msg_init(&batch->msg, NFNL_MSG_BATCH_BEGIN, 0);
     nl_msg_silent(&batch->msg);
     put_nfgen(&batch->msg, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
@@ -58,6 +61,12 @@ void nft_table_add(struct nft_batch *batch)
 {
     nft_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
     nl_put_string(&batch->msg, NFTA_TABLE_NAME, batch->table);
+}
+
+void nft_table_own(struct nft_batch *batch)
+{
+    nft_table_add(batch);
+    nl_put_be32(&batch->msg, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER | TABLE_PERSISTS);
 }
 
 void nft_table_remove(struct nft_batch *batch)
@@ -159,6 +168,27 @@ static void put_and(struct nl_msg *msg, const struct nft_step *step)
     put_value(msg, NFTA_BITWISE_XOR, 0, step->size);
 }
 
+static void put_or(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_BITWISE_SREG, step->from);
+    nl_put_be32(msg, NFTA_BITWISE_DREG, step->to);
+    nl_put_be32(msg, NFTA_BITWISE_LEN, step->size);
+    put_value(msg, NFTA_BITWISE_MASK, ~step->value, step->size);
+    put_value(msg, NFTA_BITWISE_XOR, step->value, step->size);
+}
+
+static void put_set_meta(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_META_KEY, step->what);
+    nl_put_be32(msg, NFTA_META_SREG, step->from);
+}
+
+static void put_duplicate(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_DUP_SREG_ADDR, step->from);
+    nl_put_be32(msg, NFTA_DUP_SREG_DEV, step->to);
+}
+
 static void put_compare(struct nl_msg *msg, const struct nft_step *step)
 {
     nl_put_be32(msg, NFTA_CMP_SREG, step->from);
@@ -234,6 +264,9 @@ static const struct {
     [NFT_STEP_MASQUERADE]   = { "masq",      put_nothing      },
     [NFT_STEP_VALUE]        = { "immediate", put_immediate    },
     [NFT_STEP_WRITE]        = { "payload",   put_write        },
+    [NFT_STEP_OR]           = { "bitwise",   put_or           },
+    [NFT_STEP_SET_META]     = { "meta",      put_set_meta     },
+    [NFT_STEP_DUPLICATE]    = { "dup",       put_duplicate    },
 };
 /* clang-format on */
 
@@ -419,28 +452,34 @@ static int read_rule_message(const struct nlmsghdr *message, void *data, struct 
     return 0;
 }
 
-int nft_rules(struct netlink *netlink, const char *table, nft_each_rule *each, void *data,
-              struct error *err)
+int nft_rules(struct netlink *netlink, uint8_t family, const char *table, nft_each_rule *each,
+              void *data, struct error *err)
 {
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct rule_reader reader = { table, each, data };
 
     nl_msg_init(&msg, NFT_TYPE(NFT_MSG_GETRULE), NLM_F_DUMP);
-    put_nfgen(&msg, NFPROTO_INET, 0);
+    put_nfgen(&msg, family, 0);
     nl_put_string(&msg, NFTA_RULE_TABLE, table);
     if (nft_dump(netlink, &msg, read_rule_message, &reader, err) < 0)
         return error_context(err, "nftables, rules of table %s", table);
     return 0;
 }
 
-bool nft_tells_of_loss(const struct nlmsghdr *message, const char *table)
+/* The table's name is the first attribute of all these messages. */
+static bool is_about(const struct nlmsghdr *message, const char *table)
 {
-    /* The table's name is the first attribute of all of these. */
     const struct nlattr *attributes[2];
     const struct nfgenmsg *header = (const void *)(message + 1);
 
-    if (message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)) || header->nfgen_family != NFPROTO_INET)
+    if (message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
         return false;
+    nl_attributes(message, sizeof(*header), attributes, 1);
+    return strcmp(nl_get_string(attributes[1]), table) == 0;
+}
+
+bool nft_tells_of_loss(const struct nlmsghdr *message, const char *table)
+{
     switch (message->nlmsg_type) {
     case NFT_TYPE(NFT_MSG_NEWTABLE): /* Its "dormant" flag may have been set. */
     case NFT_TYPE(NFT_MSG_DELTABLE):
@@ -448,10 +487,15 @@ bool nft_tells_of_loss(const struct nlmsghdr *message, const char *table)
     case NFT_TYPE(NFT_MSG_DELRULE):
     case NFT_TYPE(NFT_MSG_DELSET):
     case NFT_TYPE(NFT_MSG_DELSETELEM):
-        break;
+        return is_about(message, table);
     default:
         return false;
     }
-    nl_attributes(message, sizeof(*header), attributes, 1);
-    return strcmp(nl_get_string(attributes[1]), table) == 0;
+}
+
+bool nft_tells_of_lost_chain(const struct nlmsghdr *message, const char *table)
+{
+    return (message->nlmsg_type == NFT_TYPE(NFT_MSG_DELTABLE) ||
+            message->nlmsg_type == NFT_TYPE(NFT_MSG_DELCHAIN)) &&
+           is_about(message, table);
 }

@@ -1,5 +1,6 @@
-/* nf_tables by netlink: a batch is one atomic transaction on one table of family inet. Rules are
- * written as small tables of steps, sets and maps by rows:
+/* nf_tables by netlink: a batch is one atomic transaction on one table of family inet, and on those
+ * of the same name in other families. Rules are written as small tables of steps, sets and maps by
+ * rows:
  *
  *     static const struct nft_step drop_martians[] = {
  *         NFT_LOAD_META(NFT_META_IIFNAME, NFT_REGISTER(0)),
@@ -65,6 +66,9 @@ enum nft_step_kind {
     NFT_STEP_MASQUERADE,
     NFT_STEP_VALUE,
     NFT_STEP_WRITE,
+    NFT_STEP_OR,
+    NFT_STEP_SET_META,
+    NFT_STEP_DUPLICATE,
 };
 
 struct nft_step {
@@ -88,6 +92,11 @@ struct nft_step {
 /* The routing type of the destination: RTN_LOCAL… */
 #define NFT_LOAD_ADDRESS_TYPE(register_)   { NFT_STEP_ADDRESS_TYPE, .to = (register_) }
 #define NFT_AND(register_, mask)           { NFT_STEP_AND, .from = (register_), .to = (register_), .value = (mask), .size = 4 }
+#define NFT_OR(register_, bits)            { NFT_STEP_OR, .from = (register_), .to = (register_), .value = (bits), .size = 4 }
+#define NFT_SET_META(key, register_)       { NFT_STEP_SET_META, .what = (key), .from = (register_) }
+/* A copy of the packet goes to the neighbour of that address by the link of that index (tables of
+ * the families IPv4 and IPv6 only); conntrack does not know the copy. */
+#define NFT_DUPLICATE_TO(address, link)    { NFT_STEP_DUPLICATE, .from = (address), .to = (link) }
 /* A size of 1 or 4; the value as the machine has it. */
 #define NFT_IS(register_, value_, size_)   { NFT_STEP_COMPARE, .what = NFT_CMP_EQ, .from = (register_), .value = (value_), .size = (size_) }
 #define NFT_ISNT(register_, value_, size_) { NFT_STEP_COMPARE, .what = NFT_CMP_NEQ, .from = (register_), .value = (value_), .size = (size_) }
@@ -110,6 +119,7 @@ struct nft_step {
 struct nft_batch {
     struct nl_msg msg;
     const char *table; /* borrowed */
+    uint8_t family;    /* NFPROTO_INET; may be changed between two calls */
     uint32_t set_count;
 };
 
@@ -118,6 +128,10 @@ void nft_batch_done(struct nft_batch *batch);
 CLEANUP_VALUE(nft_batch_done, struct nft_batch)
 
 void nft_table_add(struct nft_batch *batch); /* one that is there is fine */
+/* One that nobody but the owner of the committing socket may change, flushes of all tables
+ * included; it stays when that socket is closed, and can be changed by all until somebody owns it
+ * again. Not there yet; EOPNOTSUPP or EINVAL before Linux 6.9. */
+void nft_table_own(struct nft_batch *batch);
 void nft_table_remove(struct nft_batch *batch);
 void nft_set_add(struct nft_batch *batch, const struct nft_set *set);
 void nft_chain_add(struct nft_batch *batch, const struct nft_chain *chain);
@@ -158,13 +172,15 @@ int nft_elements(struct netlink *netlink, const char *table, const char *set,
 int nft_elements_read(const struct nlmsghdr *message, nft_each_element *each, void *data,
                       struct error *err);
 
-/* Hands the name of the chain of each rule of the table. */
+/* Hands the name of the chain of each rule of the table of that family. */
 typedef void nft_each_rule(const char *chain, void *data);
-int nft_rules(struct netlink *netlink, const char *table, nft_each_rule *each, void *data,
-              struct error *err);
+int nft_rules(struct netlink *netlink, uint8_t family, const char *table, nft_each_rule *each,
+              void *data, struct error *err);
 
 /* Does this notification (of group NFNLGRP_NFTABLES) say that something of 'table' was removed or,
  * for tables, changed? */
 bool nft_tells_of_loss(const struct nlmsghdr *message, const char *table);
+/* The same of 'table' as a whole or of a chain of it only. */
+bool nft_tells_of_lost_chain(const struct nlmsghdr *message, const char *table);
 
 #endif

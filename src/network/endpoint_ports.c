@@ -1,5 +1,6 @@
 /* Published ports of endpoints: bound first, which dies with the process, then recorded, then
  * redirected. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,32 @@ static int check_host_address(const struct attachment *attachment, const char *a
     return 0;
 }
 
+/* Nothing of the host's is taken there; something must be held all the same. */
+static int open_routed(struct attachment *attachment, const struct port_mapping *wished,
+                       struct error *err)
+{
+    struct json_list *ports = &attachment->row.endpoint.ports;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct port_mapping *port;
+
+    if (fd < 0)
+        return error_sys(err, "open /dev/null");
+    attachment->port_fds[ports->count] = fd;
+    port = json_list_add(ports, sizeof(*port));
+    *port = *wished;
+    port->host_port = port->host_port_end = 0;
+    snprintf(port->host_ip, sizeof(port->host_ip), "%s",
+             strchr(wished->host_ip, ':') ? "::" : "0.0.0.0");
+    return 0;
+}
+
+static bool is_routed(const struct attachment *attachment, const char *host_ip)
+{
+    const struct network_entry *entry = network_entry(attachment->network);
+
+    return strchr(host_ip, ':') ? entry->is_routed6 : entry->is_routed;
+}
+
 static int bind_one(struct attachment *attachment, const struct port_mapping *wished,
                     struct error *err)
 {
@@ -64,6 +91,8 @@ static int bind_one(struct attachment *attachment, const struct port_mapping *wi
 
     if (check_host_address(attachment, wish.host_ip, err) < 0)
         return -1;
+    if (is_routed(attachment, wish.host_ip))
+        return open_routed(attachment, &wish, err);
     if (port_bind(&wish, &got, &fd, &is_held, err) < 0)
         return explain_conflict(attachment, &wish, err);
     attachment->port_fds[ports->count] = fd;
@@ -95,8 +124,11 @@ static int bind_both(struct attachment *attachment, const struct port_mapping *w
         if (bind_one(attachment, &wish, err) < 0)
             return -1;
         struct port_mapping second = JSON_ITEMS(ports, struct port_mapping)[ports->count - 1];
+        if (second.host_port == 0) /* that family is routed and needs no number */
+            second = wish;
+        else
+            second.host_port_end = 0;
         snprintf(second.host_ip, sizeof(second.host_ip), "::");
-        second.host_port_end = 0;
         if (bind_one(attachment, &second, &failure) == 0)
             return 0;
         bool is_range = wish.host_port_end > second.host_port;
@@ -143,8 +175,9 @@ int attachment_forget_old_ports(struct attachment *attachment, struct error *err
     const struct json_list *ports = &attachment->row.endpoint.ports;
 
     for (size_t i = 0; i < ports->count; i++) {
-        int64_t count = record_port_forget(attachment->networks,
-                                           &JSON_ITEMS(ports, struct port_mapping)[i], err);
+        const struct port_mapping *port = &JSON_ITEMS(ports, struct port_mapping)[i];
+        int64_t count = port->host_port == 0 ? 0
+                                             : record_port_forget(attachment->networks, port, err);
 
         if (count < 0)
             return -1;
@@ -266,7 +299,7 @@ static bool is_meant(const struct port_mapping *port, const struct port_mapping 
 {
     return strcmp(port->protocol, which->protocol) == 0 &&
            port->container_port == which->container_port &&
-           (which->host_port == 0 || port->host_port == which->host_port) &&
+           (which->host_port == 0 || port->host_port == 0 || port->host_port == which->host_port) &&
            (text_is_empty(which->host_ip) || strcmp(port->host_ip, which->host_ip) == 0);
 }
 

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "network/inlet.h"
 
 #include "base/banned.h"
 
@@ -27,8 +28,11 @@ struct firewall {
     void *fill_data;
     struct mutex lock;
     struct netlink *
-        netlink GUARDED_BY(lock); /* all our changes go over it: watchers know its port */
+        netlink GUARDED_BY(lock);        /* all our changes go over it: watchers know its port */
+    bool cannot_own GUARDED_BY(lock);    /* or must not: everybody may change the table */
+    char *inlet_name, *inlet_outer_name; /* of mode "strict", else NULL */
     struct netlink *watch;
+    char *user_table;
     uint32_t port; /* of 'netlink' */
 };
 
@@ -49,6 +53,11 @@ static const struct nft_set sets[] = {
     { "ports_any6",   NFT_SET_MAP,      NFT_TYPE_2(NFT_TYPE_PROTOCOL, NFT_TYPE_PORT),                 8, NFT_TYPE_2(NFT_TYPE_IPV6, NFT_TYPE_PORT), 20 },
     { "hairpins6",    NFT_SET_INTERVAL, NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_IPV6),               32, .field_sizes = { IFNAMSIZ, 16 } },
     { "masquerades6", NFT_SET_INTERVAL, NFT_TYPE_IPV6,                                               16 },
+    { "routed",       0,               NFT_TYPE_INTERFACE,                                          16 },
+    { "routed6",      0,               NFT_TYPE_INTERFACE,                                          16 },
+    { "opens",        0,               NFT_TYPE_3(NFT_TYPE_IPV4, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 12 }, /* ports of containers of routed networks */
+    { "opens6",       0,               NFT_TYPE_3(NFT_TYPE_IPV6, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 24 },
+    { "inlets",       0,               NFT_TYPE_INTERFACE,                                          16 },
 };
 
 static const struct nft_chain chains[] = {
@@ -79,15 +88,26 @@ static const struct nft_chain chains[] = {
 #define TO_PORT6      NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_MAP_TO("ports6", R(0), R(0)), NFT_DNAT6_TO(R(0), R(4))
 #define TO_ANY_PORT6  NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any6", R(0), R(0)), NFT_DNAT6_TO(R(0), R(4))
 
+/* Of a packet's mark, while it is on its way to the host's input. */
+#define STRICT_MARK   (1U << 30)
+#define IS_NEW_HERE   NFT_LOAD_META(NFT_META_IIFNAME, R(0)), NFT_NOT_IN("inlets", R(0))
+#define MARK_AND_LEAVE NFT_LOAD_META(NFT_META_MARK, R(0)), NFT_OR(R(0), STRICT_MARK), NFT_SET_META(NFT_META_MARK, R(0)), NFT_VERDICT(NFT_RETURN)
+
 static const struct {
     const char *chain;
     struct nft_step steps[16];
+    bool is_strict; /* of that mode only */
 } rules[] = {
     /* Bridges route 127/8 for our own sake: nobody behind them may use it. */
     { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NF_DROP) } },
     { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(SOURCE), NFT_VERDICT(NF_DROP) } },
     /* What is published on 127.0.0.1 is not for those who send such packets over a cable. */
     { "prerouting",  { IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NFT_RETURN) } },
+    /* What is published must please the host's input first, and comes again from there. */
+    { "prerouting",  { IS_IPV4, IS_NEW_HERE, NFT_LOAD_NETWORK(DESTINATION, 4, R(0)), PORT_AT(1), NFT_MAP_TO("ports", R(0), R(8)), MARK_AND_LEAVE }, true },
+    { "prerouting",  { IS_IPV4, IS_NEW_HERE, NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any", R(0), R(8)), MARK_AND_LEAVE }, true },
+    { "prerouting",  { IS_IPV6, IS_NEW_HERE, NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_MAP_TO("ports6", R(0), R(8)), MARK_AND_LEAVE }, true },
+    { "prerouting",  { IS_IPV6, IS_NEW_HERE, NFT_LOAD_ADDRESS_TYPE(R(0)), NFT_IS(R(0), RTN_LOCAL, 4), PORT_AT(0), NFT_MAP_TO("ports_any6", R(0), R(8)), MARK_AND_LEAVE }, true },
     { "prerouting",  { IS_IPV4, TO_PORT } },
     { "prerouting",  { IS_IPV4, TO_ANY_PORT } },
     { "output",      { IS_IPV4, TO_PORT } },
@@ -115,10 +135,14 @@ static const struct {
     { "forward",     { COMES_FROM("internals"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { GOES_TO("internals"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { GOES_TO("bridges"), IS_PUBLISHED, NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV4, GOES_TO("routed"), NFT_LOAD_NETWORK(DESTINATION, 4, R(0)), PORT_AT(1), NFT_IN("opens", R(0)), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV6, GOES_TO("routed6"), NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_IN("opens6", R(0)), NFT_VERDICT(NF_ACCEPT) } },
     /* A network whose gateway mode says so, but not from another network of ours. */
     { "forward",     { COMES_FROM("bridges"), GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { IS_IPV4, GOES_TO("unprotected"), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { IS_IPV6, GOES_TO("unprotected6"), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV4, GOES_TO("routed"), NFT_LOAD_META(NFT_META_L4PROTO, R(0)), NFT_IS(R(0), IPPROTO_ICMP, 1), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV6, GOES_TO("routed6"), NFT_LOAD_META(NFT_META_L4PROTO, R(0)), NFT_IS(R(0), IPPROTO_ICMPV6, 1), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
 };
 /* clang-format on */
@@ -184,7 +208,11 @@ static void change_ipv6(struct nft_batch *batch, bool add, const struct firewall
         nft_ranges_add(batch, "hairpins6", &first, &last, sizeof(first));
     else
         nft_ranges_remove(batch, "hairpins6", &first, &last, sizeof(first));
-    if (!bridge->is_masqueraded || bridge->is_internal)
+    if (bridge->is_unprotected6)
+        change(batch, add, "unprotected6", first.name, sizeof(first.name));
+    if (bridge->is_routed6)
+        change(batch, add, "routed6", first.name, sizeof(first.name));
+    if (!bridge->is_masqueraded6 || bridge->is_internal)
         return;
     end.address = subnet6_at(&end, 1);
     change(batch, add, "masquerades6", &first.address, sizeof(first.address));
@@ -210,8 +238,8 @@ static void change_bridge(struct nft_batch *batch, bool add, const struct firewa
         change_range(batch, add, &bridge->subnet);
     if (bridge->is_unprotected)
         change(batch, add, "unprotected", pair.in, sizeof(pair.in));
-    if (bridge->is_unprotected6)
-        change(batch, add, "unprotected6", pair.in, sizeof(pair.in));
+    if (bridge->is_routed)
+        change(batch, add, "routed", pair.in, sizeof(pair.in));
     if (bridge->has_ipv6)
         change_ipv6(batch, add, bridge);
 }
@@ -234,6 +262,19 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
+/* Of a network that is routed: nothing is translated, the container's port is open. */
+static void change_open_port(struct nft_batch *batch, bool add, const struct firewall_port *port)
+{
+    size_t address_size = port->is_ipv6 ? 16 : 4;
+    uint16_t inner_port = htons(port->port);
+    uint8_t key[16 + 4 + 4] = {};
+
+    memcpy(key, port->address, address_size);
+    key[address_size] = port->protocol;
+    memcpy(key + address_size + 4, &inner_port, sizeof(inner_port));
+    change(batch, add, port->is_ipv6 ? "opens6" : "opens", key, address_size + 8);
+}
+
 /* Keys and data are addresses, protocols and ports one after the other, each padded to four octets.
  */
 static void change_port(struct nft_batch *batch, bool add, const struct firewall_port *port)
@@ -245,6 +286,10 @@ static void change_port(struct nft_batch *batch, bool add, const struct firewall
     uint16_t host_port = htons(port->host_port), inner_port = htons(port->port);
     uint8_t key[16 + 4 + 4] = {}, target[16 + 4] = {};
 
+    if (port->host_port == 0) {
+        change_open_port(batch, add, port);
+        return;
+    }
     if (!is_any) {
         memcpy(key, port->host_address, address_size);
         key_size = address_size;
@@ -271,16 +316,19 @@ void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *p
 
 /* ---- the table ---- */
 
-int firewall_open(const char *table, firewall_fill *fill, void *data, struct firewall **out,
-                  struct error *err)
+int firewall_open(const struct firewall_options *options, struct firewall **out, struct error *err)
 {
     CLEANUP(firewall_close) struct firewall *firewall = NEW(struct firewall);
 
     mutex_init(&firewall->lock);
-    firewall->table = xstrdup(table);
-    firewall->fill = fill;
-    firewall->fill_data = data;
+    firewall->table = xstrdup(options->table);
+    firewall->user_table = xasprintf("%s_user", options->table);
+    firewall->inlet_name = options->inlet_name ? xstrdup(options->inlet_name) : NULL;
+    firewall->inlet_outer_name = options->inlet_name ? xstrdup(options->inlet_outer_name) : NULL;
+    firewall->fill = options->fill;
+    firewall->fill_data = options->data;
     mutex_lock(&firewall->lock);
+    firewall->cannot_own = options->is_shared;
     int result = netlink_open(NETLINK_NETFILTER, &firewall->netlink, err);
     if (result == 0)
         firewall->port = netlink_port(firewall->netlink);
@@ -302,32 +350,114 @@ void firewall_close(struct firewall *firewall)
     netlink_close(firewall->watch);
     mutex_done(&firewall->lock);
     free(firewall->table);
+    free(firewall->user_table);
+    free(firewall->inlet_name);
+    free(firewall->inlet_outer_name);
     free(firewall);
 }
 
+/* Where there may be tables of ours; the last one is the one that there always is. */
+static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_INET };
+
+/* All elements. */
+static int fill(struct firewall *firewall, struct nft_batch *batch, struct error *err)
+{
+    char name[IFNAMSIZ] = "";
+
+    if (firewall->inlet_name) {
+        snprintf(name, sizeof(name), "%s", firewall->inlet_name);
+        change(batch, true, "inlets", name, sizeof(name));
+    }
+    return firewall->fill(firewall->fill_data, batch, err);
+}
+
+/* In tables of the families of each IP: only those can duplicate packets. */
+static const struct nft_chain admission = { "admission", "filter", NF_INET_LOCAL_IN, 1000 };
+
+/* What comes here has been accepted by all others that judge the host's input: it goes on by the
+ * inlet. See docs/decisions/0004-firewall.md, "Strict mode". */
+static void write_admission(struct firewall *firewall, struct nft_batch *batch)
+{
+    uint32_t address[] = { htonl(INLET_ADDRESS6_FIRST), 0, 0, htonl(INLET_ADDRESS6_LAST) };
+    bool is_ipv6 = batch->family == NFPROTO_IPV6;
+    uint32_t index = if_nametoindex(firewall->inlet_outer_name);
+    const struct nft_step steps[] = {
+        NFT_LOAD_META(NFT_META_MARK, R(0)),
+        NFT_AND(R(0), STRICT_MARK),
+        NFT_ISNT(R(0), 0, 4),
+        NFT_LOAD_META(NFT_META_MARK, R(0)),
+        NFT_AND(R(0), ~STRICT_MARK),
+        NFT_SET_META(NFT_META_MARK, R(0)),
+        NFT_VALUE(is_ipv6 ? address[0] : htonl(INLET_ADDRESS), R(4)),
+        NFT_VALUE(address[1], R(5)),
+        NFT_VALUE(address[2], R(6)),
+        NFT_VALUE(address[3], R(7)),
+        NFT_VALUE(index, R(8)),
+        NFT_DUPLICATE_TO(R(4), R(8)),
+        NFT_VERDICT(NF_DROP),
+        NFT_END,
+    };
+
+    nft_chain_add(batch, &admission);
+    nft_rule_add(batch, admission.name, steps);
+}
+
 /* Adding the table first makes removing it succeed in any case. */
-static int firewall_write(struct firewall *firewall, struct nft_batch *batch, struct error *err)
+static void write_table(struct nft_batch *batch, bool own, bool is_wanted)
 {
     nft_table_add(batch);
     nft_table_remove(batch);
-    nft_table_add(batch);
+    if (is_wanted && own)
+        nft_table_own(batch);
+    else if (is_wanted)
+        nft_table_add(batch);
+}
+
+static int firewall_write(struct firewall *firewall, bool own, struct nft_batch *batch,
+                          struct error *err)
+{
+    bool is_strict = firewall->inlet_name != NULL;
+
+    for (size_t i = 0; i < COUNT(families); i++) {
+        batch->family = families[i];
+        write_table(batch, own, is_strict || families[i] == NFPROTO_INET);
+        if (is_strict && families[i] != NFPROTO_INET)
+            write_admission(firewall, batch);
+    }
     for (size_t i = 0; i < COUNT(sets); i++)
         nft_set_add(batch, &sets[i]);
     for (size_t i = 0; i < COUNT(chains); i++)
         nft_chain_add(batch, &chains[i]);
     for (size_t i = 0; i < COUNT(rules); i++)
-        nft_rule_add(batch, rules[i].chain, rules[i].steps);
-    return firewall->fill(firewall->fill_data, batch, err);
+        if (is_strict || !rules[i].is_strict)
+            nft_rule_add(batch, rules[i].chain, rules[i].steps);
+    return fill(firewall, batch, err);
 }
 
-static int rebuild_locked(struct firewall *firewall, struct error *err) REQUIRES(firewall->lock)
+static int write_locked(struct firewall *firewall, bool own, struct error *err)
+    REQUIRES(firewall->lock)
 {
     CLEANUP(nft_batch_done) struct nft_batch batch;
 
     nft_batch_init(&batch, firewall->table);
-    if (firewall_write(firewall, &batch, err) < 0)
+    if (firewall_write(firewall, own, &batch, err) < 0)
         return -1;
     return nft_commit(firewall->netlink, &batch, err);
+}
+
+/* Owned where the kernel can do that: nobody's flush opens what is closed then. */
+static int rebuild_locked(struct firewall *firewall, struct error *err) REQUIRES(firewall->lock)
+{
+    struct error failure = {};
+
+    if (!firewall->cannot_own) {
+        if (write_locked(firewall, true, &failure) == 0)
+            return 0;
+        if (failure.sys != EOPNOTSUPP && failure.sys != EINVAL)
+            return error_set(err, failure.kind, "%s", failure.text);
+        firewall->cannot_own = true;
+    }
+    return write_locked(firewall, false, err);
 }
 
 int firewall_rebuild(struct firewall *firewall, struct error *err)
@@ -344,11 +474,10 @@ static int commit_on_user_table(struct firewall *firewall, bool add, struct erro
 {
     static const struct nft_chain chain = { "forward", "filter", NF_INET_FORWARD,
                                             NF_IP_PRI_FILTER - 10 };
-    CLEANUP(free) char *name = xasprintf("%s_user", firewall->table);
     CLEANUP(nft_batch_done) struct nft_batch batch;
     int result;
 
-    nft_batch_init(&batch, name);
+    nft_batch_init(&batch, firewall->user_table);
     nft_table_add(&batch);
     if (add)
         nft_chain_add(&batch, &chain);
@@ -371,8 +500,10 @@ int firewall_remove(struct firewall *firewall, struct error *err)
     int result;
 
     firewall_begin(firewall, &batch);
-    nft_table_add(&batch);
-    nft_table_remove(&batch);
+    for (size_t i = 0; i < COUNT(families); i++) {
+        batch.family = families[i];
+        write_table(&batch, false, false);
+    }
     mutex_lock(&firewall->lock);
     result = nft_commit(firewall->netlink, &batch, err);
     mutex_unlock(&firewall->lock);
@@ -423,7 +554,9 @@ bool firewall_was_harmed(struct firewall *firewall)
                                          message->nlmsg_len <= left;) {
             size_t step = NLMSG_ALIGN(message->nlmsg_len);
 
-            if (message->nlmsg_pid != firewall->port && nft_tells_of_loss(message, firewall->table))
+            if (message->nlmsg_pid != firewall->port &&
+                (nft_tells_of_loss(message, firewall->table) ||
+                 nft_tells_of_lost_chain(message, firewall->user_table)))
                 is_harmed = true;
             left -= MIN(step, left);
             message = (const void *)((const uint8_t *)message + step);
@@ -459,7 +592,7 @@ static int wanted_lines(struct firewall *firewall, struct element_lines *out, st
     size_t offset = 0;
 
     nft_batch_init(&batch, firewall->table);
-    if (firewall->fill(firewall->fill_data, &batch, err) < 0)
+    if (fill(firewall, &batch, err) < 0)
         return -1;
     while (offset < batch.msg.size) {
         const struct nlmsghdr *message = (const void *)(batch.msg.memory + offset);
@@ -481,21 +614,27 @@ static void count_rule(const char *chain, void *data)
 
     for (size_t i = 0; i < COUNT(chains); i++)
         counts[i] += strcmp(chains[i].name, chain) == 0;
+    counts[COUNT(chains)] += strcmp(admission.name, chain) == 0;
 }
 
 static int verify_rules(struct firewall *firewall, struct netlink *netlink, struct strv *out,
                         struct error *err)
 {
-    size_t found[COUNT(chains)] = {}, wanted[COUNT(chains)] = {};
+    size_t found[COUNT(chains) + 1] = {}, wanted[COUNT(chains) + 1] = {};
+    bool is_strict = firewall->inlet_name != NULL;
 
-    if (nft_rules(netlink, firewall->table, count_rule, found, err) < 0)
-        return -1;
+    for (size_t i = 0; i < COUNT(families); i++)
+        if (nft_rules(netlink, families[i], firewall->table, count_rule, found, err) < 0)
+            return -1;
     for (size_t i = 0; i < COUNT(rules); i++)
-        count_rule(rules[i].chain, wanted);
-    for (size_t i = 0; i < COUNT(chains); i++)
+        if (is_strict || !rules[i].is_strict)
+            count_rule(rules[i].chain, wanted);
+    wanted[COUNT(chains)] = is_strict ? COUNT(families) - 1 : 0;
+    for (size_t i = 0; i < COUNT(wanted); i++)
         if (found[i] != wanted[i])
             strv_add_format(out, "nftables: chain %s of table %s has %zu rules instead of %zu",
-                            chains[i].name, firewall->table, found[i], wanted[i]);
+                            i < COUNT(chains) ? chains[i].name : admission.name, firewall->table,
+                            found[i], wanted[i]);
     return 0;
 }
 

@@ -20,10 +20,16 @@ struct firewall;
 /* Adds all elements that the record asks for to a batch. */
 typedef int firewall_fill(void *data, struct nft_batch *batch, struct error *err);
 
-/* Opens the table of that name; firewall_rebuild makes it. 'fill' is called under the firewall's
- * lock. */
-int firewall_open(const char *table, firewall_fill *fill, void *data, struct firewall **out,
-                  struct error *err);
+struct firewall_options {
+    const char *table;
+    bool is_shared; /* others may change it; else it is owned where the kernel knows owners */
+    /* Mode "strict" (see network/inlet.h): the ends of that pair. NULL: mode "docker". */
+    const char *inlet_name, *inlet_outer_name;
+    firewall_fill *fill; /* called under the firewall's lock */
+    void *data;
+};
+/* Opens the table of that name; firewall_rebuild makes it. */
+int firewall_open(const struct firewall_options *options, struct firewall **out, struct error *err);
 void firewall_close(struct firewall *firewall); /* the table stays */
 CLEANUP_POINTER(firewall_close, struct firewall)
 
@@ -47,7 +53,8 @@ struct firewall_bridge {
     bool has_ipv6;
     struct subnet6 subnet6;
     bool is_internal;                     /* nothing in, nothing out */
-    bool is_masqueraded;                  /* what leaves takes the host's address */
+    bool is_masqueraded, is_masqueraded6; /* what leaves takes the host's address */
+    bool is_routed, is_routed6;           /* its containers are reached by their own addresses */
     bool is_open;                         /* its containers may talk to each other */
     bool is_unprotected, is_unprotected6; /* unpublished ports may be reached by who has a route */
 };
@@ -59,7 +66,7 @@ struct firewall_port {
     bool is_ipv6;             /* addresses are four octets or sixteen */
     uint8_t host_address[16]; /* zero: all of this host's */
     uint8_t address[16];      /* of the container */
-    uint16_t host_port, port;
+    uint16_t host_port, port; /* without a port of the host: reached by its own address */
 };
 void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port);
 void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *port);

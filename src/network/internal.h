@@ -24,6 +24,7 @@ struct network_entry {
     bool is_subnet_chosen; /* by us, not by the user */
     bool icc, masquerade;
     bool is_unprotected, is_unprotected6; /* gateway mode nat-unprotected */
+    bool is_routed, is_routed6;           /* gateway mode routed */
     bool is_isolated;                     /* the host has no address there */
     uint32_t link_mode, link_flags;       /* of macvlan and ipvlan */
     const char *interface_prefix;         /* of its interfaces in containers: "eth" */
@@ -46,6 +47,7 @@ struct networks {
     struct strv address_pools;
     int mtu;
     bool icc, masquerade, ip_forward;
+    bool is_strict;                 /* the firewall's mode */
     atomic_bool can_filter_bridges; /* of the last time a bridge was made */
     int home_fd;                    /* the namespace that the engine lives in */
     struct database *database;      /* borrowed */

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "network/inlet.h"
 #include "network/internal.h"
 #include "network/link.h"
 #include "network/namespace.h"
@@ -221,6 +222,7 @@ static struct networks *networks_new(const struct networks_options *options,
     networks->icc = options->icc;
     networks->ip_forward = options->ip_forward;
     networks->masquerade = options->ip_masquerade;
+    networks->is_strict = options->firewall_strict;
     networks->home_fd = -1;
     networks->database = database;
     return networks;
@@ -268,6 +270,28 @@ int network_enable_forwarding6(struct networks *networks, struct error *err)
     return file_write_existing(FORWARD6_PATH, "1", err);
 }
 
+static int open_firewall(struct networks *networks, const char *table, bool is_shared,
+                         struct error *err)
+{
+    struct inlet inlet = inlet_of(networks->engine_id);
+    struct firewall_options options = {
+        .table = table, .is_shared = is_shared, .fill = networks_fill_firewall, .data = networks
+    };
+
+    if (networks->is_strict) {
+        options.inlet_name = inlet.name;
+        options.inlet_outer_name = inlet.outer_name;
+        if (inlet_assert(&inlet, err) < 0)
+            return -1;
+    }
+    if (firewall_open(&options, &networks->firewall, err) < 0 ||
+        firewall_assert_user_table(networks->firewall, err) < 0)
+        return -1;
+    if (firewall_rebuild(networks->firewall, err) < 0)
+        return error_context(err, "firewall mode %s", networks->is_strict ? "strict" : "docker");
+    return networks->is_strict ? 0 : link_remove(inlet.name, err); /* of a time before */
+}
+
 int networks_open(const struct networks_options *options, struct database *database,
                   struct networks **out, struct error *err)
 {
@@ -286,9 +310,7 @@ int networks_open(const struct networks_options *options, struct database *datab
         assert_without_bridge(networks, "host", "host", err) < 0 ||
         assert_without_bridge(networks, "none", "null", err) < 0 ||
         networks_assert_links(networks, err) < 0 ||
-        firewall_open(table, networks_fill_firewall, networks, &networks->firewall, err) < 0 ||
-        firewall_assert_user_table(networks->firewall, err) < 0 ||
-        firewall_rebuild(networks->firewall, err) < 0 ||
+        open_firewall(networks, table, options->firewall_shared, err) < 0 ||
         helper_start(networks->home_fd, networks->firewall, &networks->helper, err) < 0)
         return -1;
     *out = TAKE(networks);
@@ -336,7 +358,7 @@ int networks_destroy(struct networks *networks, struct error *err)
         if (!text_is_empty(list[i]->bridge_name))
             result = link_remove(list[i]->bridge_name, err);
     network_list_free(list, count);
-    return result;
+    return result < 0 ? -1 : link_remove(inlet_of(networks->engine_id).name, err);
 }
 
 int network_resolver_open(struct networks *networks, int namespace_fd, int *out_udp_fd,

@@ -30,6 +30,8 @@ struct networks_options {
     const char *names_path;      /* directory for tables of names, made if missing */
     int mtu;                     /* 0: 1500 */
     bool icc, ip_forward, ip_masquerade;
+    bool firewall_strict; /* published ports obey the rules for the host's input (inlet.h) */
+    bool firewall_shared; /* other programs may change the engine's table */
 };
 
 struct network_pool {
@@ -88,7 +90,7 @@ int network_check_address(const struct network *network, const char *address, st
 struct port_mapping {
     char protocol[8];       /* tcp udp sctp */
     char host_ip[46];       /* "" wished: the default binding; got: "0.0.0.0", "::" or as wished */
-    uint16_t host_port;     /* wished 0: an ephemeral one is chosen */
+    uint16_t host_port;     /* wished 0: an ephemeral one is chosen; got 0: network is routed */
     uint16_t host_port_end; /* wished range: first free of host_port…host_port_end; 0: no range */
     uint16_t container_port;
 };

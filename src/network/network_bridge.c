@@ -26,23 +26,21 @@ static bool is_on(const struct map *options, const char *key, bool fallback)
 /* ---- options ---- */
 
 static int read_gateway_mode(struct network_entry *entry, const char *key, bool *out_is_unprotected,
-                             struct error *err)
+                             bool *out_is_routed, struct error *err)
 {
     const char *mode = map_get(&entry->network.options, key);
 
     *out_is_unprotected = mode && strcmp(mode, "nat-unprotected") == 0;
-    if (!mode || strcmp(mode, "nat") == 0 || *out_is_unprotected)
+    *out_is_routed = mode && strcmp(mode, "routed") == 0;
+    if (!mode || strcmp(mode, "nat") == 0 || *out_is_unprotected || *out_is_routed)
         return 0;
-    if (strcmp(mode, "isolated") == 0) {
-        if (!entry->network.internal)
-            return error_set(err, ERROR_INVALID,
-                             "gateway mode 'isolated' can only be used for an internal network");
-        entry->is_isolated = true;
-        return 0;
-    }
-    if (strcmp(mode, "routed") == 0)
-        return error_set(err, ERROR_UNSUPPORTED, "gateway mode routed is not supported yet");
-    return error_set(err, ERROR_INVALID, "unknown gateway mode '%s'", mode);
+    if (strcmp(mode, "isolated") != 0)
+        return error_set(err, ERROR_INVALID, "unknown gateway mode '%s'", mode);
+    if (!entry->network.internal)
+        return error_set(err, ERROR_INVALID,
+                         "gateway mode 'isolated' can only be used for an internal network");
+    entry->is_isolated = true;
+    return 0;
 }
 
 /* What we know how to do; options of others' drivers are their own. */
@@ -119,10 +117,10 @@ static int read_options(struct networks *networks, struct network_entry *entry, 
     const struct map *options = &entry->network.options;
 
     if (refuse_unknown(options, err) < 0 || read_interface_prefix(entry, err) < 0 ||
-        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv4", &entry->is_unprotected, err) <
-            0 ||
-        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6, err) <
-            0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv4", &entry->is_unprotected,
+                          &entry->is_routed, err) < 0 ||
+        read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6,
+                          &entry->is_routed6, err) < 0 ||
         network_read_mtu(networks, entry, networks->mtu, err) < 0)
         return -1;
     entry->is_isolated |= is_on(options, OPTION_PREFIX "inhibit_ipv4", false);
@@ -154,7 +152,10 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
                                      .has_ipv6 = entry->network.enable_ipv6,
                                      .subnet6 = entry->subnet6,
                                      .is_internal = entry->network.internal,
-                                     .is_masqueraded = entry->masquerade,
+                                     .is_masqueraded = entry->masquerade && !entry->is_routed,
+                                     .is_masqueraded6 = entry->masquerade && !entry->is_routed6,
+                                     .is_routed = entry->is_routed,
+                                     .is_routed6 = entry->is_routed6,
                                      .is_open = entry->icc,
                                      .is_unprotected = entry->is_unprotected,
                                      .is_unprotected6 = entry->is_unprotected6 };

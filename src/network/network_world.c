@@ -93,12 +93,19 @@ static void wire_outside(void)
                  err.text);
 }
 
+bool is_firewall_shared;
+
 struct networks *open_engine(const char *id, const char *file_name, struct database **out)
 {
     CLEANUP(free) char *path = path_join(directory, file_name);
     CLEANUP(free) char *names = xasprintf("%s.names", path);
     struct networks_options options = {
-        .engine_id = id, .names_path = names, .icc = true, .ip_forward = true, .ip_masquerade = true
+        .engine_id = id,
+        .names_path = names,
+        .icc = true,
+        .ip_forward = true,
+        .ip_masquerade = true,
+        .firewall_shared = is_firewall_shared,
     };
     struct networks *engine = NULL;
     struct error err = {};

@@ -22,6 +22,7 @@ extern int host_fd, outside_fd; /* their namespaces */
 /* Of a test suite. */
 void set_up(void);
 void tear_down(void);
+extern bool is_firewall_shared; /* of engines that are opened from now on */
 struct networks *open_engine(const char *id, const char *file_name, struct database **out);
 void stop_filtering_bridges(void);
 int socket_in(int where, int type);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "network/inlet.h"
 #include "network/internal.h"
 #include "network/link.h"
 #include "network/names.h"
@@ -209,6 +210,18 @@ static void verify_leftovers(const struct view *view)
     }
 }
 
+static void verify_inlet(const struct view *view)
+{
+    struct inlet inlet = inlet_of(view->networks->engine_id);
+    const struct link *link = link_find(view->links, view->link_count, inlet.name);
+
+    if (view->networks->is_strict && (!link || !link->is_up))
+        strv_add_format(view->out, "firewall mode strict: link %s is %s", inlet.name,
+                        link ? "down" : "missing");
+    else if (!view->networks->is_strict && link)
+        strv_add_format(view->out, "link %s is not of this mode of the firewall", inlet.name);
+}
+
 int networks_verify(struct networks *networks, struct strv *out, struct error *err)
 {
     CLEANUP(view_done) struct view view = { .out = out };
@@ -218,6 +231,7 @@ int networks_verify(struct networks *networks, struct strv *out, struct error *e
     verify_bridges(&view);
     verify_endpoints(&view);
     verify_leftovers(&view);
+    verify_inlet(&view);
     if (names_verify(networks, out, err) < 0)
         return -1;
     return firewall_verify(networks->firewall, out, err);

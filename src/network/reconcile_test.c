@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -30,16 +31,58 @@
 
 TestSuite(reconcile, .init = set_up, .fini = tear_down);
 
-static void remove_table(void)
+static void share_the_table(void)
+{
+    networks_close(networks);
+    is_firewall_shared = true;
+    networks = open_engine("", "berth.db", &database);
+}
+
+static int try_to_remove_table(struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nft_batch_done) struct nft_batch batch = {};
-    struct error err = {};
 
-    cr_assert_eq(netlink_open(NETLINK_NETFILTER, &netlink, &err), 0, "%s", err.text);
+    cr_assert_eq(netlink_open(NETLINK_NETFILTER, &netlink, err), 0, "%s", err->text);
     nft_batch_init(&batch, "berth");
     nft_table_remove(&batch);
-    cr_assert_eq(nft_commit(netlink, &batch, &err), 0, "%s", err.text);
+    return nft_commit(netlink, &batch, err);
+}
+
+static void remove_table(void)
+{
+    struct error err = {};
+
+    cr_assert_eq(try_to_remove_table(&err), 0, "%s", err.text);
+}
+
+static bool kernel_knows_owners(void)
+{
+    struct utsname host;
+    int major = 0, minor = 0;
+
+    uname(&host);
+    sscanf(host.release, "%d.%d", &major, &minor);
+    return major > 6 || (major == 6 && minor >= 9);
+}
+
+Test(reconcile, nobody_else_takes_the_table_away)
+{
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
+    struct error err = {};
+
+    if (!kernel_knows_owners())
+        cr_skip_test("needs Linux 6.9");
+    cr_expect_eq(try_to_remove_table(&err), -1);
+    cr_expect_eq(err.sys, EPERM, "%s", err.text);
+    expect_verified();
+    networks_close(networks);
+    expect_caller(outside_fd, HOST_ADDRESS, 8080, server, OUTSIDE_ADDRESS);
+    remove_table(); /* without its owner it is like any other */
+    networks = open_engine("", "berth.db", &database);
+    cr_expect_eq(try_to_remove_table(&err), -1);
+    expect_verified();
 }
 
 Test(reconcile, a_flushed_table_comes_back_by_itself)
@@ -47,6 +90,7 @@ Test(reconcile, a_flushed_table_comes_back_by_itself)
     CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
     CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
 
+    share_the_table();
     remove_table();
     for (int i = 0; i < 100 && has_difference("nftables"); i++)
         poll(NULL, 0, 50);
@@ -61,6 +105,7 @@ Test(reconcile, changes_to_the_table_are_told_and_survived)
     struct firewall_port stray = { .protocol = IPPROTO_TCP, .host_port = 9, .port = 9 };
     struct error err = {};
 
+    share_the_table();
     cr_assert_eq(netlink_open(NETLINK_NETFILTER, &netlink, &err), 0, "%s", err.text);
     nft_batch_init(&batch, "berth");
     firewall_port_add(&batch, &stray); /* additions are not undone, but told */

@@ -223,6 +223,10 @@ static int check(const struct daemon_options *options, struct error *err)
                          "invalid default cgroup namespace (%s): use \"host\" "
                          "or \"private\"",
                          options->cgroupns_mode);
+    if (options->firewall_mode && strcmp(options->firewall_mode, "docker") != 0 &&
+        strcmp(options->firewall_mode, "strict") != 0)
+        return error_set(err, ERROR_INVALID, "invalid firewall mode (%s): use docker or strict",
+                         options->firewall_mode);
     if (check_runtimes(options, err) < 0)
         return -1;
     if (!options->shim_path)
@@ -329,6 +333,8 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .icc = options->icc,
         .ip_forward = options->ip_forward,
         .ip_masquerade = options->ip_masquerade,
+        .firewall_strict = text_equal(options->firewall_mode, "strict"),
+        .firewall_shared = options->firewall_shared,
         .init = options->init,
         .no_new_privileges = options->no_new_privileges,
         .debug = options->debug,

@@ -39,6 +39,8 @@ struct daemon_options {
     struct json_list runtimes;        /* struct engine_runtime */
     char *default_runtime;
     int64_t mtu, shm_size_bytes, shutdown_timeout_s;
+    char *firewall_mode;
+    bool firewall_shared;
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges;
 };
 

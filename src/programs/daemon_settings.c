@@ -32,6 +32,8 @@ const struct setting daemon_settings[] = {
     { "dns-search",           "dns-search",           0,   SETTING_LIST,    AT(dns_search),         "DNS search domain of containers" },
     { "engine-id",            "engine-id",            0,   SETTING_TEXT,    AT(engine_id),          "Up to 8 hex digits in names of kernel objects (default: from the data root)" },
     { "exec-root",            "exec-root",            0,   SETTING_TEXT,    AT(exec_root),          "Directory of run state (default " DEFAULT_EXEC_ROOT ")" },
+    { "firewall-mode",        "firewall-mode",        0,   SETTING_TEXT,    AT(firewall_mode),      "Published ports pass by the host's input rules (docker) or obey them (strict); default docker" },
+    { "firewall-shared",      "firewall-shared",      0,   SETTING_SWITCH,  AT(firewall_shared),    "Let other programs change and flush the engine's firewall table" },
     { "group",                "group",                'G', SETTING_TEXT,    AT(group),              "Group of the unix socket (default docker, else berth)" },
     { "help",                 NULL,                   'h', SETTING_SWITCH,  AT(help),               "Print this" },
     { "host",                 "hosts",                'H', SETTING_LIST,    AT(hosts),              "Socket to listen on: unix://, tcp://, fd://" },

@@ -195,9 +195,14 @@ static void send_event(void *data, const struct build_event *event)
     static const char *const states[] = {
         [BUILD_STEP_BEGAN] = "began", [BUILD_STEP_CACHED] = "cached", [BUILD_STEP_SAID] = "said",
         [BUILD_STEP_DONE] = "done",   [BUILD_STEP_FAILED] = "failed", [BUILD_NOTE] = "note",
+        [BUILD_FINDING] = "note",
     };
     struct build *build = data;
-    CLEANUP(free) char *text = xstrndup(event->text, event->size);
+    CLEANUP(free)
+    char *text = event->type == BUILD_FINDING
+                     ? xasprintf("[Warning] %s: %.*s (line %d)\n", event->rule, (int)event->size,
+                                 event->text, event->line)
+                     : xstrndup(event->text, event->size);
     CLEANUP(str_done) struct str line = {};
     struct json_writer w = { .out = &line };
 

@@ -66,11 +66,18 @@ enum build_event_type {
     BUILD_STEP_SAID,   /* text: output of its process */
     BUILD_STEP_DONE,   /* text: the image's id */
     BUILD_STEP_FAILED, /* text: why */
+    BUILD_FINDING,     /* text: what a check found, in 'line', by the name 'rule' */
     BUILD_NOTE,        /* text: a line that belongs to no step */
 };
 struct build_event {
     enum build_event_type type;
     size_t stage, step, step_count; /* steps are counted from 1 */
+    /* Its stage's name, NULL if it has none, and its number among those of the stage that change
+     * files (FROM, RUN, COPY, ADD, WORKDIR); 0: it is none of them. */
+    const char *stage_name;
+    size_t layer_step, layer_step_count;
+    const char *rule; /* of a finding */
+    int line;
     const char *text;
     size_t size;
     uint64_t elapsed_ns; /* since the step began */
@@ -87,6 +94,9 @@ struct build_options {
      * removes files from it that .dockerignore excludes. */
     int context_fd;
     const char *dockerfile; /* path in the context; NULL: "Dockerfile" */
+    /* Its text, if it is no file of the context; then 'dockerfile' is only what it is called. */
+    const struct str *dockerfile_text;
+    bool is_filtered; /* .dockerignore was applied already; the context stays as it is */
     const struct strv *tags;
     const struct map *arguments; /* build args; a NULL value: declared without value */
     const struct map *labels;
@@ -110,7 +120,8 @@ struct build_options {
     const void *pull_data; /* what worker->pull wants to know; may be NULL */
 };
 
-#define BUILD_HOSTNAME "buildsandbox"
+#define BUILD_HOSTNAME       "buildsandbox"
+#define BUILD_KEPT_NAME_SIZE 40
 
 struct builder;
 int builder_open(struct store *store, struct database *database, const char *data_path,
@@ -125,7 +136,11 @@ struct build_result {
     /* Errors before the first step (parse error, unknown target…) leave it false: the API then
      * answers with a status instead of a stream. */
     bool has_begun;
-    struct str location;  /* where it failed: file, line and the lines around it; may be empty */
+    bool is_new_image;   /* there was none of this id before */
+    struct str location; /* where it failed: file, line and the lines around it; may be empty */
+    char *file_name;     /* the same as data: NULL and 0 if it is not known */
+    struct str file_text;
+    int line;
     size_t finding_count; /* of the checks */
 };
 void build_result_done(struct build_result *result);
@@ -158,5 +173,16 @@ int build_context_unpack(struct stream *archive, int directory_fd, struct error 
 bool build_context_is_remote(const char *text);
 int build_context_fetch(const char *remote, const struct map *arguments, const char *path,
                         int cancel_fd, int *out_fd, struct error *err);
+
+/* A directory that keeps what a client has sent of a context, so that the next build with the same
+ * key needs only what has changed: for this build alone until it is given back. It is part of the
+ * cache, counted and removed as such. 'out_path' is yours. */
+struct build_kept {
+    char name[BUILD_KEPT_NAME_SIZE];
+    char *path;
+};
+int builder_context_take(struct builder *builder, const char *key, int cancel_fd,
+                         struct build_kept *out, struct error *err);
+void builder_context_give_back(struct builder *builder, struct build_kept *kept);
 
 #endif

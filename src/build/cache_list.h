@@ -9,6 +9,7 @@
 
 #define CACHE_TYPE_STEP  "regular"
 #define CACHE_TYPE_MOUNT "exec.cachemount"
+#define CACHE_TYPE_LOCAL "source.local"
 
 struct cache_item {
     char *key, *description, *chain_id; /* a mount has no chain: "" */
@@ -17,8 +18,8 @@ struct cache_item {
     int64_t size_bytes, created_ns, used_ns, use_count;
 };
 
-/* Results of steps and directories of cache mounts, those unused the longest first; freed with
- * cache_items_free. */
+/* Results of steps, directories of cache mounts and kept contexts, those unused the longest first;
+ * freed with cache_items_free. */
 struct builder;
 int builder_cache_list(struct builder *builder, struct cache_item **out, size_t *out_count,
                        struct error *err);

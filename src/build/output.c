@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -140,6 +141,9 @@ static void tell(struct output *output, enum build_event_type type, const char *
         .stage = output->stage,
         .step = output->step,
         .step_count = output->all->step_count,
+        .stage_name = output->stage_name,
+        .layer_step = output->is_layer_step ? output->layer_step : 0,
+        .layer_step_count = output->layer_step_count,
         .text = text,
         .size = size,
         .elapsed_ns = output->step_started_ns ? clock_monotonic_ns() - output->step_started_ns : 0,
@@ -159,10 +163,23 @@ static void end_step(struct output *output, const char *image_id)
     output->step_started_ns = 0;
 }
 
+bool output_is_layer_step(const char *instruction)
+{
+    static const char *const words[] = { "FROM", "RUN", "COPY", "ADD", "WORKDIR" };
+    size_t length = strcspn(instruction, " \t");
+
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strlen(words[i]) == length && strncasecmp(words[i], instruction, length) == 0)
+            return true;
+    return false;
+}
+
 void output_step(struct output *output, const char *instruction)
 {
     say(output, "Step %zu/%zu : %s", ++output->step, output->all->step_count, instruction);
     output_text(output, "\n");
+    output->is_layer_step = output_is_layer_step(instruction);
+    output->layer_step += output->is_layer_step;
     output->step_started_ns = clock_monotonic_ns();
     tell(output, BUILD_STEP_BEGAN, instruction, strlen(instruction));
 }
@@ -224,16 +241,31 @@ void output_failed(struct output *output, const char *message)
     output->step_started_ns = 0;
 }
 
-void outputs_note(struct outputs *outputs, const char *text)
+static void tell_all(struct outputs *outputs, const struct build_event *event)
 {
     const struct build_options *options = outputs->options;
-    const struct build_event event = { .type = BUILD_NOTE, .text = text, .size = strlen(text) };
 
     if (!options->event)
         return;
     mutex_lock(&outputs->lock);
-    options->event(options->data, &event);
+    options->event(options->data, event);
     mutex_unlock(&outputs->lock);
+}
+
+void outputs_note(struct outputs *outputs, const char *text)
+{
+    const struct build_event event = { .type = BUILD_NOTE, .text = text, .size = strlen(text) };
+
+    tell_all(outputs, &event);
+}
+
+void outputs_finding(struct outputs *outputs, const char *rule, int line, const char *text)
+{
+    const struct build_event event = {
+        .type = BUILD_FINDING, .rule = rule, .line = line, .text = text, .size = strlen(text)
+    };
+
+    tell_all(outputs, &event);
 }
 
 void outputs_unused_args(struct outputs *outputs, const struct strv *names)

@@ -28,7 +28,10 @@ void outputs_flush(struct outputs *outputs);
 
 struct output {
     struct outputs *all;
-    size_t stage; /* number told with events */
+    size_t stage;           /* number told with events */
+    const char *stage_name; /* borrowed; NULL: none */
+    size_t layer_step, layer_step_count;
+    bool is_layer_step;
     size_t step;
     uint64_t step_started_ns;
     char container_id[ID_LENGTH + 1]; /* of the step that runs, "" if none */
@@ -52,8 +55,11 @@ void output_triggers(struct output *output, size_t count);
 void output_said(struct output *output, bool is_stderr, const char *text, size_t size);
 void output_error_text(struct output *output, const char *text, size_t size); /* in red */
 void output_failed(struct output *output, const char *message);
-/* A line for clients that show steps themselves. */
+/* A line for clients that show steps themselves, and what a check found. */
 void outputs_note(struct outputs *outputs, const char *text);
+void outputs_finding(struct outputs *outputs, const char *rule, int line, const char *text);
+/* Does an instruction, as written, belong to those that change files? */
+bool output_is_layer_step(const char *instruction);
 /* Behind all stages. */
 void outputs_unused_args(struct outputs *outputs, const struct strv *names);
 /* The end; with 'quiet' it is the only thing said. 'names' are familiar. */

@@ -105,6 +105,19 @@ static int check_syntax(const struct job *job, struct error *err)
                      syntax);
 }
 
+/* The Dockerfile's text and the name that it goes by. */
+static int find_dockerfile(struct job *job, struct error *err)
+{
+    const struct build_options *options = job->options;
+
+    if (!options->dockerfile_text)
+        return context_read_dockerfile(options->context_fd, options->dockerfile,
+                                       &job->dockerfile_text, &job->dockerfile_name, err);
+    str_add(&job->dockerfile_text, str_text(options->dockerfile_text));
+    job->dockerfile_name = xstrdup(options->dockerfile ?: "Dockerfile");
+    return 0;
+}
+
 static int read_dockerfile(struct job *job, struct error *err)
 {
     int context_fd = job->options->context_fd;
@@ -112,12 +125,12 @@ static int read_dockerfile(struct job *job, struct error *err)
 
     if (context_fd < 0)
         return error_set(err, ERROR_INVALID, "missing build context");
-    if (context_read_dockerfile(context_fd, job->options->dockerfile, &job->dockerfile_text,
-                                &job->dockerfile_name, err) < 0 ||
+    if (find_dockerfile(job, err) < 0 ||
         dockerfile_parse_at(str_text(&job->dockerfile_text), job->dockerfile_text.length,
                             job->dockerfile_name, &job->file, &job->failed_line, err) < 0 ||
         check_syntax(job, err) < 0 || include_all(&job->file, &roots, &job->failed_at, err) < 0 ||
-        context_apply_ignore(context_fd, job->dockerfile_name, err) < 0)
+        (!job->options->is_filtered &&
+         context_apply_ignore(context_fd, job->dockerfile_name, err) < 0))
         return -1;
     for (size_t i = 0; i < job->file.count; i++) {
         const struct instruction *instruction = &job->file.instructions[i];
@@ -181,6 +194,15 @@ static size_t count_steps(const struct job *job)
     for (size_t i = 0; i < job->graph.count; i++)
         if (job->graph.stages[i].is_needed)
             count += 1 + job->graph.stages[i].step_count;
+    return count;
+}
+
+static size_t count_layer_steps(const struct build_stage *stage)
+{
+    size_t count = 1; /* FROM */
+
+    for (size_t i = 0; i < stage->step_count; i++)
+        count += output_is_layer_step(stage->steps[i].text);
     return count;
 }
 
@@ -281,6 +303,8 @@ static int plan(struct job *job, struct error *err)
             continue;
         }
         output_add(&job->outputs, &stage->output, step);
+        stage->output.stage_name = job->graph.stages[i].name;
+        stage->output.layer_step_count = count_layer_steps(&job->graph.stages[i]);
         step += 1 + job->graph.stages[i].step_count;
     }
     return check_support(job, err);
@@ -303,7 +327,7 @@ static int carry_out(struct job *job, struct error *err)
 /* ---- the result ---- */
 
 static int make_image(struct job *job, struct stage *stage, const struct strv *names,
-                      char out_image_id[72], struct error *err)
+                      struct build_result *out, struct error *err)
 {
     struct store *store = job->builder->store;
     CLEANUP(image_unref) struct image *image = NULL;
@@ -323,6 +347,7 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
         if (store_image_create(store, &stage->image, has_base ? stage->base_id : "", &image, err) <
             0)
             return -1;
+        out->is_new_image = true;
     }
     for (size_t i = 0; i < names->count; i++) {
         CLEANUP(reference_done) struct reference reference = {};
@@ -333,7 +358,7 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
             store_image_tag(store, image->id, &reference, err) < 0)
             return -1;
     }
-    snprintf(out_image_id, DIGEST_TEXT_SIZE, "%s", image->id);
+    snprintf(out->image_id, sizeof(out->image_id), "%s", image->id);
     return 0;
 }
 
@@ -393,15 +418,12 @@ static int run_checks(struct job *job, struct build_result *out, struct error *e
         if (is_all)
             show_finding(job, finding, &text);
         else
-            str_add_format(&text, "[Warning] %s: %s (line %d)\n", finding->rule, finding->text,
-                           finding->line);
+            outputs_finding(&job->outputs, finding->rule, finding->line, finding->text);
     }
     if (is_all && findings.count == 0)
         str_add(&text, "Check complete, no warnings found.\n");
     if (is_all && job->options->stream)
         job->options->stream(job->options->data, str_text(&text), text.length);
-    else if (text.length > 0)
-        outputs_note(&job->outputs, text.data);
     if (findings.count == 0 || !findings.is_error || is_all)
         return 0;
     job->failed_line = findings.items[0].line;
@@ -422,7 +444,7 @@ static int solve(struct job *job, struct build_result *out, struct error *err)
         return -1;
     build_args_unused(&job->args, &job->declared_args, &unused);
     outputs_unused_args(&job->outputs, &unused);
-    if (make_image(job, &job->stages[job->target], job->names, out->image_id, err) < 0)
+    if (make_image(job, &job->stages[job->target], job->names, out, err) < 0)
         return -1;
     output_success(&job->outputs, out->image_id, job->names);
     return 0;
@@ -431,6 +453,8 @@ static int solve(struct job *job, struct build_result *out, struct error *err)
 void build_result_done(struct build_result *result)
 {
     str_done(&result->location);
+    free(result->file_name);
+    str_done(&result->file_text);
 }
 
 static int build(struct job *job, struct build_result *out, struct error *err)
@@ -453,14 +477,21 @@ static int build(struct job *job, struct build_result *out, struct error *err)
     return result;
 }
 
-static void show_location(const struct job *job, const struct error *why, struct str *out)
+static void show_location(const struct job *job, const struct error *why, struct build_result *out)
 {
     const struct instruction *at = job->failed_at ? job->failed_at : job->graph.failed_at;
     int line = at ? at->line : job->failed_line ? job->failed_line : location_line(why->text);
     bool is_included = at && at->file_name;
 
-    location_show(is_included ? at->file_name : job->dockerfile_name,
-                  is_included ? at->file_text : str_text(&job->dockerfile_text), line, out);
+    const char *name = is_included ? at->file_name : job->dockerfile_name;
+    const char *text = is_included ? at->file_text : str_text(&job->dockerfile_text);
+
+    location_show(name, text, line, &out->location);
+    if (line <= 0 || !name)
+        return;
+    out->file_name = xstrdup(name);
+    str_add(&out->file_text, text);
+    out->line = line;
 }
 
 int builder_build(struct builder *builder, const struct build_options *options,
@@ -476,6 +507,6 @@ int builder_build(struct builder *builder, const struct build_options *options,
     int result = build(&job, out, err);
     builder_end_job(builder);
     if (result < 0 && err->kind != ERROR_CANCELLED)
-        show_location(&job, err, &out->location);
+        show_location(&job, err, out);
     return result;
 }

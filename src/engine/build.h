@@ -7,8 +7,15 @@
 #include "build/build.h"
 #include "engine/engine.h"
 
+/* Directories that are there already. They stay as they are: nothing is left out any more. */
+struct build_directories {
+    int context_fd;             /* borrowed */
+    const struct map *contexts; /* name → descriptor + 1, borrowed; may be NULL */
+};
+
 /* Where a build's files come from. */
 struct build_input {
+    const struct build_directories *directories; /* NULL: none, then one of the two that follow */
     struct stream *archive; /* plain or compressed, hostile; read unless there is a remote */
     const char *remote;     /* build_context_fetch; NULL: none */
     /* Further contexts: name → "docker-image://reference", a remote, or "dir:<n>", which is the
@@ -25,5 +32,10 @@ struct build_input {
  * 'options->context_fd' and 'contexts' are ignored. The results are those of builder_build. */
 int engine_build(struct engine *engine, const struct build_input *input,
                  const struct build_options *options, struct build_result *out, struct error *err);
+
+/* What is kept of a client's context (builder_context_take). */
+int engine_context_take(struct engine *engine, const char *key, int cancel_fd,
+                        struct build_kept *out, struct error *err);
+void engine_context_give_back(struct engine *engine, struct build_kept *kept);
 
 #endif

@@ -66,6 +66,10 @@ static int bring_context(struct build_files *files, const struct build_input *in
 {
     CLEANUP(free) char *path = path_join(files->path, "main");
 
+    if (input->directories) {
+        files->context_fd = fcntl(input->directories->context_fd, F_DUPFD_CLOEXEC, 0);
+        return files->context_fd < 0 ? error_sys(err, "open the context") : 0;
+    }
     if (input->remote)
         return build_context_fetch(input->remote, options->arguments, path, options->cancel_fd,
                                    &files->context_fd, err);
@@ -124,10 +128,29 @@ static int add_context(struct build_files *files, const char *name, const char *
     return 0;
 }
 
+static int add_directories(struct build_files *files, const struct build_directories *directories,
+                           struct error *err)
+{
+    if (!directories || !directories->contexts)
+        return 0;
+    MAP_EACH (directories->contexts, entry) {
+        int fd = fcntl((int)((intptr_t)entry->value - 1), F_DUPFD_CLOEXEC, 0);
+        struct build_context *context;
+
+        if (fd < 0)
+            return error_sys(err, "open build context %s", entry->key);
+        context = NEW(struct build_context);
+        context->fd = fd;
+        map_set(&files->contexts, entry->key, context);
+    }
+    return 0;
+}
+
 static int bring_files(struct build_files *files, const struct build_input *input,
                        const struct build_options *options, struct error *err)
 {
-    if (bring_context(files, input, options, err) < 0)
+    if (bring_context(files, input, options, err) < 0 ||
+        add_directories(files, input->directories, err) < 0)
         return -1;
     if (!input->contexts)
         return 0;
@@ -207,6 +230,7 @@ int engine_build(struct engine *engine, const struct build_input *input,
         return -1;
     with_files.context_fd = files.context_fd;
     with_files.contexts = &files.contexts;
+    with_files.is_filtered = input->directories != NULL;
     if ((input->is_verified ? build_verified(engine, &with_files, out, err)
                             : builder_build(engine->builder, &with_files, out, err)) < 0)
         return -1;
@@ -217,4 +241,15 @@ int engine_build(struct engine *engine, const struct build_input *input,
     map_set_text(&attributes, "name", out->image_id);
     engine_event(engine, "image", "create", out->image_id, &attributes);
     return 0;
+}
+
+int engine_context_take(struct engine *engine, const char *key, int cancel_fd,
+                        struct build_kept *out, struct error *err)
+{
+    return builder_context_take(engine->builder, key, cancel_fd, out, err);
+}
+
+void engine_context_give_back(struct engine *engine, struct build_kept *kept)
+{
+    builder_context_give_back(engine->builder, kept);
 }

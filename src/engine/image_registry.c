@@ -281,8 +281,16 @@ int build_worker_pull(void *engine, const char *text, const struct build_options
         (has_platform && platform_parse(options->platform, &platform, err) < 0))
         return -1;
     CLEANUP(free) char *name = reference_familiar_name(&reference);
+    CLEANUP(credentials_done) struct credentials found = {};
     const struct credentials *credentials = pulls ? map_get(&pulls->credentials, reference.domain)
                                                   : NULL;
+    if (!credentials && pulls && pulls->find) {
+        int known = pulls->find(pulls->data, reference.domain, options->cancel_fd, &found, err);
+
+        if (known < 0)
+            return -1;
+        credentials = known ? &found : NULL;
+    }
     if (engine_image_pull(engine, name, reference.digest ?: reference.tag,
                           has_platform ? &platform : NULL, credentials, &watcher, err) < 0)
         return error_context(err, "pull %s", text);

@@ -16,6 +16,10 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
 struct build_pulls {
     const struct registry_watcher *watcher; /* called by several threads */
     struct map credentials;                 /* registry → struct credentials */
+    /* Asked for those that the map does not have: 1, or 0 if nobody has them. NULL: nobody. */
+    int (*find)(void *data, const char *registry, int cancel_fd, struct credentials *out,
+                struct error *err);
+    void *data;
 };
 /* X-Registry-Config: base64 of {"host":{"username":…},…}; what cannot be read is nobody. */
 void build_pulls_decode(const char *header, struct build_pulls *out);

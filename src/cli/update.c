@@ -1,17 +1,18 @@
-/* update: other limits, another restart policy, other published ports. */
+/* update: other limits, another restart policy, other mounts, other published ports. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/mount_spec.h"
 #include "cli/port_spec.h"
 
 #include "base/banned.h"
 
 struct update_options {
     const char *cpuset_cpus, *cpuset_mems, *restart, *health_on_failure;
-    struct strv publish_add, publish_rm;
+    struct strv publish_add, publish_rm, mount_add, mount_rm;
     struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, memory,
         memory_reservation, memory_swap, pids_limit;
 };
@@ -33,6 +34,8 @@ static const struct option_row rows[] = {
     { 'm', "memory",             OPTION_BYTES,   AT(memory),             "Most memory it may use" },
     { 0,   "memory-reservation", OPTION_BYTES,   AT(memory_reservation), "Memory it is to have when memory is short" },
     { 0,   "memory-swap",        OPTION_BYTES,   AT(memory_swap),        "Most memory and swap together (-1: no limit)" },
+    { 0,   "mount-add",          OPTION_LIST,    AT(mount_add),          "Add a mount, written as for run --mount; a running container has it at once" },
+    { 0,   "mount-rm",           OPTION_LIST,    AT(mount_rm),           "Take off the mount on this path of the container" },
     { 0,   "pids-limit",         OPTION_INTEGER, AT(pids_limit),         "Most processes (-1: no limit)" },
     { 0,   "publish-add",        OPTION_LIST,    AT(publish_add),        "Publish a further port, as run -p does; connections go on" },
     { 0,   "publish-rm",         OPTION_LIST,    AT(publish_rm),         "Publish a port no longer ([[ip:]hostPort:]containerPort[/protocol])" },
@@ -124,6 +127,40 @@ static int encode_ports(const struct update_options *options, struct str *out, s
     return result;
 }
 
+static int encode_mounts(const struct update_options *options, struct str *out, struct error *err)
+{
+    struct config_mounts {
+        struct json_list add;
+    } mounts = {};
+    static const struct json_field fields[] = {
+        JSON_OBJECTS(struct config_mounts, add, "Add", struct mount_request, mount_request_fields),
+        JSON_END,
+    };
+    struct json_writer w = { .out = out };
+    int result = 0;
+
+    for (size_t i = 0; i < options->mount_add.count && result == 0; i++)
+        result = mount_spec_parse(options->mount_add.items[i],
+                                  json_list_add(&mounts.add, sizeof(struct mount_request)), err);
+    json_begin_dict(&w, NULL);
+    json_add_members(&w, fields, &mounts);
+    json_add_strv(&w, "Remove", &options->mount_rm);
+    json_end_dict(&w);
+    json_fields_done(fields, &mounts);
+    return result;
+}
+
+static int change_mounts(struct cli *cli, const char *container, const void *body,
+                         struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/containers");
+    client_path_segment(&path, container);
+    client_path_begin(&path, "/mounts");
+    return client_call(cli->client, "POST", &path, body, NULL, err);
+}
+
 static int change_ports(struct cli *cli, const char *container, const void *body, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
@@ -154,28 +191,39 @@ static int update(struct cli *cli, const void *parsed, const struct strv *argume
                   struct error *err)
 {
     const struct update_options *options = parsed;
-    CLEANUP(str_done) struct str body = {}, ports = {};
-    bool has_ports = options->publish_add.count > 0 || options->publish_rm.count > 0;
-    bool has_limits = encode(options, &body, err);
+    CLEANUP(str_done) struct str limits = {}, ports = {}, mounts = {};
+    const struct {
+        bool is_wanted;
+        int (*call)(struct cli *cli, const char *container, const void *body, struct error *err);
+        const struct str *body;
+    } steps[] = {
+        { encode(options, &limits, err), update_one, &limits },
+        { options->mount_add.count || options->mount_rm.count, change_mounts, &mounts },
+        { options->publish_add.count || options->publish_rm.count, change_ports, &ports },
+    };
+    size_t last = COUNT(steps);
 
-    if (!has_limits && !has_ports)
+    for (size_t i = 0; i < COUNT(steps); i++)
+        last = steps[i].is_wanted ? i : last;
+    if (last == COUNT(steps))
         return error_set(err, ERROR_INVALID,
                          "you must provide one or more flags when using this command");
-    if (err->kind != ERROR_NONE || (has_ports && encode_ports(options, &ports, err) < 0))
+    if (err->kind != ERROR_NONE ||
+        (steps[1].is_wanted && encode_mounts(options, &mounts, err) < 0) ||
+        (steps[2].is_wanted && encode_ports(options, &ports, err) < 0))
         return -1;
-    /* The container is told once, by the last of the two. */
-    if (has_limits && has_ports)
-        for (size_t i = 0; i < arguments->count; i++)
-            if (update_one(cli, arguments->items[i], str_text(&body), err) < 0)
+    /* A container's name is told once, by the last step. */
+    for (size_t step = 0; step < last; step++)
+        for (size_t i = 0; steps[step].is_wanted && i < arguments->count; i++)
+            if (steps[step].call(cli, arguments->items[i], str_text(steps[step].body), err) < 0)
                 return -1;
-    return has_ports ? cli_each(cli, arguments, change_ports, str_text(&ports), err)
-                     : cli_each(cli, arguments, update_one, str_text(&body), err);
+    return cli_each(cli, arguments, steps[last].call, str_text(steps[last].body), err);
 }
 
 const struct command command_update = {
     .name = "update",
     .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
-    .summary = "Change limits, restart policy and ports of containers",
+    .summary = "Change limits, restart policy, mounts and ports of containers",
     .least = 1,
     .most = MANY_ARGUMENTS,
     .options = rows,

@@ -90,6 +90,11 @@ int engine_container_remove(struct engine *engine, const char *text, bool force,
  * others
  * ("[[address:]8080:]80[/tcp]"), in the record and of the running container, whose open connections
  * go on. */
+/* Takes mounts off (by their targets) and adds others, of a running container too, which sees it at
+ * once. CONFLICT if a target has one already, or if something is mounted below it. */
+int engine_container_change_mounts(struct engine *engine, const char *text,
+                                   const struct strv *removed, const struct json_list *added,
+                                   struct error *err);
 int engine_container_change_ports(struct engine *engine, const char *text,
                                   const struct strv *removed, const struct map *added,
                                   struct error *err);

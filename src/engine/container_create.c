@@ -463,7 +463,7 @@ static int copy_up_volume(struct engine *engine, const char *user,
     return result < 0 ? error_context(err, "failed to populate volume") : 0;
 }
 
-static int copy_up_volumes(struct container *container, const struct container_spec *spec,
+int container_volumes_fill(struct container *container, const struct container_spec *spec,
                            struct error *err)
 {
     struct engine *engine = container->engine;
@@ -522,10 +522,10 @@ static int create_named(struct engine *engine, struct container *container, stru
     mutex_unlock(&engine->lock);
     /* The directory comes last: without it, an engine that starts after a crash knows that the
      * container is not whole, and removes it with the anonymous volumes that it names. */
-    if (is_entered &&
-        (container_record(container, err) < 0 ||
-         container_volumes_make(engine, &spec->mounts, &created_volumes, err) < 0 ||
-         copy_up_volumes(container, spec, err) < 0 || prepare_directory(container, err) < 0)) {
+    if (is_entered && (container_record(container, err) < 0 ||
+                       container_volumes_make(engine, &spec->mounts, &created_volumes, err) < 0 ||
+                       container_volumes_fill(container, spec, err) < 0 ||
+                       prepare_directory(container, err) < 0)) {
         undo(container, &created_volumes);
         result = -1;
     }

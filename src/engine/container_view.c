@@ -28,7 +28,7 @@
 
 /* The mount namespace of the init. Its number may be another process' by now: the cgroup says whose
  * process it is, and both are looked up in one directory, which stays that process'. */
-static int init_namespace(const struct container_info *info, struct error *err)
+int container_mount_namespace(const struct container_info *info, struct error *err)
 {
     CLEANUP(close) int proc_fd = procfs_open(err);
     CLEANUP(str_done) struct str cgroups = {};
@@ -248,7 +248,7 @@ static int open_root(struct container_view *view, int *out_namespace_fd, struct 
     bool is_up = container_is_up(view->info);
 
     if (is_up) {
-        namespace_fd = init_namespace(view->info, err);
+        namespace_fd = container_mount_namespace(view->info, err);
         if (namespace_fd < 0 || mount_clone_from(namespace_fd, &wish, 1, err) < 0)
             return -1;
         root_fd = wish.fd;

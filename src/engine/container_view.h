@@ -30,4 +30,7 @@ int container_view_open(struct container *container, bool with_mounts, struct co
 void container_view_close(struct container_view *view);
 CLEANUP_POINTER(container_view_close, struct container_view)
 
+/* A descriptor of the mount namespace that the init of a running container is in. */
+int container_mount_namespace(const struct container_info *info, struct error *err);
+
 #endif

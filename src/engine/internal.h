@@ -240,6 +240,9 @@ struct container_sources {
 int container_mounts_begin(struct engine *engine, const char *user,
                            const struct container_info *info, struct container_sources *out,
                            struct error *err);
+/* Empty volumes among the mounts get what the image has at their places. */
+int container_volumes_fill(struct container *container, const struct container_spec *spec,
+                           struct error *err);
 void container_sources_done(struct container_sources *sources);
 CLEANUP_VALUE(container_sources_done, struct container_sources)
 /* It runs already, from the time of an engine before. */

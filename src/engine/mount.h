@@ -45,6 +45,11 @@ int mount_check_tmpfs(const char *options, struct error *err);
 int container_mounts_resolve(struct engine *engine, const struct container_config *config,
                              const struct host_config *host_config, struct json_list *out,
                              struct error *err);
+/* One mount for a container that is there already; otherwise as above. */
+int container_mount_resolve(struct engine *engine, const struct mount_request *request,
+                            struct container_mount *out, struct error *err);
+/* Parents before what lies in them. */
+void container_mounts_sort(struct json_list *mounts);
 /* Makes the volumes that do not exist yet; their names are added to 'out_created'. To be called
  * when the container is recorded: so that none is left behind that nobody knows. */
 int container_volumes_make(struct engine *engine, const struct json_list *mounts,

@@ -109,27 +109,33 @@ static void join_shm(struct runtime_config *config, pid_t pid)
     }
 }
 
-static void add_user_mount(const struct container_mount *mount, struct runtime_config *config)
+char *mount_config_options(const struct container_mount *mount)
 {
-    CLEANUP(str_done) struct str options = {};
+    struct str options = {};
 
     if (strcmp(mount->type, "tmpfs") == 0) {
         str_add(&options, "noexec,nosuid,nodev,rprivate");
         if (!text_is_empty(mount->options))
             str_add_format(&options, ",%s", mount->options);
-        add_mount(config, mount->destination, "tmpfs", "tmpfs", str_text(&options));
-        return;
+        return str_take(&options);
     }
-    if (strcmp(mount->type, "image") == 0) {
-        add_mount(config, mount->destination, "bind", mount->source, "rbind,rprivate,ro");
-        return;
-    }
+    if (strcmp(mount->type, "image") == 0)
+        return xstrdup("rbind,rprivate,ro");
     str_add(&options, mount->non_recursive ? "bind" : "rbind");
     str_add_format(&options, ",%s",
                    text_is_empty(mount->propagation) ? "rprivate" : mount->propagation);
     if (!mount->rw)
         str_add(&options, mount->read_only_non_recursive ? ",ro" : ",rro");
-    add_mount(config, mount->destination, "bind", mount->source, str_text(&options));
+    return str_take(&options);
+}
+
+static void add_user_mount(const struct container_mount *mount, struct runtime_config *config)
+{
+    CLEANUP(free) char *options = mount_config_options(mount);
+    bool is_tmpfs = strcmp(mount->type, "tmpfs") == 0;
+
+    add_mount(config, mount->destination, is_tmpfs ? "tmpfs" : "bind",
+              is_tmpfs ? "tmpfs" : mount->source, options);
 }
 
 static void add_user_mounts(const struct container_info *info, const struct container_spec *spec,

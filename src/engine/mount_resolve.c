@@ -256,6 +256,12 @@ static int by_depth(const void *a, const void *b)
     return difference ? difference : strcmp(left, right);
 }
 
+void container_mounts_sort(struct json_list *mounts)
+{
+    if (mounts->count > 1)
+        qsort(mounts->items, mounts->count, sizeof(struct container_mount), by_depth);
+}
+
 static void free_mounts(struct json_list *mounts)
 {
     for (size_t i = 0; i < mounts->count; i++)
@@ -285,8 +291,19 @@ int container_mounts_resolve(struct engine *engine, const struct container_confi
         free_mounts(&mounts);
         return -1;
     }
-    if (mounts.count > 1)
-        qsort(mounts.items, mounts.count, sizeof(struct container_mount), by_depth);
+    container_mounts_sort(&mounts);
     *out = mounts;
+    return 0;
+}
+
+int container_mount_resolve(struct engine *engine, const struct mount_request *request,
+                            struct container_mount *out, struct error *err)
+{
+    CLEANUP(container_mount_done) struct container_mount mount = {};
+
+    if (mount_parse_request(request, &mount, err) < 0 || locate(engine, &mount, err) < 0)
+        return -1;
+    *out = mount;
+    mount = (struct container_mount){};
     return 0;
 }

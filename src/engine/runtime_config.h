@@ -18,6 +18,9 @@ int process_config_fill(const struct engine *engine, const struct container_info
 void mount_config_fill(const struct container_info *info, const struct container_spec *spec,
                        const struct runtime_config_paths *paths, struct runtime_config *config);
 
+/* The options of one of the user's, as they are in an OCI configuration; yours. */
+char *mount_config_options(const struct container_mount *mount);
+
 /* Nodes in /dev, and the rules of the cgroup about them. */
 int device_config_fill(const struct engine *engine, const struct host_config *host,
                        struct runtime_config *config, struct error *err);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -18,9 +20,14 @@
 
 #include "base/banned.h"
 
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x00002000
+#endif
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x00001000U
 #endif
+
+enum { STACK_LIMIT = 64 }; /* mounts on one place */
 
 struct errand {
     int namespace_fd; /* -1: a new one */
@@ -120,6 +127,27 @@ int mount_view_make(int root_mount_fd, struct mount_view *out, struct error *err
     return 0;
 }
 
+static int open_root(void *data, struct error *err)
+{
+    int *fd = data;
+
+    *fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? error_sys(err, "open the root of a mount namespace") : 0;
+}
+
+int mount_view_of(int namespace_fd, struct mount_view *out, struct error *err)
+{
+    CLEANUP(close) int root_fd = -1;
+    CLEANUP(close) int own_fd = fcntl(namespace_fd, F_DUPFD_CLOEXEC, 3);
+
+    if (own_fd < 0)
+        return error_sys(err, "keep a mount namespace");
+    if (run_errand(namespace_fd, open_root, &root_fd, err) < 0)
+        return -1;
+    *out = (struct mount_view){ TAKE_FD(root_fd), TAKE_FD(own_fd) };
+    return 0;
+}
+
 void mount_view_done(struct mount_view *view)
 {
     if (!view->namespace_fd) /* 0 is never one of them. */
@@ -154,6 +182,31 @@ static int open_target(int root_fd, const struct mount_part *part, struct error 
                                    : path_make_file(root_fd, part->target, 0755, err);
 }
 
+static bool is_of_kernel(int fd)
+{
+    static const long magics[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC,
+                                   CGROUP2_SUPER_MAGIC };
+    struct statfs status;
+
+    for (size_t i = 0; fstatfs(fd, &status) == 0 && i < COUNT(magics); i++)
+        if (status.f_type == magics[i])
+            return true;
+    return false;
+}
+
+static int place_part(const struct mount_part *part, int target_fd, struct error *err)
+{
+    struct stat source, target;
+
+    if (part->avoids_kernel && is_of_kernel(target_fd))
+        return error_set(err, ERROR_INVALID, "what is there is made by the kernel");
+    if (fstat(part->mount_fd, &source) < 0 || fstat(target_fd, &target) < 0)
+        return error_sys(err, "look at both");
+    if (S_ISDIR(source.st_mode) != S_ISDIR(target.st_mode))
+        return error_set(err, ERROR_INVALID, "a directory goes on a directory, a file on a file");
+    return mount_place(part->mount_fd, target_fd, err);
+}
+
 static int add(void *data, struct error *err)
 {
     struct adding *adding = data;
@@ -166,7 +219,7 @@ static int add(void *data, struct error *err)
         part->mount_id = 0;
         if (target_fd < 0 && why.kind == ERROR_NOT_FOUND && !part->makes_target)
             continue;
-        if (target_fd < 0 || mount_place(part->mount_fd, target_fd, &why) < 0) {
+        if (target_fd < 0 || place_part(part, target_fd, &why) < 0) {
             if (err)
                 *err = why;
             return error_context(err, "mount on %s", part->target);
@@ -182,6 +235,63 @@ int mount_view_add(const struct mount_view *view, struct mount_part *parts, size
     struct adding adding = { view->root_fd, parts, count };
 
     return count ? run_errand(view->namespace_fd, add, &adding, err) : 0;
+}
+
+/* ---- taking away ---- */
+
+struct removing {
+    int root_fd, proc_fd;
+    const char *target;
+};
+
+/* The root of a mount, and not that of the view itself. */
+static int open_mounted(const struct removing *removing, struct error *err)
+{
+    CLEANUP(close) int fd = path_open(removing->root_fd, removing->target, O_PATH, 0, err);
+    struct statx status;
+
+    if (fd < 0)
+        return -1;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) < 0)
+        return error_sys(err, "look at %s", removing->target);
+    if (!(status.stx_attributes & STATX_ATTR_MOUNT_ROOT) ||
+        mount_id_of(fd) == mount_id_of(removing->root_fd))
+        return error_set(err, ERROR_NOT_FOUND, "nothing is mounted on %s", removing->target);
+    return TAKE_FD(fd);
+}
+
+/* The host's /proc names descriptors in the only way that umount understands. */
+static int remove_mounts(void *data, struct error *err)
+{
+    const struct removing *removing = data;
+
+    if (fchdir(removing->proc_fd) < 0)
+        return error_sys(err, "go to /proc");
+    for (int i = 0; i < STACK_LIMIT; i++) {
+        struct error why = {};
+        CLEANUP(close) int fd = open_mounted(removing, &why);
+        char name[32];
+
+        if (fd < 0 && i > 0)
+            return 0;
+        if (fd < 0) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+        snprintf(name, sizeof(name), "self/fd/%d", fd);
+        if (umount2(name, MNT_DETACH) < 0)
+            return error_sys(err, "unmount %s", removing->target);
+    }
+    return error_set(err, ERROR_CONFLICT, "%s stays mounted", removing->target);
+}
+
+int mount_view_remove(const struct mount_view *view, const char *target, struct error *err)
+{
+    CLEANUP(close) int proc_fd = procfs_open(err);
+    struct removing removing = { view->root_fd, proc_fd, target };
+
+    return proc_fd < 0 ? -1 : run_errand(view->namespace_fd, remove_mounts, &removing, err);
 }
 
 static int seal(void *data, struct error *err)

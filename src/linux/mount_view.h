@@ -21,6 +21,10 @@ struct mount_view {
 /* 'root_mount_fd', a detached mount (kept by the caller), becomes the root. */
 int mount_view_make(int root_mount_fd, struct mount_view *out, struct error *err);
 
+/* The tree of a mount namespace that somebody lives in, whose descriptor stays the caller's. What
+ * is done to such a view is done to them. */
+int mount_view_of(int namespace_fd, struct mount_view *out, struct error *err);
+
 /* Zero it, then make it or not: an undone view has no descriptors. */
 void mount_view_done(struct mount_view *view);
 CLEANUP_VALUE(mount_view_done, struct mount_view)
@@ -29,12 +33,18 @@ struct mount_part {
     int mount_fd;       /* detached; stays the caller's */
     const char *target; /* looked up inside the view */
     bool makes_target;  /* a missing one is made: a directory or a file, as the mount is */
-    uint64_t mount_id;  /* out: as statx tells it; 0: there was no target */
+    bool
+        avoids_kernel; /* INVALID if the target lies in a file system of the kernel's own (/proc) */
+    uint64_t mount_id; /* out: as statx tells it; 0: there was no target */
 };
 
 /* Places mounts in their order. */
 int mount_view_add(const struct mount_view *view, struct mount_part *parts, size_t count,
                    struct error *err);
+
+/* Takes off all that is mounted exactly on 'target', with what is mounted below, lazily. NOT_FOUND
+ * if nothing is. */
+int mount_view_remove(const struct mount_view *view, const char *target, struct error *err);
 
 /* Whose mounts are cloned. */
 struct mount_wish {

@@ -70,7 +70,12 @@ int record_migrate(struct database *database, struct error *err);
 int record_networks_load(struct networks *networks, struct error *err);
 int record_network_insert(struct networks *networks, struct network *network, struct error *err);
 int record_network_update(struct networks *networks, struct network *network, struct error *err);
-int record_network_delete(struct networks *networks, const char *id, struct error *err);
+/* Notes that its link, if it has one, is to be removed. FORBIDDEN while somebody is attached. */
+int record_network_delete(struct networks *networks, const struct network *network,
+                          struct error *err);
+/* Links of networks that are removed: each is there until somebody says that it is gone. */
+int record_leaving_links(struct networks *networks, struct strv *out, struct error *err);
+int record_link_left(struct networks *networks, const char *name, struct error *err);
 
 struct endpoint_row {
     struct endpoint endpoint; /* without network_name and gateway */

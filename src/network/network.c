@@ -185,6 +185,31 @@ int networks_assert_links(struct networks *networks, struct error *err)
     return result;
 }
 
+/* Those of networks whose removal was cut off. A name may be another network's by now. */
+static int remove_leaving_links(struct networks *networks, struct error *err)
+{
+    CLEANUP(strv_done) struct strv leaving = {};
+    struct network **list;
+    size_t count;
+
+    if (record_leaving_links(networks, &leaving, err) < 0 ||
+        network_list(networks, &list, &count, err) < 0)
+        return -1;
+    int result = 0;
+    for (size_t i = 0; i < leaving.count && result == 0; i++) {
+        bool is_used = false;
+
+        for (size_t n = 0; n < count; n++)
+            is_used |= text_equal(list[n]->bridge_name, leaving.items[i]);
+        if (!is_used)
+            result = link_remove(leaving.items[i], err);
+        if (result == 0)
+            result = record_link_left(networks, leaving.items[i], err);
+    }
+    network_list_free(list, count);
+    return result;
+}
+
 /* ---- opening ---- */
 
 static int check_options(const struct networks_options *options, struct error *err)
@@ -305,7 +330,7 @@ int networks_open(const struct networks_options *options, struct database *datab
     if (namespace_current(&networks->home_fd, err) < 0 ||
         dir_make(networks->names_path, 0700, err) < 0 ||
         (options->ip_forward && enable_forwarding(err) < 0) ||
-        record_networks_load(networks, err) < 0 ||
+        record_networks_load(networks, err) < 0 || remove_leaving_links(networks, err) < 0 ||
         assert_default_bridge(networks, options->bridge_address, err) < 0 ||
         assert_without_bridge(networks, "host", "host", err) < 0 ||
         assert_without_bridge(networks, "none", "null", err) < 0 ||

@@ -494,7 +494,7 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
         return error_set(err, ERROR_FORBIDDEN, "%s is a pre-defined network and cannot be removed",
                          network->name);
     if (check_unused(networks, network, err) < 0 ||
-        record_network_delete(networks, network->id, err) < 0)
+        record_network_delete(networks, network, err) < 0)
         return -1;
     networks_drop(networks, network->id);
     names_remove(networks, network->id);
@@ -505,5 +505,9 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
         if (firewall_commit(networks->firewall, &batch, err) < 0)
             return -1;
     }
-    return text_is_empty(network->bridge_name) ? 0 : link_remove(network->bridge_name, err);
+    if (text_is_empty(network->bridge_name))
+        return 0;
+    return link_remove(network->bridge_name, err) < 0
+               ? -1
+               : record_link_left(networks, network->bridge_name, err);
 }

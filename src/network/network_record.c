@@ -1,11 +1,11 @@
-/* Three tables: which networks there are (a JSON document each), who is attached, what is
- * published.
- */
+/* The tables: which networks there are (a JSON document each), who is attached, what is published,
+ * and which links are still to be removed. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "network/internal.h"
 
 #include "base/banned.h"
@@ -47,6 +47,8 @@ static const char *const steps[] = {
     "CREATE UNIQUE INDEX endpoint_address6 ON endpoint (network_id, address6) WHERE address6 != '';",
 
     "ALTER TABLE network ADD COLUMN subnet6 TEXT NOT NULL DEFAULT '';", /* as subnet */
+
+    "CREATE TABLE leaving_link (name TEXT PRIMARY KEY) WITHOUT ROWID;", /* of removed networks */
 };
 /* clang-format on */
 
@@ -136,24 +138,56 @@ int record_network_update(struct networks *networks, struct network *network, st
                          network, err);
 }
 
-int record_network_delete(struct networks *networks, const char *id, struct error *err)
+static int delete_unused(struct networks *networks, const struct network *network,
+                         struct error *err)
 {
-    int64_t changed;
+    int64_t changed = database_run(networks->database, err,
+                                   "DELETE FROM network WHERE id = ?1 AND NOT EXISTS "
+                                   "(SELECT 1 FROM endpoint WHERE network_id = ?1)",
+                                   "s", network->id);
 
-    if (database_begin(networks->database, DURABLE, err) < 0)
-        return -1;
-    changed = database_run(networks->database, err,
-                           "DELETE FROM network WHERE id = ?1 AND NOT EXISTS "
-                           "(SELECT 1 FROM endpoint WHERE network_id = ?1)",
-                           "s", id);
     if (changed == 0)
         error_set(err, ERROR_FORBIDDEN,
-                  "error while removing network: network %s has active endpoints", id);
-    if (changed <= 0) {
+                  "error while removing network: network %s has active endpoints", network->id);
+    if (changed <= 0)
+        return -1;
+    return text_is_empty(network->bridge_name)
+               ? 0
+               : (int)database_run(networks->database, err,
+                                   "INSERT OR IGNORE INTO leaving_link (name) VALUES (?)", "s",
+                                   network->bridge_name);
+}
+
+int record_network_delete(struct networks *networks, const struct network *network,
+                          struct error *err)
+{
+    if (database_begin(networks->database, DURABLE, err) < 0)
+        return -1;
+    if (delete_unused(networks, network, err) < 0) {
         database_rollback(networks->database);
         return -1;
     }
     return database_commit(networks->database, err);
+}
+
+int record_leaving_links(struct networks *networks, struct strv *out, struct error *err)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+    int result;
+
+    if (database_query(networks->database, &query, err, "SELECT name FROM leaving_link", "") < 0)
+        return -1;
+    while ((result = query_next(query, err)) > 0)
+        strv_add(out, query_text(query, 0));
+    return result;
+}
+
+int record_link_left(struct networks *networks, const char *name, struct error *err)
+{
+    return database_run(networks->database, err, "DELETE FROM leaving_link WHERE name = ?", "s",
+                        name) < 0
+               ? -1
+               : 0;
 }
 
 /* ---- endpoints ---- */

@@ -198,6 +198,20 @@ static bool looks_like_our_bridge(const struct networks *networks, const char *n
            strcmp(name + strlen("berth0-"), networks->engine_id) == 0;
 }
 
+static int verify_leaving(const struct view *view, struct error *err)
+{
+    CLEANUP(strv_done) struct strv leaving = {};
+
+    if (record_leaving_links(view->networks, &leaving, err) < 0)
+        return -1;
+    for (size_t i = 0; i < leaving.count; i++)
+        if (link_find(view->links, view->link_count, leaving.items[i]) &&
+            !is_our_bridge(view, leaving.items[i]))
+            strv_add_format(view->out, "link %s belongs to a network that was removed",
+                            leaving.items[i]);
+    return 0;
+}
+
 static void verify_leftovers(const struct view *view)
 {
     for (size_t i = 0; i < view->link_count; i++) {
@@ -232,7 +246,7 @@ int networks_verify(struct networks *networks, struct strv *out, struct error *e
     verify_endpoints(&view);
     verify_leftovers(&view);
     verify_inlet(&view);
-    if (names_verify(networks, out, err) < 0)
+    if (verify_leaving(&view, err) < 0 || names_verify(networks, out, err) < 0)
         return -1;
     return firewall_verify(networks->firewall, out, err);
 }

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 
 #include "base/banned.h"
@@ -16,6 +18,8 @@
 #define ANSWER_SIZE      ((size_t)32 << 10) /* larger than any skb that a dump fills */
 #define ATTRIBUTE_LIMIT  ((size_t)UINT16_MAX - MNL_ATTR_HDRLEN)
 #define SEND_BUFFER_SIZE ((int)NL_CONVERSATION_LIMIT)
+
+enum { DUMP_ATTEMPTS = 30 }; /* each waits a millisecond longer than the one before */
 
 struct netlink {
     int fd;
@@ -329,8 +333,17 @@ int netlink_call(struct netlink *netlink, struct nl_msg *msg, struct error *err)
     return 0;
 }
 
-int netlink_dump(struct netlink *netlink, struct nl_msg *msg, netlink_each *each, void *data,
-                 struct error *err)
+static int collect(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
+{
+    static const uint8_t padding[NLMSG_ALIGNTO];
+
+    buf_add(data, message, message->nlmsg_len);
+    buf_add(data, padding, NLMSG_ALIGN(message->nlmsg_len) - message->nlmsg_len);
+    return 0;
+}
+
+static int dump_once(struct netlink *netlink, struct nl_msg *msg, struct buf *out,
+                     struct error *err)
 {
     CLEANUP(free) uint8_t *buffer = xmalloc(ANSWER_SIZE);
     struct netlink_answer answer = { .count = msg->count };
@@ -345,8 +358,37 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *msg, netlink_each *each
     while (!answer.is_done && (wanted == 0 || answer.acknowledged < wanted)) {
         ssize_t size = netlink_receive(netlink, buffer, 0, err);
 
-        if (size < 0 || netlink_answer_read(&answer, buffer, (size_t)size, each, data, err) < 0)
+        if (size < 0 || netlink_answer_read(&answer, buffer, (size_t)size, collect, out, err) < 0)
             return -1;
+    }
+    return 0;
+}
+
+/* A list that changes while it is read is read again: nothing is handed out before all is there. */
+int netlink_dump(struct netlink *netlink, struct nl_msg *msg, netlink_each *each, void *data,
+                 struct error *err)
+{
+    CLEANUP(buf_done) struct buf answer = {};
+    struct error failure = {};
+    int result = -1;
+
+    for (int i = 0; result < 0 && i < DUMP_ATTEMPTS && (i == 0 || failure.sys == EINTR); i++) {
+        if (i > 0)
+            poll(NULL, 0, i);
+        buf_clear(&answer);
+        result = dump_once(netlink, msg, &answer, &failure);
+    }
+    if (result < 0) {
+        if (err)
+            *err = failure;
+        return -1;
+    }
+    for (size_t offset = 0; offset < answer.size;) {
+        const struct nlmsghdr *message = (const void *)(buf_bytes(&answer) + offset);
+
+        if (each && each(message, data, err) < 0)
+            return -1;
+        offset += NLMSG_ALIGN(message->nlmsg_len);
     }
     return 0;
 }
@@ -412,7 +454,7 @@ int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t 
         if (!belongs(answer, message))
             continue;
         if (message->nlmsg_flags & NLM_F_DUMP_INTR) {
-            errno = EINTR; /* The list changed while it was read: the caller may ask again. */
+            errno = EINTR; /* The list changed while it was read. */
             return error_sys(err, "netlink dump");
         }
         if (message->nlmsg_type == NLMSG_ERROR) {

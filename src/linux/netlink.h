@@ -83,7 +83,8 @@ uint32_t netlink_port(const struct netlink *netlink); /* the sender's id in noti
  * Never waits: the kernel answers before the sending returns. */
 int netlink_call(struct netlink *netlink, struct nl_msg *msg, struct error *err);
 
-/* Sends one request and hands each message of the answer to 'each', which returns -1 to stop. */
+/* Sends one request and hands each message of the answer to 'each', which returns -1 to stop. The
+ * list is of one moment: where it changes meanwhile, it is asked for again. */
 typedef int netlink_each(const struct nlmsghdr *message, void *data, struct error *err);
 int netlink_dump(struct netlink *netlink, struct nl_msg *msg, netlink_each *each, void *data,
                  struct error *err);

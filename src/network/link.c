@@ -476,9 +476,6 @@ int vlan_create(const char *name, const char *master_name, uint16_t id, struct e
 
 /* ---- what there is ---- */
 
-/* A list that changed while it was read is read again. */
-#define DUMP_ATTEMPTS 20
-
 struct link_reader {
     struct link *items;
     size_t count, capacity;
@@ -511,21 +508,15 @@ static int read_link(const struct nlmsghdr *message, void *data, struct error *e
 int link_list(struct link **out, size_t *out_count, struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct link_reader reader = {};
     struct error failure = {};
-    int result = -1;
 
     if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
-    for (int i = 0; result < 0 && i < DUMP_ATTEMPTS && (i == 0 || failure.sys == EINTR); i++) {
-        CLEANUP(nl_msg_done) struct nl_msg msg = {};
-
-        reader.count = 0;
-        nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
-        nl_put_link(&msg, 0);
-        result = netlink_dump(netlink, &msg, read_link, &reader, &failure);
-    }
-    if (result < 0) {
+    nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
+    nl_put_link(&msg, 0);
+    if (netlink_dump(netlink, &msg, read_link, &reader, &failure) < 0) {
         free(reader.items);
         return error_set(err, failure.kind, "list links: %s", failure.text);
     }
@@ -586,19 +577,15 @@ static int read_subnet(const struct nlmsghdr *message, void *data, struct error 
 static int dump_subnets(struct netlink *netlink, uint16_t type, size_t header_size,
                         struct subnets *out, struct error *err)
 {
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct error failure = {};
+    uint8_t *family;
 
-    /* What is read twice does no harm here. */
-    for (int i = 0; i < DUMP_ATTEMPTS && (i == 0 || failure.sys == EINTR); i++) {
-        CLEANUP(nl_msg_done) struct nl_msg msg = {};
-        uint8_t *family;
-
-        nl_msg_init(&msg, type, NLM_F_DUMP);
-        family = nl_put_header(&msg, header_size); /* the first byte of either header */
-        *family = AF_INET;
-        if (netlink_dump(netlink, &msg, read_subnet, out, &failure) == 0)
-            return 0;
-    }
+    nl_msg_init(&msg, type, NLM_F_DUMP);
+    family = nl_put_header(&msg, header_size); /* the first byte of either header */
+    *family = AF_INET;
+    if (netlink_dump(netlink, &msg, read_subnet, out, &failure) == 0)
+        return 0;
     return error_set(err, failure.kind, "list subnets in use: %s", failure.text);
 }
 

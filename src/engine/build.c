@@ -187,14 +187,15 @@ static int run_launched(struct shim *shim, struct build_process *process,
 
 static void take_back(struct engine *engine, struct container *step, struct shim *shim)
 {
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(step);
     CLEANUP(free) char *directory = container_directory(engine, step->id);
+    CLEANUP(free) char *cgroup = container_cgroup(engine, info);
     struct error err = {};
 
-    if (shim && shim_forget(shim, &err) < 0)
-        log_warn("a build step's supervisor did not end", "id", step->id, "error", err.text);
+    if (shim)
+        launch_end(engine, step->id, cgroup, shim);
     if (endpoint_detach(engine->networks, step->id, NULL, &err) < 0)
         log_warn("cannot take a build step off its network", "id", step->id, "error", err.text);
-    launch_clean(engine, step->id);
     if (tree_remove(directory, &err) < 0)
         log_warn("cannot remove a build step's directory", "id", step->id, "error", err.text);
 }

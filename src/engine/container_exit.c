@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
-#include "linux/cgroup.h"
 #include "network/subnet.h"
 
 #include "base/banned.h"
@@ -122,23 +121,6 @@ static void plan_restart(struct container *container, const struct container_inf
                 container_ref(container));
 }
 
-/* A supervisor that was killed left what it supervised: processes, their cgroup, its socket. */
-static void end_orphans(struct container *container, const struct container_info *info)
-{
-    CLEANUP(free) char *cgroup = container_cgroup(container->engine, info);
-    CLEANUP(shim_unref) struct shim *shim = NULL;
-    struct shim_status status;
-    struct error err = {}, ignored;
-
-    if (cgroup_remove(cgroup, &err) < 0)
-        log_warn("cannot remove a cgroup", "path", cgroup, "error", err.text);
-    /* One that was told to go and did not. */
-    if (shim_kill(container->id, &err) < 0)
-        log_warn("cannot end a supervisor", "container", container->id, "error", err.text);
-    /* Nobody answers there: that removes the socket. */
-    shim_connect(container->engine->monitor, container->id, &shim, &status, &ignored);
-}
-
 /* What does not run is not healthy, as Docker has it. */
 static void end_health(struct container *container, const struct container_info *info)
 {
@@ -155,21 +137,24 @@ static void end_health(struct container *container, const struct container_info 
     container_record_health(container);
 }
 
-void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
-                           int64_t wall_ns)
+void container_settle_exit(struct container *container, const struct run_end *end)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    bool again = wants_restart(container, info, exit_code);
+    bool again = wants_restart(container, info, end->exit_code);
     struct container_info *next = container_info_copy(info);
+    CLEANUP(free) char *cgroup = container_cgroup(container->engine, info);
     CLEANUP(shim_unref) struct shim *shim = NULL;
-    struct error err = {};
 
     end_health(container, info);
     next->state = again ? CONTAINER_RESTARTING : CONTAINER_EXITED;
-    next->exit_code = exit_code;
-    next->oom_killed = oom_killed;
+    next->exit_code = end->exit_code;
+    next->oom_killed = end->oom_killed;
     next->is_held = false;
-    next->finished_ns = wall_ns;
+    next->finished_ns = end->wall_ns;
+    if (end->reason) {
+        free(next->error);
+        next->error = xstrdup(end->reason);
+    }
     next->pid = 0;
     clear_endpoints(next);
 
@@ -182,25 +167,18 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     tell_unmounted(container, info);
     /* The supervisor keeps the exit code until the record has it. */
     container_publish(container, next);
-    bool is_orphaned = !shim;
-    if (shim && shim_forget(shim, &err) < 0) {
-        log_warn("a supervisor did not end", "container", container->id, "error", err.text);
-        is_orphaned = true;
-    }
-    if (is_orphaned)
-        end_orphans(container, info);
-    launch_clean(container->engine, container->id);
+    launch_end(container->engine, container->id, cgroup, shim);
     container_mounts_end(container->engine, container->id, info->spec);
 
     CLEANUP(map_done) struct map attributes = {};
     char code[16], duration[24];
-    snprintf(code, sizeof(code), "%d", exit_code);
+    snprintf(code, sizeof(code), "%d", end->exit_code);
     snprintf(duration, sizeof(duration), "%lld",
-             (long long)((wall_ns - info->started_ns) / NS_PER_S));
+             (long long)((end->wall_ns - info->started_ns) / NS_PER_S));
     map_set_text(&attributes, "exitCode", code);
     map_set_text(&attributes, "execDuration", duration);
     container_event(container, info, "die", &attributes);
-    container_wake_waiters(container, false, exit_code, NULL);
+    container_wake_waiters(container, false, end->exit_code, NULL);
     if (again) {
         CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
 
@@ -208,8 +186,7 @@ void container_settle_exit(struct container *container, int exit_code, bool oom_
     }
 }
 
-void container_exited(struct container *container, uint64_t run_number, int exit_code,
-                      bool oom_killed, int64_t wall_ns)
+void container_exited(struct container *container, uint64_t run_number, const struct run_end *end)
 {
     struct error err = {};
 
@@ -219,7 +196,7 @@ void container_exited(struct container *container, uint64_t run_number, int exit
     bool is_late = container->run_number != run_number;
     mutex_unlock(&container->lock);
     if (container_is_up(info) && !is_late) {
-        container_settle_exit(container, exit_code, oom_killed, wall_ns);
+        container_settle_exit(container, end);
         if (info->host_config.auto_remove && container_remove_locked(container, true, &err) < 0)
             log_warn("cannot remove a container that ended", "container", container->id, "error",
                      err.text);

@@ -186,11 +186,8 @@ static int launch_container(struct container *container, const struct container_
     if ((pid_donor_fd >= 0 && pidfd_has_ended(pid_donor_fd)) ||
         (ipc_donor_fd >= 0 && pidfd_has_ended(ipc_donor_fd))) {
         /* Its number may be another's by now, and what was entered too. */
-        struct error ignored;
-
-        shim_forget(*out, &ignored);
+        launch_end(engine, container->id, cgroup, *out);
         shim_unref(TAKE(*out));
-        launch_clean(engine, container->id);
         return error_set(err, ERROR_CONFLICT, "the container to be joined has ended");
     }
     return 0;
@@ -265,6 +262,7 @@ static int run(struct container *container, const struct container_info *info,
                struct error *err)
 {
     struct engine *engine = container->engine;
+    CLEANUP(free) char *cgroup = container_cgroup(engine, info);
     CLEANUP(shim_unref) struct shim *shim = NULL;
     pid_t pid;
 
@@ -289,11 +287,8 @@ static int run(struct container *container, const struct container_info *info,
     container_show_endpoints(next, network);
     if (network->has_names &&
         container_tell_resolver(container, next, shim, network->namespace_fd, true, err) < 0) {
-        struct error ignored;
-
         container_info_unref(next);
-        shim_forget(shim, &ignored);
-        launch_clean(engine, container->id);
+        launch_end(engine, container->id, cgroup, shim);
         return error_context(err, "failed to set up container networking");
     }
 
@@ -308,14 +303,11 @@ static int run(struct container *container, const struct container_info *info,
     /* The record knows of the run before its command does anything. */
     container_publish(container, next);
     if (shim_start(shim, err) < 0) {
-        struct error ignored;
-
-        shim_forget(shim, &ignored);
         mutex_lock(&container->lock);
         shim_unref(container->shim);
         container->shim = NULL;
         mutex_unlock(&container->lock);
-        launch_clean(engine, container->id);
+        launch_end(engine, container->id, cgroup, shim);
         container_publish_only(container, container_info_copy(info));
         if (health_has_check(info->config.healthcheck))
             set_health(container, info->health);

@@ -143,9 +143,7 @@ struct exit_news {
     struct engine *engine;
     char container_id[65];
     uint64_t run_number; /* when it was told */
-    int exit_code;
-    bool oom_killed;
-    int64_t wall_ns;
+    struct run_end end;
 };
 
 static void handle_exit(void *data)
@@ -155,8 +153,7 @@ static void handle_exit(void *data)
 
     container = container_find_id(news->engine, news->container_id);
     if (container)
-        container_exited(container, news->run_number, news->exit_code, news->oom_killed,
-                         news->wall_ns);
+        container_exited(container, news->run_number, &news->end);
 }
 
 /* A build step's end is told to the thread that waits for it. */
@@ -174,22 +171,11 @@ static bool tell_build(struct engine *engine, const char *id, int exit_code)
     return process != NULL;
 }
 
-static void on_exit_news(void *data, const char *container_id, const char *exec_id, int exit_code,
-                         bool oom_killed, int64_t wall_ns)
+static void submit_exit(struct engine *engine, const char *container_id, const struct run_end *end)
 {
-    struct engine *engine = data;
-
-    if (exec_id) {
-        /* At once: a client that saw the end of the output asks for the exit code next. */
-        exec_exited(engine, container_id, exec_id, exit_code);
-        return;
-    }
-    if (tell_build(engine, container_id, exit_code))
-        return;
     struct exit_news *news = NEW(struct exit_news);
-    *news = (struct exit_news){
-        .engine = engine, .exit_code = exit_code, .oom_killed = oom_killed, .wall_ns = wall_ns
-    };
+
+    *news = (struct exit_news){ .engine = engine, .end = *end };
     snprintf(news->container_id, sizeof(news->container_id), "%s", container_id);
     CLEANUP(container_unref) struct container *container = container_find_id(engine, container_id);
     if (container) {
@@ -198,6 +184,20 @@ static void on_exit_news(void *data, const char *container_id, const char *exec_
         mutex_unlock(&container->lock);
     }
     work_submit(engine->work, 0, handle_exit, free, news);
+}
+
+static void on_exit_news(void *data, const char *container_id, const char *exec_id, int exit_code,
+                         bool oom_killed, int64_t wall_ns)
+{
+    struct engine *engine = data;
+
+    /* At once: a client that saw the end of the output asks for the exit code next. */
+    if (exec_id)
+        exec_exited(engine, container_id, exec_id, exit_code);
+    else if (!tell_build(engine, container_id, exit_code))
+        submit_exit(engine, container_id,
+                    &(struct run_end){
+                        .exit_code = exit_code, .oom_killed = oom_killed, .wall_ns = wall_ns });
 }
 
 static void on_out_of_memory(void *data, const char *container_id, int64_t wall_ns UNUSED)
@@ -229,7 +229,11 @@ static void on_lost(void *data, const char *container_id, pid_t pid UNUSED)
     struct engine *engine = data;
 
     log_error("a supervisor died", "container", container_id);
-    on_exit_news(engine, container_id, NULL, 255, false, clock_wall_ns());
+    if (!tell_build(engine, container_id, SUPERVISOR_KILLED_CODE))
+        submit_exit(engine, container_id,
+                    &(struct run_end){ .exit_code = SUPERVISOR_KILLED_CODE,
+                                       .wall_ns = clock_wall_ns(),
+                                       .reason = SUPERVISOR_KILLED_REASON });
 }
 
 /* ---- opening ---- */

@@ -196,12 +196,19 @@ int container_pause_locked(struct container *container, enum pause pause,
  * (spec/api.md 2.5). */
 int start_failure_code(const struct error *err);
 int container_start_locked(struct container *container, struct error *err); /* operation held */
-void container_exited(struct container *container, uint64_t run_number, int exit_code,
-                      bool oom_killed, int64_t wall_ns);
+/* How a run ended. */
+struct run_end {
+    int exit_code;
+    bool oom_killed;
+    int64_t wall_ns;
+    const char *reason; /* for State.Error, static; NULL: it ended by itself, or by a signal */
+};
+#define SUPERVISOR_KILLED_CODE   137
+#define SUPERVISOR_KILLED_REASON "the container's supervisor was killed, and the container with it"
+void container_exited(struct container *container, uint64_t run_number, const struct run_end *end);
 int container_remove_locked(struct container *container, bool with_volumes, struct error *err);
 /* Publishes "not running", gives address and ports back, tells waiters. Operation held. */
-void container_settle_exit(struct container *container, int exit_code, bool oom_killed,
-                           int64_t wall_ns);
+void container_settle_exit(struct container *container, const struct run_end *end);
 void container_release_network(struct container *container, const struct container_info *info);
 void container_wake_waiters(struct container *container, bool is_removal, int exit_code,
                             const char *error);
@@ -369,7 +376,10 @@ struct launch {
 };
 int launch_create(struct engine *engine, const struct launch *launch, struct shim **out,
                   pid_t *out_pid, struct error *err);
-void launch_clean(struct engine *engine, const char *id);
+void launch_clean(struct engine *engine, const char *id); /* the bundle */
+/* Ends a supervisor and what it supervises: by asking it (NULL: there is nobody to ask) or, where
+ * it does not answer, by force. The bundle goes too. */
+void launch_end(struct engine *engine, const char *id, const char *cgroup, struct shim *shim);
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
                       int *out_fd, struct error *err);
 

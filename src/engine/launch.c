@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "codec/sha256.h"
 #include "engine/internal.h"
+#include "linux/cgroup.h"
 #include "runtime/seccomp_profile.h"
 
 #include "base/banned.h"
@@ -121,7 +122,7 @@ int launch_create(struct engine *engine, const struct launch *launch, struct shi
         .logger_fd = engine->logger_fd,
     };
     if (shim_create(engine->monitor, &options, out, out_pid, err) < 0) {
-        launch_clean(engine, launch->id);
+        launch_end(engine, launch->id, launch->config->linux_part.cgroups_path, NULL);
         return -1;
     }
     return 0;
@@ -134,6 +135,36 @@ void launch_clean(struct engine *engine, const char *id)
 
     if (tree_remove(bundle, &err) < 0)
         log_warn("cannot remove a bundle", "container", id, "error", err.text);
+}
+
+/* A supervisor that was killed leaves what it supervised: processes, their cgroup, its socket. */
+static void end_orphans(struct engine *engine, const char *id, const char *cgroup)
+{
+    CLEANUP(shim_unref) struct shim *shim = NULL;
+    struct shim_status status;
+    struct error err = {}, ignored;
+
+    if (cgroup_remove(cgroup, &err) < 0)
+        log_warn("cannot remove a cgroup", "path", cgroup, "error", err.text);
+    /* One that was told to go and did not. */
+    if (shim_kill(id, &err) < 0)
+        log_warn("cannot end a supervisor", "container", id, "error", err.text);
+    /* Nobody answers there: that removes the socket. */
+    shim_connect(engine->monitor, id, &shim, &status, &ignored);
+}
+
+void launch_end(struct engine *engine, const char *id, const char *cgroup, struct shim *shim)
+{
+    struct error err = {};
+    bool is_orphaned = !shim;
+
+    if (shim && shim_forget(shim, &err) < 0) {
+        log_warn("a supervisor did not end", "container", id, "error", err.text);
+        is_orphaned = true;
+    }
+    if (is_orphaned)
+        end_orphans(engine, id, cgroup);
+    launch_clean(engine, id);
 }
 
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,

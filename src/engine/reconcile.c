@@ -51,6 +51,19 @@ static void drop_take_over(void *data)
     container_unref(data);
 }
 
+/* Its supervisor is gone: with the whole machine, which takes the run directory along, or alone. */
+static void settle_unsupervised(struct container *container)
+{
+    CLEANUP(free) char *bundle = path_join(container->engine->bundles_path, container->id);
+    struct run_end end = { .exit_code = 255, .wall_ns = clock_wall_ns() };
+
+    if (file_exists(bundle)) {
+        end.exit_code = SUPERVISOR_KILLED_CODE;
+        end.reason = SUPERVISOR_KILLED_REASON;
+    }
+    container_settle_exit(container, &end);
+}
+
 /* A container that the record says is up: still so, ended meanwhile, or gone with its supervisor.
  * One whose supervisor is there but does not answer (stopped by somebody, starved) is left alone
  * and asked again later. */
@@ -75,7 +88,7 @@ void container_take_over(struct container *container)
                     container_ref(container));
     } else if (result < 0) {
         log_warn("a container's supervisor is gone", "container", container->id, "error", err.text);
-        container_settle_exit(container, 255, false, clock_wall_ns());
+        settle_unsupervised(container);
     } else {
         mutex_lock(&container->lock);
         container->shim = shim;
@@ -85,9 +98,12 @@ void container_take_over(struct container *container)
         container_mounts_take_over(container, info->spec);
         if (status.is_created) {
             /* The crash fell between its creation and its start: it never ran. */
-            container_settle_exit(container, 128, false, clock_wall_ns());
+            container_settle_exit(
+                container, &(struct run_end){ .exit_code = 128, .wall_ns = clock_wall_ns() });
         } else if (!status.is_running) {
-            container_settle_exit(container, status.exit_code, status.oom_killed, status.exited_ns);
+            container_settle_exit(container, &(struct run_end){ .exit_code = status.exit_code,
+                                                                .oom_killed = status.oom_killed,
+                                                                .wall_ns = status.exited_ns });
         } else {
             health_watch(container);
             if (info->is_held && container_pause_locked(container, PAUSE_END, &err) < 0)

@@ -320,3 +320,68 @@ int engine_network_disconnect(struct engine *engine, const char *network_text,
     mutex_unlock(&container->operation);
     return result;
 }
+
+/* ---- after a crash ---- */
+
+/* An endpoint without a word about it in the container: put in, so that leaving takes it out. */
+static void restore_settings(struct container_info *info, const struct endpoint *endpoint)
+{
+    struct endpoint_settings *settings = NEW(struct endpoint_settings);
+
+    settings->ip_address = xstrdup(endpoint->address);
+    settings->global_ipv6_address = xstrdup(endpoint->address6);
+    map_set(&info->endpoints, endpoint->network_name, settings);
+}
+
+static void leave_half(struct container *container, const struct container_info *info,
+                       const char *network_name)
+{
+    CLEANUP(network_unref) struct network *network = NULL;
+    struct container_info *next = container_info_copy(info);
+    struct error err = {};
+
+    map_remove(&next->endpoints, network_name);
+    if (network_find(container->engine->networks, network_name, &network, &err) < 0 ||
+        leave(container, info, next, network, &err) < 0)
+        log_warn("cannot take a container off a network", "container", container->id, "network",
+                 network_name, "error", err.text);
+    container_publish(container, next);
+}
+
+static bool has_endpoint(const struct endpoint *list, size_t count, const char *network_name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].network_name, network_name) == 0)
+            return true;
+    return false;
+}
+
+void container_networks_take_over(struct container *container)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(strv_done) struct strv gone = {};
+    struct endpoint *list = NULL;
+    size_t count = 0;
+    struct error err = {};
+
+    if (text_starts(info->host_config.network_mode, "container:") ||
+        endpoint_list(container->engine->networks, NULL, container->id, &list, &count, &err) < 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (map_has(&info->endpoints, list[i].network_name))
+            continue;
+        struct container_info *before = container_info_copy(info);
+        restore_settings(before, &list[i]);
+        leave_half(container, before, list[i].network_name);
+        container_info_unref(before);
+    }
+    MAP_EACH (&info->endpoints, entry)
+        if (!is_special(entry->key) && !has_endpoint(list, count, entry->key))
+            strv_add(&gone, entry->key);
+    for (size_t i = 0; i < gone.count; i++) {
+        CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
+
+        leave_half(container, now, gone.items[i]);
+    }
+    endpoint_list_free(list, count);
+}

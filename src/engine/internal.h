@@ -207,6 +207,9 @@ struct run_end {
 #define SUPERVISOR_KILLED_REASON "the container's supervisor was killed, and the container with it"
 void container_exited(struct container *container, uint64_t run_number, const struct run_end *end);
 int container_remove_locked(struct container *container, bool with_volumes, struct error *err);
+/* What a crash cut off between a container that runs and its networks: an endpoint that it was not
+ * told of is removed, a network that it has left already is forgotten. Operation held. */
+void container_networks_take_over(struct container *container);
 /* Publishes "not running", gives address and ports back, tells waiters. Operation held. */
 void container_settle_exit(struct container *container, const struct run_end *end);
 void container_release_network(struct container *container, const struct container_info *info);

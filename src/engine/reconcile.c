@@ -93,6 +93,8 @@ void container_take_over(struct container *container)
         mutex_lock(&container->lock);
         container->shim = shim;
         mutex_unlock(&container->lock);
+        if (status.is_running)
+            container_networks_take_over(container);
         restore_ports(container);
         execs_take_over(container, shim);
         container_mounts_take_over(container, info->spec);

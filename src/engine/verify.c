@@ -54,6 +54,32 @@ static void verify_directory(struct engine *engine, const char *path, const char
         closedir(dir);
 }
 
+/* The networks that a container says it is on, and those where it has an endpoint. */
+static void verify_endpoints(struct engine *engine, const struct container_info *info,
+                             struct strv *out)
+{
+    CLEANUP(map_done) struct map attached;
+    struct endpoint *list = NULL;
+    size_t count = 0;
+    struct error err = {};
+
+    map_init_empty(&attached, NULL);
+    if (endpoint_list(engine->networks, NULL, info->id, &list, &count, &err) < 0)
+        strv_add_format(out, "endpoints of container %s cannot be listed: %s", info->id, err.text);
+    for (size_t i = 0; i < count; i++) {
+        map_set(&attached, list[i].network_name, engine);
+        if (!map_has(&info->endpoints, list[i].network_name))
+            strv_add_format(out, "container %s has an endpoint on network %s, which it is not on",
+                            info->id, list[i].network_name);
+    }
+    MAP_EACH (&info->endpoints, entry)
+        if (strcmp(entry->key, "host") != 0 && strcmp(entry->key, "none") != 0 &&
+            !map_has(&attached, entry->key))
+            strv_add_format(out, "container %s is on network %s, but has no endpoint there",
+                            info->id, entry->key);
+    endpoint_list_free(list, count);
+}
+
 static void verify_containers(struct engine *engine, struct strv *out)
 {
     struct container_info **list;
@@ -72,6 +98,8 @@ static void verify_containers(struct engine *engine, struct strv *out)
         if (!file_exists(proc))
             strv_add_format(out, "container %s is recorded as running, but process %d is gone",
                             list[i]->id, (int)list[i]->pid);
+        if (!text_starts(list[i]->host_config.network_mode, "container:"))
+            verify_endpoints(engine, list[i], out);
     }
     engine_container_list_free(list, count);
 }

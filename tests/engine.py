@@ -80,6 +80,7 @@ class Engine:
         self.socket = self.run_directory / "berth.sock"
         self.host = host or f"unix://{self.socket}"
         self.extra = list(extra)
+        self.daemon_environment = None  # that of the tests
         self.process = None
         self.log = self.directory / "berthd.log"
 
@@ -92,7 +93,7 @@ class Engine:
                      "--debug", *self.extra]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(a) for a in arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            start_new_session=True)
+                                            start_new_session=True, env=self.daemon_environment)
         wait_until(self.answers, what="the engine answering")
         return self
 

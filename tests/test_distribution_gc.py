@@ -2,10 +2,8 @@
 kill -9 at every place where something changes on disk."""
 import json
 import os
-import pathlib
 import random
 import signal
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -14,11 +12,11 @@ import pytest
 
 from engine import run, wait_until
 from registry import INDEX, MANIFEST, Registry, digest_of, free_port, manifest_of
+from sweep import Control, build_preload, spread
 
 pytestmark = pytest.mark.own
 
 MODEL_S = float(os.environ.get("REGISTRY_MODEL_S", "5"))
-SWEEP_POINTS = int(os.environ.get("REGISTRY_SWEEP_POINTS", "20"))  # 0: all
 
 TAGS = ["a", "b", "c"]
 POOL = [f"content {i} ".encode() * (1 + i * 500) for i in range(24)]  # shared by all: what one deletes, another pushes
@@ -270,9 +268,7 @@ def test_verify_finds_damage(build):
 
 @pytest.fixture(scope="module")
 def preload(tmp_path_factory):
-    library = tmp_path_factory.mktemp("crash") / "crash.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, pathlib.Path(__file__).parent / "crash/crash.c", "-ldl"], check=True)
-    return library
+    return build_preload(tmp_path_factory.mktemp("crash"))
 
 
 class Story:
@@ -348,10 +344,10 @@ class Story:
 
 
 def one_life(build, preload, tmp_path, crash_at):
-    """The story until the crash; then what a new server makes of what is left."""
-    environment = {"LD_PRELOAD": str(preload), "CRASH_AT": str(crash_at), "CRASH_COUNT": str(tmp_path / "count"),
-                   "ASAN_OPTIONS": "verify_asan_link_order=0"}  # for builds with sanitizers
-    registry = Registry(build, "--gc-grace", "0", "--gc-interval", "0", "--upload-age", "0", environment=environment)
+    """The story until the crash; then what a new server makes of what is left. Gives the number of calls."""
+    control = Control(tmp_path / "control", preload, "berth-registry")
+    control.arm(crash_at)
+    registry = Registry(build, "--gc-grace", "0", "--gc-interval", "0", "--upload-age", "0", environment=control.environment)
     story = Story(registry)
     try:
         try:
@@ -362,7 +358,7 @@ def one_life(build, preload, tmp_path, crash_at):
             if registry.process.wait(10) != -signal.SIGKILL:
                 raise
         assert registry.process.wait(30) == (-signal.SIGKILL if crash_at else 0), crash_at
-        registry.process = None
+        registry.process, calls = None, control.calls
         registry.environment = {}
         registry.start()
         checked = registry.verify()
@@ -375,6 +371,7 @@ def one_life(build, preload, tmp_path, crash_at):
         assert checked.code == 0, (crash_at, checked)
         assert files(registry) == named_blobs(registry), (crash_at, "on disk is what manifests name, nothing else")
         assert not list((registry.root / "uploads").iterdir()) and not list((registry.root / "trash").iterdir())
+        return calls
     finally:
         registry.remove()
 
@@ -391,9 +388,7 @@ def named_blobs(registry):
 
 
 def test_kill_9_at_every_change(build, preload, tmp_path):
-    one_life(build, preload, tmp_path, 0)
-    total = int((tmp_path / "count").read_text())
+    total = one_life(build, preload, tmp_path, 0)
     assert total > 100
-    points = range(1, total) if not SWEEP_POINTS else sorted(random.Random(7).sample(range(1, total), min(SWEEP_POINTS, total - 1)))
-    for point in points:
+    for point in spread(total - 1):
         one_life(build, preload, tmp_path, point)

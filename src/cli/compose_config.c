@@ -14,7 +14,7 @@
 #include "base/banned.h"
 
 struct config_options {
-    bool environment, images, networks, no_consistency, no_env_resolution, no_interpolate,
+    bool environment, images, models, networks, no_consistency, no_env_resolution, no_interpolate,
         no_normalize, no_path_resolution, profiles, quiet, services, variables, volumes;
     const char *format, *hash, *output;
 };
@@ -27,7 +27,7 @@ static const struct option_row rows[] = {
     { 0,   "hash",                  OPTION_TEXT, AT(hash),               "Print the hash of a service, or of all (*)" },
     { 0,   "images",                OPTION_BOOL, AT(images),             "Print the images, a line each" },
     { 0,   "lock-image-digests",    OPTION_UNSUPPORTED_FLAG, 0, NULL },
-    { 0,   "models",                OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "models",                OPTION_BOOL, AT(models),             "Print the models, a line each" },
     { 0,   "networks",              OPTION_BOOL, AT(networks),           "Print the networks, a line each" },
     { 0,   "no-consistency",        OPTION_BOOL, AT(no_consistency),     "Do not check that everything fits together" },
     { 0,   "no-env-resolution",     OPTION_BOOL, AT(no_env_resolution),  "Leave the env files of services unread" },
@@ -197,6 +197,8 @@ static int config(struct cli *cli, const void *parsed, const struct strv *argume
         print_keys(yaml_get(project.model, "volumes"));
     else if (options->networks)
         print_keys(yaml_get(project.model, "networks"));
+    else if (options->models)
+        print_keys(yaml_get(project.model, "models"));
     else if (options->images)
         print_images(&project);
     else if (options->profiles)

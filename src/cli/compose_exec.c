@@ -212,7 +212,7 @@ struct cp_options {
 
 /* clang-format off */
 static const struct option_row cp_rows[] = {
-    { 0,   "all",         OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "all",         OPTION_BOOL,    offsetof(struct cp_options, all),         "Copy into containers of `run`, too" },
     { 'a', "archive",     OPTION_BOOL,    offsetof(struct cp_options, archive),     "Keep owners" },
     { 'L', "follow-link", OPTION_BOOL,    offsetof(struct cp_options, follow_link), "Follow symlinks in the source" },
     { 0,   "index",       OPTION_INTEGER, offsetof(struct cp_options, index),       "Number of the container" },
@@ -220,41 +220,83 @@ static const struct option_row cp_rows[] = {
 };
 /* clang-format on */
 
-/* "web:/path" becomes "<id>:/path"; paths of ours stay. */
-static int translate(const struct compose_session *session, const char *text, int number,
-                     struct strv *out, struct error *err)
+/* The service of "web:/path", NULL for a path of ours. Yours. */
+static char *service_of(const char *text)
 {
     const char *colon = strchr(text, ':');
-    CLEANUP(free) char *service = colon ? xstrndup(text, (size_t)(colon - text)) : NULL;
-    const struct actual_container *container;
 
-    if (!colon || text[0] == '/' || text[0] == '.') {
-        strv_add(out, text);
-        return 0;
-    }
-    container = actual_find(&session->actual, service, number);
+    return !colon || text[0] == '/' || text[0] == '.' ? NULL
+                                                      : xstrndup(text, (size_t)(colon - text));
+}
+
+static int copy(struct cli *cli, const struct cp_options *options, const char *from, const char *to,
+                struct error *err)
+{
+    CLEANUP(strv_done) struct strv words = {};
+
+    if (options->archive)
+        strv_add(&words, "-a");
+    if (options->follow_link)
+        strv_add(&words, "-L");
+    strv_add(&words, from);
+    strv_add(&words, to);
+    return cli_call(cli, &command_cp, &words, err);
+}
+
+static int copy_out(struct cli *cli, const struct compose_session *session,
+                    const struct cp_options *options, const char *service, const char *from,
+                    const char *to, struct error *err)
+{
+    const struct actual_container *container = actual_find(&session->actual, service,
+                                                           (int)options->index.value);
+
+    if (options->all)
+        return error_set(err, ERROR_INVALID,
+                         "cannot use the --all flag when copying from a service");
     if (!container)
         return error_set(err, ERROR_NOT_FOUND, "no container found for service \"%s\"", service);
-    strv_add_format(out, "%s%s", container->id, colon);
-    return 0;
+    CLEANUP(free) char *source = xasprintf("%s%s", container->id, strchr(from, ':'));
+    return copy(cli, options, source, to, err);
+}
+
+/* Into every container of the service, unless one is named by its number. */
+static int copy_in(struct cli *cli, const struct compose_session *session,
+                   const struct cp_options *options, const char *service, const char *from,
+                   const char *to, struct error *err)
+{
+    bool has_any = false;
+
+    for (size_t i = 0; i < session->actual.count; i++) {
+        const struct actual_container *container = &session->actual.containers[i];
+
+        if (strcmp(container->service, service) != 0 || (container->is_oneoff && !options->all) ||
+            (options->index.is_set && container->number != options->index.value))
+            continue;
+        CLEANUP(free) char *target = xasprintf("%s%s", container->id, strchr(to, ':'));
+        has_any = true;
+        if (copy(cli, options, from, target, err) < 0)
+            return -1;
+    }
+    return has_any
+               ? 0
+               : error_set(err, ERROR_NOT_FOUND, "no container found for service \"%s\"", service);
 }
 
 static int cp(struct cli *cli, const void *parsed, const struct strv *arguments, struct error *err)
 {
     const struct cp_options *options = parsed;
+    const char *from = arguments->items[0], *to = arguments->items[1];
+    CLEANUP(free) char *source = service_of(from), *target = service_of(to);
     CLEANUP(compose_session_done) struct compose_session session = {};
-    CLEANUP(strv_done) struct strv words = {};
 
+    if (source && target)
+        return error_set(err, ERROR_INVALID, "copying between services is not supported");
+    if (!source && !target)
+        return error_set(err, ERROR_INVALID, "unknown copy direction");
     if (compose_session_open(cli, NULL, &session, err) < 0)
         return -1;
-    if (options->archive)
-        strv_add(&words, "-a");
-    if (options->follow_link)
-        strv_add(&words, "-L");
-    for (size_t i = 0; i < 2; i++)
-        if (translate(&session, arguments->items[i], (int)options->index.value, &words, err) < 0)
-            return -1;
-    return cli_call(cli, &command_cp, &words, err);
+    return source ? copy_out(cli, &session, options, source, from, to, err)
+                  : copy_in(cli, &session, options, target, from, to, err);
 }
 
 const struct command command_compose_cp = {

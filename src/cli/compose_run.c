@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_image.h"
@@ -22,7 +23,7 @@ extern const struct command command_start;
 struct run_options {
     bool build, detach, interactive, no_deps, no_tty, quiet_build, quiet_pull, quiet, remove,
         remove_orphans, service_ports, use_aliases;
-    struct strv cap_add, cap_drop, env, label, publish, volume;
+    struct strv cap_add, cap_drop, env, env_files, label, publish, volume;
     const char *entrypoint, *name, *pull, *user, *workdir;
 };
 
@@ -35,7 +36,7 @@ static const struct option_row rows[] = {
     { 'd', "detach",         OPTION_BOOL, AT(detach),         "Run in the background and print the name" },
     { 0,   "entrypoint",     OPTION_TEXT, AT(entrypoint),     "Replace the entrypoint" },
     { 'e', "env",            OPTION_LIST, AT(env),            "Set an environment variable" },
-    { 0,   "env-from-file",  OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "env-from-file",  OPTION_LIST, AT(env_files),      "Set the environment variables of a file" },
     { 'i', "interactive",    OPTION_BOOL, AT(interactive),    "Keep stdin open", .initially_true = true },
     { 'l', "label",          OPTION_LIST, AT(label),          "Set a label" },
     { 0,   "name",           OPTION_TEXT, AT(name),           "Name of the container" },
@@ -105,9 +106,33 @@ static void set_list(struct yaml *service, const char *key, const struct strv *w
     yaml_set(service, key, list);
 }
 
+static const char *known_variable(void *data, const char *name)
+{
+    return map_get(data, name);
+}
+
+static int set_from_file(struct yaml *service, const struct project *project, const char *path,
+                         struct error *err)
+{
+    CLEANUP(map_done) struct map values = {};
+    CLEANUP(str_done) struct str text = {};
+    struct variable_source source = { .get = known_variable,
+                                      .data = (void *)&project->environment };
+
+    map_init_empty(&values, free);
+    if (file_read(path, DOTENV_SIZE_LIMIT, &text, err) < 0 ||
+        dotenv_parse(str_text(&text), &source, &values, err) < 0)
+        return error_context(err, "%s", path);
+    MAP_EACH (&values, entry)
+        yaml_set(section(service, "environment", YAML_DICT), entry->key,
+                 yaml_new_text(entry->value));
+    return 0;
+}
+
 /* The service with what the command line says over it. */
-static int override(struct yaml *service, const struct run_options *options,
-                    const struct strv *arguments, bool has_terminal, struct error *err)
+static int override(const struct project *project, struct yaml *service,
+                    const struct run_options *options, const struct strv *arguments,
+                    bool has_terminal, struct error *err)
 {
     if (arguments->count > 1)
         set_list(service, "command", arguments, 1);
@@ -128,6 +153,9 @@ static int override(struct yaml *service, const struct run_options *options,
     for (size_t i = 0; i < options->cap_drop.count; i++)
         yaml_add(section(service, "cap_drop", YAML_LIST),
                  yaml_new_text(options->cap_drop.items[i]));
+    for (size_t i = 0; i < options->env_files.count; i++)
+        if (set_from_file(service, project, options->env_files.items[i], err) < 0)
+            return -1;
     set_pairs(service, "environment", &options->env, true);
     set_pairs(service, "labels", &options->label, false);
     if (!options->service_ports)
@@ -152,7 +180,8 @@ static int prepare(struct cli *cli, struct compose_session *session, const char 
                                             .quiet_pull = options->quiet_pull || options->quiet,
                                             .pull = options->pull };
 
-    if (compose_images_prepare(cli, &session->project, &images, image_ids, err) < 0)
+    if (apply_check(&session->project, err) < 0 ||
+        compose_images_prepare(cli, &session->project, &images, image_ids, err) < 0)
         return -1;
     /* As many containers of the service as there are: nothing is done to them. */
     size_t count = 0;
@@ -214,7 +243,7 @@ static int create(struct cli *cli, struct compose_session *session, const char *
                               .uses_aliases = options->use_aliases,
                               .container_of = apply_container_of,
                               .data = &apply };
-    if (secret_check(&session->project, service, err) < 0 || body_write(&wish, &body, err) < 0)
+    if (body_write(&wish, &body, err) < 0)
         return -1;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", *out_name);
@@ -243,7 +272,7 @@ static int run(struct cli *cli, const void *parsed, const struct strv *arguments
         prepare(cli, &session, name, options, &image_ids, err) < 0)
         return -1;
     service = yaml_clone(project_service(&session.project, name));
-    if (override(service, options, arguments, has_terminal, err) < 0 ||
+    if (override(&session.project, service, options, arguments, has_terminal, err) < 0 ||
         create(cli, &session, name, service, options, &image_ids, &id, &container_name, err) < 0)
         return -1;
     if (!options->detach) {

@@ -102,6 +102,19 @@ void compose_apply_init(struct cli *cli, const struct compose_session *session,
     out->is_dry = compose_options(cli)->dry_run;
 }
 
+int compose_apply(struct cli *cli, const struct compose_session *session,
+                  const struct optional_int64 *stop_timeout_s, const struct plan *plan,
+                  struct error *err)
+{
+    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(apply_done) struct apply apply;
+
+    compose_apply_init(cli, session, progress, &apply);
+    if (stop_timeout_s)
+        apply.timeout_s = *stop_timeout_s;
+    return apply_plan(&apply, plan, err);
+}
+
 /* ---- the same for each container ---- */
 
 struct each_task {

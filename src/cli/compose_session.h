@@ -30,6 +30,11 @@ int compose_session_open(struct cli *cli, const struct strv *services, struct co
 void compose_apply_init(struct cli *cli, const struct compose_session *session,
                         struct progress *progress, struct apply *out);
 
+/* Carries out a plan that needs nothing more; 'stop_timeout_s' may be NULL. */
+int compose_apply(struct cli *cli, const struct compose_session *session,
+                  const struct optional_int64 *stop_timeout_s, const struct plan *plan,
+                  struct error *err);
+
 /* One thing that is done to many containers. */
 struct compose_action {
     bool (*fits)(const struct actual_container *container); /* NULL: all */

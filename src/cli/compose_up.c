@@ -22,7 +22,7 @@ static const struct option_row up_rows[] = {
     { 'd', "detach",                     OPTION_BOOL,    AT(detach),               "Leave the containers running in the background" },
     { 0,   "exit-code-from",             OPTION_TEXT,    AT(exit_code_from),       "End with the exit code of this service" },
     { 0,   "force-recreate",             OPTION_BOOL,    AT(force_recreate),       "Make containers anew even if nothing changed" },
-    { 0,   "menu",                       OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "menu",                       OPTION_BOOL,    AT(menu),                 "Shortcuts on the keyboard (false; nothing else is supported)" },
     { 0,   "no-attach",                  OPTION_LIST,    AT(no_attach),            "Do not show the output of these services" },
     { 0,   "no-build",                   OPTION_BOOL,    AT(no_build),             "Build nothing" },
     { 0,   "no-color",                   OPTION_BOOL,    AT(no_color),             "No colours in front of lines" },
@@ -147,7 +147,8 @@ int compose_converge(struct cli *cli, struct compose_session *session,
 
     if (options->force_recreate && options->no_recreate)
         return error_set(err, ERROR_INVALID, "--force-recreate and --no-recreate are incompatible");
-    if (read_scales(&session->project, &options->scale, &scales, err) < 0 ||
+    if (apply_check(&session->project, err) < 0 ||
+        read_scales(&session->project, &options->scale, &scales, err) < 0 ||
         compose_images_prepare(cli, &session->project, &images, &image_ids, err) < 0 ||
         check_external(cli, &session->project, "networks", "network", err) < 0 ||
         check_external(cli, &session->project, "volumes", "volume", err) < 0)
@@ -165,13 +166,11 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     return apply_plan(&apply, &plan, err);
 }
 
-/* --wait: every service runs, or is healthy where it has a health check. */
-static int wait_until_up(struct cli *cli, struct compose_session *session,
-                         const struct up_options *options, struct error *err)
+int compose_wait_until_up(struct cli *cli, struct compose_session *session,
+                          const struct optional_int64 *limit_s, struct error *err)
 {
-    uint64_t deadline_ns = options->wait_timeout.is_set
-                               ? clock_monotonic_ns() +
-                                     (uint64_t)(options->wait_timeout.value * NS_PER_S)
+    uint64_t deadline_ns = limit_s->is_set
+                               ? clock_monotonic_ns() + (uint64_t)(limit_s->value * NS_PER_S)
                                : 0;
     CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
     CLEANUP(actual_done) struct actual actual = {};
@@ -196,7 +195,7 @@ static int wait_until_up(struct cli *cli, struct compose_session *session,
                              .is_required = true };
         CLEANUP(apply_done) struct apply apply;
         compose_apply_init(cli, session, progress, &apply);
-        apply.wait_limit_s = options->wait_timeout.value;
+        apply.wait_limit_s = limit_s->value;
         apply.deadline_ns = deadline_ns;
         if (!has_health && !json_is_true(json_get(state, "Running"))) {
             long long code = json_to_int64(json_get(state, "ExitCode"));
@@ -235,6 +234,8 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
     bool is_background = options->detach || options->no_start || options->wait ||
                          compose_options(cli)->dry_run;
 
+    if (options->menu)
+        return error_set(err, ERROR_UNSUPPORTED, "--menu is not supported");
     if (options->detach && (options->abort_on_exit || options->exit_code_from))
         return error_set(err, ERROR_INVALID,
                          "--abort-on-container-exit and --detach are incompatible");
@@ -247,7 +248,7 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
     if (compose_converge(cli, &session, options, arguments, err) < 0)
         return -1;
     return options->wait && !compose_options(cli)->dry_run
-               ? wait_until_up(cli, &session, options, err)
+               ? compose_wait_until_up(cli, &session, &options->wait_timeout, err)
                : 0;
 }
 

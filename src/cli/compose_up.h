@@ -7,7 +7,7 @@
 
 struct up_options {
     bool abort_on_exit, abort_on_failure, always_recreate_deps, attach_dependencies, build, detach,
-        force_recreate, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
+        force_recreate, menu, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
         quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, yes;
     struct strv attach, no_attach, scale;
     const char *exit_code_from, *pull;
@@ -23,5 +23,10 @@ int compose_converge(struct cli *cli, struct compose_session *session,
 int compose_run_foreground(struct cli *cli, struct compose_session *session,
                            const struct up_options *options, const struct strv *named,
                            struct error *err);
+
+/* --wait: until every service of the project runs, or is healthy where it has a health check. At
+ * most for so long. */
+int compose_wait_until_up(struct cli *cli, struct compose_session *session,
+                          const struct optional_int64 *limit_s, struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "compose/secret.h"
 
 #include "base/banned.h"
 
@@ -22,6 +23,22 @@ struct run {
     bool has_failed;
     struct error failure;
 };
+
+int apply_check(const struct project *project, struct error *err)
+{
+    static const char *const keys[] = { "provider", "models", "credential_spec", "use_api_socket" };
+    const struct yaml *services = yaml_get(project->model, "services");
+
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        for (size_t j = 0; j < COUNT(keys); j++)
+            if (!yaml_is_null(yaml_get(services->items[i], keys[j])))
+                return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": `%s` is not supported",
+                                 services->keys[i], keys[j]);
+        if (secret_check(project, services->items[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
 
 void apply_init(struct apply *apply, struct client *client, const struct project *project,
                 const struct actual *actual)
@@ -171,6 +188,7 @@ int apply_plan(struct apply *apply, const struct plan *plan, struct error *err)
     size_t count = apply->parallel > 0 ? (size_t)apply->parallel : THREAD_LIMIT;
     CLEANUP(free) pthread_t *threads = NULL;
     size_t started = 0;
+    struct error unheard;
 
     count = MIN(count, MIN(plan->count, (size_t)THREAD_LIMIT));
     threads = xcalloc(count + 1, sizeof(*threads));
@@ -179,9 +197,8 @@ int apply_plan(struct apply *apply, const struct plan *plan, struct error *err)
     condition_init(&run.changed);
     /* This thread works too. */
     while (started + 1 < count &&
-           thread_start("compose", work, &run, &threads[started], &run.failure) == 0)
+           thread_start("compose", work, &run, &threads[started], &unheard) == 0)
         started++;
-    run.failure = (struct error){};
     work(&run);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);

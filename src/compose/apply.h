@@ -25,6 +25,10 @@ struct apply {
     struct mutex lock;
     struct map made; /* service → id of its first container, texts */
 };
+/* Can the engine serve all that the services ask for? UNSUPPORTED and INVALID with the service's
+ * name; to be asked before anything is made. */
+int apply_check(const struct project *project, struct error *err);
+
 void apply_init(struct apply *apply, struct client *client, const struct project *project,
                 const struct actual *actual);
 void apply_done(struct apply *apply);

@@ -53,18 +53,6 @@ static int remove_by_id(struct client *client, const char *id, bool with_volumes
     return 0;
 }
 
-static int refuse_unsupported(const struct step *step, const struct yaml *service,
-                              struct error *err)
-{
-    static const char *const keys[] = { "provider", "models", "credential_spec", "use_api_socket" };
-
-    for (size_t i = 0; i < COUNT(keys); i++)
-        if (!yaml_is_null(yaml_get(service, keys[i])))
-            return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": `%s` is not supported",
-                             step->service, keys[i]);
-    return 0;
-}
-
 /* Makes the container under 'name'; gives its id. */
 static int create(struct apply *apply, const struct step *step, const char *name,
                   const struct json *replaced, char **out_id, struct error *err)
@@ -90,8 +78,7 @@ static int create(struct apply *apply, const struct step *step, const char *name
         .data = apply,
     };
 
-    if (refuse_unsupported(step, service, err) < 0 ||
-        secret_check(apply->project, service, err) < 0 || body_write(&wish, &body, err) < 0)
+    if (body_write(&wish, &body, err) < 0)
         return -1;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", name);

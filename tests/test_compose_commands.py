@@ -1,0 +1,107 @@
+"""Compose: commands beside up and down, and their flags."""
+import io
+import subprocess
+import tarfile
+
+import pytest
+
+from compose_project import project  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.own
+
+IDLE = "image: busybox, command: sleep 1000, stop_grace_period: 0s"
+
+
+def test_commit_and_export(project, engine):
+    project.write(f"services: {{a: {{{IDLE}, scale: 2}}}}")
+    project.compose("up", "-d", check=True)
+    project.compose("exec", "-T", "--index", "2", "a", "sh", "-c", "echo second > /mark", check=True)
+    image = f"{project.name}/committed:1"
+    try:
+        said = project.compose("commit", "--index", "2", "-m", "words", "-a", "who", "-c", "ENV A=b", "a", image, check=True).out
+        document = engine.inspect(image)
+        assert said.strip() == document["Id"] and document["Comment"] == "words" and document["Author"] == "who"
+        assert "A=b" in document["Config"]["Env"]
+        assert engine.docker("run", "--rm", image, "cat", "/mark", check=True).out == "second\n"
+    finally:
+        engine.docker("rmi", "-f", image)
+    written = project.directory / "files.tar"
+    project.compose("export", "--index", "2", "-o", written, "a", check=True)
+    with tarfile.open(fileobj=io.BytesIO(written.read_bytes())) as archive:
+        assert archive.extractfile("mark").read() == b"second\n"
+    assert project.compose("export", "--index", "3", "-o", written, "a").err == 'service "a" has no container #3\n'
+    assert project.compose("commit", "nobody").err == "no such service: nobody\n"
+
+
+def test_copies_reach_every_container(project):
+    project.write(f"services: {{a: {{{IDLE}, scale: 2}}}}")
+    project.compose("up", "-d", check=True)
+    (project.directory / "file").write_text("copied\n")
+    project.compose("cp", project.directory / "file", "a:/file", check=True)
+    for index in ("1", "2"):
+        assert project.compose("exec", "-T", "--index", index, "a", "cat", "/file", check=True).out == "copied\n"
+    project.compose("cp", "--index", "2", project.directory / "file", "a:/only", check=True)
+    assert project.compose("exec", "-T", "--index", "1", "a", "cat", "/only").code == 1
+    project.compose("cp", "--index", "2", "a:/only", project.directory / "back", check=True)
+    assert (project.directory / "back").read_text() == "copied\n"
+    project.compose("run", "-d", "--name", f"{project.name}-side", "a", check=True)
+    project.compose("cp", "--all", project.directory / "file", "a:/all", check=True)
+    assert project.engine.docker("exec", f"{project.name}-side", "cat", "/all", check=True).out == "copied\n"
+    assert "cannot use the --all flag" in project.compose("cp", "--all", "a:/all", project.directory / "x").err
+    assert project.compose("cp", "a:/x", "a:/y").err == "copying between services is not supported\n"
+    assert project.compose("cp", "./x", "./y").err == "unknown copy direction\n"
+
+
+def test_environment_from_files(project):
+    project.write("services: {a: {image: busybox, environment: {A: service, B: service, C: service}}}")
+    (project.directory / "given.env").write_text("# words\nA=file\nB='file'\nD=${HERE}\n")
+    shown = project.compose("run", "--rm", "-T", "--env-from-file", project.directory / "given.env", "-e", "B=flag", "a", "sh", "-c",
+                            "echo $A $B $C $D", env={"HERE": "ours"}, check=True)
+    assert shown.out == "file flag service ours\n"
+    assert "nowhere" in project.compose("run", "--rm", "--env-from-file", "nowhere", "a").err
+
+
+def test_wait_for_ends(project):
+    project.write("services: {a: {image: busybox, command: sh -c 'sleep 0.3; exit 4'}, b: {image: busybox, command: sh -c 'sleep 1; exit 6'}, "
+                  f"c: {{{IDLE}}}}}")
+    project.compose("up", "-d", check=True)
+    got = project.compose("wait", "a", "b")
+    assert got.code == 6 and got.out.count("exited with status code") == 2
+    project.compose("up", "-d", check=True)
+    down = project.compose("wait", "--down-project", "a", "c")
+    assert down.code == 4 and project.containers() == {}
+    assert project.compose("wait", "a").err == f'no containers for project "{project.name}"\n'
+
+
+def test_start_waits_and_kill_takes_orphans(project):
+    project.write(f"services: {{a: {{{IDLE}, healthcheck: {{test: 'true', interval: 100ms}}}}, b: {{{IDLE}}}}}")
+    project.compose("create", check=True)
+    started = project.compose("start", "--wait", "--wait-timeout", "30", check=True)
+    assert f"Container {project.name}-a-1  Healthy" in started.err
+    project.write(f"services: {{a: {{{IDLE}}}}}")
+    project.compose("kill", "--remove-orphans", check=True)
+    assert {name: row["State"] for name, row in project.containers().items()} == {f"{project.name}-a-1": "exited"}
+
+
+def test_attach_shows_what_comes(project):
+    project.write("services: {a: {image: busybox, command: sh -c 'sleep 0.5; while :; do echo beat; sleep 0.1; done', stop_grace_period: 0s}}")
+    project.compose("up", "-d", check=True)
+    attached = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory,
+                                 "attach", "--no-stdin", "a"], env=project.engine.environment, stdout=subprocess.PIPE)
+    try:
+        assert attached.stdout.readline() == b"beat\n"
+    finally:
+        attached.kill()
+        attached.wait()
+
+
+def test_what_is_not_there_is_refused(project):
+    project.write(f"services: {{a: {{{IDLE}}}}}")
+    assert project.compose("up", "--menu").err == "--menu is not supported\n"
+    project.compose("up", "--menu=false", "-d", check=True)
+    for words, key in (("provider: {type: model}", "provider"), ("image: busybox, models: {m: {}}", "models"),
+                       ("image: busybox, credential_spec: {file: ./x}", "credential_spec"), ("image: busybox, use_api_socket: true", "use_api_socket")):
+        project.write(f"services: {{b: {{{words}}}}}\nmodels: {{m: {{model: x}}}}")
+        got = project.compose("up", "-d", "b")
+        assert got.code == 1 and f'service "b": `{key}` is not supported' in got.err, got
+    project.write("services: {a: {image: busybox, command: sleep 1000}}")

@@ -11,10 +11,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
-#include "build/dockerignore.h"
 #include "build/source.h"
 #include "codec/sha256.h"
 #include "linux/path.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 

@@ -11,10 +11,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/build.h"
-#include "build/dockerignore.h"
 #include "build/parse.h"
 #include "build/source.h"
 #include "linux/path.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 

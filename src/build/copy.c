@@ -12,9 +12,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "build/dockerignore.h"
 #include "build/owner.h"
 #include "linux/path.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 

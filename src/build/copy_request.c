@@ -10,11 +10,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
-#include "build/dockerignore.h"
 #include "build/expand.h"
 #include "build/heredoc.h"
 #include "build/owner.h"
 #include "linux/path.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 

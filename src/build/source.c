@@ -11,9 +11,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "build/dockerignore.h"
-#include "build/pattern.h"
 #include "linux/path.h"
+#include "spec/dockerignore.h"
+#include "spec/pattern.h"
 
 #include "base/banned.h"
 

@@ -1,6 +1,6 @@
 /* Go's filepath.Match. Only the last '*' is ever gone back to, so time stays bounded by the pattern
  * times the name. */
-#include "build/pattern.h"
+#include "spec/pattern.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* The lines become patterns with four wildcards: '*', '?', '[…]' and '**'. The rules are those of
  * the matcher that Docker's clients use, odd corners included: "**foo" at the start of a pattern is
  * a plain suffix as long as no other wildcard follows. */
-#include "build/dockerignore.h"
+#include "spec/dockerignore.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/strv.h"
 #include "base/text.h"
-#include "build/pattern.h"
+#include "spec/pattern.h"
 
 #include "base/banned.h"
 

@@ -1,5 +1,5 @@
 /* Go's filepath.Match: the cases of its own documentation and some more. */
-#include "build/pattern.h"
+#include "spec/pattern.h"
 
 #include <criterion/criterion.h>
 

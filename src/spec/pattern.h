@@ -1,6 +1,6 @@
 /* Patterns of file names: Go's filepath.Match, which COPY and ADD use for each component. */
-#ifndef BERTH_BUILD_PATTERN_H
-#define BERTH_BUILD_PATTERN_H
+#ifndef BERTH_SPEC_PATTERN_H
+#define BERTH_SPEC_PATTERN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* .dockerignore: what a real client sent for each pattern file. */
-#include "build/dockerignore.h"
+#include "spec/dockerignore.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* .dockerignore: which files of a context are left out. */
-#ifndef BERTH_BUILD_DOCKERIGNORE_H
-#define BERTH_BUILD_DOCKERIGNORE_H
+#ifndef BERTH_SPEC_DOCKERIGNORE_H
+#define BERTH_SPEC_DOCKERIGNORE_H
 
 #include <stdbool.h>
 

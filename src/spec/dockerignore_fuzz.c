@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "build/dockerignore.h"
-#include "build/pattern.h"
+#include "spec/dockerignore.h"
+#include "spec/pattern.h"
 
 #include "base/banned.h"
 

@@ -61,7 +61,8 @@ extern const struct command
     command_compose_up,
     command_compose_version,
     command_compose_volumes,
-    command_compose_wait;
+    command_compose_wait,
+    command_compose_watch;
 
 static const struct command *const compose_commands[] = {
     &command_compose_attach,
@@ -96,6 +97,7 @@ static const struct command *const compose_commands[] = {
     &command_compose_version,
     &command_compose_volumes,
     &command_compose_wait,
+    &command_compose_watch,
     NULL,
 };
 /* clang-format on */
@@ -127,15 +129,15 @@ struct project_options compose_project_options(const struct cli *cli)
                                      .name = given->project_name };
 }
 
-void compose_warn(const struct project *project)
+void compose_warn(const struct strv *warnings)
 {
     char now[TIME_TEXT_SIZE];
 
     time_format(clock_wall_ns() / NS_PER_S * NS_PER_S, now);
-    for (size_t i = 0; i < project->warnings.count; i++) {
+    for (size_t i = 0; i < warnings->count; i++) {
         CLEANUP(str_done) struct str words = {};
 
-        json_quote_plain(&words, project->warnings.items[i], strlen(project->warnings.items[i]));
+        json_quote_plain(&words, warnings->items[i], strlen(warnings->items[i]));
         fprintf(stderr, "time=\"%s\" level=warning msg=%s\n", now, str_text(&words));
     }
 }
@@ -149,6 +151,6 @@ int compose_load(const struct cli *cli, const struct strv *services, struct proj
         options.services = *services;
     if (project_load(&options, out, err) < 0)
         return -1;
-    compose_warn(out);
+    compose_warn(&out->warnings);
     return 0;
 }

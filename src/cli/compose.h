@@ -23,7 +23,7 @@ struct project_options compose_project_options(const struct cli *cli);
  * their profiles count. */
 int compose_load(const struct cli *cli, const struct strv *services, struct project *out,
                  struct error *err);
-void compose_warn(const struct project *project);
+void compose_warn(const struct strv *warnings);
 
 extern const struct command command_compose;
 

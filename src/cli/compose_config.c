@@ -186,7 +186,7 @@ static int config(struct cli *cli, const void *parsed, const struct strv *argume
     wanted.no_path_resolution = options->no_path_resolution;
     if (project_load(&wanted, &project, err) < 0)
         return -1;
-    compose_warn(&project);
+    compose_warn(&project.warnings);
     if (project_select(&project, arguments, false, err) < 0)
         return -1;
     if (arguments->count)

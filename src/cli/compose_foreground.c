@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cli/compose_up.h"
+#include "cli/compose_watch.h"
 #include "compose/follower.h"
 
 #include "base/banned.h"
@@ -187,6 +188,79 @@ static int watch_foreground(struct cli *cli, struct compose_session *session,
     }
 }
 
+/* ---- --watch ---- */
+
+#define WATCH_END_NS NS_PER_S
+
+struct watching {
+    struct cli *cli;
+    const struct project *project;
+    const struct strv *named;
+    int stop_fd;
+    struct mutex lock;
+    struct condition changed;
+    bool is_over;
+};
+
+static void *watch_files(void *data)
+{
+    struct watching *watching = data;
+    struct compose_watch_options options = { .prune = true, .stop_fd = watching->stop_fd };
+    struct error err = {};
+
+    if (compose_watch_run(watching->cli, watching->project, watching->named, &options, &err) < 0)
+        fprintf(stderr, "%s\n", err.text);
+    mutex_lock(&watching->lock);
+    watching->is_over = true;
+    condition_broadcast(&watching->changed);
+    mutex_unlock(&watching->lock);
+    return NULL;
+}
+
+/* A thread in the middle of a build is not waited for: the process ends under it, and the engine
+ * gives the build up. */
+static void end_watching(struct watching *watching, int exit_code)
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + WATCH_END_NS;
+    bool is_over;
+
+    eventfd_write(watching->stop_fd, 1);
+    mutex_lock(&watching->lock);
+    while (!watching->is_over &&
+           condition_wait_until(&watching->changed, &watching->lock, deadline_ns))
+        continue;
+    is_over = watching->is_over;
+    mutex_unlock(&watching->lock);
+    if (!is_over) {
+        fflush(NULL);
+        _exit(exit_code);
+    }
+    condition_done(&watching->changed);
+    mutex_done(&watching->lock);
+    close(watching->stop_fd);
+}
+
+/* The output of the containers, and the files meanwhile. */
+static int watch_both(struct cli *cli, struct compose_session *session,
+                      const struct up_options *options, const struct strv *named,
+                      struct follower *follower, struct foreground *front, int signal_fd,
+                      struct error *err)
+{
+    struct watching watching = {
+        .cli = cli, .project = &session->project, .named = named, .stop_fd = eventfd(0, EFD_CLOEXEC)
+    };
+
+    if (watching.stop_fd < 0)
+        return error_sys(err, "eventfd");
+    mutex_init(&watching.lock);
+    condition_init(&watching.changed);
+    if (thread_start_detached("watch", watch_files, &watching, err) < 0)
+        return -1;
+    int result = watch_foreground(cli, session, options, follower, front, signal_fd, err);
+    end_watching(&watching, result < 0 ? 1 : cli->exit_code);
+    return result;
+}
+
 int compose_run_foreground(struct cli *cli, struct compose_session *session,
                            const struct up_options *options, const struct strv *named,
                            struct error *err)
@@ -229,5 +303,7 @@ int compose_run_foreground(struct cli *cli, struct compose_session *session,
     print_attached(&wish, session);
     if (compose_converge(cli, session, options, named, err) < 0)
         return -1;
+    if (options->watch)
+        return watch_both(cli, session, options, named, follower, front, signal_fd, err);
     return watch_foreground(cli, session, options, follower, front, signal_fd, err);
 }

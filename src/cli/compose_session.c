@@ -84,7 +84,7 @@ int compose_session_open(struct cli *cli, const struct strv *services, struct co
             project_load_name(&options, &session.project, err) < 0)
             return -1;
     }
-    compose_warn(&session.project);
+    compose_warn(&session.project.warnings);
     if (actual_read(cli->client, session.project.name, &session.actual, err) < 0 ||
         check_names(&session, services, err) < 0)
         return -1;

@@ -40,7 +40,7 @@ static const struct option_row up_rows[] = {
     { 0,   "timestamps",                 OPTION_BOOL,    AT(timestamps),           "Show times" },
     { 0,   "wait",                       OPTION_BOOL,    AT(wait),                 "Wait until all run, or are healthy" },
     { 0,   "wait-timeout",               OPTION_INTEGER, AT(wait_timeout),         "Longest wait, in seconds" },
-    { 'w', "watch",                      OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 'w', "watch",                      OPTION_BOOL,    AT(watch),                "Copy, build or restart as files change" },
     { 'y', "yes",                        OPTION_BOOL,    AT(yes),                  "Answer yes to all questions" },
     {},
 };
@@ -112,13 +112,6 @@ static int check_external(struct cli *cli, const struct project *project, const 
     return 0;
 }
 
-static void print_warnings(const struct strv *warnings)
-{
-    struct project carrier = { .warnings = *warnings };
-
-    compose_warn(&carrier);
-}
-
 /* ---- the plan ---- */
 
 int compose_converge(struct cli *cli, struct compose_session *session,
@@ -155,7 +148,7 @@ int compose_converge(struct cli *cli, struct compose_session *session,
         return -1;
     plan_up(&session->project, &session->actual, &wish, &plan, &warnings);
     if (!text_is_true(map_get(&session->project.environment, "COMPOSE_IGNORE_ORPHANS")))
-        print_warnings(&warnings);
+        compose_warn(&warnings);
 
     CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
     CLEANUP(apply_done) struct apply apply;
@@ -213,8 +206,8 @@ int compose_wait_until_up(struct cli *cli, struct compose_session *session,
 
 /* ---- commands ---- */
 
-static int open_selected(struct cli *cli, const struct strv *named, bool no_dependencies,
-                         struct compose_session *out, struct error *err)
+int compose_open_selected(struct cli *cli, const struct strv *named, bool no_dependencies,
+                          struct compose_session *out, struct error *err)
 {
     CLEANUP(compose_session_done) struct compose_session session = {};
 
@@ -236,10 +229,14 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
 
     if (options->menu)
         return error_set(err, ERROR_UNSUPPORTED, "--menu is not supported");
+    if (options->watch && is_background)
+        return error_set(err, ERROR_INVALID,
+                         "--watch needs the foreground: it does not go with --detach, --no-start "
+                         "and --wait");
     if (options->detach && (options->abort_on_exit || options->exit_code_from))
         return error_set(err, ERROR_INVALID,
                          "--abort-on-container-exit and --detach are incompatible");
-    if (open_selected(cli, arguments, options->no_deps, &session, err) < 0)
+    if (compose_open_selected(cli, arguments, options->no_deps, &session, err) < 0)
         return -1;
     if (options->exit_code_from && !project_service(&session.project, options->exit_code_from))
         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
@@ -269,7 +266,7 @@ static int create(struct cli *cli, const void *parsed, const struct strv *argume
     CLEANUP(compose_session_done) struct compose_session session = {};
 
     options.no_start = true;
-    if (open_selected(cli, arguments, false, &session, err) < 0)
+    if (compose_open_selected(cli, arguments, false, &session, err) < 0)
         return -1;
     return compose_converge(cli, &session, &options, arguments, err);
 }
@@ -297,7 +294,7 @@ static int scale(struct cli *cli, const void *parsed, const struct strv *argumen
         strv_add_take(&names, xstrndup(text, strcspn(text, "=")));
     }
     options.scale = *arguments;
-    if (open_selected(cli, &names, options.no_deps, &session, err) < 0)
+    if (compose_open_selected(cli, &names, options.no_deps, &session, err) < 0)
         return -1;
     return compose_converge(cli, &session, &options, &names, err);
 }

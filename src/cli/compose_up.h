@@ -8,11 +8,15 @@
 struct up_options {
     bool abort_on_exit, abort_on_failure, always_recreate_deps, attach_dependencies, build, detach,
         force_recreate, menu, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
-        quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, yes;
+        quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, watch, yes;
     struct strv attach, no_attach, scale;
     const char *exit_code_from, *pull;
     struct optional_int64 timeout, wait_timeout;
 };
+
+/* The project with only the named services (none: all) and what they depend on. */
+int compose_open_selected(struct cli *cli, const struct strv *named, bool no_dependencies,
+                          struct compose_session *out, struct error *err);
 
 /* Makes images, networks, volumes and containers as the file says, and starts them. */
 int compose_converge(struct cli *cli, struct compose_session *session,

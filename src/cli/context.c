@@ -71,8 +71,8 @@ static int add_content(struct tar_writer *writer, int fd, int64_t size, const ch
     return 0;
 }
 
-static int add_file(struct tar_writer *writer, int parent_fd, const char *file, const char *name,
-                    const struct stat *status, struct error *err)
+int context_add_file(struct tar_writer *writer, int parent_fd, const char *file, const char *name,
+                     const struct stat *status, struct error *err)
 {
     CLEANUP(tar_entry_done) struct tar_entry entry = {};
     CLEANUP(close) int fd = -1;
@@ -129,7 +129,7 @@ static int add_directory(struct tar_writer *writer, int fd, const char *prefix, 
             result = error_sys(err, "%s", name);
             break;
         }
-        result = add_file(writer, fd, names.items[i], name, &status, err);
+        result = context_add_file(writer, fd, names.items[i], name, &status, err);
         if (result == 0 && S_ISDIR(status.st_mode)) {
             int child = openat(fd, names.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -151,7 +151,8 @@ static int pack_all(struct packer *packer, struct stream *out, struct error *err
     if (packer->extra_path) {
         if (stat(packer->extra_path, &status) < 0)
             return error_sys(err, "%s", packer->extra_path);
-        if (add_file(writer, AT_FDCWD, packer->extra_path, packer->extra_name, &status, err) < 0)
+        if (context_add_file(writer, AT_FDCWD, packer->extra_path, packer->extra_name, &status,
+                             err) < 0)
             return -1;
     }
     for (size_t i = 0; i < packer->count; i++)

@@ -37,6 +37,9 @@ ERRORS = {
     'POST /containers/create {"Sysctls":{"net.ipv4.conf.eth0.x":"1"}}':
         (201, None,
          "a setting of one interface is written like any other of the network namespace"),
+    'POST /containers/create {"StorageOpt":{"size":"1G"}}':
+        (201, None,
+         "a size is kept on every file system: by project quotas, or by a file that is mounted"),
     'POST /containers/f5/start {"NetworkMode":"container:nope"}':
         (400, 'No such container: nope',
          "a container to join is looked for when it is named, at creation"),

@@ -149,7 +149,7 @@ START_REFUSED = [
     (["--device", "/dev/nope"], "daemon: error gathering device information while adding custom device \"/dev/nope\": no such file or directory", 127),
     (["--gpus", "all"], "daemon: could not select device driver \"\" with capabilities: [[gpu]]", 125),
     (["--device", "none.com/dev=x"], "daemon: CDI device injection failed: unresolvable CDI devices none.com/dev=x", 125),
-    (["--storage-opt", "size=1G"], "daemon: --storage-opt is supported only for overlay over xfs with 'pquota' mount option", 125),
+    (["--storage-opt", "size=1"], "daemon: invalid size 1: 1 MiB is the least", 125),
     (["--security-opt", "foo=bar"], "daemon: invalid --security-opt 2: \"foo=bar\"", 125),
     (["--security-opt", "no-new-privileges=perhaps"], "daemon: invalid --security-opt 2: \"no-new-privileges=perhaps\"", 125),
     (["--uts", "host", "--hostname", "x"], "daemon: conflicting options: hostname and the UTS mode", 125),

@@ -13,6 +13,7 @@
 #include "engine/resource_check.h"
 #include "linux/capability.h"
 #include "linux/cgroup.h"
+#include "linux/limited_dir.h"
 
 #include "base/banned.h"
 
@@ -225,6 +226,19 @@ static int check_network(const struct host_config *host, struct error *err)
     return 0;
 }
 
+static int check_storage_option(const char *key, const char *value, struct error *err)
+{
+    int64_t bytes;
+
+    if (strcmp(key, "size") != 0)
+        return error_set(err, ERROR_INTERNAL, "Unknown option %s", key);
+    if (parse_size(value, &bytes, err) < 0)
+        return -1;
+    return bytes >= LIMITED_DIR_LEAST
+               ? 0
+               : error_set(err, ERROR_INVALID, "invalid size %s: 1 MiB is the least", value);
+}
+
 /* What is understood but not built yet is refused by name, so that nothing is silently ignored. */
 static int check_unsupported(const struct host_config *host, struct error *err)
 {
@@ -240,11 +254,8 @@ static int check_unsupported(const struct host_config *host, struct error *err)
         if (rows[i].is_wanted)
             return error_set(err, ERROR_UNSUPPORTED, "%s is not supported yet", rows[i].what);
     MAP_EACH (&host->storage_opt, entry)
-        return strcmp(entry->key, "size") == 0
-                   ? error_set(err, ERROR_INTERNAL,
-                               "--storage-opt is supported only for overlay over xfs with 'pquota' "
-                               "mount option")
-                   : error_set(err, ERROR_INTERNAL, "Unknown option %s", entry->key);
+        if (check_storage_option(entry->key, entry->value, err) < 0)
+            return -1;
     if (!text_is_empty(host->isolation) && strcmp(host->isolation, "default") != 0)
         return error_set(err, ERROR_INVALID,
                          "invalid isolation (%s): linux only supports 'default'", host->isolation);

@@ -503,7 +503,8 @@ static void undo(struct container *container, const struct strv *created_volumes
             log_warn("cannot take back a volume", "volume", created_volumes->items[i], "error",
                      err.text);
 
-    if (container_forget(container, &err) < 0 || tree_remove(directory, &err) < 0)
+    if (container_forget(container, &err) < 0 || container_directory_release(directory, &err) < 0 ||
+        tree_remove(directory, &err) < 0)
         log_warn("cannot take back a container whose creation failed", "container", container->id,
                  "error", err.text);
 }

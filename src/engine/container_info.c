@@ -183,6 +183,8 @@ static struct container_info *first_info(struct container *container, const char
 {
     struct container_info *info = NEW(struct container_info);
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
+    CLEANUP(free)
+    char *changes = container_changes_path(container->engine, container->id, &spec->host_config);
 
     info->reference_count = 1;
     container_info_borrow(info, spec);
@@ -196,8 +198,8 @@ static struct container_info *first_info(struct container *container, const char
     info->hostname_path = xstrdup("");
     info->resolv_path = xstrdup("");
     info->log_path = log_config_path(&spec->host_config.log_config, directory, container->id);
-    info->upper_path = path_join(directory, "diff");
-    info->work_path = path_join(directory, "work");
+    info->upper_path = path_join(changes, "diff");
+    info->work_path = path_join(changes, "work");
     info->merged_path = path_join(directory, "merged");
     info->lower_paths = store_lower_paths(container->engine->store, spec->chain_id);
     show_wished_networks(info, spec);
@@ -241,12 +243,4 @@ char *container_cgroup(const struct engine *engine, const struct container_info 
     CLEANUP(free) char *whole = xasprintf("/%s/%s", parent, info->id);
 
     return path_clean(whole);
-}
-
-int container_writable(struct container *container, struct writable *out, struct error *err)
-{
-    CLEANUP(free) char *directory = container_directory(container->engine, container->id);
-    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-
-    return store_writable_at(container->engine->store, directory, info->spec->chain_id, out, err);
 }

@@ -87,6 +87,8 @@ static int remove_directory(struct engine *engine, const char *directory, struct
     CLEANUP(free)
     char *trash = xasprintf("%s/tmp/container-%s", engine->options.data_path, path_base(directory));
 
+    if (container_directory_release(directory, err) < 0)
+        return -1;
     if (rename(directory, trash) < 0)
         return tree_remove(directory, err);
     work_submit(engine->work, TRASH_DELAY_NS, empty_trash, empty_trash, TAKE(trash));

@@ -541,6 +541,8 @@ int engine_destroy_kernel_objects(struct engine *engine, struct error *err)
                          (long long)(info.running + info.paused));
     if (networks_destroy(engine->networks, err) < 0)
         return -1;
+    volumes_unmount_limited(engine->volumes);
+    containers_release_directories(engine);
     /* A parent that was named by the user stays his. */
     return text_is_empty(engine->options.cgroup_parent) ? cgroup_remove(engine->cgroup_path, err)
                                                         : 0;

@@ -166,7 +166,16 @@ int container_forget(struct container *container, struct error *err);
 char *container_directory(struct engine *engine, const char *id);
 /* Its control group, as linux/cgroup.h names it; yours. */
 char *container_cgroup(const struct engine *engine, const struct container_info *info);
+/* ---- where changes go (container_writable.c) */
+/* The directory that holds diff/ and work/: yours. */
+char *container_changes_path(struct engine *engine, const char *id, const struct host_config *host);
+/* Makes what is missing of it; limited, if the container's size is. */
 int container_writable(struct container *container, struct writable *out, struct error *err);
+/* Before a container's directory is removed: nothing is mounted in it any more. */
+int container_directory_release(const char *directory, struct error *err);
+void containers_release_directories(struct engine *engine); /* all, until they are used again */
+/* Whether that is the limited directory of a container's changes. */
+bool container_expects_mount(struct engine *engine, const char *path);
 /* The directory of changes of a container that is not removed, and what lies right below it. */
 int container_changes_open(struct container *container, struct writable *out, struct error *err);
 /* Fills in what 'config' leaves open, with Docker's rules. */

@@ -209,7 +209,7 @@ static void remove_strays(struct engine *engine, const char *path, bool only_if_
         if (container && (!only_if_alive || is_alive(engine, entry->d_name)))
             continue;
         CLEANUP(free) char *stray = path_join(path, entry->d_name);
-        if (tree_remove(stray, &err) < 0)
+        if (container_directory_release(stray, &err) < 0 || tree_remove(stray, &err) < 0)
             log_warn("cannot remove a stray directory", "path", stray, "error", err.text);
     }
     if (dir)

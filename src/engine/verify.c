@@ -152,7 +152,8 @@ static void verify_mounts(struct engine *engine, struct strv *out)
             size_t length = strlen(roots[r]);
 
             if (strncmp(fields.items[4], roots[r], length) == 0 && fields.items[4][length] == '/' &&
-                !volumes_expect_mount(engine->volumes, fields.items[4]))
+                !volumes_expect_mount(engine->volumes, fields.items[4]) &&
+                !container_expects_mount(engine, fields.items[4]))
                 strv_add_format(out, "mount at %s is not the engine's", fields.items[4]);
         }
     }

@@ -40,7 +40,16 @@ struct known_volume {
 /* <name>, or <name>/_data. */
 char *volume_path(const struct volumes *volumes, const char *name);
 char *volume_data_path(const struct volumes *volumes, const char *name);
-int volume_make_directory(const struct volumes *volumes, const char *name, struct error *err);
+/* <name>/image: the file system of one with a size, where the host's has no projects. */
+char *volume_image_path(const struct volumes *volumes, const char *name);
+/* Its place, limited and mounted if it has a size. What is there already is completed. */
+int volume_make_place(const struct volumes *volumes, const struct volume *volume,
+                      struct error *err);
+/* Record and place of one whose making failed. What cannot be removed now is when the volumes are
+ * opened: the record says so. */
+void volume_take_back(struct volumes *volumes, const struct volume *volume);
+/* 0: no limit. */
+uint64_t volume_size_limit(const struct volume *volume);
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
                      struct error *err);
 int volume_unmount(const struct volume *volume, struct error *err);

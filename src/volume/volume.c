@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/json.h"
+#include "linux/limited_dir.h"
 
 #include "base/banned.h"
 
@@ -183,8 +184,12 @@ int volume_check_options(const struct map *options, struct error *err)
     int64_t bytes = 0;
     if (size && parse_size(size, &bytes, err) < 0)
         return -1;
-    if (bytes > 0)
-        return error_set(err, ERROR_INVALID, "quota size requested but no quota support");
+    if (bytes > 0 && map_has(options, "device"))
+        return error_set(err, ERROR_INVALID,
+                         "a volume that is a mount has the size of what is mounted: \"size\" and "
+                         "\"device\" exclude each other");
+    if (bytes > 0 && bytes < LIMITED_DIR_LEAST)
+        return error_set(err, ERROR_INVALID, "a size limit is 1 MiB at least");
     return 0;
 }
 
@@ -197,16 +202,35 @@ static int check_driver(const char *driver, struct error *err)
                      driver);
 }
 
-int volume_make_directory(const struct volumes *volumes, const char *name, struct error *err)
+char *volume_image_path(const struct volumes *volumes, const char *name)
 {
-    CLEANUP(free) char *path = volume_path(volumes, name);
-    CLEANUP(free) char *data_path = volume_data_path(volumes, name);
+    return xasprintf("%s/%s/image", volumes->path, name);
+}
+
+uint64_t volume_size_limit(const struct volume *volume)
+{
+    const char *size = map_get(&volume->options, "size");
+    int64_t bytes = 0;
+
+    return size && parse_size(size, &bytes, NULL) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+int volume_make_place(const struct volumes *volumes, const struct volume *volume, struct error *err)
+{
+    CLEANUP(free) char *path = volume_path(volumes, volume->name);
+    CLEANUP(free) char *image_path = volume_image_path(volumes, volume->name);
+    const char *data_path = volume->mountpoint;
 
     if (dir_make(path, 0701, err) < 0)
         return -1;
-    if (mkdir(data_path, 0755) < 0)
-        return errno == EEXIST ? 0 : error_sys(err, "make directory %s", data_path);
-    return chmod(path, 0701) < 0 || chmod(data_path, 0755) < 0 ? error_sys(err, "%s", path) : 0;
+    bool is_new = mkdir(data_path, 0755) == 0;
+    if (!is_new && errno != EEXIST)
+        return error_sys(err, "make directory %s", data_path);
+    if (is_new && (chmod(path, 0701) < 0 || chmod(data_path, 0755) < 0))
+        return error_sys(err, "%s", path);
+    return volume_size_limit(volume)
+               ? limited_dir_make(data_path, image_path, volume_size_limit(volume), err)
+               : 0;
 }
 
 static char *encode(const struct map *texts)
@@ -237,6 +261,17 @@ int volume_record(struct volumes *volumes, const struct volume *volume, enum vol
     return database_commit(volumes->database, err);
 }
 
+void volume_take_back(struct volumes *volumes, const struct volume *volume)
+{
+    CLEANUP(free) char *path = volume_path(volumes, volume->name);
+
+    if (limited_dir_end(volume->mountpoint, NULL) == 0 && tree_remove(path, NULL) == 0)
+        database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s",
+                     volume->name);
+    else
+        volume_set_state(volumes, volume->name, VOLUME_REMOVING, NULL);
+}
+
 static int create(struct volumes *volumes, const char *name, const struct map *options,
                   const struct map *labels, bool is_anonymous, struct volume **out,
                   struct error *err)
@@ -252,8 +287,8 @@ static int create(struct volumes *volumes, const char *name, const struct map *o
         map_set_text(&volume->labels, ANONYMOUS_LABEL, "");
     if (volume_record(volumes, volume, VOLUME_READY, err) < 0)
         return -1;
-    if (volume_make_directory(volumes, name, err) < 0) {
-        database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s", name);
+    if (volume_make_place(volumes, volume, err) < 0) {
+        volume_take_back(volumes, volume);
         return -1;
     }
     *out = volume_ref(volume);
@@ -464,6 +499,7 @@ static int take_out(struct volumes *volumes, const struct volume *volume, char *
         return -1;
     /* What is mounted there is not the volume's to remove. */
     if ((volume_is_mount(volume) && volume_unmount(volume, err) < 0) ||
+        (volume_size_limit(volume) && limited_dir_end(volume->mountpoint, err) < 0) ||
         move_away(volumes, volume->name, out_path, err) < 0) {
         volume_set_state(volumes, volume->name, VOLUME_READY, NULL);
         return -1;

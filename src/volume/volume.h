@@ -30,9 +30,9 @@ CLEANUP_POINTER(volumes_close, struct volumes)
 
 /* Makes a volume, or gives the one that has the name already. 'name' NULL: an anonymous one with a
  * generated name and label. Driver other than "local": NOT_FOUND. Options of the local driver are
- * "type", "device" and "o", as for mount(8); unknown ones are INVALID ("create v: invalid option:
- * \"foo\""), a "size" too, which would need quotas. Bad names: INVALID with Docker's text.
- * *out_created tells which it was. */
+ * "type", "device" and "o", as for mount(8), and "size", which limits the content
+ * (linux/limited_dir.h); unknown ones are INVALID ("create v: invalid option: \"foo\""). Bad names:
+ * INVALID with Docker's text. *out_created tells which it was. */
 int volume_create(struct volumes *volumes, const char *name, const char *driver,
                   const struct map *options, const struct map *labels, struct volume **out,
                   bool *out_created, struct error *err);
@@ -91,7 +91,10 @@ int volume_release(struct volume *volume, const char *user, struct error *err);
 /* Unmounts what no user was remembered for: for a starting engine, when all have been. What fails
  * is added to 'out_failures', a line each. */
 void volumes_release_unused(struct volumes *volumes, struct strv *out_failures);
-/* Whether that is the place of a volume that is a mount and has users. */
+/* Unmounts those that have a size, until the volumes are opened again: for an engine that goes for
+ * good. */
+void volumes_unmount_limited(struct volumes *volumes);
+/* Whether that is the place of a volume that is a mount and has users, or that has a size. */
 bool volumes_expect_mount(struct volumes *volumes, const char *path);
 
 int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err);

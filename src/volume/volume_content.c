@@ -34,7 +34,7 @@ static void give_back(struct volumes *volumes, const char *name)
 static int fill(struct volumes *volumes, const struct volume_content *content,
                 const struct volume *volume, struct error *err)
 {
-    if (volume_make_directory(volumes, content->name, err) < 0)
+    if (volume_make_place(volumes, volume, err) < 0)
         return -1;
     CLEANUP(close)
     int fd = open(volume->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -43,15 +43,6 @@ static int fill(struct volumes *volumes, const struct volume_content *content,
     if (content->fill(content->data, fd, err) < 0)
         return -1;
     return syncfs(fd) < 0 ? error_sys(err, "sync %s", volume->mountpoint) : 0;
-}
-
-static void take_back(struct volumes *volumes, const char *name)
-{
-    CLEANUP(free) char *path = volume_path(volumes, name);
-
-    /* What cannot be removed now is when the volumes are opened: the record says so. */
-    if (tree_remove(path, NULL) == 0)
-        database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s", name);
 }
 
 static int make(struct volumes *volumes, const struct volume_content *content, struct volume **out,
@@ -70,7 +61,7 @@ static int make(struct volumes *volumes, const struct volume_content *content, s
         return -1;
     if (fill(volumes, content, volume, err) < 0 ||
         volume_set_state(volumes, content->name, VOLUME_READY, err) < 0) {
-        take_back(volumes, content->name);
+        volume_take_back(volumes, volume);
         return -1;
     }
     *out = volume_ref(volume);

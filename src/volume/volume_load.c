@@ -9,8 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/json.h"
-#include "linux/mount.h"
-#include "linux/mount_find.h"
+#include "linux/limited_dir.h"
 #include "volume/internal.h"
 
 #include "base/banned.h"
@@ -57,8 +56,8 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
     CLEANUP(free) char *data_path = volume_data_path(volumes, name);
 
     /* The files of a mount are not ours to remove. */
-    if (mount_remove(data_path, err) < 0 || mount_is_at(data_path))
-        return error_context(err, "unmount %s", data_path);
+    if (limited_dir_end(data_path, err) < 0)
+        return -1;
     if (tree_remove(path, err) < 0)
         return -1;
     if (state == VOLUME_FILLING)
@@ -94,12 +93,23 @@ static int load_all(struct volumes *volumes, struct error *err)
                        "SELECT name, labels, options, created_ns, snapshot_of FROM volume",
                        NULL) < 0)
         return -1;
-    while ((more = query_next(query, err)) == 1) {
-        if (load(volumes, query, err) < 0 ||
-            volume_make_directory(volumes, query_text(query, 0), err) < 0)
+    while ((more = query_next(query, err)) == 1)
+        if (load(volumes, query, err) < 0)
+            return -1;
+    return more;
+}
+
+/* One whose file system cannot be mounted keeps no engine from starting: whoever wants to use it is
+ * told. */
+static int make_places(struct volumes *volumes, struct error *err)
+{
+    MAP_EACH (&volumes->known, entry) {
+        const struct volume *volume = &((const struct known_volume *)entry->value)->volume;
+
+        if (volume_make_place(volumes, volume, err) < 0 && !volume_size_limit(volume))
             return -1;
     }
-    return more;
+    return 0;
 }
 
 static int adopt(struct volumes *volumes, const char *name, struct error *err)
@@ -143,7 +153,8 @@ int volumes_load(struct volumes *volumes, struct error *err)
     CLEANUP(strv_done) struct strv names = {};
 
     if (volumes_settle_names(volumes, err) < 0 || settle_all(volumes, err) < 0 ||
-        load_all(volumes, err) < 0 || list_names(volumes, &names, err) < 0)
+        load_all(volumes, err) < 0 || make_places(volumes, err) < 0 ||
+        list_names(volumes, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.count; i++)
         if (adopt(volumes, names.items[i], err) < 0)

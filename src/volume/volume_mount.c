@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "linux/limited_dir.h"
 #include "linux/mount.h"
 #include "linux/mount_find.h"
 #include "linux/mount_options.h"
@@ -154,11 +155,28 @@ int volume_unmount(const struct volume *volume, struct error *err)
     return 0;
 }
 
+/* One with a size is mounted from its making on: unless that failed. */
+static int check_limited(struct known_volume *known, struct error *err)
+{
+    CLEANUP(free) char *image_path = volume_image_path(known->volumes, known->volume.name);
+    int result = 0;
+
+    mutex_lock(&known->mounting);
+    if (limited_dir_is_missing(known->volume.mountpoint, image_path))
+        result = volume_make_place(known->volumes, &known->volume, err);
+    mutex_unlock(&known->mounting);
+    if (result < 0)
+        return error_context(err, "error while mounting volume '%s'", known->volume.mountpoint);
+    return 0;
+}
+
 int volume_acquire(struct volume *volume, const char *user, struct error *err)
 {
     struct known_volume *known = CONTAINER_OF(volume, struct known_volume, volume);
     int result = 0;
 
+    if (volume_size_limit(volume))
+        return check_limited(known, err);
     if (!volume_is_mount(volume))
         return 0;
     mutex_lock(&known->mounting);
@@ -220,6 +238,18 @@ void volumes_release_unused(struct volumes *volumes, struct strv *out_failures)
     volume_list_free(list, count);
 }
 
+void volumes_unmount_limited(struct volumes *volumes)
+{
+    struct volume **list;
+    size_t count;
+
+    volume_list(volumes, &list, &count, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (volume_size_limit(list[i]))
+            limited_dir_end(list[i]->mountpoint, NULL);
+    volume_list_free(list, count);
+}
+
 bool volumes_expect_mount(struct volumes *volumes, const char *path)
 {
     bool is_expected = false;
@@ -228,7 +258,8 @@ bool volumes_expect_mount(struct volumes *volumes, const char *path)
 
     volume_list(volumes, &list, &count, NULL);
     for (size_t i = 0; i < count; i++)
-        is_expected |= strcmp(list[i]->mountpoint, path) == 0 && volume_has_users(list[i]);
+        is_expected |= strcmp(list[i]->mountpoint, path) == 0 &&
+                       (volume_size_limit(list[i]) || volume_has_users(list[i]));
     volume_list_free(list, count);
     return is_expected;
 }

@@ -12,6 +12,7 @@
 #include "cli/build_progress.h"
 #include "cli/command.h"
 #include "cli/context.h"
+#include "cli/proxies.h"
 
 #include "base/banned.h"
 
@@ -106,13 +107,14 @@ static void add_pairs(struct client_path *path, const char *name, const struct s
 }
 
 /* An epoch in our environment is meant for the build. */
-static void add_arguments(struct client_path *path, const struct strv *given)
+static void add_arguments(const struct cli *cli, struct client_path *path, const struct strv *given)
 {
     CLEANUP(strv_done) struct strv pairs = {};
 
     strv_add_all(&pairs, given);
     if (!text_is_empty(getenv("SOURCE_DATE_EPOCH")) && !strv_env_get(&pairs, "SOURCE_DATE_EPOCH"))
         strv_add(&pairs, "SOURCE_DATE_EPOCH");
+    proxies_add(cli->client, &pairs, &pairs);
     add_pairs(path, "buildargs", &pairs, true);
 }
 
@@ -130,15 +132,15 @@ static void add_list(struct client_path *path, const char *name, const struct st
     client_path_query(path, name, str_text(&text));
 }
 
-static void add_query(struct client_path *path, const struct build_options *options,
-                      const char *dockerfile)
+static void add_query(const struct cli *cli, struct client_path *path,
+                      const struct build_options *options, const char *dockerfile)
 {
     client_path_query(path, "dockerfile", dockerfile);
     for (size_t i = 0; i < options->tag.count; i++)
         client_path_query(path, "t", options->tag.items[i]);
     for (size_t i = 0; i < options->add_host.count; i++)
         client_path_query(path, "extrahosts", options->add_host.items[i]);
-    add_arguments(path, &options->build_arg);
+    add_arguments(cli, path, &options->build_arg);
     add_pairs(path, "labels", &options->label, false);
     add_list(path, "allow", &options->allow);
     add_list(path, "nocachefilter", &options->no_cache_filter);
@@ -481,7 +483,7 @@ static int send(struct cli *cli, const struct build_options *options, const char
     CLEANUP(client_path_done) struct client_path path = {};
 
     client_path_begin(&path, "/build");
-    add_query(&path, options, input->dockerfile);
+    add_query(cli, &path, options, input->dockerfile);
     add_pairs(&path, "contexts", &input->contexts, false);
     client_path_query(&path, "lender", lender_id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);

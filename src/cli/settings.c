@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/context_store.h"
+#include "cli/csv.h"
 
 #include "base/banned.h"
 
@@ -117,6 +118,43 @@ const char *settings_default_host(void)
     return settings.host;
 }
 
+/* HttpHeaders of config.json; DOCKER_CUSTOM_HEADERS ("name=value,…") takes their place. */
+static int read_headers(struct map *out, struct error *err)
+{
+    const struct json *headers = json_get(settings.document, "HttpHeaders");
+    const char *text = getenv("DOCKER_CUSTOM_HEADERS");
+    CLEANUP(strv_done) struct strv fields = {};
+
+    if (text_is_empty(text)) {
+        JSON_EACH (headers, key)
+            if (json_text(json_get(headers, key)))
+                map_set_text(out, key, json_text(json_get(headers, key)));
+        return 0;
+    }
+    if (csv_split(text, &fields, err) < 0)
+        return error_context(err, "DOCKER_CUSTOM_HEADERS");
+    for (size_t i = 0; i < fields.count; i++) {
+        char *equals = strchr(fields.items[i], '=');
+
+        if (!equals || equals == fields.items[i])
+            return error_set(err, ERROR_INVALID,
+                             "DOCKER_CUSTOM_HEADERS: \"%s\" must be formatted as name=value",
+                             fields.items[i]);
+        *equals = 0;
+        map_set_text(out, fields.items[i], equals + 1);
+    }
+    return 0;
+}
+
+static int open_client(struct client_options *options, struct client **out, struct error *err)
+{
+    CLEANUP(map_done) struct map headers = {};
+
+    options->api_version = getenv("DOCKER_API_VERSION");
+    options->headers = &headers;
+    return read_headers(&headers, err) < 0 ? -1 : client_open(options, out, err);
+}
+
 static int connect_to_default(struct client **out, struct error *err)
 {
     struct client_options options = {
@@ -126,10 +164,9 @@ static int connect_to_default(struct client **out, struct error *err)
         .ca_path = settings.ca,
         .cert_path = settings.cert,
         .key_path = settings.key,
-        .api_version = getenv("DOCKER_API_VERSION"),
     };
 
-    return client_open(&options, out, err);
+    return open_client(&options, out, err);
 }
 
 static int connect_to_context(struct client **out, struct error *err)
@@ -151,9 +188,8 @@ static int connect_to_context(struct client **out, struct error *err)
         .ca_path = ca,
         .cert_path = cert,
         .key_path = key,
-        .api_version = getenv("DOCKER_API_VERSION"),
     };
-    return client_open(&options, out, err);
+    return open_client(&options, out, err);
 }
 
 int settings_connect(struct client **out, struct error *err)

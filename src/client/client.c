@@ -19,6 +19,7 @@ struct client {
     struct mutex lock;
     char version[16]; /* under 'lock' */
     bool is_pinned;
+    struct map headers; /* of every request */
 };
 
 int client_open(const struct client_options *options, struct client **out, struct error *err)
@@ -31,6 +32,8 @@ int client_open(const struct client_options *options, struct client **out, struc
 
     mutex_init(&client->lock);
     client->host = xstrdup(options->host);
+    if (options->headers)
+        map_copy_texts(&client->headers, options->headers);
     client->is_pinned = !text_is_empty(options->api_version);
     snprintf(client->version, sizeof(client->version), "%s",
              client->is_pinned ? options->api_version : CLIENT_API_VERSION);
@@ -49,6 +52,7 @@ void client_close(struct client *client)
     http_client_free(client->http);
     tls_context_free(client->tls);
     mutex_done(&client->lock);
+    map_done(&client->headers);
     free(client->host);
     free(client);
 }
@@ -163,8 +167,17 @@ static bool learn_version(struct client *client, const struct error *err)
     return true;
 }
 
-static int send(struct client *client, struct http_request *request, const struct client_path *path,
-                struct http_response **out, struct error *err)
+/* The headers of every request, and those of this one, which go before. */
+static void join_headers(const struct client *client, const struct map *own, struct map *out)
+{
+    map_copy_texts(out, &client->headers);
+    if (own)
+        MAP_EACH (own, entry)
+            map_set_text(out, entry->key, entry->value);
+}
+
+static int send(struct client *client, const struct http_request *request,
+                const struct client_path *path, struct http_response **out, struct error *err)
 {
     char version[16];
 
@@ -172,8 +185,14 @@ static int send(struct client *client, struct http_request *request, const struc
     memcpy(version, client->version, sizeof(version));
     mutex_unlock(&client->lock);
     CLEANUP(free) char *target = xasprintf("/v%s%s", version, str_text(&path->text));
-    request->target = target;
-    if (http_client_send(client->http, request, out, err) == 0)
+    CLEANUP(map_done) struct map headers = {};
+    struct http_request sent = *request;
+    sent.target = target;
+    if (client->headers.count) {
+        join_headers(client, request->headers, &headers);
+        sent.headers = &headers;
+    }
+    if (http_client_send(client->http, &sent, out, err) == 0)
         return 0;
     if (err->kind == ERROR_UNAVAILABLE)
         error_set(err, ERROR_UNAVAILABLE,

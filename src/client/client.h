@@ -24,7 +24,8 @@ struct client_options {
     const char *host; /* unix:///run/berth/berth.sock, tcp://…, ssh://… */
     bool tls, tls_verify;
     const char *ca_path, *cert_path, *key_path;
-    const char *api_version; /* NULL: negotiate */
+    const char *api_version;   /* NULL: negotiate */
+    const struct map *headers; /* texts that go with every request; NULL: none */
 };
 int client_open(const struct client_options *options, struct client **out, struct error *err);
 void client_close(struct client *client);

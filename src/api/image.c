@@ -14,14 +14,12 @@
 
 #include "base/banned.h"
 
-/* "platform" of inspect and history is JSON: {"os":…,"architecture":…,"variant":…}. */
-static int check_platform(struct request *req, const struct image *image, struct error *err)
+/* An image is for one platform: it must be the one that 'text' says, {"os":…,"architecture":…}. */
+static int match_platform(struct request *req, const struct image *image, const char *text,
+                          struct error *err)
 {
-    const char *text = request_query(req, "platform");
     CLEANUP(json_free) struct json *wanted = NULL;
 
-    if (req->version < API_VERSION(48) || text_is_empty(text))
-        return 0;
     if (json_parse(text, strlen(text), &wanted, err) < 0) {
         err->kind = ERROR_INVALID;
         return error_context(err, "failed to parse platform");
@@ -37,6 +35,32 @@ static int check_platform(struct request *req, const struct image *image, struct
                      "the specified platform (%s/%s)",
                      request_parameter(req, 0), image->config.os ?: "",
                      image->config.architecture ?: "", os, architecture);
+}
+
+/* The "platform" of inspect and history. */
+static int check_platform(struct request *req, const struct image *image, struct error *err)
+{
+    const char *text = request_query(req, "platform");
+
+    if (req->version < API_VERSION(48) || text_is_empty(text))
+        return 0;
+    return match_platform(req, image, text, err);
+}
+
+/* The "platforms" of a removal: all that are named must be there to be removed. */
+static int check_platforms(struct request *req, struct error *err)
+{
+    size_t count = http_query_count(req->exchange, "platforms");
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (req->version < API_VERSION(50) || !count)
+        return 0;
+    if (engine_image_get(req->engine, request_parameter(req, 0), &image, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (match_platform(req, image, http_query_at(req->exchange, "platforms", i), err) < 0)
+            return -1;
+    return 0;
 }
 
 int api_image_inspect(struct request *req, struct error *err)
@@ -149,6 +173,8 @@ int api_image_remove(struct request *req, struct error *err)
     struct json_writer w = { .out = &body };
     struct json_list removals = {};
 
+    if (check_platforms(req, err) < 0)
+        return -1;
     if (engine_image_remove(req->engine, request_parameter(req, 0),
                             request_query_bool(req, "force"), request_query_bool(req, "noprune"),
                             &removals, err) < 0)

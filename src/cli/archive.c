@@ -9,31 +9,11 @@
 #include "base/text.h"
 #include "cli/archive_file.h"
 #include "cli/command.h"
+#include "cli/platform_query.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 
 #include "base/banned.h"
-
-static int add_platform(struct client_path *path, const char *platform, struct error *err)
-{
-    CLEANUP(strv_done) struct strv parts = {};
-    CLEANUP(str_done) struct str text = {};
-    struct json_writer w = { .out = &text };
-
-    if (text_is_empty(platform))
-        return 0;
-    strv_split(&parts, platform, '/');
-    if (parts.count < 2 || parts.count > 3)
-        return error_set(err, ERROR_INVALID, "invalid platform: %s", platform);
-    json_begin_dict(&w, NULL);
-    json_add_text(&w, "architecture", parts.items[1]);
-    json_add_text(&w, "os", parts.items[0]);
-    if (parts.count > 2)
-        json_add_text(&w, "variant", parts.items[2]);
-    json_end_dict(&w);
-    client_path_query(path, "platform", str_text(&text));
-    return 0;
-}
 
 /* ---- save ---- */
 
@@ -61,7 +41,7 @@ static int save(struct cli *cli, const void *parsed, const struct strv *argument
     client_path_begin(&path, "/images/get");
     for (size_t i = 0; i < arguments->count; i++)
         client_path_query(&path, "names", arguments->items[i]);
-    if (add_platform(&path, options->platform, err) < 0 ||
+    if (platform_query_add(&path, "platform", options->platform, err) < 0 ||
         client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return -1;
     return archive_file_write(response, options->output, "save image", err);
@@ -102,7 +82,7 @@ static int load(struct cli *cli, const void *parsed, const struct strv *argument
     CLEANUP(stream_close) struct stream *body = stream_from_fd(file < 0 ? STDIN_FILENO : file, 0);
     client_path_begin(&path, "/images/load");
     client_path_query(&path, "quiet", is_quiet ? "1" : "0");
-    if (add_platform(&path, options->platform, err) < 0 ||
+    if (platform_query_add(&path, "platform", options->platform, err) < 0 ||
         client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
                       &messages.response, err) < 0)
         return -1;

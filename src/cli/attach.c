@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/env_file.h"
 #include "cli/settings.h"
 #include "cli/stream.h"
 #include "cli/terminal.h"
@@ -185,7 +186,8 @@ static const struct option_row exec_rows[] = {
     { 0, "detach-keys", OPTION_TEXT, offsetof(struct exec_options, detach_keys),
       "Keys that detach" },
     { 'e', "env", OPTION_LIST, offsetof(struct exec_options, env), "Set an environment variable" },
-    { 0, "env-file", OPTION_UNSUPPORTED, 0, NULL },
+    { 0, "env-file", OPTION_LIST, offsetof(struct exec_options, env_file),
+      "Read environment variables from a file" },
     { 'i', "interactive", OPTION_BOOL, offsetof(struct exec_options, interactive),
       "Keep stdin open" },
     { 0, "privileged", OPTION_BOOL, offsetof(struct exec_options, privileged),
@@ -215,14 +217,13 @@ static int exec_create(struct cli *cli, const struct exec_options *options,
     };
     int height, width;
 
-    for (size_t i = 0; i < options->env.count; i++) {
-        const char *entry = options->env.items[i];
-
-        if (strchr(entry, '='))
-            strv_add(&config.env, entry);
-        else if (getenv(entry))
-            strv_add_format(&config.env, "%s=%s", entry, getenv(entry));
-    }
+    for (size_t i = 0; i < options->env_file.count; i++)
+        if (env_file_read(options->env_file.items[i], &config.env, err) < 0) {
+            json_fields_done(exec_config_fields, &config);
+            return -1;
+        }
+    for (size_t i = 0; i < options->env.count; i++)
+        env_add(&config.env, options->env.items[i]);
     for (size_t i = 1; i < arguments->count; i++)
         strv_add(&config.cmd, arguments->items[i]);
     if (options->tty && terminal_size(&height, &width)) {

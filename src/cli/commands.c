@@ -22,6 +22,9 @@ extern const struct command command_container_prune, command_df, command_dial_st
 
 extern const struct command command_volume_clone, command_volume_export, command_volume_import,
     command_volume_rename, command_volume_snapshot;
+extern const struct command command_container_inspect, command_image_inspect,
+    command_network_inspect, command_volume_inspect, command_volume_update;
+
 extern const struct command command_context_create, command_context_export, command_context_import,
     command_context_inspect, command_context_ls, command_context_rm, command_context_show,
     command_context_update, command_context_use;
@@ -42,7 +45,7 @@ static const struct command *const container_commands[] = {
     &command_diff,
     &command_exec,
     &command_export,
-    &command_inspect,
+    &command_container_inspect,
     &command_kill,
     &command_logs,
     &command_pause,
@@ -82,7 +85,7 @@ static const struct command *const image_commands[] = {
     &command_image_prune,
     &command_images,
     &command_import,
-    &command_inspect,
+    &command_image_inspect,
     &command_load,
     &command_pull,
     &command_push,
@@ -96,7 +99,7 @@ static const struct command *const network_commands[] = {
     &command_network_connect,
     &command_network_create,
     &command_network_disconnect,
-    &command_inspect,
+    &command_network_inspect,
     &command_network_ls,
     &command_network_prune,
     &command_network_rm,
@@ -118,12 +121,13 @@ static const struct command *const volume_commands[] = {
     &command_volume_create,
     &command_volume_export,
     &command_volume_import,
-    &command_inspect,
+    &command_volume_inspect,
     &command_volume_ls,
     &command_volume_prune,
     &command_volume_rename,
     &command_volume_rm,
     &command_volume_snapshot,
+    &command_volume_update,
     NULL,
 };
 

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/filter_query.h"
 #include "cli/format.h"
+#include "cli/platform_query.h"
 #include "cli/settings.h"
 
 #include "base/banned.h"
@@ -115,13 +116,15 @@ static int images(struct cli *cli, const void *parsed, const struct strv *argume
 
 struct rmi_options {
     bool force, no_prune;
+    struct strv platforms;
 };
 
 static const struct option_row rmi_rows[] = {
     { 'f', "force", OPTION_BOOL, offsetof(struct rmi_options, force),
       "Remove it even if it is in use" },
     { 0, "no-prune", OPTION_BOOL, offsetof(struct rmi_options, no_prune), "Keep untagged parents" },
-    { 0, "platform", OPTION_UNSUPPORTED, 0, NULL },
+    { 0, "platform", OPTION_LIST, offsetof(struct rmi_options, platforms),
+      "Remove it only if it is for this platform" },
     {},
 };
 
@@ -137,6 +140,9 @@ static int rmi(struct cli *cli, const void *parsed, const struct strv *arguments
         client_path_segment(&path, arguments->items[i]);
         client_path_query(&path, "force", options->force ? "1" : NULL);
         client_path_query(&path, "noprune", options->no_prune ? "1" : NULL);
+        for (size_t k = 0; k < options->platforms.count; k++)
+            if (platform_query_add(&path, "platforms", options->platforms.items[k], err) < 0)
+                return -1;
         if (client_call(cli->client, "DELETE", &path, NULL, &answer, err) < 0) {
             fflush(stdout);
             fprintf(stderr, "%s\n", err->text);
@@ -186,7 +192,7 @@ static int tag(struct cli *cli, const void *options UNUSED, const struct strv *a
 
 struct history_options {
     bool human, no_trunc, quiet;
-    const char *format;
+    const char *format, *platform;
 };
 
 /* clang-format off */
@@ -194,7 +200,7 @@ static const struct option_row history_rows[] = {
     { 0,   "format",   OPTION_TEXT, offsetof(struct history_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 'H', "human",    OPTION_BOOL, offsetof(struct history_options, human),    "Print sizes and dates for people", .initially_true = true },
     { 0,   "no-trunc", OPTION_BOOL, offsetof(struct history_options, no_trunc), "Do not shorten" },
-    { 0,   "platform", OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "platform", OPTION_TEXT, offsetof(struct history_options, platform), "Only if the image is for this platform" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct history_options, quiet),    "Show ids only" },
     {},
 };
@@ -245,7 +251,8 @@ static int history(struct cli *cli, const void *parsed, const struct strv *argum
     client_path_begin(&path, "/images");
     client_path_segment(&path, arguments->items[0]);
     client_path_begin(&path, "/history");
-    if (client_call(cli->client, "GET", &path, NULL, &list, err) < 0)
+    if (platform_query_add(&path, "platform", options->platform, err) < 0 ||
+        client_call(cli->client, "GET", &path, NULL, &list, err) < 0)
         return -1;
     size_t count = json_count(list);
     struct json **made = xcalloc(count + 1, sizeof(*made));

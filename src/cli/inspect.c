@@ -6,21 +6,27 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/format.h"
+#include "cli/platform_query.h"
 
 #include "base/banned.h"
 
 struct inspect_options {
-    const char *format, *type;
-    bool size;
+    const char *format, *type, *platform;
+    bool size, verbose;
 };
 
 /* clang-format off */
-static const struct option_row rows[] = {
-    { 'f', "format", OPTION_TEXT, offsetof(struct inspect_options, format), "json or a Go template" },
-    { 's', "size",   OPTION_BOOL, offsetof(struct inspect_options, size),   "Show sizes of containers" },
-    { 0,   "type",   OPTION_TEXT, offsetof(struct inspect_options, type),   "container, image, network or volume" },
-    {},
-};
+#define FORMAT_ROW   { 'f', "format",   OPTION_TEXT, offsetof(struct inspect_options, format),   "json or a Go template" }
+#define SIZE_ROW     { 's', "size",     OPTION_BOOL, offsetof(struct inspect_options, size),     "Show sizes of containers" }
+#define TYPE_ROW     { 0,   "type",     OPTION_TEXT, offsetof(struct inspect_options, type),     "container, image, network or volume" }
+#define PLATFORM_ROW { 0,   "platform", OPTION_TEXT, offsetof(struct inspect_options, platform), "Only if the image is for this platform" }
+#define VERBOSE_ROW  { 'v', "verbose",  OPTION_BOOL, offsetof(struct inspect_options, verbose),  "Show services too" }
+
+static const struct option_row rows[] = { FORMAT_ROW, SIZE_ROW, TYPE_ROW, {} };
+static const struct option_row container_rows[] = { FORMAT_ROW, SIZE_ROW, {} };
+static const struct option_row image_rows[] = { FORMAT_ROW, PLATFORM_ROW, {} };
+static const struct option_row network_rows[] = { FORMAT_ROW, VERBOSE_ROW, {} };
+static const struct option_row volume_rows[] = { FORMAT_ROW, {} };
 
 static const struct { const char *type, *before, *after; } kinds[] = {
     { "container", "/containers", "/json" },
@@ -30,15 +36,18 @@ static const struct { const char *type, *before, *after; } kinds[] = {
 };
 /* clang-format on */
 
-static int get(struct cli *cli, size_t kind, const char *name, bool size, struct json **out,
-               struct error *err)
+static int get(struct cli *cli, size_t kind, const char *name,
+               const struct inspect_options *options, struct json **out, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
 
     client_path_begin(&path, "%s", kinds[kind].before);
     client_path_segment(&path, name);
     client_path_begin(&path, "%s", kinds[kind].after);
-    client_path_query(&path, "size", size && kind == 0 ? "1" : NULL);
+    client_path_query(&path, "size", options->size && kind == 0 ? "1" : NULL);
+    client_path_query(&path, "verbose", options->verbose ? "true" : NULL);
+    if (platform_query_add(&path, "platform", options->platform, err) < 0)
+        return -1;
     return client_call(cli->client, "GET", &path, NULL, out, err);
 }
 
@@ -48,7 +57,7 @@ static int find(struct cli *cli, const struct inspect_options *options, const ch
     for (size_t i = 0; i < COUNT(kinds); i++) {
         if (!text_is_empty(type) && strcmp(type, kinds[i].type) != 0)
             continue;
-        if (get(cli, i, name, options->size, out, err) == 0)
+        if (get(cli, i, name, options, out, err) == 0)
             return 0;
         if (err->kind != ERROR_NOT_FOUND && err->kind != ERROR_INVALID)
             return -1;
@@ -62,34 +71,16 @@ static int find(struct cli *cli, const struct inspect_options *options, const ch
 static void print_list(struct json *const *list, size_t count)
 {
     CLEANUP(str_done) struct str text = {}, all = {};
-
-    str_add_char(&all, '[');
-    for (size_t i = 0; i < count; i++) {
-        str_add(&all, i ? "," : "");
-        json_write(list[i], &all);
-    }
-    str_add_char(&all, ']');
     CLEANUP(json_free) struct json *whole = NULL;
+    struct json_writer w = { .out = &all };
+
+    json_begin_list(&w, NULL);
+    for (size_t i = 0; i < count; i++)
+        json_add_value(&w, NULL, list[i]);
+    json_end_list(&w);
     if (json_parse(all.data, all.length, &whole, NULL) == 0)
         json_write_indented(whole, 4, &text);
-    /* People read this: < > & as they are. */
-    static const char *const escapes[][2] = { { "\\u003c", "<" },
-                                              { "\\u003e", ">" },
-                                              { "\\u0026", "&" } };
-    for (const char *at = str_text(&text); *at;) {
-        size_t i;
-
-        for (i = 0; i < COUNT(escapes); i++)
-            if (text_starts(at, escapes[i][0]))
-                break;
-        if (i < COUNT(escapes)) {
-            fputs(escapes[i][1], stdout);
-            at += 6;
-        } else {
-            putchar(*at++);
-        }
-    }
-    putchar('\n');
+    puts(str_text(&text));
 }
 
 static int inspect_typed(struct cli *cli, const struct inspect_options *options, const char *type,
@@ -134,13 +125,15 @@ static int inspect(struct cli *cli, const void *parsed, const struct strv *argum
     return inspect_typed(cli, options, type, arguments, err);
 }
 
-const struct command command_inspect = {
-    .name = "inspect",
-    .usage = "[OPTIONS] NAME|ID [NAME|ID...]",
-    .summary = "Show all that is known of objects",
-    .least = 1,
-    .most = MANY_ARGUMENTS,
-    .options = rows,
-    .options_size = sizeof(struct inspect_options),
-    .run = inspect,
-};
+/* clang-format off */
+#define INSPECT(kind_, usage_, summary_, rows_)                                                                       \
+    const struct command command_##kind_##inspect = {                                                                 \
+        .name = "inspect", .usage = "[OPTIONS] " usage_, .summary = summary_, .least = 1, .most = MANY_ARGUMENTS,      \
+        .options = rows_, .options_size = sizeof(struct inspect_options), .run = inspect,                              \
+    }
+INSPECT(,           "NAME|ID [NAME|ID...]",           "Show all that is known of objects",    rows);
+INSPECT(container_, "CONTAINER [CONTAINER...]",       "Show all that is known of containers", container_rows);
+INSPECT(image_,     "IMAGE [IMAGE...]",               "Show all that is known of images",     image_rows);
+INSPECT(network_,   "NETWORK [NETWORK...]",           "Show all that is known of networks",   network_rows);
+INSPECT(volume_,    "VOLUME [VOLUME...]",             "Show all that is known of volumes",    volume_rows);
+/* clang-format on */

@@ -143,7 +143,8 @@ struct rm_options {
 
 static const struct option_row rm_rows[] = {
     { 'f', "force", OPTION_BOOL, offsetof(struct rm_options, force), "Kill it first if it runs" },
-    { 'l', "link", OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 'l', "link", OPTION_BOOL, offsetof(struct rm_options, link),
+      "Remove a link (CONTAINER/ALIAS) and no container" },
     { 'v', "volumes", OPTION_BOOL, offsetof(struct rm_options, volumes),
       "Remove its anonymous volumes too" },
     {},
@@ -157,6 +158,7 @@ static int rm_one(struct cli *cli, const char *container, const void *parsed, st
     client_path_begin(&path, "/containers");
     client_path_segment(&path, container);
     client_path_query(&path, "force", options->force ? "1" : NULL);
+    client_path_query(&path, "link", options->link ? "1" : NULL);
     client_path_query(&path, "v", options->volumes ? "1" : NULL);
     return client_call(cli->client, "DELETE", &path, NULL, NULL, err);
 }

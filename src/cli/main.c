@@ -57,20 +57,26 @@ static const struct command *find(const struct command *const *list, const char 
     return NULL;
 }
 
-static const char *suggest(const struct command *const *list, const char *word)
+/* The nearest name, or name by which a command is also called; 'out' is empty when none is near. */
+static void suggest(const struct command *const *list, const char *word, struct str *out)
 {
-    const char *best = NULL;
     size_t least = 3;
 
     for (; *list; list++) {
-        size_t far = text_distance(word, (*list)->name);
+        CLEANUP(strv_done) struct strv names = {};
 
-        if (far < least && far < strlen((*list)->name)) {
+        strv_split(&names, (*list)->aliases ? (*list)->aliases : "", ' ');
+        strv_insert(&names, 0, (*list)->name);
+        for (size_t i = 0; i < names.count; i++) {
+            size_t far = text_distance(word, names.items[i]);
+
+            if (far >= least || far >= strlen(names.items[i]))
+                continue;
             least = far;
-            best = (*list)->name;
+            str_clear(out);
+            str_add(out, names.items[i]);
         }
     }
-    return best;
 }
 
 static void print_children(const struct command *const *list)
@@ -151,12 +157,13 @@ static int count_error(const struct cli *cli, const struct command *command)
 static int unknown_command(const char *program, const char *path, const struct command *const *list,
                            const char *word)
 {
-    const char *better = suggest(list, word);
+    CLEANUP(str_done) struct str better = {};
 
+    suggest(list, word, &better);
     fprintf(stderr, "%s: unknown command: %s %s%s%s\n", program, program, path, *path ? " " : "",
             word);
-    if (better)
-        fprintf(stderr, "\nDid you mean this?\n        %s\n", better);
+    if (better.length)
+        fprintf(stderr, "\nDid you mean this?\n        %s\n", str_text(&better));
     fprintf(stderr, "\nRun '%s%s%s --help' for more information\n", program, *path ? " " : "",
             path);
     return 1;

@@ -27,7 +27,7 @@ static void add_pairs(struct json_writer *w, const char *key, const struct strv 
 struct list_options {
     struct strv filters;
     const char *format;
-    bool quiet, no_trunc;
+    bool quiet, no_trunc, cluster;
 };
 
 /* clang-format off */
@@ -36,6 +36,14 @@ static const struct option_row list_rows[] = {
     { 0,   "format",   OPTION_TEXT, offsetof(struct list_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 0,   "no-trunc", OPTION_BOOL, offsetof(struct list_options, no_trunc), "Do not shorten" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct list_options, quiet),    "Show names or ids only" },
+    {},
+};
+
+static const struct option_row volume_list_rows[] = {
+    { 0,   "cluster",  OPTION_BOOL, offsetof(struct list_options, cluster),  "Show only volumes of a cluster" },
+    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit" },
+    { 0,   "format",   OPTION_TEXT, offsetof(struct list_options, format),   "table, table TEMPLATE, json or a Go template" },
+    { 'q', "quiet",    OPTION_BOOL, offsetof(struct list_options, quiet),    "Show names only" },
     {},
 };
 /* clang-format on */
@@ -62,11 +70,23 @@ struct volume_create_options {
     struct strv labels, options;
 };
 
+#define CLUSTER_ONLY "it is for volumes of a cluster"
+
 static const struct option_row volume_create_rows[] = {
+    { 0, "availability", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
     { 'd', "driver", OPTION_TEXT, offsetof(struct volume_create_options, driver), "Driver" },
+    { 0, "group", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
     { 0, "label", OPTION_LIST, offsetof(struct volume_create_options, labels), "Set a label" },
+    { 0, "limit-bytes", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
     { 'o', "opt", OPTION_LIST, offsetof(struct volume_create_options, options),
       "Option of the driver" },
+    { 0, "required-bytes", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "scope", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "secret", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "sharing", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "topology-preferred", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "topology-required", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    { 0, "type", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
     {},
 };
 
@@ -116,12 +136,15 @@ static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arg
         client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
         return -1;
     const struct json *list = json_get(answer, "Volumes");
-    size_t count = json_count(list);
-    struct json **made = xcalloc(count + 1, sizeof(*made));
-    for (size_t i = 0; i < count; i++) {
+    size_t listed = json_count(list), count = 0;
+    struct json **made = xcalloc(listed + 1, sizeof(*made));
+    for (size_t i = 0; i < listed; i++) {
         const struct json *volume = json_at(list, i);
         CLEANUP(free) char *labels = format_labels(json_get(volume, "Labels"));
         struct row row;
+
+        if (options->cluster && json_type(json_get(volume, "ClusterVolume")) != JSON_DICT)
+            continue;
 
         row_begin(&row);
         row_add(&row, "Availability", "N/A");
@@ -134,11 +157,31 @@ static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arg
         row_add(&row, "Scope", json_text(json_get(volume, "Scope")));
         row_add(&row, "Size", "N/A");
         row_add(&row, "Status", "N/A");
-        made[i] = row_finish(&row);
+        made[count++] = row_finish(&row);
     }
-    return print_list(options, "{{.Name}}", "Driver Name", "volumesFormat", volume_columns, made,
-                      count, err);
+    return print_list(options, "{{.Name}}",
+                      options->cluster ? "Name Group Driver Availability Status" : "Driver Name",
+                      "volumesFormat", volume_columns, made, count, err);
 }
+
+/* Only volumes of a cluster have anything that could be changed. */
+static int volume_update(struct cli *cli, const void *options UNUSED, const struct strv *arguments,
+                         struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+
+    client_path_begin(&path, "/volumes");
+    client_path_segment(&path, arguments->items[0]);
+    if (client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
+        return -1;
+    return error_set(err, ERROR_INVALID, "Can only update cluster volumes");
+}
+
+static const struct option_row volume_update_rows[] = {
+    { 0, "availability", OPTION_UNSUPPORTED, 0, CLUSTER_ONLY },
+    {},
+};
 
 struct force_options {
     bool force;
@@ -240,8 +283,12 @@ const struct command command_volume_create = {
     .options_size = sizeof(struct volume_create_options), .run = volume_create,
 };
 const struct command command_volume_ls = {
-    .name = "ls", .aliases = "list", .usage = "[OPTIONS]", .summary = "List volumes", .options = list_rows,
+    .name = "ls", .aliases = "list", .usage = "[OPTIONS]", .summary = "List volumes", .options = volume_list_rows,
     .options_size = sizeof(struct list_options), .run = volume_ls,
+};
+const struct command command_volume_update = {
+    .name = "update", .usage = "[OPTIONS] VOLUME", .summary = "Change a volume of a cluster", .least = 1, .most = 1,
+    .options = volume_update_rows, .run = volume_update,
 };
 const struct command command_volume_rm = {
     .name = "rm", .aliases = "remove", .usage = "[OPTIONS] VOLUME [VOLUME...]", .summary = "Remove volumes", .least = 1,

@@ -103,12 +103,46 @@ static int set_value(const struct option_row *row, const char *value, void *out,
         break;
     case OPTION_UNSUPPORTED:
     case OPTION_UNSUPPORTED_FLAG:
-        return error_set(err, ERROR_UNSUPPORTED, "--%s is not supported yet", row->name);
+        return row->help
+                   ? error_set(err, ERROR_UNSUPPORTED, "--%s is not supported: %s", row->name,
+                               row->help)
+                   : error_set(err, ERROR_UNSUPPORTED, "--%s is not supported yet", row->name);
     }
     if (result < 0)
         return bad_value(row, value, err);
     *(struct optional_int64 *)at = number;
     return 0;
+}
+
+/* The name that was probably meant: at most a third of it is different. */
+static const char *suggest(const struct option_row *rows, const char *name)
+{
+    size_t limit = strlen(name) / 3, least = MIN(limit, 3) + 1;
+    const char *best = NULL;
+
+    for (; rows->name; rows++) {
+        size_t far = text_distance(name, rows->name);
+
+        if (far < least && rows->type != OPTION_UNSUPPORTED &&
+            rows->type != OPTION_UNSUPPORTED_FLAG) {
+            least = far;
+            best = rows->name;
+        }
+    }
+    return best;
+}
+
+static int unknown_flag(const struct option_row *rows, const char *name, size_t length,
+                        struct error *err)
+{
+    CLEANUP(free) char *given = xstrndup(name, MIN(length, 200));
+    const char *better = suggest(rows, given);
+
+    error_set(err, ERROR_INVALID, "unknown flag: --%s", given);
+    if (!better)
+        return -1;
+    return error_set(err, ERROR_INVALID, "unknown flag: --%s\n\nDid you mean this?\n        --%s",
+                     given, better);
 }
 
 /* --name, --name=value, --name value. Gives how many of the arguments were used. */
@@ -120,7 +154,7 @@ static int parse_long(const struct option_row *rows, char *const *arguments, voi
     const struct option_row *row = find_name(rows, name, length);
 
     if (!row)
-        return error_set(err, ERROR_INVALID, "unknown flag: --%.*s", (int)length, name);
+        return unknown_flag(rows, name, length, err);
     if (name[length])
         return set_value(row, name + length + 1, out, err) < 0 ? -1 : 1;
     if (!takes_value(row))

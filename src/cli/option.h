@@ -20,7 +20,7 @@ enum option_type {
     OPTION_BYTES,            /* struct optional_int64; "64m"; "-1" allowed */
     OPTION_DECIMAL,          /* struct optional_int64, in 1e-9: --cpus 1.5 */
     OPTION_DURATION,         /* struct optional_int64 in ns */
-    OPTION_UNSUPPORTED,      /* known to Docker, refused here with its name */
+    OPTION_UNSUPPORTED,      /* known to Docker, refused here with its name; 'help' may say why */
     OPTION_UNSUPPORTED_FLAG, /* the same, takes no value */
 };
 

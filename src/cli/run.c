@@ -99,7 +99,7 @@ static int create(struct cli *cli, const struct run_options *options, const stru
                          "\"never\"",
                          options->pull);
     if (check_cidfile(options->cidfile, err) < 0 ||
-        run_options_encode(options, arguments, &body, err) < 0)
+        run_options_encode(options, arguments, cli->client, &body, err) < 0)
         return -1;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", options->name);

@@ -6,8 +6,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/csv.h"
+#include "cli/env_file.h"
 #include "cli/mount_spec.h"
 #include "cli/port_spec.h"
+#include "cli/proxies.h"
 #include "cli/run_check.h"
 #include "cli/run_options.h"
 #include "cli/ulimit_spec.h"
@@ -23,51 +25,6 @@ enum { FILE_LIMIT = 16 * 1024 * 1024 };
 static char *copy(const char *text)
 {
     return text ? xstrdup(text) : NULL;
-}
-
-/* "KEY" alone takes the value of our own environment, or is left out. */
-static void add_env(struct strv *out, const char *entry)
-{
-    const char *split = strchr(entry, '=');
-
-    if (split) {
-        CLEANUP(free) char *key = xstrndup(entry, (size_t)(split - entry));
-
-        strv_env_set(out, key, split + 1);
-    } else if (getenv(entry)) {
-        strv_env_set(out, entry, getenv(entry));
-    }
-}
-
-/* Lines of a file, comments and blank ones left out. */
-static int add_file(const char *path, struct strv *out, bool is_env, struct error *err)
-{
-    CLEANUP(str_done) struct str text = {};
-    CLEANUP(strv_done) struct strv lines = {};
-
-    if (file_read(path, FILE_LIMIT, &text, err) < 0)
-        return -1;
-    strv_split(&lines, str_text(&text), '\n');
-    for (size_t i = 0; i < lines.count; i++) {
-        char *line = lines.items[i];
-        size_t length = strlen(line);
-
-        if (length && line[length - 1] == '\r')
-            line[length - 1] = 0;
-        line += strspn(line, " \t");
-        if (!*line || *line == '#')
-            continue;
-        size_t key = strcspn(line, "=");
-        if (strcspn(line, " \t") < key)
-            return error_set(err, ERROR_INVALID,
-                             "invalid env file (%s): variable '%.*s' contains whitespaces", path,
-                             (int)key, line);
-        if (is_env)
-            add_env(out, line);
-        else if (strchr(line, '=')) /* a label has no value to be found elsewhere */
-            strv_add(out, line);
-    }
-    return 0;
 }
 
 static int add_pairs(const struct strv *list, struct map *out)
@@ -108,7 +65,8 @@ static int encode_health(const struct run_options *options, struct container_con
 }
 
 static int encode_config(const struct run_options *options, const struct strv *arguments,
-                         struct container_config *config, struct error *err)
+                         const struct client *client, struct container_config *config,
+                         struct error *err)
 {
     CLEANUP(strv_done) struct strv label_lines = {};
     bool stdin_wanted, stdout_wanted, stderr_wanted;
@@ -125,10 +83,11 @@ static int encode_config(const struct run_options *options, const struct strv *a
     config->stdin_once = options->interactive && stdin_wanted;
     strv_init_empty(&config->env);
     for (size_t i = 0; i < options->env_file.count; i++)
-        if (add_file(options->env_file.items[i], &config->env, true, err) < 0)
+        if (env_file_read(options->env_file.items[i], &config->env, err) < 0)
             return -1;
     for (size_t i = 0; i < options->env.count; i++)
-        add_env(&config->env, options->env.items[i]);
+        env_add(&config->env, options->env.items[i]);
+    proxies_add(client, &options->env, &config->env);
     for (size_t i = 1; i < arguments->count; i++)
         strv_add(&config->cmd, arguments->items[i]);
     config->image = xstrdup(arguments->items[0]);
@@ -137,7 +96,7 @@ static int encode_config(const struct run_options *options, const struct strv *a
         strv_add(&config->entrypoint, options->entrypoint);
     map_init_empty(&config->labels, free);
     for (size_t i = 0; i < options->label_file.count; i++)
-        if (add_file(options->label_file.items[i], &label_lines, false, err) < 0)
+        if (label_file_read(options->label_file.items[i], &label_lines, err) < 0)
             return -1;
     add_pairs(&label_lines, &config->labels);
     add_pairs(&options->label, &config->labels);
@@ -490,18 +449,20 @@ static int encode_network(const struct run_options *options, struct host_config 
                    strcmp(host->network_mode, "default") != 0;
     if (!is_user)
         strv_add_all(&host->links, &options->link);
-    if (!options->ip && !options->ip6 && !options->network_alias.count &&
-        !(is_user && options->link.count))
+    bool has_address = options->ip || options->ip6 || options->link_local_ip.count;
+    if (!has_address && !options->network_alias.count && !(is_user && options->link.count))
         return 0;
     if (!networking->endpoints.count && add_network("bridge", host, networking, err) < 0)
         return -1;
     struct endpoint_settings *first = networking->endpoints.entries[0].value;
-    if (!first->ipam_config && (options->ip || options->ip6))
+    if (!first->ipam_config && has_address)
         first->ipam_config = NEW(struct endpoint_ipam);
     if (options->ip)
         first->ipam_config->ipv4_address = xstrdup(options->ip);
     if (options->ip6)
         first->ipam_config->ipv6_address = xstrdup(options->ip6);
+    if (options->link_local_ip.count)
+        strv_add_all(&first->ipam_config->link_local_ips, &options->link_local_ip);
     strv_add_all(&first->aliases, &options->network_alias);
     if (is_user)
         strv_add_all(&first->links, &options->link);
@@ -548,12 +509,12 @@ static int encode_host(const struct run_options *options, struct container_creat
 }
 
 int run_options_encode(const struct run_options *options, const struct strv *arguments,
-                       struct str *out, struct error *err)
+                       const struct client *client, struct str *out, struct error *err)
 {
     CLEANUP(container_create_done) struct container_create create = {};
     struct json_writer w = { .out = out };
 
-    if (encode_config(options, arguments, &create.config, err) < 0 ||
+    if (encode_config(options, arguments, client, &create.config, err) < 0 ||
         encode_host(options, &create, err) < 0)
         return -1;
     json_begin_dict(&w, NULL);

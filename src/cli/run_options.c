@@ -7,6 +7,8 @@
 
 #define AT(member) offsetof(struct run_options, member)
 
+#define WINDOWS_ONLY "it is for Windows"
+
 /* clang-format off */
 #define SHARED_ROWS                                                                                                                     \
     { 0,   "add-host",              OPTION_LIST,     AT(add_host),              "Add a line to /etc/hosts (name:ip)", .check = check_add_host },                     \
@@ -25,6 +27,8 @@
     { 0,   "cpu-rt-runtime",        OPTION_INTEGER,  AT(cpu_rt_runtime),        "Real-time CPU per period, in microseconds" },              \
     { 'c', "cpu-shares",            OPTION_INTEGER,  AT(cpu_shares),            "CPU weight against others" },                              \
     { 0,   "cpus",                  OPTION_DECIMAL,  AT(cpus),                  "How many CPUs it may use" },                               \
+    { 0,   "cpu-count",             OPTION_UNSUPPORTED, 0, WINDOWS_ONLY },                                                                   \
+    { 0,   "cpu-percent",           OPTION_UNSUPPORTED, 0, WINDOWS_ONLY },                                                                   \
     { 0,   "cpuset-cpus",           OPTION_TEXT,     AT(cpuset_cpus),           "CPUs it may run on (0-3, 0,1)" },                          \
     { 0,   "cpuset-mems",           OPTION_TEXT,     AT(cpuset_mems),           "Memory nodes it may use (0-3, 0,1)" },                     \
     { 0,   "device",                OPTION_LIST,     AT(device),                "Give a device of the host" },                              \
@@ -54,14 +58,17 @@
     { 'h', "hostname",              OPTION_TEXT,     AT(hostname),              "Host name inside" },                                       \
     { 0,   "init",                  OPTION_BOOL,     AT(init),                  "Run an init that reaps and forwards signals" },            \
     { 'i', "interactive",           OPTION_BOOL,     AT(interactive),           "Keep stdin open" },                                        \
+    { 0,   "io-maxbandwidth",       OPTION_UNSUPPORTED, 0, WINDOWS_ONLY },                                                                   \
+    { 0,   "io-maxiops",            OPTION_UNSUPPORTED, 0, WINDOWS_ONLY },                                                                   \
     { 0,   "ip",                    OPTION_TEXT,     AT(ip),                    "IPv4 address" },                                           \
     { 0,   "ip6",                   OPTION_TEXT,     AT(ip6),                   "IPv6 address" },                                           \
     { 0,   "ipc",                   OPTION_TEXT,     AT(ipc),                   "IPC namespace to use" },                                   \
     { 0,   "isolation",             OPTION_TEXT,     AT(isolation),             "Isolation technology" },                                   \
+    { 0,   "kernel-memory",         OPTION_UNSUPPORTED, 0, "kernels have no such limit any more" },                                          \
     { 'l', "label",                 OPTION_LIST,     AT(label),                 "Set a label", .check = check_label },                                            \
     { 0,   "label-file",            OPTION_LIST,     AT(label_file),            "Read labels from a file" },                                \
     { 0,   "link",                  OPTION_LIST,     AT(link),                  "Link to another container" },                              \
-    { 0,   "link-local-ip",         OPTION_UNSUPPORTED, 0, 0 },                                                                              \
+    { 0,   "link-local-ip",         OPTION_LIST,     AT(link_local_ip),         "Link-local address" },                                     \
     { 0,   "log-driver",            OPTION_TEXT,     AT(log_driver),            "How the log is kept" },                                    \
     { 0,   "log-opt",               OPTION_LIST,     AT(log_opt),               "Option of the log driver" },                               \
     { 0,   "mac-address",           OPTION_TEXT,     AT(mac_address),           "MAC address" },                                            \
@@ -99,7 +106,7 @@
     { 0,   "tmpfs",                 OPTION_LIST,     AT(tmpfs),                 "Mount a tmpfs" },                                          \
     { 't', "tty",                   OPTION_BOOL,     AT(tty),                   "Give it a terminal" },                                     \
     { 0,   "ulimit",                OPTION_LIST,     AT(ulimit),                "Limit of a resource", .check = check_ulimit },                                    \
-    { 0,   "use-api-socket",        OPTION_UNSUPPORTED_FLAG, 0, 0 },                                                                         \
+    { 0,   "use-api-socket",        OPTION_UNSUPPORTED_FLAG, 0, "it would hand the whole engine to the container" },                                                                         \
     { 'u', "user",                  OPTION_TEXT,     AT(user),                  "User, and group, to run as" },                             \
     { 0,   "userns",                OPTION_TEXT,     AT(userns),                "User namespace to use" },                                  \
     { 0,   "uts",                   OPTION_TEXT,     AT(uts),                   "UTS namespace to use" },                                   \

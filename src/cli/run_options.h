@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "cli/option.h"
+#include "client/client.h"
 
 struct run_options {
     /* run only */
@@ -17,9 +18,9 @@ struct run_options {
     const char *gpus;
     struct strv attach, add_host, annotation, cap_add, cap_drop, device, device_cgroup_rule,
         device_read_bps, device_write_bps, device_read_iops, device_write_iops, dns, dns_option,
-        dns_search, env, env_file, expose, group_add, label, label_file, link, log_opt, mount,
-        network, network_alias, publish, security_opt, storage_opt, sysctl, tmpfs, ulimit, volume,
-        volumes_from, blkio_weight_device;
+        dns_search, env, env_file, expose, group_add, label, label_file, link, link_local_ip,
+        log_opt, mount, network, network_alias, publish, security_opt, storage_opt, sysctl, tmpfs,
+        ulimit, volume, volumes_from, blkio_weight_device;
     const char *cgroup_parent, *cgroupns, *cidfile, *cpuset_cpus, *cpuset_mems, *domainname,
         *entrypoint, *health_cmd, *health_on_failure, *hostname, *ip, *ip6, *ipc, *isolation,
         *log_driver, *mac_address, *name, *pid, *platform, *pull, *restart, *runtime, *stop_signal,
@@ -33,10 +34,10 @@ struct run_options {
 extern const struct option_row run_rows[];    /* run */
 extern const struct option_row create_rows[]; /* create: the same without those of run only */
 
-/* Writes the JSON body. 'arguments': image, then command. INVALID for what cannot be understood
- * here (ports, mounts, files). */
+/* Writes the JSON body. 'arguments': image, then command; 'client': whose proxies are to be used.
+ * INVALID for what cannot be understood here (ports, mounts, files). */
 int run_options_encode(const struct run_options *options, const struct strv *arguments,
-                       struct str *out, struct error *err);
+                       const struct client *client, struct str *out, struct error *err);
 
 /* Which streams the client attaches: by -a, or stdout and stderr (and stdin with -i); none with -d.
  */

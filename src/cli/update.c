@@ -13,8 +13,8 @@
 struct update_options {
     const char *cpuset_cpus, *cpuset_mems, *restart, *health_on_failure;
     struct strv publish_add, publish_rm, mount_add, mount_rm;
-    struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_shares, cpus, memory,
-        memory_reservation, memory_swap, pids_limit;
+    struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_rt_period, cpu_rt_runtime,
+        cpu_shares, cpus, memory, memory_reservation, memory_swap, pids_limit;
 };
 
 #define AT(member) offsetof(struct update_options, member)
@@ -24,8 +24,8 @@ static const struct option_row rows[] = {
     { 0,   "blkio-weight",       OPTION_INTEGER, AT(blkio_weight),       "Share of block I/O, 10 to 1000 (0: off)" },
     { 0,   "cpu-period",         OPTION_INTEGER, AT(cpu_period),         "Period of the CPU quota, in microseconds" },
     { 0,   "cpu-quota",          OPTION_INTEGER, AT(cpu_quota),          "CPU time per period, in microseconds" },
-    { 0,   "cpu-rt-period",      OPTION_UNSUPPORTED, 0, 0 },
-    { 0,   "cpu-rt-runtime",     OPTION_UNSUPPORTED, 0, 0 },
+    { 0,   "cpu-rt-period",      OPTION_INTEGER, AT(cpu_rt_period),      "Period of real-time scheduling, in microseconds" },
+    { 0,   "cpu-rt-runtime",     OPTION_INTEGER, AT(cpu_rt_runtime),     "Real-time CPU per period, in microseconds" },
     { 'c', "cpu-shares",         OPTION_INTEGER, AT(cpu_shares),         "CPU weight against others" },
     { 0,   "cpus",               OPTION_DECIMAL, AT(cpus),               "How many CPUs it may use" },
     { 0,   "cpuset-cpus",        OPTION_TEXT,    AT(cpuset_cpus),        "CPUs it may run on (0-3, 0,1)" },
@@ -71,6 +71,8 @@ static bool encode(const struct update_options *options, struct str *out, struct
     } numbers[] = { { "BlkioWeight", &options->blkio_weight },
                     { "CpuPeriod", &options->cpu_period },
                     { "CpuQuota", &options->cpu_quota },
+                    { "CpuRealtimePeriod", &options->cpu_rt_period },
+                    { "CpuRealtimeRuntime", &options->cpu_rt_runtime },
                     { "CpuShares", &options->cpu_shares },
                     { "NanoCpus", &options->cpus },
                     { "Memory", &options->memory },

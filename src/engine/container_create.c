@@ -188,7 +188,7 @@ static void name_default_network(struct container_spec *spec)
     map_set(endpoints, "bridge", endpoint);
 }
 
-/* What an endpoint of a user-defined network may ask for and does not get yet. */
+/* What an endpoint may ask for and does not get yet. */
 static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, const char *network,
                                       struct error *err)
 {
@@ -264,8 +264,10 @@ int container_check_endpoint(const char *network, const struct endpoint_settings
 
     if (check_mac_address(endpoint->mac_address, network, err) < 0)
         return -1;
+    if (check_endpoint_unsupported(endpoint, network, err) < 0)
+        return -1;
     if (is_user)
-        return check_endpoint_unsupported(endpoint, network, err);
+        return 0;
     if (endpoint->aliases.count)
         return error_set(err, ERROR_INVALID,
                          "invalid config for network %s: invalid endpoint "

@@ -1,0 +1,160 @@
+"""What config.json and the environment say, and flags that other tests leave out, through both command lines."""
+import http.server
+import json
+import pathlib
+import threading
+
+import pytest
+
+import engine as engines
+
+pytestmark = pytest.mark.own
+
+
+class Settings:
+    """Both command lines with a config.json of this test's."""
+
+    def __init__(self, engine, directory):
+        self.engine, self.directory = engine, directory
+
+    def run(self, client, *arguments, config=None, env=None, **options):
+        (self.directory / "config.json").write_text(json.dumps(config or {}))
+        program = engines.docker_program() if client == "docker" else pathlib.Path(self.engine.build) / "berth"
+        return engines.run([program, *arguments], env={**self.engine.environment, "DOCKER_CONFIG": str(self.directory), **(env or {})}, **options)
+
+    def both(self, *arguments, **options):
+        """What both print, which must be the same."""
+        ours, theirs = (self.run(client, *arguments, check=True, **options).out for client in ("berth", "docker"))
+        assert ours == theirs
+        return ours
+
+
+@pytest.fixture
+def settings(engine, tmp_path):
+    return Settings(engine, tmp_path)
+
+
+PROXIES = {"default": {"httpProxy": "http://p:1", "httpsProxy": "http://p:2", "noProxy": "a,b", "ftpProxy": "http://p:3", "allProxy": "http://p:4"}}
+
+
+def test_proxies_of_containers(settings):
+    script = "env | grep -i _proxy | sort"
+    seen = settings.both("run", "--rm", "busybox", "sh", "-c", script, config={"proxies": PROXIES})
+    assert len(seen.splitlines()) == 10 and "http_proxy=http://p:1\n" in seen and "NO_PROXY=a,b\n" in seen
+    seen = settings.both("run", "--rm", "-e", "HTTP_PROXY=mine", "-e", "NO_PROXY", "busybox", "sh", "-c", script, config={"proxies": PROXIES})
+    assert "HTTP_PROXY=mine\n" in seen and "NO_PROXY" not in seen
+    own = {"proxies": {"default": {"httpProxy": "no"}, settings.engine.host: {"httpProxy": "http://own"}}}
+    assert settings.both("run", "--rm", "busybox", "sh", "-c", script, config=own) == "HTTP_PROXY=http://own\nhttp_proxy=http://own\n"
+
+
+def test_proxies_of_builds(settings, tmp_path):
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM busybox\nRUN echo seen $HTTP_PROXY $no_proxy\n")
+    for client in ("berth", "docker"):
+        assert "seen http://p:1 a,b" in settings.run(client, "build", "--no-cache", context, config={"proxies": PROXIES}, check=True).out
+
+
+def test_formats(settings):
+    settings.run("docker", "run", "-d", "--name", "formats", "busybox", "sleep", "300", check=True)
+    settings.run("docker", "volume", "create", "formats", check=True)
+    try:
+        for key, arguments in {"psFormat": ["ps", "-a"], "imagesFormat": ["images"], "volumesFormat": ["volume", "ls"],
+                               "networksFormat": ["network", "ls"]}.items():
+            field = "ID" if key in ("psFormat", "imagesFormat", "networksFormat") else "Name"
+            printed = settings.both(*arguments, config={key: "<{{.%s}}>" % field})
+            assert printed and all(line.startswith("<") and line.endswith(">") for line in printed.splitlines())
+            assert settings.both(*arguments, "-q", config={key: "<{{.%s}}>" % field}).count("<") == 0
+        assert settings.both("stats", "--no-stream", "formats", config={"statsFormat": "<{{.Name}}>"}) == "<formats>\n"
+    finally:
+        settings.run("docker", "rm", "-f", "formats")
+        settings.run("docker", "volume", "rm", "formats")
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """An engine with nothing in it, that keeps what it was asked with."""
+    seen = []
+
+    def do_GET(self):
+        Recorder.seen.append(dict(self.headers))
+        self.send_response(200)
+        self.send_header("Api-Version", "1.51")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def recorder():
+    Recorder.seen = []
+    server = http.server.HTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"tcp://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_headers(settings, recorder, client):
+    settings.run(client, "-H", recorder, "ps", config={"HttpHeaders": {"X-One": "1", "X-Two": "a b"}}, check=True)
+    assert Recorder.seen and all(headers.get("X-One") == "1" and headers.get("X-Two") == "a b" for headers in Recorder.seen)
+    Recorder.seen.clear()
+    settings.run(client, "-H", recorder, "ps", config={"HttpHeaders": {"X-One": "1"}}, env={"DOCKER_CUSTOM_HEADERS": 'X-Three=3,"X-Four=a,b"'}, check=True)
+    assert all(headers.get("X-Three") == "3" and headers.get("X-Four") == "a,b" and "X-One" not in headers for headers in Recorder.seen)
+    refused = settings.run(client, "-H", recorder, "ps", env={"DOCKER_CUSTOM_HEADERS": "nonsense"})
+    assert refused.code == 1 and "nonsense" in refused.err
+
+
+def test_a_header_cannot_break_a_request(settings, recorder):
+    refused = settings.run("berth", "-H", recorder, "ps", config={"HttpHeaders": {"X-One": "1\r\nX-Two: 2"}})
+    assert refused.code == 1 and "malformed header X-One" in refused.err and not Recorder.seen
+
+
+def test_exec_env_file(settings, tmp_path):
+    (tmp_path / "env").write_text("# said\nA=from file\nB=from file\n\nHOME_OF\nC=#x\n")
+    settings.run("docker", "run", "-d", "--name", "envs", "busybox", "sleep", "300", check=True)
+    try:
+        printed = settings.both("exec", "--env-file", tmp_path / "env", "-e", "B=from flag", "envs", "sh", "-c", "echo $A, $B, $C, $HOME_OF",
+                                env={"HOME_OF": "here"})
+        assert printed == "from file, from flag, #x, here\n"
+        (tmp_path / "env").write_text("A B=1\n")
+        refused = settings.run("berth", "exec", "--env-file", tmp_path / "env", "envs", "true")
+        assert refused.code == 1 and "contains whitespaces" in refused.err
+    finally:
+        settings.run("docker", "rm", "-f", "envs")
+
+
+def test_platform_of_images(settings):
+    machine = settings.both("image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "busybox").strip()
+    other = "linux/s390x"
+    settings.run("docker", "tag", "busybox", "busybox:platform", check=True)
+    for arguments in (["image", "inspect", "-f", "{{.Id}}"], ["history", "-q"]):
+        assert settings.both(*arguments, "--platform", machine, "busybox")
+        refused = settings.run("berth", *arguments, "--platform", other, "busybox")
+        assert refused.code == 1 and f"does not match the specified platform ({other})" in refused.err
+    refused = settings.run("berth", "rmi", "--platform", other, "busybox:platform")
+    assert refused.code == 1 and "does not match" in refused.err
+    assert "Untagged: busybox:platform" in settings.run("berth", "rmi", "--platform", machine, "busybox:platform", check=True).out
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["volume", "create", "--group", "g"], "it is for volumes of a cluster"), (["run", "--cpu-count", "2", "busybox"], "it is for Windows"),
+    (["rm", "--link", "nobody/alias"], ""), (["run", "--link-local-ip", "169.254.1.1", "busybox"], "link-local"),
+    (["volume", "update", "nobody"], "no such volume")])
+def test_refused_and_said_why(settings, arguments, said):
+    refused = settings.run("berth", *arguments)
+    assert refused.code in (1, 125) and said in refused.err
+
+
+def test_lists_of_cluster_volumes_are_empty(settings):
+    settings.run("docker", "volume", "create", "plain", check=True)
+    try:
+        assert settings.both("volume", "ls", "--cluster", "-q") == ""
+        assert settings.run("berth", "volume", "update", "plain").err == "Can only update cluster volumes\n"
+    finally:
+        settings.run("docker", "volume", "rm", "plain")

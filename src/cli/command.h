@@ -28,6 +28,7 @@ struct command {
     bool stops_early; /* run, create, exec: what follows the first argument belongs to the container
                        */
     bool is_local;    /* needs no engine */
+    bool is_hidden;   /* for programs: no help text names it */
     /* 0, or -1 with an error that is printed; cli->exit_code may be set. */
     int (*run)(struct cli *cli, const void *options, const struct strv *arguments,
                struct error *err);
@@ -37,6 +38,9 @@ struct command {
 
 /* The top of the tree (commands.c). */
 extern const struct command *const commands[];
+
+/* The command of that name, or called so too; NULL if there is none. */
+const struct command *command_find(const struct command *const *list, const char *word);
 
 /* Runs what the arguments say; gives the exit code. */
 int cli_main(int argument_count, char **arguments);

@@ -25,6 +25,8 @@ extern const struct command command_volume_clone, command_volume_export, command
 extern const struct command command_container_inspect, command_image_inspect,
     command_network_inspect, command_volume_inspect, command_volume_update;
 
+extern const struct command command_complete, command_completion;
+
 extern const struct command command_context_create, command_context_export, command_context_import,
     command_context_inspect, command_context_ls, command_context_rm, command_context_show,
     command_context_update, command_context_use;
@@ -159,6 +161,8 @@ const struct command *const commands[] = {
     &command_build,
     &command_builder,
     &command_commit,
+    &command_complete,
+    &command_completion,
     &command_compose,
     &command_container,
     &command_context,

@@ -8,34 +8,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/global_options.h"
 #include "cli/settings.h"
 
 #include "base/banned.h"
 
 enum { EXIT_USAGE = 125 };
-
-struct global_options {
-    bool debug, tls, tls_verify, version;
-    const char *config, *context, *log_level, *ca, *cert, *key;
-    struct strv hosts;
-};
-
-/* clang-format off */
-static const struct option_row global_rows[] = {
-    { 0,   "config",    OPTION_TEXT, offsetof(struct global_options, config),     "Directory of client configuration" },
-    { 'c', "context",   OPTION_TEXT, offsetof(struct global_options, context),    "Name of the context to use" },
-    { 'D', "debug",     OPTION_BOOL, offsetof(struct global_options, debug),      "Say more" },
-    { 'H', "host",      OPTION_LIST, offsetof(struct global_options, hosts),      "Engine to talk to" },
-    { 'l', "log-level", OPTION_TEXT, offsetof(struct global_options, log_level),  "Least severity that is told" },
-    { 0,   "tls",       OPTION_BOOL, offsetof(struct global_options, tls),        "Use TLS" },
-    { 0,   "tlscacert", OPTION_TEXT, offsetof(struct global_options, ca),         "Trust only certificates signed by this one" },
-    { 0,   "tlscert",   OPTION_TEXT, offsetof(struct global_options, cert),       "Certificate to show" },
-    { 0,   "tlskey",    OPTION_TEXT, offsetof(struct global_options, key),        "Key of that certificate" },
-    { 0,   "tlsverify", OPTION_BOOL, offsetof(struct global_options, tls_verify), "Use TLS and check the engine's certificate" },
-    { 'v', "version",   OPTION_BOOL, offsetof(struct global_options, version),    "Print the version and end" },
-    {},
-};
-/* clang-format on */
 
 static bool has_name(const struct command *command, const char *word)
 {
@@ -49,7 +27,7 @@ static bool has_name(const struct command *command, const char *word)
     return strv_contains(&aliases, word);
 }
 
-static const struct command *find(const struct command *const *list, const char *word)
+const struct command *command_find(const struct command *const *list, const char *word)
 {
     for (; *list; list++)
         if (has_name(*list, word))
@@ -65,6 +43,8 @@ static void suggest(const struct command *const *list, const char *word, struct 
     for (; *list; list++) {
         CLEANUP(strv_done) struct strv names = {};
 
+        if ((*list)->is_hidden)
+            continue;
         strv_split(&names, (*list)->aliases ? (*list)->aliases : "", ' ');
         strv_insert(&names, 0, (*list)->name);
         for (size_t i = 0; i < names.count; i++) {
@@ -82,7 +62,8 @@ static void suggest(const struct command *const *list, const char *word, struct 
 static void print_children(const struct command *const *list)
 {
     for (; *list; list++)
-        printf("  %-11s %s\n", (*list)->name, (*list)->summary);
+        if (!(*list)->is_hidden)
+            printf("  %-11s %s\n", (*list)->name, (*list)->summary);
 }
 
 static void print_global_help(const char *program)
@@ -194,17 +175,7 @@ static int run_command(struct cli *cli, const struct command *command, char *con
     }
     if ((int)rest.count < command->least || (int)rest.count > command->most)
         return count_error(cli, command);
-    struct settings_wish wish = { .config = global->config,
-                                  .context = global->context,
-                                  .host = global->hosts.count
-                                              ? global->hosts.items[global->hosts.count - 1]
-                                              : NULL,
-                                  .tls = global->tls,
-                                  .tls_verify = global->tls_verify,
-                                  .ca = global->ca,
-                                  .cert = global->cert,
-                                  .key = global->key };
-    result = settings_load(&wish, &err);
+    result = global_options_load(global, &err);
     if (result == 0 && !command->is_local)
         result = settings_connect(&cli->client, &err);
     if (result == 0)
@@ -302,7 +273,7 @@ static int descend(struct cli *cli, const struct command *const *list, struct de
 
         if (descent->command && word[0] == '-')
             break; /* a group with --help */
-        const struct command *found = find(list, word);
+        const struct command *found = command_find(list, word);
         if (!found)
             return unknown_command(cli->program, str_text(&descent->path), list, word);
         descent->command = found;

@@ -10,13 +10,13 @@
 
 #include "base/banned.h"
 
-static bool takes_value(const struct option_row *row)
+bool option_takes_value(const struct option_row *row)
 {
     return row->type != OPTION_BOOL && row->type != OPTION_UNSUPPORTED_FLAG;
 }
 
-static const struct option_row *find_name(const struct option_row *rows, const char *name,
-                                          size_t length)
+const struct option_row *option_of_name(const struct option_row *rows, const char *name,
+                                        size_t length)
 {
     for (; rows->name; rows++)
         if (strlen(rows->name) == length && strncmp(rows->name, name, length) == 0)
@@ -24,7 +24,7 @@ static const struct option_row *find_name(const struct option_row *rows, const c
     return NULL;
 }
 
-static const struct option_row *find_letter(const struct option_row *rows, char letter)
+const struct option_row *option_of_letter(const struct option_row *rows, char letter)
 {
     for (; rows->name; rows++)
         if (rows->letter == letter)
@@ -151,13 +151,13 @@ static int parse_long(const struct option_row *rows, char *const *arguments, voi
 {
     const char *name = arguments[0] + 2;
     size_t length = strcspn(name, "=");
-    const struct option_row *row = find_name(rows, name, length);
+    const struct option_row *row = option_of_name(rows, name, length);
 
     if (!row)
         return unknown_flag(rows, name, length, err);
     if (name[length])
         return set_value(row, name + length + 1, out, err) < 0 ? -1 : 1;
-    if (!takes_value(row))
+    if (!option_takes_value(row))
         return set_value(row, NULL, out, err) < 0 ? -1 : 1;
     if (!arguments[1])
         return error_set(err, ERROR_INVALID, "flag needs an argument: --%s", name);
@@ -169,12 +169,12 @@ static int parse_short(const struct option_row *rows, char *const *arguments, vo
                        struct error *err)
 {
     for (const char *at = arguments[0] + 1; *at; at++) {
-        const struct option_row *row = find_letter(rows, *at);
+        const struct option_row *row = option_of_letter(rows, *at);
 
         if (!row)
             return error_set(err, ERROR_INVALID, "unknown shorthand flag: '%c' in %s", *at,
                              arguments[0]);
-        if (!takes_value(row)) {
+        if (!option_takes_value(row)) {
             bool has_value = at[1] == '=';
 
             if (set_value(row, has_value ? at + 2 : NULL, out, err) < 0)
@@ -209,7 +209,8 @@ int options_parse(const struct option_row *rows, char *const *arguments, bool st
                 strv_add(rest, *arguments);
             return 0;
         }
-        if (strcmp(word, "--help") == 0 || (strcmp(word, "-h") == 0 && !find_letter(rows, 'h'))) {
+        if (strcmp(word, "--help") == 0 ||
+            (strcmp(word, "-h") == 0 && !option_of_letter(rows, 'h'))) {
             *out_wants_help = true;
             return 0;
         }

@@ -43,6 +43,12 @@ struct option_row {
 int options_parse(const struct option_row *rows, char *const *arguments, bool stops_early,
                   void *out, struct strv *rest, bool *out_wants_help, struct error *err);
 
+/* A row by its name, of which 'length' characters count, or its letter; NULL if there is none. */
+const struct option_row *option_of_name(const struct option_row *rows, const char *name,
+                                        size_t length);
+const struct option_row *option_of_letter(const struct option_row *rows, char letter);
+bool option_takes_value(const struct option_row *row);
+
 /* The lines of a help text, sorted by name. */
 void options_help(const struct option_row *rows, struct str *out);
 

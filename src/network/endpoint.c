@@ -37,7 +37,7 @@ static void attachment_done(struct attachment *attachment)
     if (attachment->was_recorded) {
         record_endpoints_delete(attachment->networks, attachment->wish->container_id,
                                 attachment->network->id, NULL);
-        names_write(attachment->networks, attachment->network->id, NULL);
+        names_drop(attachment->networks, &attachment->row, NULL);
     }
     for (size_t i = 0; attachment->port_fds && i < attachment->row.endpoint.ports.count; i++)
         close(attachment->port_fds[i]);
@@ -246,8 +246,7 @@ int endpoint_attach(struct networks *networks, const struct endpoint_wish *wish,
     if (prepare(&attachment, err) < 0 || attachment_bind_ports(&attachment, err) < 0 ||
         record(&attachment, err) < 0 || connect_link(&attachment, namespace_fd, err) < 0)
         return -1;
-    if (attachment_publish(&attachment, err) < 0 ||
-        names_write(networks, wish->network_id, err) < 0) {
+    if (attachment_publish(&attachment, err) < 0 || names_add(networks, &attachment.row, err) < 0) {
         endpoint_link_name(networks, attachment.row.endpoint.id, host_name);
         link_remove(host_name, NULL);
         return -1;
@@ -309,7 +308,7 @@ int endpoint_detach(struct networks *networks, const char *container_id, const c
         endpoints_unpublish(networks, &rows, err) < 0)
         return -1;
     for (size_t i = 0; i < rows.count; i++)
-        if (names_write(networks, rows.items[i].endpoint.network_id, err) < 0 ||
+        if (names_drop(networks, &rows.items[i], err) < 0 ||
             remove_endpoint_link(networks, &rows.items[i], network_id != NULL, err) < 0)
             return -1;
     return 0;

@@ -53,8 +53,9 @@ struct networks {
     struct database *database;      /* borrowed */
     struct firewall *firewall;
     struct helper *helper;
-    char *names_path;        /* directory of the tables of names */
-    struct mutex names_lock; /* held while one is written */
+    char *names_path;                        /* directory of the tables of names */
+    struct mutex names_lock;                 /* held while one is written */
+    struct map names GUARDED_BY(names_lock); /* network's id → struct str, as written */
     struct mutex lock;
     struct network **list GUARDED_BY(lock);
     size_t count GUARDED_BY(lock);

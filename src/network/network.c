@@ -12,6 +12,7 @@
 #include "network/inlet.h"
 #include "network/internal.h"
 #include "network/link.h"
+#include "network/names.h"
 #include "network/namespace.h"
 #include "network/resolver.h"
 
@@ -237,6 +238,9 @@ static struct networks *networks_new(const struct networks_options *options,
 
     mutex_init(&networks->lock);
     mutex_init(&networks->names_lock);
+    mutex_lock(&networks->names_lock);
+    map_init_empty(&networks->names, names_free);
+    mutex_unlock(&networks->names_lock);
     networks->names_path = xstrdup(options->names_path);
     networks->engine_id = xstrdup(options->engine_id ? options->engine_id : "");
     networks->default_binding = xstrdup(options->default_binding ? options->default_binding
@@ -354,6 +358,9 @@ void networks_close(struct networks *networks)
     network_list_free(networks->list, networks->count);
     mutex_unlock(&networks->lock);
     mutex_done(&networks->lock);
+    mutex_lock(&networks->names_lock);
+    map_done(&networks->names);
+    mutex_unlock(&networks->names_lock);
     mutex_done(&networks->names_lock);
     free(networks->names_path);
     strv_done(&networks->address_pools);

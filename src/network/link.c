@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
@@ -74,13 +75,18 @@ static void put_address6(struct nl_msg *msg, int index, const struct subnet6 *ad
 
 static int enable_ipv6(const char *link_name, struct error *err)
 {
-    static const struct {
-        const char *key, *value;
-    } rows[] = { { "accept_ra", "0" }, { "accept_dad", "0" }, { "disable_ipv6", "0" } };
+    static const char *const keys[][2] = { { "accept_ra", "0" },
+                                           { "accept_dad", "0" },
+                                           { "disable_ipv6", "0" } };
+    struct sysctl rows[COUNT(keys)];
+    char paths[COUNT(keys)][64];
 
-    for (size_t i = 0; i < COUNT(rows); i++)
-        if (write_sysctl("ipv6", link_name, rows[i].key, rows[i].value, err) < 0)
-            return error_context(err, "enable IPv6");
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        snprintf(paths[i], sizeof(paths[i]), "net/ipv6/conf/%s/%s", link_name, keys[i][0]);
+        rows[i] = (struct sysctl){ paths[i], keys[i][1], false };
+    }
+    if (sysctls_write(rows, COUNT(rows), err) < 0)
+        return error_context(err, "enable IPv6");
     return 0;
 }
 
@@ -186,18 +192,21 @@ static void put_pair(struct nl_msg *msg, const struct pair *pair, int bridge_ind
     }
 }
 
-static void put_port_modes(struct nl_msg *msg, const struct pair *pair)
+/* In the bridge's own words: as a change of the link it would be told to everybody, and the host's
+ * IPv6 would look through all its routes because of a link that is not ready yet. */
+static int set_port_modes(struct netlink *netlink, const struct pair *pair, struct error *err)
 {
-    nl_msg_next(msg, RTM_NEWLINK, 0);
-    nl_put_link(msg, 0);
-    nl_put_string(msg, IFLA_IFNAME, pair->host_name);
-    NL_NEST (msg, IFLA_LINKINFO) {
-        nl_put_string(msg, IFLA_INFO_SLAVE_KIND, "bridge");
-        NL_NEST (msg, IFLA_INFO_SLAVE_DATA) {
-            nl_put_u8(msg, IFLA_BRPORT_ISOLATED, pair->is_isolated);
-            nl_put_u8(msg, IFLA_BRPORT_MODE, pair->is_hairpin);
-        }
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct ifinfomsg *header;
+
+    nl_msg_init(&msg, RTM_SETLINK, 0);
+    header = nl_put_link(&msg, (int)if_nametoindex(pair->host_name));
+    header->ifi_family = AF_BRIDGE;
+    NL_NEST (&msg, IFLA_PROTINFO | NLA_F_NESTED) {
+        nl_put_u8(&msg, IFLA_BRPORT_ISOLATED, pair->is_isolated);
+        nl_put_u8(&msg, IFLA_BRPORT_MODE, pair->is_hairpin);
     }
+    return netlink_call(netlink, &msg, err);
 }
 
 static void fill_default_route(struct nl_msg *msg, struct rtmsg *route, int index, uint32_t address)
@@ -294,14 +303,74 @@ int gateway_set(const struct gateway *gateway, int home_fd, int namespace_fd, st
 static int write_wished_sysctls(const struct strv *sysctls, struct error *err)
 {
     for (size_t i = 0; sysctls && i < sysctls->count; i++) {
-        CLEANUP(free) char *path = xasprintf("/proc/sys/%s", sysctls->items[i]);
+        CLEANUP(free) char *path = xstrdup(sysctls->items[i]);
         char *value = strchr(path, '=');
 
         *value++ = '\0';
-        if (file_write_existing(path, value, err) < 0)
-            return error_context(err, "set %s", path + strlen("/proc/sys/"));
+        if (sysctls_write(&(struct sysctl){ path, value, false }, 1, err) < 0)
+            return error_context(err, "set %s", path);
     }
     return 0;
+}
+
+/* What is asked of a link before it is configured. */
+struct inner_link {
+    int index;
+    bool has_ipv6;
+};
+
+static int read_inner_link(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
+{
+    struct inner_link *link = data;
+    const struct ifinfomsg *header = (const void *)(message + 1);
+    const struct nlattr *attributes[IFLA_AF_SPEC + 1], *families[AF_INET6 + 1];
+    const struct nlattr *settings[IFLA_INET6_CONF + 1];
+    size_t offset = DEVCONF_DISABLE_IPV6 * sizeof(int32_t);
+
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
+        return 0;
+    link->index = header->ifi_index;
+    nl_attributes(message, sizeof(*header), attributes, IFLA_AF_SPEC);
+    nl_attributes_nested(attributes[IFLA_AF_SPEC], families, AF_INET6);
+    nl_attributes_nested(families[AF_INET6], settings, IFLA_INET6_CONF);
+    if (nl_size(settings[IFLA_INET6_CONF]) >= offset + sizeof(int32_t)) {
+        int32_t is_disabled;
+
+        memcpy(&is_disabled, (const uint8_t *)nl_data(settings[IFLA_INET6_CONF]) + offset,
+               sizeof(is_disabled));
+        link->has_ipv6 = is_disabled == 0;
+    }
+    return 0;
+}
+
+static int find_inner_link(struct netlink *netlink, const char *name, struct inner_link *out,
+                           struct error *err)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+    nl_msg_init(&msg, RTM_GETLINK, 0);
+    nl_put_link(&msg, 0);
+    nl_put_string(&msg, IFLA_IFNAME, name);
+    nl_put_u32(&msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    if (netlink_dump(netlink, &msg, read_inner_link, out, err) < 0)
+        return error_context(err, "find %s", name);
+    return out->index ? 0 : error_set(err, ERROR_INTERNAL, "there is no link %s", name);
+}
+
+static int announce(const char *link_name, struct error *err)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "net/ipv4/conf/%s/arp_notify", link_name);
+    return sysctls_write(&(struct sysctl){ path, "1", false }, 1, err);
+}
+
+/* Namespaces that an engine of old made have IPv6 on new links. */
+static int settle_ipv6(const struct pair *pair, const struct inner_link *link, struct error *err)
+{
+    if (pair->address6)
+        return enable_ipv6(pair->inner_name, err);
+    return link->has_ipv6 ? disable_ipv6(pair->inner_name, err) : 0;
 }
 
 /* Within the namespace. With arp_notify the kernel announces the address when the link comes up. */
@@ -310,25 +379,22 @@ static int configure_inner_end(void *data, struct error *err)
     const struct pair *pair = data;
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
-    int index = (int)if_nametoindex(pair->inner_name);
+    struct inner_link link = {};
 
-    if (index == 0)
-        return error_sys(err, "find %s", pair->inner_name);
-    if ((pair->address6 ? enable_ipv6(pair->inner_name, err)
-                        : disable_ipv6(pair->inner_name, err)) < 0 ||
-        (pair->is_announced &&
-         write_sysctl("ipv4", pair->inner_name, "arp_notify", "1", err) < 0) ||
-        netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0 ||
+        find_inner_link(netlink, pair->inner_name, &link, err) < 0 ||
+        settle_ipv6(pair, &link, err) < 0 ||
+        (pair->is_announced && announce(pair->inner_name, err) < 0))
         return -1;
-    put_address(&msg, index, &pair->address);
+    put_address(&msg, link.index, &pair->address);
     if (pair->address6)
-        put_address6(&msg, index, pair->address6);
+        put_address6(&msg, link.index, pair->address6);
     nl_msg_next(&msg, RTM_NEWLINK, 0);
-    nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
+    nl_put_link_flags(&msg, link.index, IFF_UP, IFF_UP);
     if (pair->is_default && pair->gateway)
-        put_default_route(&msg, index, pair->gateway);
+        put_default_route(&msg, link.index, pair->gateway);
     if (pair->is_default6 && pair->gateway6)
-        put_default_route6(&msg, index, pair->gateway6);
+        put_default_route6(&msg, link.index, pair->gateway6);
     if (netlink_call(netlink, &msg, err) < 0)
         return -1;
     return write_wished_sysctls(pair->sysctls, err);
@@ -347,9 +413,8 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
         return -1;
     nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     put_pair(&msg, pair, bridge_index, namespace_fd);
-    if (pair->is_isolated || pair->is_hairpin)
-        put_port_modes(&msg, pair);
-    if (netlink_call(netlink, &msg, err) < 0)
+    if (netlink_call(netlink, &msg, err) < 0 ||
+        ((pair->is_isolated || pair->is_hairpin) && set_port_modes(netlink, pair, err) < 0))
         return error_context(err, "create veth %s", pair->host_name);
     if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
         link_remove(pair->host_name, NULL);

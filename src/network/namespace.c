@@ -1,11 +1,15 @@
 /* unshare and setns change the network namespace of one thread only. */
 #include "network/namespace.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -16,13 +20,49 @@
 #define LOOPBACK_INDEX 1
 
 /* What the engine of Docker gives to each container of its own namespace: anybody may ping and bind
- * low ports. */
-static const struct {
-    const char *path, *value;
-} sysctls[] = {
-    { "/proc/sys/net/ipv4/ping_group_range", "0 2147483647" },
-    { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0" },
+ * low ports, and links are born without IPv6. */
+static const struct sysctl settings[] = {
+    { "net/ipv4/ping_group_range", "0 2147483647", false },
+    { "net/ipv4/ip_unprivileged_port_start", "0", false },
+    { "net/ipv6/conf/default/disable_ipv6", "1", true },
 };
+
+/* An instance of procfs of its own, so that nothing is in its cache of names. */
+static int open_proc(struct error *err)
+{
+    CLEANUP(close) int context = fsopen("proc", FSOPEN_CLOEXEC);
+    int fd = -1;
+
+    if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+    if (fd < 0) /* an old kernel, or one that forbids it: the machine's, then */
+        fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? error_sys(err, "open /proc") : fd;
+}
+
+static int write_one(int proc_fd, const struct sysctl *row, struct error *err)
+{
+    CLEANUP(free) char *path = path_join("sys", row->path);
+    CLEANUP(close) int fd = openat(proc_fd, path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT && row->is_optional)
+        return 0;
+    if (fd < 0 || write(fd, row->value, strlen(row->value)) < 0)
+        return error_sys(err, "write \"%s\" to /proc/sys/%s", row->value, row->path);
+    return 0;
+}
+
+int sysctls_write(const struct sysctl *rows, size_t count, struct error *err)
+{
+    CLEANUP(close) int proc_fd = count > 0 ? open_proc(err) : -1;
+
+    if (count > 0 && proc_fd < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (write_one(proc_fd, &rows[i], err) < 0)
+            return -1;
+    return 0;
+}
 
 int namespace_current(int *out_fd, struct error *err)
 {
@@ -47,10 +87,8 @@ static int prepare(struct error *err)
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
 
-    for (size_t i = 0; i < COUNT(sysctls); i++)
-        if (file_write_existing(sysctls[i].path, sysctls[i].value, err) < 0)
-            return -1;
-    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+    if (sysctls_write(settings, COUNT(settings), err) < 0 ||
+        netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
     nl_msg_init(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, LOOPBACK_INDEX, IFF_UP, IFF_UP);

@@ -12,6 +12,7 @@
 #include "registry/archive.h"
 #include "registry/install.h"
 #include "registry/manifest.h"
+#include "registry/stack.h"
 
 #include "base/banned.h"
 
@@ -21,6 +22,7 @@
 #define INFLATE_RATIO     1000
 #define INDEX_DEPTH_LIMIT 4
 #define LINK_DEPTH_LIMIT  8
+#define LOOK_MS           100
 #define BLOB_DIRECTORY    "blobs/sha256/"
 
 /* One image of the archive. */
@@ -40,7 +42,6 @@ struct load {
     struct map links; /* name → name (text) */
     struct found_image *images;
     size_t count;
-    const char *diff_id; /* of the layer at work */
 };
 
 static void found_image_done(struct found_image *image)
@@ -459,30 +460,62 @@ static int find_images(struct load *load, struct error *err)
 
 /* ---- taking the images in ---- */
 
-static int tell_progress(void *data, int64_t done, int64_t total)
+static const char *blob_of(void *data, size_t index, struct error *err UNUSED)
 {
-    struct load *load = data;
-
-    return load->watcher->layer(load->watcher->data, load->diff_id, done, total);
+    return ((const struct found_image *)data)->layers.items[index];
 }
 
-static int install_layers(struct load *load, const struct found_image *found,
-                          struct install *install, struct error *err)
+/* Where each layer is, as far as it was not told yet. */
+static int tell_progress(struct load *load, struct stack *stack, const struct install *install,
+                         size_t first, int64_t *told, struct error *err)
 {
-    while (install->held < found->layers.count) {
-        size_t at = install->held;
-        const char *digest = found->layers.items[at];
+    const struct archive_watcher *watcher = load->watcher;
+    const struct strv *diff_ids = &install->config.rootfs.diff_ids;
 
-        if (install_has_next(install))
+    for (size_t i = first; i < diff_ids->count; i++) {
+        int64_t done, total;
+
+        if (stack_look(stack, i, &done, &total) == STACK_WAITING || done == told[i])
             continue;
-        load->diff_id = install->config.rootfs.diff_ids.items[at];
-        if (found->layer_types.count &&
-            blob_describe(load->store, digest, found->layer_types.items[at], err) < 0)
-            return -1;
-        if (install_next(install, digest, tell_progress, load, err) < 0)
-            return -1;
+        told[i] = done;
+        if (watcher->layer(watcher->data, diff_ids->items[i], done, total))
+            return error_set(err, ERROR_CANCELLED, "cancelled");
     }
     return 0;
+}
+
+static int unpack_layers(struct load *load, struct found_image *found, struct install *install,
+                         size_t first, struct error *err)
+{
+    const struct stack_plan plan = {
+        .install = install, .first = first, .data = found, .blob = blob_of
+    };
+    CLEANUP(free) int64_t *told = xcalloc(found->layers.count + 1, sizeof(*told));
+    CLEANUP(stack_free) struct stack *stack = stack_new(&plan);
+    int result;
+
+    if (stack_start(stack, err) < 0)
+        return -1;
+    do {
+        result = stack_wait(stack, LOOK_MS, err);
+        if (result < 0 || tell_progress(load, stack, install, first, told, err) < 0)
+            return -1;
+    } while (result == 0);
+    return 0;
+}
+
+static int install_layers(struct load *load, struct found_image *found, struct install *install,
+                          struct error *err)
+{
+    size_t first = 0;
+
+    while (first < found->layers.count && install_hold(install, first))
+        first++;
+    for (size_t i = first; i < found->layer_types.count; i++)
+        if (blob_describe(load->store, found->layers.items[i], found->layer_types.items[i], err) <
+            0)
+            return -1;
+    return unpack_layers(load, found, install, first, err);
 }
 
 static bool is_wanted(const struct load *load, const struct image_config *config)
@@ -499,7 +532,7 @@ static bool is_wanted(const struct load *load, const struct image_config *config
 }
 
 /* 1: it is there; 0: it is for another platform. */
-static int take_image(struct load *load, const struct found_image *found, struct error *err)
+static int take_image(struct load *load, struct found_image *found, struct error *err)
 {
     CLEANUP(install_done) struct install install = {};
     CLEANUP(image_unref) struct image *image = NULL;

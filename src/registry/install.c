@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/memory.h"
 #include "registry/manifest.h"
 
 #include "base/banned.h"
@@ -30,42 +31,36 @@ int install_begin(struct install *install, struct store *store, const char *conf
         image_chain_id(diff_ids, i, chain_id);
         strv_add(&install->chain_ids, chain_id);
     }
+    install->is_held = xcalloc(diff_ids->count + 1, sizeof(*install->is_held));
     return 0;
 }
 
-static const char *parent_id(const struct install *install)
+bool install_hold(struct install *install, size_t index)
 {
-    return install->held ? install->chain_ids.items[install->held - 1] : "";
-}
-
-bool install_has_next(struct install *install)
-{
-    const char *chain_id = install->chain_ids.items[install->held];
+    const char *chain_id = install->chain_ids.items[index];
     struct layer layer;
 
     store_layer_hold(install->store, chain_id);
     if (store_layer_get(install->store, chain_id, &layer, NULL) == 0) {
-        install->held++;
+        install->is_held[index] = true;
         return true;
     }
     store_layer_release(install->store, chain_id);
     return false;
 }
 
-int install_next(struct install *install, const char *blob_digest,
-                 int (*progress)(void *data, int64_t done, int64_t total), void *data,
-                 struct error *err)
+int install_unpack(struct install *install, size_t index, const struct layer_source *source,
+                   struct error *err)
 {
-    struct layer_source source = { .blob_digest = blob_digest,
-                                   .diff_id = install->config.rootfs.diff_ids.items[install->held],
-                                   .progress = progress,
-                                   .data = data };
+    struct layer_source own = *source;
+    const char *parent_id = index ? install->chain_ids.items[index - 1] : "";
     struct layer layer;
 
-    if (store_layer_unpack_blob(install->store, parent_id(install), &source, &layer, err) < 0)
+    own.diff_id = install->config.rootfs.diff_ids.items[index];
+    if (store_layer_unpack_blob(install->store, parent_id, &own, &layer, err) < 0)
         return -1;
     store_layer_hold(install->store, layer.chain_id); /* Takes over what unpacking claimed. */
-    install->held++;
+    install->is_held[index] = true;
     return 0;
 }
 
@@ -78,8 +73,10 @@ int install_finish(struct install *install, const char *manifest_digest, struct 
 
 void install_done(struct install *install)
 {
-    for (size_t i = 0; i < install->held; i++)
-        store_layer_release(install->store, install->chain_ids.items[i]);
+    for (size_t i = 0; install->is_held && i < install->chain_ids.count; i++)
+        if (install->is_held[i])
+            store_layer_release(install->store, install->chain_ids.items[i]);
+    free(install->is_held);
     json_fields_done(image_config_fields, &install->config);
     str_done(&install->config_text);
     strv_done(&install->chain_ids);

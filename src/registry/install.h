@@ -1,5 +1,5 @@
 /* An image on its way into the store: its configuration is a blob already, its layers become
- * directories one after the other, and then it is recorded. What was begun and not finished leaves
+ * directories, several at once, and then it is recorded. What was begun and not finished leaves
  * nothing that counts: layers that no image names go with the next collection. */
 #ifndef BERTH_REGISTRY_INSTALL_H
 #define BERTH_REGISTRY_INSTALL_H
@@ -11,18 +11,18 @@ struct install {
     struct str config_text;
     struct image_config config;
     struct strv chain_ids; /* base first */
-    size_t held;           /* layers from the base on that are there and stay */
+    bool *is_held;         /* layers that are there and stay */
 };
 
 /* Reads the configuration and compares it with the number of layers that came with it. */
 int install_begin(struct install *install, struct store *store, const char *config_digest,
                   size_t layer_count, struct error *err);
-/* Takes hold of layer 'install->held' if it is there already. */
-bool install_has_next(struct install *install);
-/* Unpacks it out of a blob. A layer that came to be meanwhile is fine too. */
-int install_next(struct install *install, const char *blob_digest,
-                 int (*progress)(void *data, int64_t done, int64_t total), void *data,
-                 struct error *err);
+/* Takes hold of a layer if it is there already. */
+bool install_hold(struct install *install, size_t index);
+/* Unpacks a layer out of a blob and takes hold of it. Different layers may be unpacked at the same
+ * time: 'source' (without its diff id) says how to wait for the one below. */
+int install_unpack(struct install *install, size_t index, const struct layer_source *source,
+                   struct error *err);
 /* Records the image. 'manifest_digest': a blob, or NULL. */
 int install_finish(struct install *install, const char *manifest_digest, struct image **out,
                    struct error *err);

@@ -1,5 +1,5 @@
-/* Downloads run side by side; layers are unpacked strictly in order, each as soon as it is there.
- * One thread (the caller's) tells the user about all of them. */
+/* Downloads run side by side, and each layer is unpacked as soon as its blob is there. One thread
+ * (the caller's) tells the user about all of them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "registry/fetch.h"
 #include "registry/install.h"
 #include "registry/internal.h"
+#include "registry/stack.h"
 
 #include "base/banned.h"
 
@@ -21,7 +22,8 @@ struct pull_layer {
     char id[SHORT_LENGTH + 1];
     struct download *download; /* NULL: the blob is in the store */
     enum download_state told;
-    int64_t told_size;
+    enum stack_state told_unpacked;
+    int64_t told_size, told_done;
     bool is_seen_waiting, is_told, is_claimed;
 };
 
@@ -32,10 +34,9 @@ struct pull {
     bool is_platform_given;
     const struct registry_watcher *watcher;
     struct session *session;
-    struct pull_layer *layers;
-    size_t count;
-    struct pull_layer *extracting;
-    uint64_t told_ns;
+    struct pull_layer *layers; /* those that are missing: the first 'held' are not */
+    size_t held, count;
+    struct stack *stack;
     struct pull_result *result;
 };
 
@@ -117,20 +118,6 @@ static int look(struct pull *pull, struct error *err)
     return pull_is_cancelled(pull) ? cancelled(err) : 0;
 }
 
-static int on_unpacked(void *data, int64_t done, int64_t total)
-{
-    struct pull *pull = data;
-    const struct registry_watcher *watcher = pull->watcher;
-    uint64_t now_ns = clock_monotonic_ns();
-
-    if (done < total && now_ns - pull->told_ns < LOOK_MS * (uint64_t)NS_PER_MS)
-        return 0;
-    pull->told_ns = now_ns;
-    watcher->amount(watcher->data, pull->extracting->id, "Extracting", done, total);
-    /* A download that failed shows when it is its turn. */
-    return look(pull, NULL) < 0 && pull_is_cancelled(pull);
-}
-
 /* ---- layers ---- */
 
 static int start_layer(struct pull *pull, struct pull_layer *layer, struct error *err)
@@ -145,64 +132,101 @@ static int start_layer(struct pull *pull, struct pull_layer *layer, struct error
                           &layer->download, err);
 }
 
-static int wait_for_download(struct pull *pull, struct pull_layer *layer, struct error *err)
+/* For the thread that unpacks it. */
+static const char *await_blob(void *data, size_t index, struct error *err)
 {
-    while (layer->download && layer->told != DOWNLOAD_DONE) {
-        if (look(pull, err) < 0)
-            return -1;
-        if (layer->told != DOWNLOAD_DONE)
-            downloads_wait(pull->registry->downloads, LOOK_MS);
+    struct pull *pull = data;
+    const struct pull_layer *layer = &pull->layers[index - pull->held];
+    enum download_state state = layer->download ? DOWNLOAD_WAITING : DOWNLOAD_DONE;
+    int64_t received;
+
+    while (layer->download) {
+        state = download_look(layer->download, &received, err);
+        if (state == DOWNLOAD_DONE || state == DOWNLOAD_FAILED)
+            break;
+        if (stack_is_over(pull->stack)) {
+            cancelled(err);
+            return NULL;
+        }
+        downloads_wait(pull->registry->downloads, LOOK_MS);
     }
-    return 0;
+    return state == DOWNLOAD_DONE ? layer->descriptor->digest : NULL;
 }
 
-/* Two pulls of one layer: one unpacks, the other waits and finds it there. */
-static int unpack_layer(struct pull *pull, struct install *install, struct pull_layer *layer,
-                        struct error *err)
+static bool take_turn(void *data, const char *chain_id)
 {
-    struct downloads *downloads = pull->registry->downloads;
-    const char *chain_id = install->chain_ids.items[install->held];
-    int result = 0;
+    return downloads_take_turn(((struct pull *)data)->registry->downloads, chain_id);
+}
 
-    while (!downloads_take_turn(downloads, chain_id)) {
-        if (look(pull, err) < 0)
-            return -1;
-        downloads_wait(downloads, LOOK_MS);
-    }
-    pull->extracting = layer;
-    pull->told_ns = 0;
-    if (!install_has_next(install)) {
-        on_unpacked(pull, 0, layer->descriptor->size);
-        result = install_next(install, layer->descriptor->digest, on_unpacked, pull, err);
-    }
-    downloads_end_turn(downloads, chain_id);
-    if (result == 0)
+static void end_turn(void *data, const char *chain_id)
+{
+    downloads_end_turn(((struct pull *)data)->registry->downloads, chain_id);
+}
+
+static void tell_unpacking(struct pull *pull, struct pull_layer *layer, size_t index)
+{
+    const struct registry_watcher *watcher = pull->watcher;
+    int64_t done, total;
+    enum stack_state state = stack_look(pull->stack, index, &done, &total);
+
+    if (state == STACK_WAITING || layer->told_unpacked == STACK_DONE)
+        return;
+    if (layer->told_unpacked == STACK_WAITING)
+        watcher->amount(watcher->data, layer->id, "Extracting", 0, layer->descriptor->size);
+    if (state == STACK_DONE)
+        done = layer->descriptor->size;
+    if (done != layer->told_done)
+        watcher->amount(watcher->data, layer->id, "Extracting", done, layer->descriptor->size);
+    layer->told_done = done;
+    if (state == STACK_DONE)
         tell_layer(pull, layer, "Pull complete");
-    return result;
+    layer->told_unpacked = state;
+}
+
+static int unpack_layers(struct pull *pull, struct install *install, struct error *err)
+{
+    const struct stack_plan plan = { .install = install,
+                                     .first = pull->held,
+                                     .data = pull,
+                                     .blob = await_blob,
+                                     .take_turn = take_turn,
+                                     .end_turn = end_turn };
+    CLEANUP(stack_free) struct stack *stack = stack_new(&plan);
+    int result;
+
+    pull->stack = stack;
+    if (stack_start(stack, err) < 0)
+        return -1;
+    do {
+        result = stack_wait(stack, LOOK_MS, err);
+        if (result < 0 || look(pull, err) < 0)
+            return -1;
+        for (size_t i = 0; i < pull->count; i++)
+            tell_unpacking(pull, &pull->layers[i], pull->held + i);
+    } while (result == 0);
+    return 0;
 }
 
 static int pull_layers(struct pull *pull, const struct manifest *manifest, struct install *install,
                        struct error *err)
 {
     pull->layers = xcalloc(manifest->child_count + 1, sizeof(*pull->layers));
+    pull->held = 0;
     for (size_t i = 0; i < manifest->child_count; i++) {
         struct pull_layer *layer = &pull->layers[pull->count];
 
         layer->descriptor = &manifest->children[i];
         memcpy(layer->id, digest_hex(layer->descriptor->digest), SHORT_LENGTH);
-        if (install->held == i && install_has_next(install)) {
+        if (pull->held == i && install_hold(install, i)) {
             tell_layer(pull, layer, "Already exists");
+            pull->held++;
             continue;
         }
         pull->count++;
         if (start_layer(pull, layer, err) < 0)
             return -1;
     }
-    for (size_t i = 0; i < pull->count; i++)
-        if (wait_for_download(pull, &pull->layers[i], err) < 0 ||
-            unpack_layer(pull, install, &pull->layers[i], err) < 0)
-            return -1;
-    return 0;
+    return unpack_layers(pull, install, err);
 }
 
 /* ---- the image ---- */

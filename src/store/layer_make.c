@@ -49,18 +49,14 @@ static int draft_make(struct draft *draft, struct store *store, struct error *er
     return 0;
 }
 
-/* The same with an empty "diff" that looks like the root of the layers below. */
-static int draft_begin(struct draft *draft, struct store *store, const char *parent_id,
-                       struct error *err)
+/* The same with an empty "diff". */
+static int draft_begin(struct draft *draft, struct store *store, struct error *err)
 {
     if (draft_make(draft, store, err) < 0)
         return -1;
     if (mkdir(draft->diff_path, 0755) < 0 || chmod(draft->diff_path, 0755) < 0)
         return error_sys(err, "make directory %s", draft->diff_path);
-    if (draft_open(draft, err) < 0 ||
-        store_copy_root_attributes(store, parent_id, draft->diff_fd, err) < 0)
-        return -1;
-    return 0;
+    return draft_open(draft, err);
 }
 
 /* ---- archives ---- */
@@ -168,21 +164,43 @@ static struct inflate_limits inflate_limits(const struct store *store)
     return (struct inflate_limits){ limit + limit / 2 + (UINT64_C(64) << 20), store->ratio_limit };
 }
 
-static int unpack(struct store *store, const char *parent_id, struct keeper *keeper,
-                  struct draft *draft, struct layer *layer, enum compression *out_compression,
-                  struct error *err)
+/* What a layer is unpacked over: it may be on its way itself. */
+struct ground {
+    struct store *store;
+    const char *parent_id;
+    const struct layer_source *source; /* NULL: the parent is there */
+};
+
+static int ground_await(const struct ground *ground, struct error *err)
 {
-    CLEANUP(strv_done) struct strv lower = {};
+    const struct layer_source *source = ground->source;
+
+    return source && source->await_parent ? source->await_parent(source->data, err) : 0;
+}
+
+static int ground_list(void *data, struct strv *out, struct error *err)
+{
+    const struct ground *ground = data;
+
+    if (ground_await(ground, err) < 0)
+        return -1;
+    return store_lower(ground->store, ground->parent_id, out, err);
+}
+
+static int unpack(struct ground *ground, struct keeper *keeper, struct draft *draft,
+                  struct layer *layer, enum compression *out_compression, struct error *err)
+{
+    const struct store *store = ground->store;
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
     struct unpack options = { .root_fd = draft->diff_fd,
                               .marks_by_name = store->driver->marks_by_name,
                               .size_limit = store->layer_size_limit,
                               .entry_limit = store->entry_count_limit,
-                              .lower = &lower };
+                              .lower = ground_list,
+                              .data = ground };
+    struct unpacked unpacked;
     enum compression compression;
 
-    if (store_lower(store, parent_id, &lower, err) < 0)
-        return -1;
     struct stream *plain = stream_inflate(&keeper->reading, inflate_limits(store), &compression,
                                           err);
     if (!plain)
@@ -191,8 +209,13 @@ static int unpack(struct store *store, const char *parent_id, struct keeper *kee
         stream_close(plain);
         return -1;
     }
-    if (unpack_archive(&options, stream_hash_read(plain, hash), &layer->size_bytes, err) < 0)
+    if (unpack_archive(&options, stream_hash_read(plain, hash), &unpacked, err) < 0 ||
+        ground_await(ground, err) < 0)
         return -1;
+    if (!unpacked.has_root &&
+        store_copy_root_attributes(ground->store, ground->parent_id, draft->diff_fd, err) < 0)
+        return -1;
+    layer->size_bytes = unpacked.size_bytes;
     sha256_finish(hash, layer->diff_id);
     *out_compression = compression;
     return keeper_finish(keeper, media_type(compression), layer->blob_digest, err);
@@ -206,15 +229,16 @@ int store_layer_unpack(struct store *store, const char *parent_id, struct stream
     struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
                              .writing = { NULL, keeper_write, keeper_close },
                              .inner = archive };
+    struct ground ground = { store, parent_id, NULL };
     struct layer layer = {};
     enum compression compression;
 
     snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
-    if (draft_begin(&draft, store, parent_id, err) < 0)
+    if (draft_begin(&draft, store, err) < 0)
         return -1;
     if (!canonical && blob_writer_new(store, &keeper.blob, err) < 0)
         return -1;
-    if (unpack(store, parent_id, &keeper, &draft, &layer, &compression, err) < 0)
+    if (unpack(&ground, &keeper, &draft, &layer, &compression, err) < 0)
         return error_context(err, "unpack layer");
     if (canonical && layer_digest(store, draft.diff_fd, layer.diff_id, &layer.size_bytes, err) < 0)
         return -1;
@@ -294,9 +318,10 @@ static int unpack_blob(struct store *store, struct blob_reader *reader, struct d
 {
     struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
                              .inner = &reader->stream };
+    struct ground ground = { store, layer->parent_id, reader->source };
     enum compression compression;
 
-    if (unpack(store, layer->parent_id, &keeper, draft, layer, &compression, err) < 0)
+    if (unpack(&ground, &keeper, draft, layer, &compression, err) < 0)
         return -1;
     if (strcmp(layer->diff_id, reader->source->diff_id) != 0)
         return error_set(err, ERROR_INVALID, "layer %s unpacks to %s instead of %.80s",
@@ -314,7 +339,7 @@ int store_layer_unpack_blob(struct store *store, const char *parent_id,
 
     snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
     if (blob_open(store, source->blob_digest, &fd, &reader.size, err) < 0 ||
-        draft_begin(&draft, store, parent_id, err) < 0)
+        draft_begin(&draft, store, err) < 0)
         return -1;
     reader.fd = fd;
     if (unpack_blob(store, &reader, &draft, &layer, err) < 0)

@@ -100,6 +100,9 @@ struct layer_source {
     const char *diff_id;     /* INVALID unless the plain bytes have this digest */
     /* Told now and then how many bytes of the blob are used; anything but 0 ends it: CANCELLED. */
     int (*progress)(void *data, int64_t done, int64_t total);
+    /* Layers are unpacked side by side: called before anything of the parent is looked at, at the
+     * end as a rule; waits until it is there. NULL: it is. */
+    int (*await_parent)(void *data, struct error *err);
     void *data;
 };
 /* store_layer_unpack for an archive that is a blob already. A compressed one stays, and is what

@@ -30,7 +30,7 @@ struct unpacker {
     struct str path;  /* of the entry, cleaned */
     struct str other; /* of a hard link's target, or of a parent */
     uint64_t entry_count, size;
-    bool has_stale_directories, has_replaced;
+    bool has_stale_directories, has_replaced, has_root;
 };
 
 /* What is wrong with the archive, as opposed to our disk. */
@@ -244,6 +244,7 @@ static int unpack_directory(struct unpacker *unpacker, int dir_fd, const char *n
         return -1;
     if (dress_fd(fd, entry, err) < 0)
         return -1;
+    unpack_dirs_described(&unpacker->dirs, str_text(&unpacker->path));
     unpack_dirs_set_mtime(&unpacker->dirs, str_text(&unpacker->path), entry_mtime(entry));
     if (!unpacker->has_stale_directories)
         unpack_dirs_add(&unpacker->dirs, str_text(&unpacker->path), TAKE_FD(fd));
@@ -350,6 +351,7 @@ static int unpack_root(struct unpacker *unpacker, const struct tar_entry *entry,
 {
     if (entry->type != TAR_DIRECTORY)
         return error_set(err, ERROR_INVALID, "the root is no directory");
+    unpacker->has_root = true;
     return dress_fd(unpacker->options->root_fd, entry, err);
 }
 
@@ -424,7 +426,7 @@ static int measure(const struct unpacker *unpacker, int64_t *out_size, struct er
     return 0;
 }
 
-int unpack_archive(const struct unpack *options, struct stream *archive, int64_t *out_size,
+int unpack_archive(const struct unpack *options, struct stream *archive, struct unpacked *out,
                    struct error *err)
 {
     CLEANUP(tar_reader_free) struct tar_reader *reader = tar_reader_new(archive, err);
@@ -436,10 +438,11 @@ int unpack_archive(const struct unpack *options, struct stream *archive, int64_t
     int result = unpack_entries(&unpacker, err);
     if (result == 0)
         result = drain(archive, err);
-    if (result == 0) {
-        unpack_dirs_apply_mtimes(&unpacker.dirs);
-        result = measure(&unpacker, out_size, err);
-    }
+    if (result == 0)
+        result = unpack_dirs_settle(&unpacker.dirs, err);
+    if (result == 0)
+        result = measure(&unpacker, &out->size_bytes, err);
+    out->has_root = unpacker.has_root;
     unpack_dirs_done(&unpacker.dirs);
     str_done(&unpacker.path);
     str_done(&unpacker.other);

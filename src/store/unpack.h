@@ -16,14 +16,20 @@ struct unpack {
     bool marks_by_name;   /* how whiteouts are kept: see whiteout.h */
     uint64_t size_limit;  /* of all files together */
     uint64_t entry_limit; /* number of entries */
-    /* Directories below, top first (may be NULL): a directory that the archive does not mention but
-     * needs looks as it does there. */
-    const struct strv *lower;
+    /* Gives the directories below, top first: a directory that the archive needs but does not
+     * describe looks as it does there. Asked when the archive is over, rarely before, so it may
+     * wait until those layers are whole. May be NULL. */
+    int (*lower)(void *data, struct strv *out, struct error *err);
+    void *data;
 };
 
-/* Reads a plain tar from 'archive' (taken) to its very end. Gives the size of all files. INVALID
- * for whatever is the archive's fault. */
-int unpack_archive(const struct unpack *options, struct stream *archive, int64_t *out_size,
+struct unpacked {
+    int64_t size_bytes; /* of all files */
+    bool has_root;      /* owner and mode of the root directory came with the archive */
+};
+/* Reads a plain tar from 'archive' (taken) to its very end. INVALID for whatever is the archive's
+ * fault. */
+int unpack_archive(const struct unpack *options, struct stream *archive, struct unpacked *out,
                    struct error *err);
 
 #endif

@@ -49,13 +49,30 @@ static int find_open(struct unpack_dirs *dirs, const char *path)
     return -1;
 }
 
-/* A directory that the archive needs but did not describe looks as it does in the layers below. */
-static int copy_from_below(struct unpack_dirs *dirs, const char *path, int fd, struct error *err)
+static void apply_mtimes(struct unpack_dirs *dirs)
 {
-    const struct strv *lower = dirs->options->lower;
+    for (size_t i = 0; i < dirs->timed.count; i++) {
+        struct timespec times[] = { dirs->mtimes[i], dirs->mtimes[i] };
+        CLEANUP(close)
+        int fd = path_open(dirs->options->root_fd, dirs->timed.items[i],
+                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+
+        if (fd >= 0) /* Otherwise something else took its place later. */
+            futimens(fd, times);
+    }
+    strv_done(&dirs->timed);
+    dirs->timed = (struct strv){};
+}
+
+/* A directory that the archive needs but did not describe looks as it does in the layers below. */
+static int copy_from_below(struct unpack_dirs *dirs, const struct strv *lower, const char *path,
+                           struct error *err)
+{
+    CLEANUP(close)
+    int fd = path_open(dirs->options->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
     struct stat status;
 
-    for (size_t i = 0; lower && i < lower->count; i++) {
+    for (size_t i = 0; fd >= 0 && i < lower->count; i++) {
         CLEANUP(close)
         int root_fd = open(lower->items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         CLEANUP(close)
@@ -70,8 +87,38 @@ static int copy_from_below(struct unpack_dirs *dirs, const char *path, int fd, s
         unpack_dirs_set_mtime(dirs, path, status.st_mtim);
         return tree_copy_attributes(below_fd, fd, layer_keeps_xattr, err);
     }
+    return 0;
+}
+
+static int dress_bare(struct unpack_dirs *dirs, struct error *err)
+{
+    CLEANUP(strv_done) struct strv lower = {};
+    int result = 0;
+
+    if (dirs->bare.count && dirs->options->lower)
+        result = dirs->options->lower(dirs->options->data, &lower, err);
+    MAP_EACH (&dirs->bare, entry)
+        if (result == 0 && !entry->value)
+            result = copy_from_below(dirs, &lower, entry->key, err);
+    map_done(&dirs->bare);
+    dirs->bare = (struct map){};
+    return result;
+}
+
+static int add_bare(struct unpack_dirs *dirs, const char *path, struct error *err)
+{
+    /* Early is better than keeping a hostile number of names. */
+    if (dirs->bare.count >= BARE_COUNT_LIMIT && dress_bare(dirs, err) < 0)
+        return -1;
+    map_set(&dirs->bare, path, NULL);
     unpack_dirs_set_mtime(dirs, path, (struct timespec){});
     return 0;
+}
+
+void unpack_dirs_described(struct unpack_dirs *dirs, const char *path)
+{
+    if (map_has(&dirs->bare, path))
+        map_set(&dirs->bare, path, dirs);
 }
 
 /* Makes 'name', which is not a directory that could be opened. */
@@ -95,9 +142,7 @@ static int make_directory(struct unpack_dirs *dirs, int parent_fd, const char *p
         return error_sys(err, "open %s", path);
     if (was_hidden && opaque_make(dirs->options->marks_by_name, fd, err) < 0)
         return -1;
-    if (copy_from_below(dirs, path, fd, err) < 0)
-        return -1;
-    return TAKE_FD(fd);
+    return add_bare(dirs, path, err) < 0 ? -1 : TAKE_FD(fd);
 }
 
 /* Opens what is there of 'path' and makes the rest, component by component. */
@@ -148,8 +193,7 @@ int unpack_dirs_open(struct unpack_dirs *dirs, const char *path, bool make, stru
 void unpack_dirs_set_mtime(struct unpack_dirs *dirs, const char *path, struct timespec mtime)
 {
     if (dirs->timed.count >= TIME_COUNT_LIMIT)
-        unpack_dirs_apply_mtimes(
-            dirs); /* Early is better than keeping a hostile number of names. */
+        apply_mtimes(dirs); /* Early is better than keeping a hostile number of names. */
     if (dirs->timed.count == dirs->mtime_capacity) {
         dirs->mtime_capacity = dirs->mtime_capacity ? dirs->mtime_capacity * 2 : 64;
         dirs->mtimes = xrealloc(dirs->mtimes, dirs->mtime_capacity, sizeof(*dirs->mtimes));
@@ -158,24 +202,18 @@ void unpack_dirs_set_mtime(struct unpack_dirs *dirs, const char *path, struct ti
     strv_add(&dirs->timed, path);
 }
 
-void unpack_dirs_apply_mtimes(struct unpack_dirs *dirs)
+int unpack_dirs_settle(struct unpack_dirs *dirs, struct error *err)
 {
-    for (size_t i = 0; i < dirs->timed.count; i++) {
-        struct timespec times[] = { dirs->mtimes[i], dirs->mtimes[i] };
-        CLEANUP(close)
-        int fd = path_open(dirs->options->root_fd, dirs->timed.items[i],
-                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
-
-        if (fd >= 0) /* Otherwise something else took its place later. */
-            futimens(fd, times);
-    }
-    strv_done(&dirs->timed);
-    dirs->timed = (struct strv){};
+    if (dress_bare(dirs, err) < 0)
+        return -1;
+    apply_mtimes(dirs);
+    return 0;
 }
 
 void unpack_dirs_done(struct unpack_dirs *dirs)
 {
     unpack_dirs_forget(dirs);
     strv_done(&dirs->timed);
+    map_done(&dirs->bare);
     free(dirs->mtimes);
 }

@@ -33,9 +33,9 @@ static int unpack(int root_fd, struct stream *stream)
 {
     struct unpack options = { .root_fd = root_fd, .size_limit = 1 << 24, .entry_limit = 2000 };
     struct error err = {};
-    int64_t unpacked_size;
+    struct unpacked unpacked;
 
-    return unpack_archive(&options, stream, &unpacked_size, &err);
+    return unpack_archive(&options, stream, &unpacked, &err);
 }
 
 struct sink {

@@ -41,9 +41,9 @@ static int unpack_text(const struct str *archive, bool marks_by_name)
                               .marks_by_name = marks_by_name,
                               .size_limit = 1 << 20,
                               .entry_limit = 1000 };
-    int64_t size = 0;
+    struct unpacked unpacked;
 
-    return unpack_archive(&options, stream_from_memory(archive->data, archive->length), &size,
+    return unpack_archive(&options, stream_from_memory(archive->data, archive->length), &unpacked,
                           &err);
 }
 

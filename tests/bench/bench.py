@@ -186,6 +186,10 @@ class Docker:
     def measure(self, *arguments):
         return timed([docker_program(), *arguments], self.env)
 
+    def network_pid(self):
+        """A process in its network namespace."""
+        return self.process.pid
+
     def close(self):
         self.process.terminate()
         self.process.wait(60)

@@ -332,7 +332,7 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
     }
     if (build_apply_changes(changes, &config.config, err) < 0)
         return -1;
-    int result = store_layer_unpack(engine->store, "", archive, true, &layer, err);
+    int result = store_layer_unpack(engine->store, "", archive, false, &layer, err);
     if (result == 0) {
         struct image_history *history = json_list_add(&config.history, sizeof(*history));
 

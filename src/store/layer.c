@@ -9,8 +9,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "codec/compress.h"
 #include "codec/sha256.h"
+#include "store/outline.h"
 #include "store/pack.h"
 #include "store/whiteout.h"
 
@@ -305,6 +307,22 @@ int layer_publish(struct store *store, const char *directory_path, struct layer 
 
 /* ---- leaving ---- */
 
+static bool is_outline(struct store *store, const char *blob_digest)
+{
+    CLEANUP(free) char *media_type = blob_media_type(store, blob_digest);
+
+    return text_equal(media_type, MEDIA_TYPE_OUTLINE);
+}
+
+static int open_diff(struct store *store, const char *chain_id, struct error *err)
+{
+    CLEANUP(free) char *path = store_layer_path(store, chain_id, "diff");
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? error_sys(err, "open %s", path) : fd;
+}
+
+/* The blob is the archive, or what the files lack of it. */
 static int write_blob(struct store *store, const struct layer *layer, struct stream *out,
                       struct error *err)
 {
@@ -318,7 +336,10 @@ static int write_blob(struct store *store, const struct layer *layer, struct str
                                           &compression, err);
     if (!plain)
         return -1;
-    return stream_copy(plain, out, err) < 0 ? -1 : 0;
+    if (!is_outline(store, layer->blob_digest))
+        return stream_copy(plain, out, err) < 0 ? -1 : 0;
+    CLEANUP(close) int diff_fd = open_diff(store, layer->chain_id, err);
+    return diff_fd < 0 ? -1 : outline_write(plain, diff_fd, out, err);
 }
 
 int store_layer_write(struct store *store, const char *chain_id, struct stream *out,
@@ -330,9 +351,8 @@ int store_layer_write(struct store *store, const char *chain_id, struct stream *
         return -1;
     if (*layer.blob_digest)
         return write_blob(store, &layer, out, err);
-    CLEANUP(free) char *path = store_layer_path(store, chain_id, "diff");
-    CLEANUP(close) int diff_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(close) int diff_fd = open_diff(store, chain_id, err);
     if (diff_fd < 0)
-        return error_sys(err, "open %s", path);
+        return -1;
     return pack_directory(diff_fd, store->driver->marks_by_name, out, NULL, err);
 }

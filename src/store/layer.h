@@ -13,4 +13,11 @@ int layer_digest(struct store *store, int diff_fd, char out_digest[DIGEST_TEXT_S
 int layer_publish(struct store *store, const char *directory_path, struct layer *layer,
                   struct error *err);
 
+/* Of the blob that a layer names when that is no archive but an outline (store/outline.h). */
+#define MEDIA_TYPE_OUTLINE "application/vnd.berth.layer-outline.v1+zstd"
+
+/* Remembers what store_layer_plain_size would find out. */
+int store_layer_note_plain_size(struct store *store, const char *diff_id, int64_t size,
+                                struct error *err);
+
 #endif

@@ -93,6 +93,16 @@ static bool remembered_size(struct store *store, const char *diff_id, int64_t *o
     return true;
 }
 
+int store_layer_note_plain_size(struct store *store, const char *diff_id, int64_t size,
+                                struct error *err)
+{
+    return database_run(store->database, err,
+                        "INSERT OR REPLACE INTO plain (diff_id, size) VALUES (?, ?)", "si", diff_id,
+                        size) < 0
+               ? -1
+               : 0;
+}
+
 int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *out_size,
                            struct error *err)
 {
@@ -104,9 +114,7 @@ int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *o
     if (remembered_size(store, layer.diff_id, out_size))
         return 0;
     if (store_layer_write(store, chain_id, &sink.stream, err) < 0 ||
-        database_run(store->database, err,
-                     "INSERT OR REPLACE INTO plain (diff_id, size) VALUES (?, ?)", "si",
-                     layer.diff_id, sink.size) < 0)
+        store_layer_note_plain_size(store, layer.diff_id, sink.size, err) < 0)
         return -1;
     *out_size = sink.size;
     return 0;

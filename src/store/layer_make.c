@@ -11,11 +11,14 @@
 #include "codec/compress.h"
 #include "codec/sha256.h"
 #include "store/layer.h"
+#include "store/outline.h"
 #include "store/unpack.h"
 
 #include "base/banned.h"
 
-#define KEEP_LEVEL 3 /* of zstd, for archives that came plain */
+/* Of zstd: for archives that came plain and must be kept, and for outlines, which shrink by any. */
+#define KEEP_LEVEL    3
+#define OUTLINE_LEVEL 1
 
 /* A directory under tmp/ with "diff" in it; removed unless it became a layer. */
 struct draft {
@@ -58,6 +61,53 @@ static int draft_begin(struct draft *draft, struct store *store, struct error *e
         return error_sys(err, "make directory %s", draft->diff_path);
     return draft_open(draft, err);
 }
+
+/* ---- outlines ---- */
+
+/* An outline on its way into a blob. */
+struct drawing {
+    struct stream writing;
+    struct blob_writer *blob;
+    struct stream *deflate;
+    struct outline *outline;
+};
+
+static int drawing_write(struct stream *stream, const void *data, size_t size, struct error *err)
+{
+    return blob_writer_add(CONTAINER_OF(stream, struct drawing, writing)->blob, data, size, err);
+}
+
+static int drawing_begin(struct drawing *drawing, struct store *store, struct error *err)
+{
+    drawing->writing.write = drawing_write;
+    if (blob_writer_new(store, &drawing->blob, err) < 0)
+        return -1;
+    drawing->deflate = stream_deflate(&drawing->writing, COMPRESSION_ZSTD, OUTLINE_LEVEL, err);
+    if (!drawing->deflate)
+        return -1;
+    drawing->outline = outline_new(drawing->deflate);
+    return 0;
+}
+
+/* 1: it is a blob; 0: the archive has no outline. */
+static int drawing_finish(struct drawing *drawing, char out_digest[DIGEST_TEXT_SIZE],
+                          struct error *err)
+{
+    if (!drawing->outline || !outline_finish(drawing->outline))
+        return 0;
+    if (stream_write(drawing->deflate, "", 0, err) < 0 ||
+        blob_writer_finish_as(drawing->blob, NULL, -1, MEDIA_TYPE_OUTLINE, out_digest, err) < 0)
+        return -1;
+    return 1;
+}
+
+static void drawing_done(struct drawing *drawing)
+{
+    outline_free(drawing->outline);
+    stream_close(drawing->deflate);
+    blob_writer_free(drawing->blob);
+}
+CLEANUP_VALUE(drawing_done, struct drawing)
 
 /* ---- archives ---- */
 
@@ -187,60 +237,131 @@ static int ground_list(void *data, struct strv *out, struct error *err)
     return store_lower(ground->store, ground->parent_id, out, err);
 }
 
-static int unpack(struct ground *ground, struct keeper *keeper, struct draft *draft,
-                  struct layer *layer, enum compression *out_compression, struct error *err)
+/* One archive on its way into a draft. */
+struct unpacking {
+    struct ground ground;
+    struct keeper *keeper;
+    struct draft *draft;
+    struct drawing *drawing; /* of archives that are plain; NULL: none is wanted */
+    struct layer *layer;     /* what comes of it */
+    enum compression compression;
+};
+
+/* The bytes of a plain blob are known by their digest already. */
+static bool has_known_digest(const struct unpacking *unpacking)
 {
-    const struct store *store = ground->store;
+    return unpacking->ground.source && unpacking->compression == COMPRESSION_NONE;
+}
+
+/* The plain bytes, noted and hashed while they are read. */
+static struct stream *watch(struct unpacking *unpacking, struct stream *plain, struct sha256 *hash,
+                            struct error *err)
+{
+    struct keeper *keeper = unpacking->keeper;
+    struct drawing *drawing = unpacking->drawing;
+    bool draws = drawing && unpacking->compression == COMPRESSION_NONE;
+
+    if (draws)
+        blob_writer_free(TAKE(keeper->blob));
+    if (keeper_decide(keeper, unpacking->compression, err) < 0 ||
+        (draws && drawing_begin(drawing, unpacking->ground.store, err) < 0)) {
+        stream_close(plain);
+        return NULL;
+    }
+    if (draws)
+        plain = outline_read(drawing->outline, plain);
+    return has_known_digest(unpacking) ? plain : stream_hash_read(plain, hash);
+}
+
+static int settle_root(struct unpacking *unpacking, const struct unpacked *unpacked,
+                       struct error *err)
+{
+    const struct ground *ground = &unpacking->ground;
+
+    if (ground_await(ground, err) < 0)
+        return -1;
+    return unpacked->has_root ? 0
+                              : store_copy_root_attributes(ground->store, ground->parent_id,
+                                                           unpacking->draft->diff_fd, err);
+}
+
+static int unpack(struct unpacking *unpacking, struct error *err)
+{
+    struct store *store = unpacking->ground.store;
+    struct layer *layer = unpacking->layer;
+    struct keeper *keeper = unpacking->keeper;
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
-    struct unpack options = { .root_fd = draft->diff_fd,
+    struct unpack options = { .root_fd = unpacking->draft->diff_fd,
                               .marks_by_name = store->driver->marks_by_name,
                               .size_limit = store->layer_size_limit,
                               .entry_limit = store->entry_count_limit,
                               .lower = ground_list,
-                              .data = ground };
+                              .data = &unpacking->ground };
     struct unpacked unpacked;
-    enum compression compression;
+    struct stream *plain = stream_inflate(&keeper->reading, inflate_limits(store),
+                                          &unpacking->compression, err);
 
-    struct stream *plain = stream_inflate(&keeper->reading, inflate_limits(store), &compression,
-                                          err);
     if (!plain)
         return -1;
-    if (keeper_decide(keeper, compression, err) < 0) {
-        stream_close(plain);
+    plain = watch(unpacking, plain, hash, err);
+    if (!plain)
         return -1;
-    }
-    if (unpack_archive(&options, stream_hash_read(plain, hash), &unpacked, err) < 0 ||
-        ground_await(ground, err) < 0)
-        return -1;
-    if (!unpacked.has_root &&
-        store_copy_root_attributes(ground->store, ground->parent_id, draft->diff_fd, err) < 0)
+    options.outline = unpacking->drawing ? unpacking->drawing->outline : NULL;
+    if (unpack_archive(&options, plain, &unpacked, err) < 0 ||
+        settle_root(unpacking, &unpacked, err) < 0)
         return -1;
     layer->size_bytes = unpacked.size_bytes;
-    sha256_finish(hash, layer->diff_id);
-    *out_compression = compression;
-    return keeper_finish(keeper, media_type(compression), layer->blob_digest, err);
+    if (has_known_digest(unpacking))
+        snprintf(layer->diff_id, sizeof(layer->diff_id), "%s",
+                 unpacking->ground.source->blob_digest);
+    else
+        sha256_finish(hash, layer->diff_id);
+    return keeper_finish(keeper, media_type(unpacking->compression), layer->blob_digest, err);
+}
+
+/* What is kept of an archive besides its files. Without an outline, and without the archive, the
+ * layer's own form is what counts. */
+static int settle_form(struct unpacking *unpacking, struct error *err)
+{
+    struct layer *layer = unpacking->layer;
+    int drawn = 0;
+
+    if (unpacking->drawing && unpacking->compression == COMPRESSION_NONE)
+        drawn = drawing_finish(unpacking->drawing, layer->blob_digest, err);
+    if (drawn < 0)
+        return -1;
+    if (drawn)
+        return store_layer_note_plain_size(unpacking->ground.store, layer->diff_id,
+                                           outline_archive_size(unpacking->drawing->outline), err);
+    return *layer->blob_digest ? 0
+                               : layer_digest(unpacking->ground.store, unpacking->draft->diff_fd,
+                                              layer->diff_id, &layer->size_bytes, err);
 }
 
 int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
                        bool canonical, struct layer *out, struct error *err)
 {
     CLEANUP(draft_done) struct draft draft = { .diff_fd = -1 };
+    CLEANUP(drawing_done) struct drawing drawing = {};
     CLEANUP(keeper_done)
     struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
                              .writing = { NULL, keeper_write, keeper_close },
                              .inner = archive };
-    struct ground ground = { store, parent_id, NULL };
     struct layer layer = {};
-    enum compression compression;
+    struct unpacking unpacking = { .ground = { store, parent_id, NULL },
+                                   .keeper = &keeper,
+                                   .draft = &draft,
+                                   .drawing = canonical ? NULL : &drawing,
+                                   .layer = &layer };
 
     snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
     if (draft_begin(&draft, store, err) < 0)
         return -1;
     if (!canonical && blob_writer_new(store, &keeper.blob, err) < 0)
         return -1;
-    if (unpack(&ground, &keeper, &draft, &layer, &compression, err) < 0)
+    if (unpack(&unpacking, err) < 0)
         return error_context(err, "unpack layer");
-    if (canonical && layer_digest(store, draft.diff_fd, layer.diff_id, &layer.size_bytes, err) < 0)
+    if (settle_form(&unpacking, err) < 0)
         return -1;
     char kept_digest[DIGEST_TEXT_SIZE];
     memcpy(kept_digest, layer.blob_digest, sizeof(kept_digest));
@@ -298,35 +419,42 @@ static int keep_plain(struct store *store, struct blob_reader *reader, struct la
     return keeper_finish(&keeper, media_type(COMPRESSION_NONE), layer->blob_digest, err);
 }
 
-static int settle_form(struct store *store, struct draft *draft, struct blob_reader *reader,
-                       enum compression compression, struct layer *layer, struct error *err)
+static int settle_blob(struct unpacking *unpacking, struct blob_reader *reader, struct error *err)
 {
-    char canonical_id[DIGEST_TEXT_SIZE];
-    int64_t size;
+    struct layer *layer = unpacking->layer;
+    char wanted_id[DIGEST_TEXT_SIZE];
 
-    if (compression != COMPRESSION_NONE) {
+    memcpy(wanted_id, layer->diff_id, sizeof(wanted_id));
+    if (unpacking->compression != COMPRESSION_NONE) {
         snprintf(layer->blob_digest, sizeof(layer->blob_digest), "%s", reader->source->blob_digest);
         return 0;
     }
-    if (layer_digest(store, draft->diff_fd, canonical_id, &size, err) < 0)
+    if (settle_form(unpacking, err) < 0)
         return -1;
-    return strcmp(canonical_id, layer->diff_id) == 0 ? 0 : keep_plain(store, reader, layer, err);
+    if (strcmp(wanted_id, layer->diff_id) == 0)
+        return 0;
+    memcpy(layer->diff_id, wanted_id, sizeof(wanted_id));
+    return keep_plain(unpacking->ground.store, reader, layer, err);
 }
 
 static int unpack_blob(struct store *store, struct blob_reader *reader, struct draft *draft,
                        struct layer *layer, struct error *err)
 {
+    CLEANUP(drawing_done) struct drawing drawing = {};
     struct keeper keeper = { .reading = { keeper_read, NULL, keeper_close },
                              .inner = &reader->stream };
-    struct ground ground = { store, layer->parent_id, reader->source };
-    enum compression compression;
+    struct unpacking unpacking = { .ground = { store, layer->parent_id, reader->source },
+                                   .keeper = &keeper,
+                                   .draft = draft,
+                                   .drawing = &drawing,
+                                   .layer = layer };
 
-    if (unpack(&ground, &keeper, draft, layer, &compression, err) < 0)
+    if (unpack(&unpacking, err) < 0)
         return -1;
     if (strcmp(layer->diff_id, reader->source->diff_id) != 0)
         return error_set(err, ERROR_INVALID, "layer %s unpacks to %s instead of %.80s",
                          reader->source->blob_digest, layer->diff_id, reader->source->diff_id);
-    return settle_form(store, draft, reader, compression, layer, err);
+    return settle_blob(&unpacking, reader, err);
 }
 
 int store_layer_unpack_blob(struct store *store, const char *parent_id,

@@ -86,10 +86,11 @@ struct layer {
 };
 
 /* Unpacks an archive (plain or compressed) over 'parent_id' ("" for a base). Its diff id is that of
- * the archive's plain bytes, unless 'canonical' is set: then the directory is serialised anew
- * (store_layer_write) and that is what counts, so the archive need not be kept. Hostile archives
- * are contained: names are resolved inside the layer, "..", absolute names, links and devices
- * cannot reach outside; limits are named in the error. If the layer exists already, it is reused.
+ * the archive's plain bytes: a compressed archive is kept, of a plain one an outline
+ * (store/outline.h). With 'canonical', and of a plain one that has no outline, the directory is
+ * serialised anew (store_layer_write), and that is what counts. Hostile archives are contained:
+ * names are resolved inside the layer, "..", absolute names, links and devices cannot reach
+ * outside; limits are named in the error. If the layer exists already, it is reused.
  */
 int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
                        bool canonical, struct layer *out, struct error *err);
@@ -106,8 +107,8 @@ struct layer_source {
     void *data;
 };
 /* store_layer_unpack for an archive that is a blob already. A compressed one stays, and is what
- * layer.blob_digest says; a plain one need not stay: where the layer's canonical form differs from
- * it, its bytes are kept compressed. The caller's claim on the blob goes on. */
+ * layer.blob_digest says; a plain one need not stay: an outline is kept, or its bytes, compressed,
+ * where it has none. The caller's claim on the blob goes on. */
 int store_layer_unpack_blob(struct store *store, const char *parent_id,
                             const struct layer_source *source, struct layer *out,
                             struct error *err);

@@ -15,7 +15,9 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "codec/crc.h"
 #include "codec/tar.h"
+#include "store/outline.h"
 #include "store/unpack_dirs.h"
 #include "store/whiteout.h"
 
@@ -158,12 +160,16 @@ static int clear_place(struct unpacker *unpacker, int dir_fd, const char *name, 
         unpacker->has_stale_directories = true;
     if (S_ISDIR(status.st_mode) || S_ISREG(status.st_mode))
         unpacker->has_replaced = true;
+    if (unpacker->options->outline)
+        outline_give_up(unpacker->options->outline);
     return tree_remove_at(dir_fd, name, err);
 }
 
 static int write_content(struct unpacker *unpacker, int fd, const struct tar_entry *entry,
                          struct error *err)
 {
+    struct outline *outline = unpacker->options->outline;
+    uint32_t crc = 0;
     const void *data;
     size_t size;
     int64_t offset, end = 0;
@@ -172,6 +178,8 @@ static int write_content(struct unpacker *unpacker, int fd, const struct tar_ent
     while ((more = tar_reader_block(unpacker->reader, &data, &size, &offset, err)) == 1) {
         if (offset < 0 || offset > entry->size || (int64_t)size > entry->size - offset)
             return error_set(err, ERROR_INVALID, "%s has more content than it says", entry->name);
+        if (outline)
+            crc = crc_add(crc, data, size);
         for (size_t done = 0; done < size;) {
             ssize_t count = pwrite(fd, (const char *)data + done, size - done,
                                    offset + (int64_t)done);
@@ -186,6 +194,8 @@ static int write_content(struct unpacker *unpacker, int fd, const struct tar_ent
         return -1;
     if (end < entry->size && ftruncate(fd, entry->size) < 0)
         return blame(err, "set size of", entry->name);
+    if (outline && entry->size)
+        outline_file(outline, str_text(&unpacker->path), entry->size, crc);
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct unpack {
      * wait until those layers are whole. May be NULL. */
     int (*lower)(void *data, struct strv *out, struct error *err);
     void *data;
+    struct outline *outline; /* told where files went; may be NULL */
 };
 
 struct unpacked {

@@ -20,6 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
+from compose_bench import bench_compose  # noqa: E402
 from images_bench import bench_images  # noqa: E402
 from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
@@ -354,6 +355,8 @@ def bench_copy(engine, build, docker, rounds):
 PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
 
 PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
+
+PARTS["compose"] = lambda engine, build, docker, rounds: bench_compose(engine, build, docker, rounds, timed, print_table, docker_program)
 
 
 def main():

@@ -2,6 +2,7 @@
 import fcntl
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -186,6 +187,15 @@ def docker_program():
     """Docker's own client: named by $DOCKER, on PATH, or the one that tools/install-deps unpacked."""
     unpacked = pathlib.Path(__file__).resolve().parent.parent / "build-client/usr/bin/docker"
     return os.environ.get("DOCKER") or shutil.which("docker") or (str(unpacked) if unpacked.exists() else None)
+
+
+def docker_compose():
+    """The words that call Docker's own compose: $DOCKER_COMPOSE, or the plugin of docker's client; None if there is none."""
+    program = docker_program()
+    for words in (shlex.split(os.environ.get("DOCKER_COMPOSE", "")), [program, "compose"] if program else []):
+        if words and subprocess.run([*words, "version"], capture_output=True, check=False).stdout.startswith(b"Docker Compose version"):
+            return words
+    return None
 
 
 def docker_major():

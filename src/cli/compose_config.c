@@ -98,7 +98,7 @@ static int print_hashes(const struct project *project, const char *wanted, struc
 
         if (strcmp(wanted, "*") != 0 && !strv_contains(&names, services->keys[i]))
             continue;
-        canonical_service_hash(services->items[i], hash);
+        canonical_service_hash(services->items[i], NULL, NULL, hash);
         printf("%s %s\n", services->keys[i], hash);
     }
     return 0;

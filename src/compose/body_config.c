@@ -70,7 +70,7 @@ static void add_labels(struct json_writer *w, const struct body_wish *wish)
     CLEANUP(free) char *dependencies = dependencies_text(yaml_get(wish->service, "depends_on"));
     char hash[CONFIG_HASH_SIZE];
 
-    canonical_service_hash(wish->service, hash);
+    canonical_service_hash(wish->service, wish->container_of, wish->data, hash);
     json_begin_dict(w, "Labels");
     for (size_t i = 0; i < yaml_count(labels); i++)
         json_add_text(w, labels->keys[i], yaml_text(labels->items[i]));

@@ -43,7 +43,22 @@ int body_network_mode(const struct body_wish *wish, char **out, struct error *er
     return 0;
 }
 
-/* "service[:alias]" of a linked service: its first container under that name. */
+/* "service[:alias]": its containers by that name, and each by its own. They are said by name, so
+ * that a link stays good when they are made anew. */
+static void add_link(struct json_writer *w, const struct project *project, const char *service,
+                     const char *alias)
+{
+    int scale = project_scale(project_any_service(project, service));
+
+    for (int number = 1; number <= MAX(scale, 1); number++) {
+        CLEANUP(free) char *name = project_container_name(project, service, number);
+
+        json_add_text_format(w, NULL, "%s:%s", name, alias);
+        json_add_text_format(w, NULL, "%s:%s-%d", name, service, number);
+        json_add_text_format(w, NULL, "%s:%s-%s-%d", name, project->name, service, number);
+    }
+}
+
 static int add_links(struct json_writer *w, const struct body_wish *wish, struct error *err)
 {
     const struct yaml *links = yaml_get(wish->service, "links"),
@@ -59,7 +74,7 @@ static int add_links(struct json_writer *w, const struct body_wish *wish, struct
         if (!id)
             return error_set(err, ERROR_NOT_FOUND, "service %s has no container for %s to link to",
                              service, wish->service_name);
-        json_add_text_format(w, NULL, "%s:%s", id, text[length] ? text + length + 1 : service);
+        add_link(w, wish->project, service, text[length] ? text + length + 1 : service);
     }
     for (size_t i = 0; i < yaml_count(others); i++)
         json_add_text(w, NULL, others->items[i]->text);

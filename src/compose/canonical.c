@@ -145,7 +145,39 @@ static void hash(const struct yaml *node, char out[CONFIG_HASH_SIZE])
     out[CONFIG_HASH_SIZE - 1] = 0;
 }
 
-void canonical_service_hash(const struct yaml *service, char out[CONFIG_HASH_SIZE])
+/* Namespaces of other services become "container:<id>", volumes_from the id alone, as Docker's
+ * compose has them when it takes the hash. */
+static void resolve_services(struct yaml *service,
+                             char *(*container_of)(void *data, const char *service), void *data)
+{
+    static const char *const modes[] = { "network_mode", "ipc", "pid" };
+    struct yaml *from = yaml_get(service, "volumes_from");
+
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        const char *mode = yaml_text(yaml_get(service, modes[i]));
+        CLEANUP(free)
+        char *id = mode && text_starts(mode, "service:") ? container_of(data, mode + 8) : NULL;
+
+        if (!id)
+            continue;
+        CLEANUP(free) char *resolved = xasprintf("container:%s", id);
+        yaml_set(service, modes[i], yaml_new_text(resolved));
+    }
+    for (size_t i = 0; i < yaml_count(from); i++) {
+        const char *text = from->items[i]->text;
+        bool is_container = text_starts(text, "container:");
+        const char *name = is_container ? text + strlen("container:") : text;
+        CLEANUP(free) char *first = xstrndup(name, strcspn(name, ":"));
+        CLEANUP(free) char *id = is_container ? TAKE(first) : container_of(data, first);
+
+        if (id)
+            yaml_replace(from->items[i], yaml_new_text(id));
+    }
+}
+
+void canonical_service_hash(const struct yaml *service,
+                            char *(*container_of)(void *data, const char *service), void *data,
+                            char out[CONFIG_HASH_SIZE])
 {
     static const char *const ignored[] = { "build", "pull_policy", "pull_refresh_after",
                                            "scale", "depends_on",  "profiles" };
@@ -155,6 +187,8 @@ void canonical_service_hash(const struct yaml *service, char out[CONFIG_HASH_SIZ
         yaml_remove(copy, ignored[i]);
     if (yaml_get(copy, "deploy"))
         yaml_remove(yaml_get(copy, "deploy"), "replicas");
+    if (container_of)
+        resolve_services(copy, container_of, data);
     show_service(copy);
     field_order(&field_service, copy);
     hash(copy, out);

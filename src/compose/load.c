@@ -198,6 +198,16 @@ char *project_image_name(const struct project *project, const char *service)
     return image ? xstrdup(image) : xasprintf("%s%c%s", project->name, project->separator, service);
 }
 
+char *project_container_name(const struct project *project, const char *service, int number)
+{
+    const char *given =
+        yaml_text(yaml_get(project_any_service(project, service), "container_name"));
+    char separator = project->separator;
+
+    return given ? xstrdup(given)
+                 : xasprintf("%s%c%s%c%d", project->name, separator, service, separator, number);
+}
+
 int project_scale(const struct yaml *service)
 {
     const struct yaml *scale = yaml_get(service, "scale");

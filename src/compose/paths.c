@@ -15,10 +15,10 @@ char *paths_absolute(const char *path, const char *directory)
     const char *home = getenv("HOME");
     CLEANUP(free) char *joined = NULL;
 
+    if (path[0] == '/')
+        return xstrdup(path); /* as Docker's compose has it: it is part of the hash */
     if (path[0] == '~' && (!path[1] || path[1] == '/'))
         joined = xasprintf("%s%s", home ? home : "/root", path + 1);
-    else if (path[0] == '/')
-        joined = xstrdup(path);
     else
         joined = path_join(directory, path);
     return path_clean(joined);

@@ -246,8 +246,8 @@ Test(plan_up, changes_what_differs)
                                         .no_start = later[i].options & OPTION_NO_START };
 
         make_project(two_services, &project);
-        canonical_service_hash(project_service(&project, "a"), engine.hashes[0]);
-        canonical_service_hash(project_service(&project, "b"), engine.hashes[1]);
+        canonical_service_hash(project_service(&project, "a"), NULL, NULL, engine.hashes[0]);
+        canonical_service_hash(project_service(&project, "b"), NULL, NULL, engine.hashes[1]);
         if (later[i].a_state)
             add_container(&engine, "a", later[i].a_state,
                           later[i].a_differs ? "other" : engine.hashes[0],

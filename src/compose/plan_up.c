@@ -147,12 +147,23 @@ static void after_resource(struct planner *p, size_t step, const char *part, con
 
 /* ---- containers ---- */
 
-/* Services whose container this one's refers to by id. */
-static bool refers_to(const struct yaml *service, const char *other)
+static bool lists(const struct yaml *list, const char *other)
+{
+    size_t length = strlen(other);
+
+    for (size_t i = 0; i < yaml_count(list); i++) {
+        const char *text = list->items[i]->text;
+
+        if (strncmp(text, other, length) == 0 && (!text[length] || text[length] == ':'))
+            return true;
+    }
+    return false;
+}
+
+/* Does this one's container know that of the other service by its id? */
+static bool leans_on(const struct yaml *service, const char *other)
 {
     static const char *const modes[] = { "network_mode", "ipc", "pid", "uts" };
-    static const char *const lists[] = { "volumes_from", "links" };
-    size_t length = strlen(other);
 
     for (size_t i = 0; i < COUNT(modes); i++) {
         const char *mode = yaml_text(yaml_get(service, modes[i]));
@@ -160,23 +171,26 @@ static bool refers_to(const struct yaml *service, const char *other)
         if (mode && text_starts(mode, "service:") && strcmp(mode + 8, other) == 0)
             return true;
     }
-    for (size_t i = 0; i < COUNT(lists); i++) {
-        const struct yaml *list = yaml_get(service, lists[i]);
+    return lists(yaml_get(service, "volumes_from"), other);
+}
 
-        for (size_t j = 0; j < yaml_count(list); j++) {
-            const char *text = list->items[j]->text;
-
-            if (strncmp(text, other, length) == 0 && (!text[length] || text[length] == ':'))
-                return true;
-        }
-    }
-    return false;
+/* Does the other's container have to be there first? Links are by name. */
+static bool refers_to(const struct yaml *service, const char *other)
+{
+    return leans_on(service, other) || lists(yaml_get(service, "links"), other);
 }
 
 static bool is_named(const struct planner *p, const char *service)
 {
     return !p->options->named || !p->options->named->count ||
            strv_contains(p->options->named, service);
+}
+
+static char *container_of(void *data, const char *service)
+{
+    const struct actual_container *there = actual_find(data, service, 0);
+
+    return there ? xstrdup(there->id) : NULL;
 }
 
 static bool must_recreate(const struct planner *p, const char *name, const struct yaml *service,
@@ -191,7 +205,7 @@ static bool must_recreate(const struct planner *p, const char *name, const struc
         return false;
     if (is_named(p, name) ? p->options->force_recreate : p->options->always_recreate_dependencies)
         return true;
-    canonical_service_hash(service, hash);
+    canonical_service_hash(service, container_of, (void *)p->actual, hash);
     if (!text_equal(container->hash, hash))
         return true;
     if (image_id && container->image_id && strcmp(image_id, container->image_id) != 0)
@@ -200,8 +214,7 @@ static bool must_recreate(const struct planner *p, const char *name, const struc
         if (map_has(&p->renewed, networks->keys[i]))
             return true;
     for (size_t i = 0; i < yaml_count(dependencies); i++)
-        if (map_has(&p->changed, dependencies->keys[i]) &&
-            refers_to(service, dependencies->keys[i]))
+        if (map_has(&p->changed, dependencies->keys[i]) && leans_on(service, dependencies->keys[i]))
             return true;
     return false;
 }
@@ -272,15 +285,6 @@ static void plan_existing(struct planner *p, const char *name, const struct yaml
     remember(&p->creates, name, step);
 }
 
-static char *container_name(const struct project *project, const char *service, int number)
-{
-    const char *given = yaml_text(yaml_get(project_service(project, service), "container_name"));
-
-    return given ? xstrdup(given)
-                 : xasprintf("%s%c%s%c%d", project->name, project->separator, service,
-                             project->separator, number);
-}
-
 /* The containers of one service; those beyond the scale go, highest numbers first. */
 static void plan_service(struct planner *p, const char *name, const struct yaml *service)
 {
@@ -298,7 +302,7 @@ static void plan_service(struct planner *p, const char *name, const struct yaml 
             remove_container(p, container);
     }
     for (; count < scale; count++) {
-        CLEANUP(free) char *subject = container_name(p->project, name, ++highest);
+        CLEANUP(free) char *subject = project_container_name(p->project, name, ++highest);
         size_t step = add_container_step(p, STEP_CONTAINER_CREATE, subject, name, NULL, highest);
 
         after_needs(p, step, service);

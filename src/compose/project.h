@@ -52,6 +52,9 @@ struct yaml *project_service(const struct project *project, const char *name);
 const struct yaml *project_any_service(const struct project *project, const char *name);
 /* "<project>-<service>" unless the file says otherwise. Yours. */
 char *project_image_name(const struct project *project, const char *service);
+/* The name of a service's container, "<project>-<service>-<number>" unless the file says otherwise.
+ * Yours. */
+char *project_container_name(const struct project *project, const char *service, int number);
 /* How many containers a service wants: scale, deploy.replicas, or 1. */
 int project_scale(const struct yaml *service);
 

@@ -33,6 +33,7 @@ void watch_rules_done(struct watch_rules *rules)
     for (size_t i = 0; i < rules->count; i++) {
         dockerignore_free(rules->items[i].ignored);
         dockerignore_free(rules->items[i].included);
+        free(rules->items[i].path);
     }
     free(rules->items);
     *rules = (struct watch_rules){};
@@ -112,8 +113,8 @@ static int add_context_ignores(struct str *out, const struct yaml *service, cons
 {
     const char *context = yaml_text(yaml_get_path(service, "build", "context"));
     struct error unread = {};
-
-    if (!context || context[0] != '/' || strcmp(context, path) != 0)
+    CLEANUP(free) char *clean = context && context[0] == '/' ? path_clean(context) : NULL;
+    if (!clean || strcmp(clean, path) != 0)
         return 0;
     CLEANUP(free) char *file = path_join(context, ".dockerignore");
     if (file_read(file, IGNORE_LIMIT, out, &unread) < 0 && unread.kind != ERROR_NOT_FOUND) {
@@ -147,8 +148,10 @@ static bool is_mounted(const struct yaml *service, const char *path)
     for (size_t i = 0; i < yaml_count(mounts); i++) {
         const char *source = yaml_text(yaml_get(mounts->items[i], "source"));
 
-        if (text_equal(yaml_text(yaml_get(mounts->items[i], "type")), "bind") && source &&
-            below(source, path))
+        if (!source || !text_equal(yaml_text(yaml_get(mounts->items[i], "type")), "bind"))
+            continue;
+        CLEANUP(free) char *clean = path_clean(source);
+        if (below(clean, path))
             return true;
     }
     return false;
@@ -159,7 +162,6 @@ static int read_rule(const char *name, const struct yaml *service, const struct 
 {
     struct watch_rule rule = { .service = name,
                                .trigger = trigger,
-                               .path = yaml_text(yaml_get(trigger, "path")),
                                .target = yaml_text(yaml_get(trigger, "target")) };
     const char *word = yaml_text(yaml_get(trigger, "action"));
 
@@ -170,13 +172,15 @@ static int read_rule(const char *name, const struct yaml *service, const struct 
         return error_set(err, ERROR_INVALID,
                          "can't watch service \"%s\" with action rebuild: it has no build section",
                          name);
-    if (rule.action != WATCH_REBUILD && is_mounted(service, rule.path)) {
+    CLEANUP(free) char *path = path_clean(yaml_text(yaml_get(trigger, "path")));
+    if (rule.action != WATCH_REBUILD && is_mounted(service, path)) {
         strv_add_format(warnings,
                         "path '%s' is shown by a bind mount of service \"%s\" as well; it is not "
                         "watched",
-                        rule.path, name);
+                        path, name);
         return 0;
     }
+    rule.path = TAKE(path);
     int result = read_patterns(&rule, service, err);
     out->items = xrealloc(out->items, out->count + 1, sizeof(*out->items));
     out->items[out->count++] = rule;

@@ -17,7 +17,7 @@ struct watch_rule {
     const char *service; /* borrowed from the project, like 'trigger' */
     const struct yaml *trigger;
     enum watch_action action;
-    const char *path;   /* absolute: a file, or a directory with all below it */
+    char *path;         /* absolute and clean: a file, or a directory with all below it */
     const char *target; /* its place in the container; NULL for actions that copy nothing */
     struct dockerignore *ignored, *included; /* included NULL: everything */
 };

@@ -356,7 +356,7 @@ PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": be
 
 PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
 
-PARTS["compose"] = lambda engine, build, docker, rounds: bench_compose(engine, build, docker, rounds, timed, print_table, docker_program)
+PARTS["compose"] = lambda engine, build, docker, rounds: bench_compose(engine, build, docker, rounds, timed, print_table)
 
 
 def main():

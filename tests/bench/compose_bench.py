@@ -1,22 +1,11 @@
 """Compose: projects of several sizes come up, stay as they are, and go; beside Docker's compose on Docker's engine and on ours."""
-import os
 import pathlib
-import shlex
-import shutil
-import subprocess
 import time
+
+from engine import docker_compose
 
 SIZES = (1, 10, 50)
 PAUSE_S = 0.3
-
-
-def dockers_compose(docker_program):
-    """The words that call Docker's compose: $BENCH_COMPOSE, docker-compose or docker's plugin; None if there is none."""
-    named = shlex.split(os.environ.get("BENCH_COMPOSE", ""))
-    for words in ([named] if named else [["docker-compose"], [docker_program, "compose"] if docker_program else []]):
-        if words and shutil.which(words[0]) and subprocess.run([*words, "version"], capture_output=True).returncode == 0:
-            return words
-    return None
 
 
 def write_project(directory, size):
@@ -26,15 +15,15 @@ def write_project(directory, size):
     return directory / "compose.yaml"
 
 
-def bench_compose(engine, build, docker, rounds, timed, print_table, docker_program):
-    theirs = dockers_compose(docker_program())
+def bench_compose(engine, build, docker, rounds, timed, print_table):
+    theirs = docker_compose()
     variants = {"berth": ([build / "berth", "compose"], engine.environment)}
     if theirs:
         variants["docker's compose on berth"] = (theirs, engine.environment)
     if theirs and docker:
         variants["docker's compose on docker"] = (theirs, docker.env)
     if not theirs:
-        print("Docker's compose is not compared: there is none, and no $BENCH_COMPOSE")
+        print("Docker's compose is not compared: there is none, and no $DOCKER_COMPOSE")
     for size in SIZES:
         file = write_project(pathlib.Path(engine.directory) / f"compose-{size}", size)
         samples = {step: {name: [] for name in variants} for step in ("up", "up, nothing changed", "down")}

@@ -288,11 +288,33 @@ static int read_lender(struct request *req, struct build_lender **out,
     return 0;
 }
 
-/* Parameters nocachefilter, allow, check, contexts, lender, steps and verify are berth's own. */
+#define DOCKERFILE_LIMIT ((size_t)16 << 20)
+
+/* The context that the client keeps up to date here; the body is then the Dockerfile. */
+static int read_context(struct request *req, struct context_sync **out, struct str *dockerfile,
+                        struct build_options *options, struct error *err)
+{
+    const char *id = text_or_null(req, "context");
+    CLEANUP(buf_done) struct buf body = {};
+
+    if (!id)
+        return 0;
+    if (engine_context_find(req->engine, id, out, err) < 0 ||
+        http_read_all(req->exchange, DOCKERFILE_LIMIT, &body, err) < 0)
+        return -1;
+    str_add_bytes(dockerfile, buf_bytes(&body), body.size);
+    options->dockerfile_text = dockerfile;
+    return 0;
+}
+
+/* Parameters context, nocachefilter, allow, check, contexts, lender, steps and verify are berth's
+ * own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
     CLEANUP(build_lender_unref) struct build_lender *lender = NULL;
+    CLEANUP(context_sync_unref) struct context_sync *synced = NULL;
+    CLEANUP(str_done) struct str dockerfile = {};
     struct build_secrets secrets;
     struct build build = { .req = req };
     struct build_options options = { .context_fd = -1,
@@ -307,13 +329,15 @@ int api_build(struct request *req, struct error *err)
     build_pulls_decode(http_header(req->exchange, "X-Registry-Config"), &pulls);
     options.pull_data = &pulls;
     if (check_supported(req, err) < 0 || read_query(req, &query, &options, err) < 0 ||
-        read_lender(req, &lender, &secrets, &options, err) < 0)
+        read_lender(req, &lender, &secrets, &options, err) < 0 ||
+        read_context(req, &synced, &dockerfile, &options, err) < 0)
         return -1;
     build.quiet = options.quiet;
     pulls.watcher = build.quiet ? NULL : &watcher;
     const struct build_input input = {
         .archive = http_body_stream(req->exchange),
         .remote = text_or_null(req, "remote"),
+        .synced = synced,
         .contexts = &query.contexts,
         .is_verified = request_query_bool(req, "verify"),
     };

@@ -81,6 +81,7 @@ const struct route routes[] = {
 
     /* build */
     { "POST",   "/build",                            api_build,              .streams_body = true },
+    { "POST",   "/build/contexts",                   api_build_context },    /* berth's own */
     { "POST",   "/build/lenders",                    api_build_lend },       /* berth's own */
     { "POST",   "/build/lenders/agents/{word}",      api_build_lend_agent }, /* berth's own */
     { "POST",   "/build/prune",                      api_build_prune,        .since = V(31) },

@@ -89,6 +89,8 @@ struct build_context {
     char *image;
 };
 
+struct context_sync;
+struct context_store;
 struct build_options {
     /* Directory with the unpacked context (hostile: looked up in root only), or -1. The builder
      * removes files from it that .dockerignore excludes. */
@@ -97,6 +99,8 @@ struct build_options {
     /* Its text, if it is no file of the context; then 'dockerfile' is only what it is called. */
     const struct str *dockerfile_text;
     bool is_filtered; /* .dockerignore was applied already; the context stays as it is */
+    /* The context that a client keeps up to date here, filtered too; NULL: it is none. */
+    struct context_sync *synced;
     const struct strv *tags;
     const struct map *arguments; /* build args; a NULL value: declared without value */
     const struct map *labels;
@@ -154,6 +158,9 @@ int builder_build(struct builder *builder, const struct build_options *options,
  * STOPSIGNAL, HEALTHCHECK) to a configuration: for import and commit. */
 int build_apply_changes(const struct strv *changes, struct container_config *config,
                         struct error *err);
+
+/* The contexts that clients keep up to date; borrowed. */
+struct context_store *builder_contexts(struct builder *builder);
 
 /* Layers that the cache keeps alive: asked by store_collect and image removal. */
 bool builder_uses_layer(struct builder *builder, const char *chain_id);

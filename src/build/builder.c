@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "build/context_store.h"
 #include "build/job.h"
 #include "build/source.h"
 
@@ -39,7 +40,9 @@ int builder_open(struct store *store, struct database *database, const char *dat
     condition_init(&builder->changed);
     map_init_empty(&builder->digests, free);
     map_init_empty(&builder->in_flight, NULL);
-    if (cache_mounts_open(&builder->cache_mounts, database, data_path, err) < 0) {
+    if (cache_mounts_open(&builder->cache_mounts, database, data_path, err) < 0 ||
+        context_store_open(data_path, builder->cache_limit_bytes / 2, &builder->contexts, err) <
+            0) {
         builder_close(builder);
         return -1;
     }
@@ -56,7 +59,13 @@ void builder_close(struct builder *builder)
     map_done(&builder->digests);
     map_done(&builder->in_flight);
     cache_mounts_close(&builder->cache_mounts);
+    context_store_close(builder->contexts);
     free(builder);
+}
+
+struct context_store *builder_contexts(struct builder *builder)
+{
+    return builder->contexts;
 }
 
 static char *digest_key(const char *chain_id, const struct strv *arguments)

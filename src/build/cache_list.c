@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "build/context_store.h"
 #include "build/job.h"
 
 #include "base/banned.h"
@@ -78,6 +79,29 @@ static int add_mounts(struct builder *builder, struct cache_item **items, size_t
     return 0;
 }
 
+static int add_contexts(struct builder *builder, struct cache_item **items, size_t *count,
+                        struct error *err)
+{
+    struct context_info *infos;
+    size_t info_count;
+
+    if (context_store_list(builder->contexts, &infos, &info_count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < info_count; i++)
+        *add(items,
+             count) = (struct cache_item){ .key = xstrdup(infos[i].name),
+                                           .description = xstrdup("files of a build context"),
+                                           .chain_id = xstrdup(""),
+                                           .type = CACHE_TYPE_LOCAL,
+                                           .is_in_use = infos[i].is_in_use,
+                                           .size_bytes = infos[i].size_bytes,
+                                           .created_ns = infos[i].created_ns,
+                                           .used_ns = infos[i].used_ns,
+                                           .use_count = infos[i].used_ns > infos[i].created_ns };
+    context_infos_free(infos, info_count);
+    return 0;
+}
+
 static int by_use(const void *a, const void *b)
 {
     const struct cache_item *left = a, *right = b;
@@ -94,7 +118,8 @@ int builder_cache_list(struct builder *builder, struct cache_item **out, size_t 
     size_t count = 0;
 
     if (add_steps(builder, &items, &count, err) < 0 ||
-        add_mounts(builder, &items, &count, err) < 0) {
+        add_mounts(builder, &items, &count, err) < 0 ||
+        add_contexts(builder, &items, &count, err) < 0) {
         cache_items_free(items, count);
         return -1;
     }
@@ -125,7 +150,8 @@ int builder_cache_remove(struct builder *builder, const struct strv *keys, struc
     builder_forgot(builder);
     for (size_t i = 0; i < keys->count; i++)
         if (!digest_is_valid(keys->items[i]) &&
-            cache_mount_remove(&builder->cache_mounts, keys->items[i], err) < 0)
+            (cache_mount_remove(&builder->cache_mounts, keys->items[i], err) < 0 ||
+             context_store_remove(builder->contexts, keys->items[i], err) < 0))
             return -1;
     return 0;
 }

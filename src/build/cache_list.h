@@ -25,7 +25,7 @@ int builder_cache_list(struct builder *builder, struct cache_item **out, size_t 
                        struct error *err);
 void cache_items_free(struct cache_item *items, size_t count);
 
-/* Forgets entries, but for mounts in use; the layers go when the caller collects them. */
+/* Forgets entries, but for what is in use; the layers go when the caller collects them. */
 int builder_cache_remove(struct builder *builder, const struct strv *keys, struct error *err);
 
 #endif

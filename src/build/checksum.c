@@ -26,6 +26,8 @@ struct checksum {
     struct sha256 *hash;
     uint8_t *block;
     const struct dockerignore *excludes;
+    const struct known_digests *known; /* NULL: none */
+    const char *source_path;
     int cancel_fd;
 };
 
@@ -53,21 +55,39 @@ static void add_attributes(struct checksum *sum, int fd)
     }
 }
 
-static int add_content(struct checksum *sum, int fd, const struct stat *info, struct error *err)
+static int content_digest(struct checksum *sum, int fd, char out_hex[65], struct error *err)
 {
-    uint64_t size = (uint64_t)info->st_size;
+    CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
+    char digest[DIGEST_SIZE];
     ssize_t count;
 
-    sha256_add(sum->hash, &size, sizeof(size));
     while ((count = read(fd, sum->block, BLOCK_SIZE)) != 0) {
         if (count < 0 && errno != EINTR)
             return error_sys(err, "read");
         if (count > 0)
-            sha256_add(sum->hash, sum->block, (size_t)count);
+            sha256_add(hash, sum->block, (size_t)count);
         if (check_cancelled(sum->cancel_fd, err) < 0)
             return -1;
     }
+    sha256_finish(hash, digest);
+    memcpy(out_hex, digest_hex(digest), 65);
     return 0;
+}
+
+static void add_content(struct checksum *sum, const struct stat *info, const char *hex)
+{
+    uint64_t size = (uint64_t)info->st_size;
+
+    sha256_add(sum->hash, &size, sizeof(size));
+    add_bytes(sum, hex, strlen(hex));
+}
+
+/* The path in the tree of what is at 'path' in the source. */
+static char *tree_path(const struct checksum *sum, const char *path)
+{
+    return *sum->source_path && *path ? path_join(sum->source_path, path)
+           : *path                    ? xstrdup(path)
+                                      : xstrdup(sum->source_path);
 }
 
 /* 'path' is relative to the source, "" for itself. */
@@ -93,18 +113,34 @@ static int add_children(struct checksum *sum, int fd, const char *path, int dept
     return 0;
 }
 
-/* Name, kind and mode, and what goes with the kind. */
-static int add_opened(struct checksum *sum, int fd, const struct stat *info, const char *shown,
-                      const char *path, int depth, struct error *err)
+static void add_head(struct checksum *sum, const struct stat *info, const char *shown)
 {
     uint64_t mode = info->st_mode, device = S_ISCHR(mode) || S_ISBLK(mode) ? info->st_rdev : 0;
 
     add_bytes(sum, shown, strlen(shown));
     sha256_add(sum->hash, &mode, sizeof(mode));
     sha256_add(sum->hash, &device, sizeof(device));
+}
+
+/* Name, kind and mode, and what goes with the kind. */
+static int add_opened(struct checksum *sum, int fd, const struct stat *info, const char *shown,
+                      const char *path, int depth, struct error *err)
+{
+    mode_t mode = info->st_mode;
+    char hex[65];
+
+    add_head(sum, info, shown);
     if (S_ISREG(mode)) {
         add_attributes(sum, fd);
-        return add_content(sum, fd, info, err);
+        if (content_digest(sum, fd, hex, err) < 0)
+            return -1;
+        add_content(sum, info, hex);
+        if (sum->known) {
+            CLEANUP(free) char *in_tree = tree_path(sum, path);
+
+            sum->known->learn(sum->known->data, in_tree, hex);
+        }
+        return 0;
     }
     if (S_ISDIR(mode)) {
         add_attributes(sum, fd);
@@ -113,6 +149,23 @@ static int add_opened(struct checksum *sum, int fd, const struct stat *info, con
         add_bytes(sum, "", 0); /* the end of the directory: no name is empty */
     }
     return 0;
+}
+
+/* A file whose content is known is not opened. */
+static bool add_known(struct checksum *sum, const struct stat *info, const char *shown,
+                      const char *path)
+{
+    CLEANUP(free)
+    char *in_tree = sum->known && S_ISREG(info->st_mode) ? tree_path(sum, path) : NULL;
+    const uint64_t attribute_count = 0;
+    char hex[65];
+
+    if (!in_tree || !sum->known->find(sum->known->data, in_tree, hex))
+        return false;
+    add_head(sum, info, shown);
+    sha256_add(sum->hash, &attribute_count, sizeof(attribute_count));
+    add_content(sum, info, hex);
+    return true;
 }
 
 static int add_link(struct checksum *sum, int parent_fd, const char *name, struct error *err)
@@ -143,6 +196,8 @@ static int add_entry(struct checksum *sum, int parent_fd, const char *name, cons
         return 0;
     if (S_ISLNK(info.st_mode))
         return add_link(sum, parent_fd, name, err);
+    if (add_known(sum, &info, name, path))
+        return 0;
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
         fd = openat(parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
@@ -165,6 +220,8 @@ static int add_source(struct checksum *sum, int root_fd, const struct source *so
         return -1;
     if (fstat(seen_fd, &info) < 0)
         return error_sys(err, "stat %s", path);
+    if (add_known(sum, &info, source->name, ""))
+        return 0;
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
         fd = path_open(root_fd, path, O_RDONLY | O_NONBLOCK, 0, err);
         if (fd < 0)
@@ -176,11 +233,11 @@ static int add_source(struct checksum *sum, int root_fd, const struct source *so
 }
 
 int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
-                  int cancel_fd, struct error *err)
+                  const struct known_digests *known, int cancel_fd, struct error *err)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
     CLEANUP(free) uint8_t *block = xmalloc(BLOCK_SIZE);
-    struct checksum sum = { hash, block, excludes, cancel_fd };
+    struct checksum sum = { hash, block, excludes, known, source->path, cancel_fd };
     char digest[DIGEST_SIZE];
 
     if (add_source(&sum, root_fd, source, err) < 0)

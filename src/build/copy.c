@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #include "archive/extract.h"
@@ -22,6 +24,7 @@
 #define ATTRIBUTE_SIZE_LIMIT ((size_t)64 * 1024)
 #define LINK_SIZE_LIMIT      4096
 #define LINK_COUNT_LIMIT     40
+#define SHARED_SIZE_LEAST    4096 /* smaller files are copied: a link would save no room */
 
 static mode_t wanted_mode(const struct copy *copy, mode_t mode)
 {
@@ -96,6 +99,16 @@ static int remove_old(int parent_fd, const char *name, struct error *err)
     return error_sys(err, "remove %s", name);
 }
 
+/* The same inode is as good as a copy if owner, mode and place allow it. */
+static bool share_file(const struct copy *copy, int from_parent_fd, const char *from_name,
+                       const struct stat *info, int share_fd, const char *name)
+{
+    return share_fd >= 0 && S_ISREG(info->st_mode) && info->st_size >= SHARED_SIZE_LEAST &&
+           info->st_uid == copy->uid && info->st_gid == copy->gid &&
+           wanted_mode(copy, info->st_mode) == (info->st_mode & 07777) &&
+           linkat(from_parent_fd, from_name, share_fd, name, 0) == 0;
+}
+
 static int copy_file(const struct copy *copy, int from_fd, const struct stat *info, int parent_fd,
                      const char *name, struct error *err)
 {
@@ -153,18 +166,68 @@ static int open_directory(int parent_fd, const char *name, struct error *err)
     return fd < 0 ? error_sys(err, "open directory %s", name) : fd;
 }
 
-static int copy_children(const struct copy *copy, int from_fd, const char *path, int to_fd,
-                         int depth, struct error *err);
+/* A directory to copy into: as it is seen through the mount, and in the changes (-1: not shared
+ * with). Both are one where nothing lies below. */
+struct place {
+    int fd, share_fd;
+};
+
+static void place_done(struct place *place)
+{
+    if (place->share_fd >= 0 && place->share_fd != place->fd)
+        close(place->share_fd);
+    if (place->fd >= 0)
+        close(place->fd);
+}
+CLEANUP_VALUE(place_done, struct place)
+
+/* Where the changes of a directory go: a change that changes nothing makes the overlay hold them.
+ */
+static int open_share(int fd, int share_parent_fd, const char *name)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+    struct stat info;
+
+    if (share_parent_fd < 0 || fstat(fd, &info) < 0 || futimens(fd, times) < 0)
+        return -1;
+    const struct timespec old[2] = { info.st_atim, info.st_mtim };
+    if (futimens(fd, old) < 0)
+        return -1;
+    return openat(share_parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* What is new need not be made through the mount: all below it is new too. */
+static int open_place(const struct place *parent, const char *name, struct place *out,
+                      struct error *err)
+{
+    struct stat info;
+
+    if (parent->share_fd >= 0 && fstatat(parent->fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0 &&
+        errno == ENOENT) {
+        out->fd = out->share_fd = open_directory(parent->share_fd, name, err);
+        return out->fd < 0 ? -1 : 0;
+    }
+    out->fd = open_directory(parent->fd, name, err);
+    if (out->fd < 0)
+        return -1;
+    out->share_fd = parent->share_fd == parent->fd ? out->fd
+                                                   : open_share(out->fd, parent->share_fd, name);
+    return 0;
+}
+
+static int copy_children(const struct copy *copy, int from_fd, const char *path,
+                         const struct place *to, int depth, struct error *err);
 
 static int copy_directory(const struct copy *copy, int from_fd, const struct stat *info,
-                          const char *path, int parent_fd, const char *name, int depth,
+                          const char *path, const struct place *parent, const char *name, int depth,
                           struct error *err)
 {
-    CLEANUP(close) int to_fd = open_directory(parent_fd, name, err);
+    CLEANUP(place_done) struct place to = { -1, -1 };
 
-    if (to_fd < 0 || copy_children(copy, from_fd, path, to_fd, depth + 1, err) < 0)
+    if (open_place(parent, name, &to, err) < 0 ||
+        copy_children(copy, from_fd, path, &to, depth + 1, err) < 0)
         return -1;
-    return set_metadata(copy, from_fd, info, to_fd, err);
+    return set_metadata(copy, from_fd, info, to.fd, err);
 }
 
 /* Is the entry left out? A directory may hold something that is not. */
@@ -176,8 +239,9 @@ static bool is_left_out(const struct copy *copy, const char *path, const struct 
 
 /* 'path' is relative to the source. */
 static int copy_entry(const struct copy *copy, int from_parent_fd, const char *name,
-                      const char *path, int parent_fd, int depth, struct error *err)
+                      const char *path, const struct place *parent, int depth, struct error *err)
 {
+    int parent_fd = parent->fd;
     CLEANUP(close) int from_fd = -1;
     struct stat info;
 
@@ -189,6 +253,8 @@ static int copy_entry(const struct copy *copy, int from_parent_fd, const char *n
         return -1;
     if (S_ISLNK(info.st_mode))
         return copy_link(copy, from_parent_fd, name, &info, parent_fd, name, err);
+    if (share_file(copy, from_parent_fd, name, &info, parent->share_fd, name))
+        return 0;
     if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
         return copy_node(copy, &info, parent_fd, name, err);
 
@@ -196,12 +262,12 @@ static int copy_entry(const struct copy *copy, int from_parent_fd, const char *n
     if (from_fd < 0)
         return error_sys(err, "open %s", name);
     return S_ISDIR(info.st_mode)
-               ? copy_directory(copy, from_fd, &info, path, parent_fd, name, depth, err)
+               ? copy_directory(copy, from_fd, &info, path, parent, name, depth, err)
                : copy_file(copy, from_fd, &info, parent_fd, name, err);
 }
 
-static int copy_children(const struct copy *copy, int from_fd, const char *path, int to_fd,
-                         int depth, struct error *err)
+static int copy_children(const struct copy *copy, int from_fd, const char *path,
+                         const struct place *to, int depth, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
 
@@ -214,7 +280,7 @@ static int copy_children(const struct copy *copy, int from_fd, const char *path,
         char *below = *path ? path_join(path, names.items[i]) : xstrdup(names.items[i]);
 
         if (check_cancelled(copy->cancel_fd, err) < 0 ||
-            copy_entry(copy, from_fd, names.items[i], below, to_fd, depth, err) < 0)
+            copy_entry(copy, from_fd, names.items[i], below, to, depth, err) < 0)
             return -1;
     }
     return 0;
@@ -354,18 +420,43 @@ static int unpack_source(const struct copy *copy, const struct source *source,
     return extract_archive(archive, target_fd, &options, err) < 0 ? -1 : 1;
 }
 
+/* A target that is reached through links is not looked for in the changes. */
+static int open_top_share(const struct copy *copy, int fd, const char *path)
+{
+    CLEANUP(close)
+    int root_fd = copy->share_root_fd >= 0 ? fcntl(copy->share_root_fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+    if (root_fd < 0)
+        return -1;
+    while (*path == '/')
+        path++;
+    if (!*path)
+        return TAKE_FD(root_fd);
+    /* Every part that is there already has to be held by the changes too. */
+    int found_fd = open_share(fd, root_fd, ".");
+    if (found_fd < 0)
+        return -1;
+    close(found_fd);
+    struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+}
+
 static int copy_top_directory(const struct copy *copy, const struct source *source,
                               const char *target_path, struct error *err)
 {
     CLEANUP(close)
     int from_fd = path_open(copy->source_root_fd, *source->path ? source->path : ".",
                             O_RDONLY | O_DIRECTORY, 0, err);
-    CLEANUP(close) int to_fd = -1;
+    CLEANUP(place_done) struct place to = { -1, -1 };
 
     if (from_fd < 0)
         return -1;
-    to_fd = copy_make_directory(copy, target_path, err);
-    return to_fd < 0 ? -1 : copy_children(copy, from_fd, "", to_fd, 0, err);
+    to.fd = copy_make_directory(copy, target_path, err);
+    if (to.fd < 0)
+        return -1;
+    to.share_fd = open_top_share(copy, to.fd, target_path);
+    return copy_children(copy, from_fd, "", &to, 0, err);
 }
 
 int copy_source(const struct copy *copy, const struct source *source, const char *target_path,

@@ -11,6 +11,10 @@
 
 struct copy {
     int source_root_fd, target_root_fd;
+    /* The directory that holds the changes to the target, an overlay: regular files of the source
+     * that need not be changed get there by hard links. -1: everything is copied. The target is not
+     * to be looked at afterwards through the mount that was written to. */
+    int share_root_fd;
     uid_t uid; /* of everything copied, and of directories made for it */
     gid_t gid;
     bool is_owner_given;     /* by --chown; otherwise unpacked archives keep their owners */

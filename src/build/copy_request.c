@@ -374,13 +374,19 @@ static bool has_remotes(const struct copy_request *request)
     return false;
 }
 
+static bool is_from_context(const struct copy_request *request, const struct copy_part *part)
+{
+    return request->is_context && part->kind == PART_TREE;
+}
+
 static int digest_part(struct job *job, const struct copy_request *request, struct copy_part *part,
                        struct error *err)
 {
     for (size_t i = 0; i < part->sources.count; i++)
         if (!part->sources.items[i].digest &&
-            source_digest(part->root_fd, &part->sources.items[i], request->excludes, job->cancel_fd,
-                          err) < 0)
+            source_digest(part->root_fd, &part->sources.items[i], request->excludes,
+                          is_from_context(request, part) ? job_known_digests(job) : NULL,
+                          job->cancel_fd, err) < 0)
             return -1;
     return 0;
 }
@@ -468,13 +474,26 @@ static int copy_part(const struct copy_request *request, const struct copy_part 
     return 0;
 }
 
-int copy_request_carry_out(struct job *job, const struct stage *stage,
-                           const struct copy_request *request, int target_root_fd,
-                           int accounts_root_fd, struct error *err)
+/* Whether the layer may share files with the context: where nobody changes them any more, and where
+ * no later source of the same instruction looks at what an earlier one left. */
+static bool may_share(const struct job *job, const struct copy_request *request)
 {
+    return job->options->synced && job->epoch_ns < 0 && request->count == 1 &&
+           is_from_context(request, &request->parts[0]) && request->parts[0].sources.count == 1 &&
+           strcmp(store_driver(job->builder->store), "overlay2") == 0;
+}
+
+int copy_request_carry_out(struct job *job, const struct stage *stage,
+                           const struct copy_request *request, const char *diff_path,
+                           int target_root_fd, int accounts_root_fd, struct error *err)
+{
+    CLEANUP(close)
+    int share_fd = may_share(job, request) ? open(diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                           : -1;
     CLEANUP(free) char *target = config_path(&stage->image.config, request->target);
     struct copy copy = {
         .target_root_fd = target_root_fd,
+        .share_root_fd = share_fd,
         .is_owner_given = request->owner.length > 0,
         .mode_change = request->mode.length > 0 ? request->mode.data : NULL,
         .excludes = request->excludes,

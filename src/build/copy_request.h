@@ -42,10 +42,10 @@ char *copy_request_digest(struct job *job, struct copy_request *request, struct 
 /* Finds and fetches what was not necessary for the digest. */
 int copy_request_prepare(struct job *job, struct copy_request *request, struct error *err);
 
-/* Copies everything into the root. */
+/* Copies everything into the root, changes of which go to the directory 'diff_path'. */
 int copy_request_carry_out(struct job *job, const struct stage *stage,
-                           const struct copy_request *request, int target_root_fd,
-                           int accounts_root_fd, struct error *err);
+                           const struct copy_request *request, const char *diff_path,
+                           int target_root_fd, int accounts_root_fd, struct error *err);
 
 /* The flags and arguments as the history has them, 'digest' standing for the sources. */
 char *copy_request_text(const struct copy_request *request, const char *digest);

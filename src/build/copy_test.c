@@ -99,6 +99,7 @@ static int copy_all(const char *pattern, const char *target, struct error *err)
 {
     const struct copy copy = { .source_root_fd = from_fd,
                                .target_root_fd = to_fd,
+                               .share_root_fd = -1,
                                .uid = getuid(),
                                .gid = getgid(),
                                .cancel_fd = -1 };
@@ -233,7 +234,8 @@ static char *digest(const char *path)
 
     cr_assert_eq(source_find(from_fd, path, &sources, &err), 0, "%s", err.text);
     for (size_t i = 0; i < sources.count; i++)
-        cr_assert_eq(source_digest(from_fd, &sources.items[i], NULL, -1, &err), 0, "%s", err.text);
+        cr_assert_eq(source_digest(from_fd, &sources.items[i], NULL, NULL, -1, &err), 0, "%s",
+                     err.text);
     return sources_digest(&sources);
 }
 

@@ -32,6 +32,11 @@ int job_mount(struct job *job, const char *chain_id, struct error *err)
     return fd;
 }
 
+const struct known_digests *job_known_digests(const struct job *job)
+{
+    return job->options->synced ? &job->digests : NULL;
+}
+
 void job_hold(struct job *job, const char *chain_id)
 {
     if (*chain_id == 0)

@@ -9,6 +9,7 @@
 #include "build/cache_mount.h"
 #include "build/graph.h"
 #include "build/output.h"
+#include "build/source.h"
 #include "build/stage.h"
 
 struct builder {
@@ -24,6 +25,7 @@ struct builder {
     size_t job_count;     /* builds that run */
     bool needs_sweep;     /* entries were forgotten, their configurations are there yet */
     struct cache_mounts cache_mounts;
+    struct context_store *contexts;
 };
 
 /* Digests of files in layers, which never change. NULL if it is not known; the text is yours. */
@@ -53,11 +55,12 @@ struct job {
     struct build_graph graph;
     struct build_args args;
     struct outputs outputs;
-    struct output head;   /* what is said in front of the stages */
-    struct stage *stages; /* one per stage of the graph */
-    int abort_fd;         /* an event: a stage has failed */
-    int cancel_fd;        /* readable when the client cancels or a stage has failed */
-    int64_t epoch_ns;     /* SOURCE_DATE_EPOCH, -1: not given */
+    struct output head;           /* what is said in front of the stages */
+    struct stage *stages;         /* one per stage of the graph */
+    int abort_fd;                 /* an event: a stage has failed */
+    int cancel_fd;                /* readable when the client cancels or a stage has failed */
+    struct known_digests digests; /* of the context's files, if it is a synced one */
+    int64_t epoch_ns;             /* SOURCE_DATE_EPOCH, -1: not given */
     size_t target;
     const struct strv *names; /* of the image */
 
@@ -78,6 +81,9 @@ struct job {
 
 /* The files of a chain, mounted read-only. The descriptor is the job's. */
 int job_mount(struct job *job, const char *chain_id, struct error *err);
+
+/* What is known of the context's files; NULL: nothing. */
+const struct known_digests *job_known_digests(const struct job *job);
 
 /* Keeps a layer from being collected until the job is over. */
 void job_hold(struct job *job, const char *chain_id);

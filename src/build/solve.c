@@ -10,6 +10,7 @@
 #include "build/check.h"
 #include "build/config.h"
 #include "build/context.h"
+#include "build/context_store.h"
 #include "build/expand.h"
 #include "build/include.h"
 #include "build/job.h"
@@ -24,6 +25,8 @@ static void job_init(struct job *job, struct builder *builder, const struct buil
     *job = (struct job){
         .builder = builder, .options = options, .abort_fd = -1, .cancel_fd = -1, .epoch_ns = -1
     };
+    if (options->synced)
+        job->digests = context_sync_digests(options->synced);
     mutex_init(&job->lock);
     condition_init(&job->changed);
     outputs_init(&job->outputs, options);

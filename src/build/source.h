@@ -44,11 +44,19 @@ bool source_is_excluded(const struct dockerignore *excludes, const char *path);
 /* A source that is a file itself, which a pattern names by its name or by its path. */
 bool source_itself_is_excluded(const struct dockerignore *excludes, const struct source *source);
 
+/* Digests of files' content (64 hex) that need not be worked out again, by path in the tree. */
+struct known_digests {
+    bool (*find)(void *data, const char *path, char out[65]);
+    void (*learn)(void *data, const char *path, const char *hex);
+    void *data;
+};
+
 /* Sets the digest: names, kinds, modes, link targets, attributes and contents; neither times nor
- * owners. What 'excludes' (NULL: nothing) excludes does not count. CANCELLED when 'cancel_fd' (-1:
+ * owners. What 'excludes' (NULL: nothing) excludes does not count. 'known' (may be NULL) saves
+ * reading files; it is about files without extended attributes. CANCELLED when 'cancel_fd' (-1:
  * none) becomes readable. */
 int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
-                  int cancel_fd, struct error *err);
+                  const struct known_digests *known, int cancel_fd, struct error *err);
 
 /* "file:<hex>" of one source, "multi:<hex>" over several. */
 char *sources_digest(const struct sources *sources);

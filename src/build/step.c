@@ -210,7 +210,7 @@ static int make_work_directory(struct job *job, struct stage *stage, struct laye
                                struct error *err)
 {
     struct store *store = job->builder->store;
-    struct copy copy = { .source_root_fd = -1, .cancel_fd = -1 };
+    struct copy copy = { .source_root_fd = -1, .share_root_fd = -1, .cancel_fd = -1 };
     CLEANUP(writable_done) struct writable writable = {};
     CLEANUP(close) int mount_fd = -1, fd = -1;
     int64_t began_ns = clock_wall_ns() - TIMES_SLACK_NS;

@@ -35,7 +35,8 @@ static int copy_into(struct job *job, const struct stage *stage, const struct co
     accounts_fd = request->owner.length > 0 ? job_mount(job, stage->chain_id, err) : -1;
     if (request->owner.length > 0 && accounts_fd < 0)
         return -1;
-    return copy_request_carry_out(job, stage, request, target_fd, accounts_fd, err);
+    return copy_request_carry_out(job, stage, request, writable->diff_path, target_fd, accounts_fd,
+                                  err);
 }
 
 static int copy_to_layer(struct job *job, struct stage *stage, struct copy_request *request,

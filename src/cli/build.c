@@ -12,6 +12,7 @@
 #include "cli/build_progress.h"
 #include "cli/command.h"
 #include "cli/context.h"
+#include "cli/context_sync.h"
 #include "cli/proxies.h"
 
 #include "base/banned.h"
@@ -189,6 +190,7 @@ struct input {
     struct strv directories, places; /* of further contexts: on our side, in the archive */
     struct strv contexts;            /* "name=dir:0" */
     char *dockerfile, *extra;
+    struct context_syncing synced; /* instead of all of them */
 };
 
 static void input_done(struct input *input)
@@ -200,6 +202,7 @@ static void input_done(struct input *input)
     strv_done(&input->contexts);
     free(input->dockerfile);
     free(input->extra);
+    context_syncing_done(&input->synced);
 }
 CLEANUP_VALUE(input_done, struct input)
 
@@ -363,13 +366,39 @@ static int open_directory(const char *context, const char *dockerfile, struct in
     return result;
 }
 
-static int open_input(const struct build_options *options, const char *context, struct input *out,
-                      struct error *err)
+/* The engine keeps the context: 1; or it has to be sent whole: 0. The Dockerfile comes by itself,
+ * and is shown under its name in the context. */
+static int sync_input(struct cli *cli, const struct build_options *options, const char *context,
+                      struct input *out, struct error *err)
+{
+    const char *given = options->file, *name = given ? given : "Dockerfile";
+    CLEANUP(free) char *path = given ? xstrdup(given) : path_join(context, name);
+    CLEANUP(free) char *other = path_join(context, "dockerfile");
+
+    if (out->directories.count > 0 || text_equal(given, "-"))
+        return 0;
+    if (!given && !file_exists(path) && file_exists(other)) {
+        free(path);
+        path = TAKE(other);
+        name = "dockerfile";
+    }
+    int result = context_sync(cli, context, path, options->build_context.count > 0, &out->synced,
+                              err);
+    if (result > 0)
+        out->dockerfile = xstrdup(given ? path_base(given) : name);
+    return result;
+}
+
+static int open_input(struct cli *cli, const struct build_options *options, const char *context,
+                      struct input *out, struct error *err)
 {
     bool has_files = !is_remote(context) && strcmp(context, "-") != 0;
 
     if (read_contexts(&options->build_context, out, err) < 0)
         return -1;
+    int synced = has_files ? sync_input(cli, options, context, out, err) : 0;
+    if (synced != 0)
+        return MIN(synced, 0);
     if (has_files)
         return open_directory(context, options->file, out, err);
     if (out->directories.count > 0)
@@ -486,9 +515,18 @@ static int send(struct cli *cli, const struct build_options *options, const char
     add_query(cli, &path, options, input->dockerfile);
     add_pairs(&path, "contexts", &input->contexts, false);
     client_path_query(&path, "lender", lender_id);
+    client_path_query(&path, "context", input->synced.id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
     client_path_query(&path, "q", style == PROGRESS_QUIET ? "1" : NULL);
     client_path_query(&path, "steps", progress_wants_steps(style) ? "1" : NULL);
+    if (input->synced.id) {
+        CLEANUP(stream_close)
+        struct stream *text = stream_from_memory(str_text(&input->synced.dockerfile),
+                                                 input->synced.dockerfile.length);
+
+        return client_stream(cli->client, "POST", &path, NULL, text, "text/plain",
+                             &messages->response, err);
+    }
     return client_stream(cli->client, "POST", &path, NULL, input->body,
                          input->body ? "application/x-tar" : NULL, &messages->response, err);
 }
@@ -514,7 +552,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
         if (text_equal(outputs.items[i].destination, "-") && style != PROGRESS_QUIET)
             return error_set(err, ERROR_INVALID,
                              "an output on stdout needs --progress=quiet: both would mix");
-    int result = open_input(options, context, &input, err);
+    int result = open_input(cli, options, context, &input, err);
     if (result == 0)
         result = build_lending_begin(cli, &options->secret, &options->ssh, &lending, err);
     if (result == 0)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/stream.h"
 #include "build/build.h"
+#include "build/context_store.h"
 #include "engine/engine.h"
 
 /* Directories that are there already. They stay as they are: nothing is left out any more. */
@@ -16,8 +17,9 @@ struct build_directories {
 /* Where a build's files come from. */
 struct build_input {
     const struct build_directories *directories; /* NULL: none, then one of the two that follow */
-    struct stream *archive; /* plain or compressed, hostile; read unless there is a remote */
-    const char *remote;     /* build_context_fetch; NULL: none */
+    struct stream *archive;      /* plain or compressed, hostile; read unless there is a remote */
+    const char *remote;          /* build_context_fetch; NULL: none */
+    struct context_sync *synced; /* instead of both; NULL: none */
     /* Further contexts: name → "docker-image://reference", a remote, or "dir:<n>", which is the
      * directory BUILD_CONTEXTS_NAME/<n> of the archive. May be NULL. */
     const struct map *contexts;
@@ -27,6 +29,19 @@ struct build_input {
 };
 #define BUILD_CONTEXTS_NAME  ".berth-contexts"
 #define BUILD_CONTEXTS_LIMIT 64
+
+/* A client's context is brought up to date (build/context_store.h): compares with what is here, as
+ * far as the Dockerfile can need it. With 'wants_all' everything has to come. */
+struct context_offer {
+    const char *key;
+    struct context_manifest *manifest; /* taken */
+    const char *dockerfile;            /* its text */
+    bool wants_all;
+};
+int engine_context_begin(struct engine *engine, const struct context_offer *offer,
+                         struct context_sync **out, struct error *err);
+int engine_context_find(struct engine *engine, const char *id, struct context_sync **out,
+                        struct error *err);
 
 /* Brings the files into a temporary directory, builds there and removes the directory again.
  * 'options->context_fd' and 'contexts' are ignored. The results are those of builder_build. */

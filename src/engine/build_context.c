@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/context_needs.h"
 #include "build/verify.h"
 #include "engine/build.h"
 #include "engine/image.h"
@@ -69,6 +70,10 @@ static int bring_context(struct build_files *files, const struct build_input *in
     if (input->directories) {
         files->context_fd = fcntl(input->directories->context_fd, F_DUPFD_CLOEXEC, 0);
         return files->context_fd < 0 ? error_sys(err, "open the context") : 0;
+    }
+    if (input->synced) {
+        files->context_fd = fcntl(context_sync_fd(input->synced), F_DUPFD_CLOEXEC, 0);
+        return files->context_fd < 0 ? error_sys(err, "open the build context") : 0;
     }
     if (input->remote)
         return build_context_fetch(input->remote, options->arguments, path, options->cancel_fd,
@@ -220,6 +225,40 @@ static int build_verified(struct engine *engine, const struct build_options *opt
     return build_again(engine, &dated, out, err);
 }
 
+/* ---- contexts that clients keep up to date ---- */
+
+/* An image that is not here may have any. */
+static bool may_have_triggers(void *data, const char *name)
+{
+    struct engine *engine = data;
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    return store_image_find(engine->store, name, &image, NULL) < 0 ||
+           image->config.config.on_build.count > 0;
+}
+
+int engine_context_begin(struct engine *engine, const struct context_offer *offer,
+                         struct context_sync **out, struct error *err)
+{
+    struct context_store *contexts = builder_contexts(engine->builder);
+    CLEANUP(dockerfile_done) struct dockerfile file = {};
+    CLEANUP(strv_done) struct strv needed = {};
+    bool is_all = offer->wants_all;
+
+    /* What cannot be parsed needs nothing. */
+    if (!is_all &&
+        dockerfile_parse(offer->dockerfile, strlen(offer->dockerfile), NULL, &file, NULL) == 0)
+        context_needs(&file, offer->manifest, may_have_triggers, engine, &needed);
+    return context_sync_begin(contexts, offer->key, offer->manifest, is_all ? NULL : &needed, out,
+                              err);
+}
+
+int engine_context_find(struct engine *engine, const char *id, struct context_sync **out,
+                        struct error *err)
+{
+    return context_sync_find(builder_contexts(engine->builder), id, out, err);
+}
+
 int engine_build(struct engine *engine, const struct build_input *input,
                  const struct build_options *options, struct build_result *out, struct error *err)
 {
@@ -229,8 +268,9 @@ int engine_build(struct engine *engine, const struct build_input *input,
     if (make_files(engine, &files, err) < 0 || bring_files(&files, input, options, err) < 0)
         return -1;
     with_files.context_fd = files.context_fd;
+    with_files.synced = input->synced;
     with_files.contexts = &files.contexts;
-    with_files.is_filtered = input->directories != NULL;
+    with_files.is_filtered = input->directories || input->synced;
     if ((input->is_verified ? build_verified(engine, &with_files, out, err)
                             : builder_build(engine->builder, &with_files, out, err)) < 0)
         return -1;

@@ -10,6 +10,8 @@
 #include "engine/log_config.h"
 #include "spec/image.h"
 
+#include "engine/volume.h"
+
 #include "base/banned.h"
 
 /* What "docker version" shows as build time: there is none that would be the same twice. */
@@ -131,10 +133,13 @@ static void write_counts(struct json_writer *w, const struct engine_info *info)
     write_driver_status(w, info);
 }
 
-static void write_plugins(struct json_writer *w)
+static void write_plugins(struct json_writer *w, struct engine *engine)
 {
+    CLEANUP(strv_done) struct strv drivers = {};
+
+    engine_volume_drivers(engine, &drivers);
     json_begin_dict(w, "Plugins");
-    write_texts(w, "Volume", (const char *const[]){ "local", NULL });
+    json_add_strv(w, "Volume", &drivers);
     write_texts(w, "Network", (const char *const[]){ "bridge", "host", "null", NULL });
     json_add_null(w, "Authorization");
     write_texts(w, "Log", log_driver_names);
@@ -301,7 +306,7 @@ int api_info(struct request *req, struct error *err)
     host_read(&host);
     json_begin_dict(&w, NULL);
     write_counts(&w, &info);
-    write_plugins(&w);
+    write_plugins(&w, req->engine);
     write_controls(&w, &host, &info);
     write_machine(&w, &host);
     write_registries(&w, info.options);

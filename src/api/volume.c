@@ -106,7 +106,7 @@ int api_volume_inspect(struct request *req, struct error *err)
 
     if (engine_volume_get(req->engine, request_parameter(req, 0), &volume, err) < 0)
         return -1;
-    volume_write(&(struct json_writer){ .out = &body }, volume);
+    volume_write_asked(&(struct json_writer){ .out = &body }, volume);
     return reply_json(req, 200, &body, err);
 }
 

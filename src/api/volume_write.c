@@ -5,26 +5,55 @@
 
 #include "base/banned.h"
 
-static void write_members(struct json_writer *w, const struct volume *volume)
+static void write_status(struct json_writer *w, const struct volume *volume, const char *status)
 {
-    json_add_time(w, "CreatedAt", volume->created_ns / NS_PER_S * NS_PER_S); /* Whole seconds. */
-    json_add_text(w, "Driver", volume->driver);
-    json_add_texts(w, "Labels", &volume->labels);
-    json_add_text(w, "Mountpoint", volume->mountpoint);
-    json_add_text(w, "Name", volume->name);
-    json_add_texts(w, "Options", &volume->options);
-    json_add_text(w, "Scope", volume->scope ?: "local");
-    if (volume->snapshot_of) {
+    if (status)
+        json_add_raw(w, "Status", status);
+    else if (volume->snapshot_of) {
         json_begin_dict(w, "Status");
         json_add_text(w, "SnapshotOf", volume->snapshot_of);
         json_end_dict(w);
     }
 }
 
+static void write_members(struct json_writer *w, const struct volume *volume,
+                          const char *mountpoint, const char *status)
+{
+    json_add_time(w, "CreatedAt", volume->created_ns / NS_PER_S * NS_PER_S); /* Whole seconds. */
+    json_add_text(w, "Driver", volume->driver);
+    json_add_texts(w, "Labels", &volume->labels);
+    json_add_text(w, "Mountpoint", mountpoint);
+    json_add_text(w, "Name", volume->name);
+    json_add_texts(w, "Options", &volume->options);
+    json_add_text(w, "Scope", volume->scope ?: "local");
+    write_status(w, volume, status);
+}
+
+void volume_write_asked(struct json_writer *w, const struct volume *volume)
+{
+    CLEANUP(free) char *mountpoint = NULL;
+    CLEANUP(free) char *status = NULL;
+    struct error err = {};
+
+    if (volume_ask_plugin(volume, &mountpoint, &status, &err) < 0 &&
+        err.kind != ERROR_UNSUPPORTED) {
+        CLEANUP(str_done) struct str text = {};
+        struct json_writer inner = { .out = &text };
+
+        json_begin_dict(&inner, NULL);
+        json_add_text(&inner, "Error", err.text);
+        json_end_dict(&inner);
+        status = str_take(&text);
+    }
+    json_begin_dict(w, NULL);
+    write_members(w, volume, mountpoint ?: volume->mountpoint, status);
+    json_end_dict(w);
+}
+
 void volume_write(struct json_writer *w, const struct volume *volume)
 {
     json_begin_dict(w, NULL);
-    write_members(w, volume);
+    write_members(w, volume, volume->mountpoint, NULL);
     json_end_dict(w);
 }
 
@@ -37,7 +66,7 @@ void volume_write_with_usage(struct json_writer *w, struct engine *engine, struc
     engine_volume_users(engine, volume->name, &users);
     volume_size(volume, &size, &ignored);
     json_begin_dict(w, NULL);
-    write_members(w, volume);
+    write_members(w, volume, volume->mountpoint, NULL);
     json_begin_dict(w, "UsageData");
     json_add_int64(w, "RefCount", (int64_t)users.count);
     json_add_int64(w, "Size", size);

@@ -501,7 +501,7 @@ static void undo(struct container *container, const struct strv *created_volumes
     struct error err = {};
 
     for (size_t i = 0; i < created_volumes->count; i++)
-        if (volume_remove(container->engine->volumes, created_volumes->items[i], &err) < 0)
+        if (volume_remove(container->engine->volumes, created_volumes->items[i], false, &err) < 0)
             log_warn("cannot take back a volume", "volume", created_volumes->items[i], "error",
                      err.text);
 

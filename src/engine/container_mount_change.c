@@ -307,7 +307,7 @@ static void take_back(struct container *container, struct container_spec *spec,
     if (container_set_spec(container, spec, &err) < 0)
         log_error("cannot take back an update", "container", container->id, "error", err.text);
     for (size_t i = 0; i < volumes->count; i++)
-        if (volume_remove(container->engine->volumes, volumes->items[i], &err) < 0)
+        if (volume_remove(container->engine->volumes, volumes->items[i], false, &err) < 0)
             log_warn("cannot take back a volume", "volume", volumes->items[i], "error", err.text);
 }
 

@@ -36,7 +36,7 @@ static const char *const schema[] = {
 struct engine_strings {
     struct strv texts;
     struct strv address_pools, labels, insecure_registries, registry_mirrors, dns, dns_options,
-        dns_search, cdi_paths, registry_certificates;
+        dns_search, cdi_paths, plugin_paths, registry_certificates;
     struct map log_options;
     struct json_list default_ulimits, runtimes;
 };
@@ -84,6 +84,7 @@ static struct engine_strings *keep_options(const struct engine_options *given,
     out->dns_options = keep_list(&strings->dns_options, given->dns_options);
     out->dns_search = keep_list(&strings->dns_search, given->dns_search);
     out->cdi_paths = keep_list(&strings->cdi_paths, given->cdi_paths);
+    out->plugin_paths = keep_list(&strings->plugin_paths, given->plugin_paths);
     if (given->log_options)
         map_copy_texts(&strings->log_options, given->log_options);
     out->log_options = &strings->log_options;
@@ -118,7 +119,8 @@ static void free_options(struct engine_strings *strings)
                                    &strings->dns,
                                    &strings->dns_options,
                                    &strings->dns_search,
-                                   &strings->cdi_paths };
+                                   &strings->cdi_paths,
+                                   &strings->plugin_paths };
 
     for (size_t i = 0; i < COUNT(lists); i++)
         strv_done(lists[i]);
@@ -397,6 +399,8 @@ static int open_parts(struct engine *engine, struct error *err)
         return error_context(err, "open the store");
     if (volumes_open(options->data_path, engine->database, &engine->volumes, err) < 0)
         return error_context(err, "open the volumes");
+    if (options->plugin_paths)
+        volumes_use_plugins(engine->volumes, options->plugin_paths);
     if (networks_open(&networks, engine->database, &engine->networks, err) < 0)
         return error_context(err, "set up the networks");
     if (builder_open(engine->store, engine->database, options->data_path, &worker, &engine->builder,

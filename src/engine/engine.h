@@ -38,6 +38,7 @@ struct engine_options {
     int download_limit, upload_limit, download_attempts; /* 0: registry.h's own */
     const struct strv *dns, *dns_options, *dns_search;
     const struct strv *cdi_paths;            /* directories of CDI files */
+    const struct strv *plugin_paths;         /* directories of volume plugins */
     const struct map *log_options;           /* texts */
     const struct json_list *default_ulimits; /* struct ulimit */
     const struct json_list *runtimes;        /* struct engine_runtime, besides our own */

@@ -149,12 +149,18 @@ static int add_anonymous(const struct container_config *config,
     return 0;
 }
 
-/* What a snapshot shows stays as it is. */
-static void protect_snapshot(struct engine *engine, struct container_mount *mount)
+/* A volume that is there keeps its driver, and what a snapshot shows stays as it is. */
+static void fit_volume(struct engine *engine, struct container_mount *mount)
 {
     CLEANUP(volume_unref) struct volume *volume = NULL;
 
-    if (volume_get(engine->volumes, mount->name, &volume, NULL) == 0 && volume->snapshot_of) {
+    if (volume_get(engine->volumes, mount->name, &volume, NULL) < 0)
+        return;
+    if (text_is_empty(mount->driver) || strcmp(mount->driver, "local") == 0) {
+        free(mount->driver);
+        mount->driver = xstrdup(volume->driver);
+    }
+    if (volume->snapshot_of) {
         mount->rw = false;
         mount->no_copy = true;
     }
@@ -184,9 +190,9 @@ static int locate(struct engine *engine, struct container_mount *mount, struct e
         id_generate(id);
         mount->name = xstrdup(id);
     }
-    if (volume_check(mount->name, mount->driver, err) < 0)
+    fit_volume(engine, mount);
+    if (volume_check(engine->volumes, mount->name, mount->driver, err) < 0)
         return -1;
-    protect_snapshot(engine, mount);
     mount->source = volume_mountpoint(engine->volumes, mount->name);
     return 0;
 }

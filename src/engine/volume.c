@@ -31,6 +31,11 @@ int engine_volume_get(struct engine *engine, const char *name, struct volume **o
     return volume_get(engine->volumes, name, out, err);
 }
 
+void engine_volume_drivers(struct engine *engine, struct strv *out)
+{
+    volumes_drivers(engine->volumes, out);
+}
+
 int engine_volume_list(struct engine *engine, struct volume ***out, size_t *out_count,
                        struct error *err)
 {
@@ -77,7 +82,7 @@ int engine_volume_remove(struct engine *engine, const char *name, bool force, st
     if (volume_get(engine->volumes, name, &volume, err) < 0)
         return force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
     if (check_unused(engine, "remove", name, err) < 0 ||
-        volume_remove(engine->volumes, name, err) < 0)
+        volume_remove(engine->volumes, name, force, err) < 0)
         return -1;
     CLEANUP(map_done) struct map attributes = {};
     map_set_text(&attributes, "driver", volume->driver);

@@ -11,6 +11,8 @@ int engine_volume_create(struct engine *engine, const char *name, const char *dr
                          struct error *err);
 int engine_volume_get(struct engine *engine, const char *name, struct volume **out,
                       struct error *err);
+/* "local" and the names of plugins. */
+void engine_volume_drivers(struct engine *engine, struct strv *out);
 int engine_volume_list(struct engine *engine, struct volume ***out, size_t *out_count,
                        struct error *err);
 /* Ids of the containers that use it. */

@@ -202,6 +202,11 @@ static int send_over(struct http_client *client, struct http_connection *connect
     return received;
 }
 
+void http_client_limit_silence(struct http_client *client, int limit_ms)
+{
+    client->address.silence_limit_ms = limit_ms;
+}
+
 int http_client_send(struct http_client *client, const struct http_request *request,
                      struct http_response **out, struct error *err)
 {

@@ -24,6 +24,10 @@ int http_client_new(const char *url, struct tls_context *tls, struct http_client
 void http_client_free(struct http_client *client);
 CLEANUP_POINTER(http_client_free, struct http_client)
 
+/* An answer that pauses for longer than that is UNAVAILABLE, and so is a server that takes no
+ * connection meanwhile; as long as it takes otherwise. To be called before the first request. */
+void http_client_limit_silence(struct http_client *client, int limit_ms);
+
 /* A fresh connection without a request: for those who pass bytes on. */
 int http_client_dial(struct http_client *client, struct http_connection **out, struct error *err);
 

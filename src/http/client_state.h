@@ -39,7 +39,7 @@ struct http_response {
 
 /* Sends on until bytes of an answer are there or everything is sent. 1: an answer (or the end), 0:
  * all sent. */
-int upload_run(struct upload *upload, struct http_connection *connection, struct error *err);
+int client_upload(struct upload *upload, struct http_connection *connection, struct error *err);
 bool upload_is_done(const struct upload *upload);
 void upload_done(struct upload *upload);
 

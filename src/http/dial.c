@@ -32,7 +32,15 @@ static int fail_to_connect(struct error *err, const char *where)
     return -1;
 }
 
-static int dial_unix(const char *path, int *out_fd, struct error *err)
+/* connect waits as long as a send may. */
+static int limit_connect(int fd, int limit_ms)
+{
+    const struct timeval limit = { limit_ms / 1000, limit_ms % 1000 * 1000 };
+
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+static int dial_unix(const char *path, int limit_ms, int *out_fd, struct error *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -42,6 +50,8 @@ static int dial_unix(const char *path, int *out_fd, struct error *err)
     CLEANUP(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_sys(err, "socket");
+    if (limit_ms && limit_connect(fd, limit_ms) < 0)
+        return error_sys(err, "limit a connection");
     while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         if (errno != EINTR)
             return fail_to_connect(err, path);
@@ -170,11 +180,15 @@ int dial(const struct address *address, struct tls_context *tls, struct http_con
 
     if (address->kind == ADDRESS_SSH)
         return dial_ssh(address, out, err);
-    if (address->kind == ADDRESS_UNIX ? dial_unix(address->path, &fd, err) < 0
-                                      : dial_tcp(address, &fd, err) < 0)
+    if (address->kind == ADDRESS_UNIX
+            ? dial_unix(address->path, address->silence_limit_ms, &fd, err) < 0
+            : dial_tcp(address, &fd, err) < 0)
         return -1;
-    if (address->is_tls)
-        return tls_connect(tls, fd, address->host, out, err);
-    *out = http_connection_new(fd);
+    if (address->is_tls && tls_connect(tls, fd, address->host, out, err) < 0)
+        return -1;
+    if (!address->is_tls)
+        *out = http_connection_new(fd);
+    if (address->silence_limit_ms)
+        (*out)->read_timeout_ms = (*out)->write_timeout_ms = address->silence_limit_ms;
     return 0;
 }

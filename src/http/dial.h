@@ -11,10 +11,11 @@ enum address_kind { ADDRESS_UNIX, ADDRESS_TCP, ADDRESS_SSH };
 struct address {
     enum address_kind kind;
     bool is_tls;
-    char *user; /* ssh, may be NULL */
-    char *host; /* tcp and ssh, without brackets */
-    char *port; /* tcp, and ssh if given */
-    char *path; /* unix; ssh if given */
+    char *user;           /* ssh, may be NULL */
+    char *host;           /* tcp and ssh, without brackets */
+    char *port;           /* tcp, and ssh if given */
+    char *path;           /* unix; ssh if given */
+    int silence_limit_ms; /* of its connections; 0: none */
 };
 
 /* Reads a URL as http_client_new takes them. 'has_tls': tcp:// is spoken over TLS. INVALID. */

@@ -21,7 +21,7 @@ static int receive_more(struct http_response *response, struct error *err)
     size_t before = connection->ahead.size;
 
     if (before == 0 && !upload_is_done(&response->upload) &&
-        upload_run(&response->upload, connection, err) < 0)
+        client_upload(&response->upload, connection, err) < 0)
         return -1;
     for (;;) {
         int state = http_connection_fill(connection, HEAD_LIMIT, err);
@@ -122,7 +122,7 @@ static ssize_t read_some(struct http_response *response, void *data, size_t size
     size_t body_size;
 
     if (connection->ahead.size == 0 && !upload_is_done(&response->upload) &&
-        upload_run(&response->upload, connection, err) < 0)
+        client_upload(&response->upload, connection, err) < 0)
         return fail(response);
     ssize_t count = http_connection_read(connection, data, size, err);
     if (count < 0)

@@ -56,7 +56,7 @@ static void send_some(struct upload *upload, struct http_connection *connection)
     }
 }
 
-int upload_run(struct upload *upload, struct http_connection *connection, struct error *err)
+int client_upload(struct upload *upload, struct http_connection *connection, struct error *err)
 {
     for (;;) {
         if (connection->ahead.size > 0)

@@ -175,6 +175,12 @@ static void set_defaults(struct daemon_options *options)
         strv_add(&options->cdi_paths, "/etc/cdi");
         strv_add(&options->cdi_paths, "/var/run/cdi");
     }
+    if (!options->plugin_paths.count) {
+        strv_add_format(&options->plugin_paths, "%s/plugins", options->exec_root);
+        strv_add(&options->plugin_paths, "/run/docker/plugins");
+        strv_add(&options->plugin_paths, "/etc/docker/plugins");
+        strv_add(&options->plugin_paths, "/usr/lib/docker/plugins");
+    }
     if (!options->logger_path)
         options->logger_path = find_program("berth-log");
     set_default(&options->log_driver, "json-file");
@@ -325,6 +331,7 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .dns_options = &options->dns_options,
         .dns_search = &options->dns_search,
         .cdi_paths = &options->cdi_paths,
+        .plugin_paths = &options->plugin_paths,
         .log_options = &options->log_options,
         .default_ulimits = &options->default_ulimits,
         .runtimes = &options->runtimes,

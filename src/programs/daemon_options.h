@@ -30,7 +30,7 @@ struct daemon_options {
     char *storage_driver, *bridge_address, *default_binding, *log_driver, *cgroup_parent;
     char *cgroupns_mode, *ipc_mode, *seccomp_path;
     struct strv address_pools, labels, insecure_registries, registry_mirrors;
-    struct strv dns, dns_options, dns_search, cdi_paths;
+    struct strv dns, dns_options, dns_search, cdi_paths, plugin_paths;
     struct strv registry_certificates;
     char *http_proxy, *https_proxy, *no_proxy;
     int64_t download_limit, upload_limit, download_attempts;

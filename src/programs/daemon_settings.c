@@ -62,6 +62,7 @@ const struct setting daemon_settings[] = {
     { "max-download-attempts", "max-download-attempts", 0, SETTING_NUMBER,   AT(download_attempts),  "How often a transfer is tried (default 5)" },
     { "no-proxy",             "no-proxy",             0,   SETTING_TEXT,    AT(no_proxy),           "Hosts that need no proxy" },
     { "registry-certificates", "registry-certificates", 0, SETTING_LIST,     AT(registry_certificates), "Directory with certificates of registries, besides /etc/berth/certs.d and /etc/docker/certs.d" },
+    { "plugin-dir",           "plugin-dirs",          0,   SETTING_LIST,    AT(plugin_paths),       "Directory of volume plugins' sockets and spec files (default Docker's, and plugins below the exec root)" },
     { "registry-mirror",      "registry-mirrors",     0,   SETTING_LIST,    AT(registry_mirrors),   "Mirror to ask before docker.io, or HOST=URL for another registry" },
     { "remove-kernel-objects", NULL,                  0,   SETTING_SWITCH,  AT(remove_kernel_objects), "Remove bridge, firewall table and cgroups of this engine, and end" },
     { "seccomp-profile",      "seccomp-profile",      0,   SETTING_TEXT,    AT(seccomp_path),       "Seccomp profile of containers: a file, builtin or unconfined (default builtin)" },

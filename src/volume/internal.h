@@ -18,6 +18,7 @@ enum volume_state {
 struct volumes {
     char *path; /* <data root>/volumes */
     struct database *database;
+    struct strv plugin_directories;
     struct mutex changes; /* record and directories; taken before 'memory' */
     struct mutex memory;  /* guards 'known' */
     struct map known;     /* name → struct known_volume */
@@ -69,6 +70,18 @@ void volume_end_leaving(struct volume *volume);
 /* A volume as it is remembered; labels and options are none. */
 struct known_volume *volume_new(struct volumes *volumes, const char *name);
 void volume_remember(struct volumes *volumes, struct known_volume *known);
+
+/* The name is nobody else's until it is given back. CONFLICT. */
+int volume_reserve(struct volumes *volumes, const char *name, struct error *err);
+void volume_give_back(struct volumes *volumes, const char *name);
+
+/* ---- volumes of plugins: each is a call to it (volume_plugin.c) */
+bool volume_has_plugin(const struct volume *volume);
+int volume_plugin_create(struct volume *volume, struct error *err); /* sets its scope */
+int volume_plugin_remove(const struct volume *volume, struct error *err);
+int volume_plugin_mount(const struct volume *volume, struct error *err); /* at its place */
+/* Behind the unmounting of its place. */
+int volume_plugin_unmount(const struct volume *volume, struct error *err);
 
 /* Ends changes of names that a crash interrupted. */
 int volumes_settle_names(struct volumes *volumes, struct error *err);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "linux/limited_dir.h"
+#include "volume/plugin.h"
 
 #include "base/banned.h"
 
@@ -23,6 +24,7 @@ static const char *const tables[] = {
     " options TEXT NOT NULL, created_ns INTEGER NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID",
     "ALTER TABLE volume ADD COLUMN snapshot_of TEXT",
     "ALTER TABLE volume ADD COLUMN moving_to TEXT", /* the name that it is about to get */
+    "ALTER TABLE volume ADD COLUMN scope TEXT",     /* of a plugin's; null: local */
 };
 
 static struct known_volume *known_volume(struct volume *volume)
@@ -117,6 +119,7 @@ void volumes_close(struct volumes *volumes)
         return;
     map_done(&volumes->known);
     strv_done(&volumes->making);
+    strv_done(&volumes->plugin_directories);
     mutex_done(&volumes->changes);
     mutex_done(&volumes->memory);
     free(volumes->path);
@@ -193,13 +196,31 @@ int volume_check_options(const struct map *options, struct error *err)
     return 0;
 }
 
-static int check_driver(const char *driver, struct error *err)
+static bool is_local(const char *driver)
 {
-    if (text_is_empty(driver) || strcmp(driver, "local") == 0)
+    return text_is_empty(driver) || strcmp(driver, "local") == 0;
+}
+
+static int check_driver(const struct volumes *volumes, const char *driver, struct error *err)
+{
+    if (is_local(driver) || plugin_exists(&volumes->plugin_directories, driver))
         return 0;
     return error_set(err, ERROR_NOT_FOUND,
                      "error looking up volume plugin %.100s: plugin \"%.100s\" not found", driver,
                      driver);
+}
+
+void volumes_use_plugins(struct volumes *volumes, const struct strv *directories)
+{
+    strv_done(&volumes->plugin_directories);
+    strv_copy(&volumes->plugin_directories, directories);
+}
+
+void volumes_drivers(struct volumes *volumes, struct strv *out)
+{
+    plugin_list(&volumes->plugin_directories, out);
+    if (!strv_contains(out, "local"))
+        strv_insert(out, 0, "local");
 }
 
 char *volume_image_path(const struct volumes *volumes, const char *name)
@@ -212,7 +233,9 @@ uint64_t volume_size_limit(const struct volume *volume)
     const char *size = map_get(&volume->options, "size");
     int64_t bytes = 0;
 
-    return size && parse_size(size, &bytes, NULL) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+    return !volume_has_plugin(volume) && size && parse_size(size, &bytes, NULL) == 0 && bytes > 0
+               ? (uint64_t)bytes
+               : 0;
 }
 
 int volume_make_place(const struct volumes *volumes, const struct volume *volume, struct error *err)
@@ -252,9 +275,9 @@ int volume_record(struct volumes *volumes, const struct volume *volume, enum vol
         return -1;
     if (database_run(volumes->database, err,
                      "INSERT INTO volume (name, driver, labels, options, created_ns, state,"
-                     " snapshot_of) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                     "ssssiis", volume->name, volume->driver, labels, options, volume->created_ns,
-                     (int64_t)state, volume->snapshot_of) < 0) {
+                     " snapshot_of, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ssssiiss", volume->name, volume->driver, labels, options, volume->created_ns,
+                     (int64_t)state, volume->snapshot_of, volume->scope) < 0) {
         database_rollback(volumes->database);
         return -1;
     }
@@ -297,9 +320,9 @@ static int create(struct volumes *volumes, const char *name, const struct map *o
     return 0;
 }
 
-int volume_check(const char *name, const char *driver, struct error *err)
+int volume_check(struct volumes *volumes, const char *name, const char *driver, struct error *err)
 {
-    if (check_driver(driver, err) < 0 || volume_check_name(name, err) < 0)
+    if (check_driver(volumes, driver, err) < 0 || volume_check_name(name, err) < 0)
         return error_context(err, "create %.300s", name);
     return 0;
 }
@@ -318,14 +341,60 @@ struct volume *volume_find(struct volumes *volumes, const char *name)
     return volume;
 }
 
+/* The plugin may take its time: meanwhile only the name is taken. A crash in between leaves it to
+ * the plugin whether there is something; to make it again is no error there. */
+static int make_by_plugin(struct volumes *volumes, struct known_volume *known, struct error *err)
+{
+    struct volume *volume = &known->volume;
+
+    if (volume_plugin_create(volume, err) < 0 ||
+        volume_record(volumes, volume, VOLUME_READY, err) < 0)
+        return -1;
+    if (volume_make_place(volumes, volume, err) == 0)
+        return 0;
+    volume_take_back(volumes, volume);
+    return -1;
+}
+
+static int create_by_plugin(struct volumes *volumes, const char *name, const char *driver,
+                            const struct map *options, const struct map *labels, bool is_anonymous,
+                            struct volume **out, struct error *err)
+{
+    if (volume_reserve(volumes, name, err) < 0)
+        return -1;
+    struct known_volume *known = volume_new(volumes, name);
+    free(known->volume.driver);
+    known->volume.driver = xstrdup(driver);
+    if (labels)
+        map_copy_texts(&known->volume.labels, labels);
+    if (options)
+        map_copy_texts(&known->volume.options, options);
+    if (is_anonymous)
+        map_set_text(&known->volume.labels, ANONYMOUS_LABEL, "");
+    int result = make_by_plugin(volumes, known, err);
+    if (result == 0) {
+        *out = volume_ref(&known->volume);
+        volume_remember(volumes, known);
+    } else {
+        volume_unref(&known->volume);
+    }
+    volume_give_back(volumes, name);
+    return result;
+}
+
 static int create_new(struct volumes *volumes, const char *name, const char *driver,
                       const struct map *options, const struct map *labels, bool is_anonymous,
                       struct volume **out, bool *out_created, struct error *err)
 {
     int result = 0;
 
-    if (check_driver(driver, err) < 0 || volume_check_name(name, err) < 0 ||
-        volume_check_options(options, err) < 0)
+    if (check_driver(volumes, driver, err) < 0 || volume_check_name(name, err) < 0)
+        return -1;
+    if (!is_local(driver)) {
+        *out_created = true;
+        return create_by_plugin(volumes, name, driver, options, labels, is_anonymous, out, err);
+    }
+    if (volume_check_options(options, err) < 0)
         return -1;
     mutex_lock(&volumes->changes);
     struct volume *volume = volume_find(volumes, name);
@@ -354,9 +423,14 @@ int volume_create(struct volumes *volumes, const char *name, const char *driver,
         id_generate(id);
     name = is_anonymous ? id : name;
     /* One that is there already is given whatever else was asked for. */
-    struct volume *there = check_driver(driver, NULL) == 0 ? volume_find(volumes, name) : NULL;
+    CLEANUP(volume_unref) struct volume *there = volume_find(volumes, name);
+    if (there && !text_is_empty(driver) && strcmp(there->driver, driver) != 0)
+        return check_driver(volumes, driver, err) < 0
+                   ? error_context(err, "create %.300s", name)
+                   : error_set(err, ERROR_CONFLICT,
+                               "create %.300s: conflict: volume name must be unique", name);
     if (there)
-        *out = there;
+        *out = TAKE(there);
     else if (create_new(volumes, name, driver, options, labels, is_anonymous, out, &created, err) <
              0)
         return error_context(err, "create %.300s", name);
@@ -528,10 +602,28 @@ static int remove_locked(struct volumes *volumes, const char *name, char **out_p
                : 0;
 }
 
-int volume_remove(struct volumes *volumes, const char *name, struct error *err)
+/* The plugin is asked without a lock: nobody else can begin to use the volume meanwhile. */
+static int remove_by_plugin(struct volumes *volumes, const char *name, bool forgets,
+                            struct error *err)
+{
+    CLEANUP(volume_unref) struct volume *volume = volume_find(volumes, name);
+
+    if (!volume || !volume_has_plugin(volume))
+        return 0; /* What is missing is told by the removal itself. */
+    if (volume_begin_leaving(volume, "remove", err) < 0)
+        return -1;
+    if (volume_plugin_remove(volume, forgets ? NULL : err) == 0 || forgets)
+        return 0;
+    volume_end_leaving(volume);
+    return error_context(err, "remove %.300s", name);
+}
+
+int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err)
 {
     CLEANUP(free) char *trash = NULL;
 
+    if (remove_by_plugin(volumes, name, forgets, err) < 0)
+        return -1;
     mutex_lock(&volumes->changes);
     int result = remove_locked(volumes, name, &trash, err);
     mutex_unlock(&volumes->changes);

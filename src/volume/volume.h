@@ -28,16 +28,26 @@ int volumes_open(const char *data_path, struct database *database, struct volume
 void volumes_close(struct volumes *volumes);
 CLEANUP_POINTER(volumes_close, struct volumes)
 
+/* Where plugins are found (volume/plugin.h); copied. None before. */
+void volumes_use_plugins(struct volumes *volumes, const struct strv *directories);
+/* "local" and the plugins, sorted. */
+void volumes_drivers(struct volumes *volumes, struct strv *out);
+/* What a plugin says of its volume: both texts are yours, the status is JSON or NULL. Volumes of
+ * the local driver have nothing to ask: UNSUPPORTED. */
+int volume_ask_plugin(const struct volume *volume, char **out_mountpoint, char **out_status,
+                      struct error *err);
+
 /* Makes a volume, or gives the one that has the name already. 'name' NULL: an anonymous one with a
- * generated name and label. Driver other than "local": NOT_FOUND. Options of the local driver are
- * "type", "device" and "o", as for mount(8), and "size", which limits the content
+ * generated name and label. A driver that
+ * is neither "local" nor a plugin: NOT_FOUND; one that has another driver: CONFLICT. Options of the
+ * local driver are "type", "device" and "o", as for mount(8), and "size", which limits the content
  * (linux/limited_dir.h); unknown ones are INVALID ("create v: invalid option: \"foo\""). Bad names:
  * INVALID with Docker's text. *out_created tells which it was. */
 int volume_create(struct volumes *volumes, const char *name, const char *driver,
                   const struct map *options, const struct map *labels, struct volume **out,
                   bool *out_created, struct error *err);
 /* Whether that name and driver could be made: INVALID, NOT_FOUND as volume_create says. */
-int volume_check(const char *name, const char *driver, struct error *err);
+int volume_check(struct volumes *volumes, const char *name, const char *driver, struct error *err);
 /* Where a volume of that name is, or would be; yours. */
 char *volume_mountpoint(const struct volumes *volumes, const char *name);
 int volume_get(struct volumes *volumes, const char *name, struct volume **out,
@@ -45,8 +55,9 @@ int volume_get(struct volumes *volumes, const char *name, struct volume **out,
 int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count,
                 struct error *err); /* by name */
 void volume_list_free(struct volume **list, size_t count);
-/* Record first, then the directory. The caller has checked that nobody uses it. */
-int volume_remove(struct volumes *volumes, const char *name, struct error *err);
+/* Record first, then the directory. The caller has checked that nobody uses it. 'forgets': what a
+ * plugin says against it, or that it does not answer, does not count. */
+int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err);
 
 /* Another name for a volume that nobody uses; *out is the renamed one. CONFLICT if it has users, or
  * the new name an owner. After a crash it has the one name or the other, and all its content. */

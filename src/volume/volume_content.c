@@ -10,8 +10,7 @@
 
 #include "base/banned.h"
 
-/* The name is nobody else's from now on. */
-static int reserve(struct volumes *volumes, const char *name, struct error *err)
+int volume_reserve(struct volumes *volumes, const char *name, struct error *err)
 {
     mutex_lock(&volumes->memory);
     bool is_free = !map_has(&volumes->known, name) && !strv_contains(&volumes->making, name);
@@ -22,7 +21,7 @@ static int reserve(struct volumes *volumes, const char *name, struct error *err)
                    : error_set(err, ERROR_CONFLICT, "a volume with name %s exists already", name);
 }
 
-static void give_back(struct volumes *volumes, const char *name)
+void volume_give_back(struct volumes *volumes, const char *name)
 {
     mutex_lock(&volumes->memory);
     for (size_t i = volumes->making.count; i-- > 0;)
@@ -74,9 +73,10 @@ int volume_create_filled(struct volumes *volumes, const struct volume_content *c
                          struct volume **out, struct error *err)
 {
     if (volume_check_name(content->name, err) < 0 ||
-        volume_check_options(content->options, err) < 0 || reserve(volumes, content->name, err) < 0)
+        volume_check_options(content->options, err) < 0 ||
+        volume_reserve(volumes, content->name, err) < 0)
         return error_context(err, "create %.300s", content->name);
     int result = make(volumes, content, out, err);
-    give_back(volumes, content->name);
+    volume_give_back(volumes, content->name);
     return result < 0 ? error_context(err, "create %.300s", content->name) : 0;
 }

@@ -43,6 +43,14 @@ static int load(struct volumes *volumes, const struct query *query, struct error
         return error_context(err, "volume %.300s", name);
     volume->created_ns = query_int64(query, 3);
     volume->snapshot_of = query_text(query, 4) ? xstrdup(query_text(query, 4)) : NULL;
+    if (strcmp(query_text(query, 5), "local") != 0) {
+        free(volume->driver);
+        volume->driver = xstrdup(query_text(query, 5));
+    }
+    if (query_text(query, 6)) {
+        free(volume->scope);
+        volume->scope = xstrdup(query_text(query, 6));
+    }
     volume = NULL;
     volume_remember(volumes, known);
     return 0;
@@ -90,7 +98,8 @@ static int load_all(struct volumes *volumes, struct error *err)
     int more;
 
     if (database_query(volumes->database, &query, err,
-                       "SELECT name, labels, options, created_ns, snapshot_of FROM volume",
+                       "SELECT name, labels, options, created_ns, snapshot_of, driver, scope"
+                       " FROM volume",
                        NULL) < 0)
         return -1;
     while ((more = query_next(query, err)) == 1)

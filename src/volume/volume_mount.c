@@ -22,7 +22,7 @@ enum { SETTING_LIMIT = 64 };
 
 bool volume_is_mount(const struct volume *volume)
 {
-    return map_has(&volume->options, "device");
+    return volume_has_plugin(volume) || map_has(&volume->options, "device");
 }
 
 /* ---- the mount ---- */
@@ -146,13 +146,15 @@ static int mount_volume(const struct volume *volume, struct error *err)
 /* Takes all mounts off, also those that somebody else has put on top. */
 int volume_unmount(const struct volume *volume, struct error *err)
 {
+    bool was_mounted = mount_is_at(volume->mountpoint);
+
     for (int i = 0; mount_is_at(volume->mountpoint); i++) {
         if (i == SETTING_LIMIT)
             return error_set(err, ERROR_INTERNAL, "%s stays mounted", volume->mountpoint);
         if (mount_remove(volume->mountpoint, err) < 0)
             return -1;
     }
-    return 0;
+    return was_mounted && volume_has_plugin(volume) ? volume_plugin_unmount(volume, err) : 0;
 }
 
 /* One with a size is mounted from its making on: unless that failed. */
@@ -181,7 +183,8 @@ int volume_acquire(struct volume *volume, const char *user, struct error *err)
         return 0;
     mutex_lock(&known->mounting);
     if (!mount_is_at(volume->mountpoint))
-        result = mount_volume(volume, err);
+        result = volume_has_plugin(volume) ? volume_plugin_mount(volume, err)
+                                           : mount_volume(volume, err);
     if (result == 0)
         strv_add(&known->users, user);
     mutex_unlock(&known->mounting);

@@ -101,6 +101,9 @@ static int rename_locked(struct volumes *volumes, const char *name, const char *
     mutex_unlock(&volumes->memory);
     if (other || is_making)
         return error_set(err, ERROR_CONFLICT, "a volume with name %s exists already", new_name);
+    if (volume_has_plugin(volume))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "rename %.300s: plugins cannot rename their volumes", name);
     if (volume_begin_leaving(volume, "rename", err) < 0)
         return -1;
     if (move_volume(volumes, name, new_name, err) < 0) {

@@ -182,10 +182,10 @@ Test(volume, removes_all_of_it)
     create_quietly("v1");
     CLEANUP(close) int fd = make("volumes/v1/_data/a/b", 0755);
     write_file(fd, "f");
-    cr_assert_eq(volume_remove(volumes, "v1", &err), 0, "%s", err.text);
+    cr_assert_eq(volume_remove(volumes, "v1", false, &err), 0, "%s", err.text);
     expect_names("");
     cr_expect_not(exists("volumes/v1"));
-    cr_expect_eq(volume_remove(volumes, "v1", &err), -1);
+    cr_expect_eq(volume_remove(volumes, "v1", false, &err), -1);
     cr_expect(err.kind == ERROR_NOT_FOUND && strcmp(err.text, "get v1: no such volume") == 0);
 }
 

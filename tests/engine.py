@@ -72,7 +72,7 @@ def run(arguments, env=None, stdin=None, limit_s=COMMAND_LIMIT_S, check=False):
 class Engine:
     """berthd as a process of ours, or another engine that is only spoken to (host given)."""
 
-    def __init__(self, build, host=None, directory=None, extra=()):
+    def __init__(self, build, host=None, directory=None, extra=(), namespace=None):
         self.build = pathlib.Path(build)
         self.is_ours = host is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="berth-test-", dir="/var/tmp"))
@@ -81,6 +81,8 @@ class Engine:
         self.socket = self.run_directory / "berth.sock"
         self.host = host or f"unix://{self.socket}"
         self.extra = list(extra)
+        # A network namespace (of ip netns) as the host that the engine sees; whoever flushes that one's rules harms nobody else.
+        self.prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         self.daemon_environment = None  # that of the tests
         self.process = None
         self.log = self.directory / "berthd.log"
@@ -90,7 +92,7 @@ class Engine:
     def start(self):
         if not self.is_ours:
             return self
-        arguments = [self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
+        arguments = [*self.prefix, self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
                      "--debug", *self.extra]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(a) for a in arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
@@ -150,7 +152,7 @@ class Engine:
         finally:
             if self.process:
                 self.kill()
-            run([self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
+            run([*self.prefix, self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
                  "--remove-kernel-objects", *self.extra], limit_s=60)
             shutil.rmtree(self.directory, ignore_errors=True)
 

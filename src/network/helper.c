@@ -30,8 +30,8 @@ struct doomed_link {
 };
 
 struct helper {
-    int home_fd; /* borrowed */
-    struct firewall *firewall;
+    struct helper_duties duties;
+    struct netlink *link_watch;
     int wake_fd;
     pthread_t thread;
     struct mutex lock;
@@ -69,7 +69,7 @@ static void refill(struct helper *helper)
         struct error err = {};
         int fd;
 
-        if (namespace_create(helper->home_fd, &fd, &err) < 0) {
+        if (namespace_create(helper->duties.home_fd, &fd, &err) < 0) {
             log_debug("cannot prepare a network namespace", "error", err.text);
             return; /* Who needs one tries himself, and tells. */
         }
@@ -110,13 +110,23 @@ static void repair_firewall(struct helper *helper)
 {
     struct error err = {};
 
-    if (!firewall_was_harmed(helper->firewall))
+    if (!firewall_was_harmed(helper->duties.firewall))
         return;
     poll(NULL, 0, REPAIR_DELAY_MS);
-    firewall_was_harmed(helper->firewall); /* one repair for all of it */
-    if (firewall_assert_user_table(helper->firewall, &err) < 0 ||
-        firewall_rebuild(helper->firewall, &err) < 0)
+    firewall_was_harmed(helper->duties.firewall); /* one repair for all of it */
+    if (firewall_assert_user_table(helper->duties.firewall, &err) < 0 ||
+        firewall_rebuild(helper->duties.firewall, &err) < 0)
         log_debug("cannot put the firewall's table back", "error", err.text);
+}
+
+static void repair_links(struct helper *helper)
+{
+    const struct helper_duties *duties = &helper->duties;
+    struct error err = {};
+
+    if (link_was_lost(helper->link_watch, duties->is_ours, duties->data) &&
+        duties->repair_links(duties->data, &err) < 0)
+        log_warn("cannot put a link back that was removed", "error", err.text);
 }
 
 /* Milliseconds until something is due, -1: nothing is. */
@@ -152,7 +162,8 @@ static void *helper_run(void *data)
 
     while (!is_stopping(helper)) {
         struct pollfd fds[] = { { helper->wake_fd, POLLIN, 0 },
-                                { firewall_watch_fd(helper->firewall), POLLIN, 0 } };
+                                { firewall_watch_fd(helper->duties.firewall), POLLIN, 0 },
+                                { netlink_fd(helper->link_watch), POLLIN, 0 } };
         uint64_t count;
 
         refill(helper);
@@ -164,18 +175,28 @@ static void *helper_run(void *data)
         }
         if (fds[1].revents)
             repair_firewall(helper);
+        if (fds[2].revents)
+            repair_links(helper);
     }
     return NULL;
 }
 
 /* ---- for everybody ---- */
 
-int helper_start(int home_fd, struct firewall *firewall, struct helper **out, struct error *err)
+static void helper_free(struct helper *helper)
+{
+    if (helper->wake_fd >= 0)
+        close(helper->wake_fd);
+    netlink_close(helper->link_watch);
+    mutex_done(&helper->lock);
+    free(helper);
+}
+
+int helper_start(const struct helper_duties *duties, struct helper **out, struct error *err)
 {
     struct helper *helper = NEW(struct helper);
 
-    helper->home_fd = home_fd;
-    helper->firewall = firewall;
+    helper->duties = *duties;
     mutex_init(&helper->lock);
     mutex_lock(&helper->lock);
     list_init(&helper->doomed);
@@ -183,14 +204,12 @@ int helper_start(int home_fd, struct firewall *firewall, struct helper **out, st
     helper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (helper->wake_fd < 0) {
         error_sys(err, "create eventfd");
-    } else if (thread_start("network", helper_run, helper, &helper->thread, err) == 0) {
+    } else if (link_watch_open(&helper->link_watch, err) == 0 &&
+               thread_start("network", helper_run, helper, &helper->thread, err) == 0) {
         *out = helper;
         return 0;
     }
-    if (helper->wake_fd >= 0)
-        close(helper->wake_fd);
-    mutex_done(&helper->lock);
-    free(helper);
+    helper_free(helper);
     return -1;
 }
 
@@ -209,9 +228,7 @@ void helper_stop(struct helper *helper)
     LIST_EACH (&helper->doomed, struct doomed_link, list, link)
         free(link);
     mutex_unlock(&helper->lock);
-    mutex_done(&helper->lock);
-    close(helper->wake_fd);
-    free(helper);
+    helper_free(helper);
 }
 
 int helper_namespace(struct helper *helper, int *out_fd, struct error *err)
@@ -225,7 +242,7 @@ int helper_namespace(struct helper *helper, int *out_fd, struct error *err)
     mutex_unlock(&helper->lock);
     wake(helper);
     if (fd < 0)
-        return namespace_create(helper->home_fd, out_fd, err);
+        return namespace_create(helper->duties.home_fd, out_fd, err);
     *out_fd = fd;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* One thread that does what need not be waited for: keeps a few fresh namespaces ready, removes
- * links whose namespaces do not go away, and puts the firewall's table back when another program
- * took it away. */
+ * links whose namespaces do not go away, and puts bridges and the firewall's table back when
+ * another program took them away. */
 #ifndef BERTH_NETWORK_HELPER_H
 #define BERTH_NETWORK_HELPER_H
 
@@ -9,7 +9,15 @@
 
 struct helper;
 
-int helper_start(int home_fd, struct firewall *firewall, struct helper **out, struct error *err);
+struct helper_duties {
+    int home_fd; /* borrowed, as all of this */
+    struct firewall *firewall;
+    /* Links that must be there, and what is done when one was lost. */
+    bool (*is_ours)(void *data, const char *name);
+    int (*repair_links)(void *data, struct error *err);
+    void *data;
+};
+int helper_start(const struct helper_duties *duties, struct helper **out, struct error *err);
 void helper_stop(struct helper *helper); /* NULL is fine; ready namespaces are given up */
 CLEANUP_POINTER(helper_stop, struct helper)
 

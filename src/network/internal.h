@@ -133,12 +133,21 @@ int network_read_mtu(struct networks *networks, struct network_entry *entry, int
 int network_read_ranges(struct network_entry *entry, struct error *err);
 /* What all networks have in the kernel. */
 int networks_assert_links(struct networks *networks, struct error *err);
+/* How the bridge treats the ports of a network's containers. */
+void network_port_modes(const struct networks *networks, const struct network_entry *entry,
+                        bool *out_is_isolated, bool *out_is_hairpin);
 int network_enable_forwarding6(struct networks *networks, struct error *err);
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);
 /* Everything that the record says belongs into the firewall. */
 int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);
 bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
                             struct firewall_port *out);
+
+/* ---- reconcile.c ---- */
+/* Is a link of that name on this host for our sake, and not a container's? */
+bool networks_have_link(void *networks, const char *name);
+/* Puts such links back where they are missing, and containers onto them. */
+int networks_repair_links(void *networks, struct error *err);
 
 /* ---- endpoint_settle.c ---- */
 /* The one of a container's endpoints that its default route (of either family) or its ports belong

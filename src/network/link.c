@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -194,19 +195,29 @@ static void put_pair(struct nl_msg *msg, const struct pair *pair, int bridge_ind
 
 /* In the bridge's own words: as a change of the link it would be told to everybody, and the host's
  * IPv6 would look through all its routes because of a link that is not ready yet. */
-static int set_port_modes(struct netlink *netlink, const struct pair *pair, struct error *err)
+static int set_port_modes(struct netlink *netlink, int index, bool is_isolated, bool is_hairpin,
+                          struct error *err)
 {
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct ifinfomsg *header;
 
     nl_msg_init(&msg, RTM_SETLINK, 0);
-    header = nl_put_link(&msg, (int)if_nametoindex(pair->host_name));
+    header = nl_put_link(&msg, index);
     header->ifi_family = AF_BRIDGE;
     NL_NEST (&msg, IFLA_PROTINFO | NLA_F_NESTED) {
-        nl_put_u8(&msg, IFLA_BRPORT_ISOLATED, pair->is_isolated);
-        nl_put_u8(&msg, IFLA_BRPORT_MODE, pair->is_hairpin);
+        nl_put_u8(&msg, IFLA_BRPORT_ISOLATED, is_isolated);
+        nl_put_u8(&msg, IFLA_BRPORT_MODE, is_hairpin);
     }
     return netlink_call(netlink, &msg, err);
+}
+
+int link_set_port_modes(int index, bool is_isolated, bool is_hairpin, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+
+    if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
+        return -1;
+    return set_port_modes(netlink, index, is_isolated, is_hairpin, err);
 }
 
 static void fill_default_route(struct nl_msg *msg, struct rtmsg *route, int index, uint32_t address)
@@ -414,7 +425,9 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
     nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     put_pair(&msg, pair, bridge_index, namespace_fd);
     if (netlink_call(netlink, &msg, err) < 0 ||
-        ((pair->is_isolated || pair->is_hairpin) && set_port_modes(netlink, pair, err) < 0))
+        ((pair->is_isolated || pair->is_hairpin) &&
+         set_port_modes(netlink, (int)if_nametoindex(pair->host_name), pair->is_isolated,
+                        pair->is_hairpin, err) < 0))
         return error_context(err, "create veth %s", pair->host_name);
     if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
         link_remove(pair->host_name, NULL);
@@ -609,6 +622,61 @@ int link_join(int index, int master_index, struct error *err)
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
     nl_put_u32(&msg, IFLA_MASTER, (uint32_t)master_index);
     return netlink_call(netlink, &msg, err);
+}
+
+/* ---- what happens ---- */
+
+#define NEWS_SIZE ((size_t)32 << 10)
+
+int link_watch_open(struct netlink **out, struct error *err)
+{
+    CLEANUP(netlink_close) struct netlink *watch = NULL;
+
+    if (netlink_open(NETLINK_ROUTE, &watch, err) < 0 || netlink_join(watch, RTNLGRP_LINK, err) < 0)
+        return -1;
+    *out = TAKE(watch);
+    return 0;
+}
+
+struct loss {
+    bool (*is_ours)(void *data, const char *name);
+    void *data;
+    bool is_lost;
+};
+
+/* A bridge tells of ports that leave it in the same words, with a family of its own. */
+static int look_for_loss(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
+{
+    struct loss *loss = data;
+    const struct ifinfomsg *header = (const void *)(message + 1);
+    const struct nlattr *attributes[IFLA_IFNAME + 1];
+
+    if (message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)) || header->ifi_family != AF_UNSPEC ||
+        (message->nlmsg_type != RTM_DELLINK &&
+         (message->nlmsg_type != RTM_NEWLINK || (header->ifi_flags & IFF_UP))))
+        return 0;
+    nl_attributes(message, sizeof(*header), attributes, IFLA_IFNAME);
+    loss->is_lost |= loss->is_ours(loss->data, nl_get_string(attributes[IFLA_IFNAME]));
+    return 0;
+}
+
+bool link_was_lost(struct netlink *watch, bool (*is_ours)(void *data, const char *name), void *data)
+{
+    struct loss loss = { is_ours, data, false };
+    /* News have no number of a conversation, or that of somebody else's. */
+    struct netlink_answer all = { .count = UINT32_MAX };
+    CLEANUP(free) uint8_t *buffer = xmalloc(NEWS_SIZE);
+
+    for (;;) {
+        ssize_t size = recv(netlink_fd(watch), buffer, NEWS_SIZE, MSG_DONTWAIT);
+
+        if (size < 0 && errno == ENOBUFS) /* Too much went on to be told all of it. */
+            loss.is_lost = true;
+        else if (size < 0 && errno != EINTR)
+            return loss.is_lost;
+        else if (size > 0)
+            netlink_answer_read(&all, buffer, (size_t)size, look_for_loss, &loss, NULL);
+    }
 }
 
 static void add_subnet(struct subnets *list, const struct nlattr *address, int prefix_length)

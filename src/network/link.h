@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/strv.h"
+#include "linux/netlink.h"
 #include "network/subnet.h"
 #include "network/subnet6.h"
 
@@ -85,6 +86,14 @@ int link_list(struct link **out, size_t *out_count, struct error *err);
 const struct link *link_find(const struct link *list, size_t count, const char *name);
 /* Puts a link onto a bridge and brings it up. */
 int link_join(int index, int master_index, struct error *err);
+/* See 'struct pair'; of a link on a bridge. */
+int link_set_port_modes(int index, bool is_isolated, bool is_hairpin, struct error *err);
+
+/* Hears of links that are removed or brought down; readable when something happened to any link. */
+int link_watch_open(struct netlink **out, struct error *err);
+/* Was it one of those that 'is_ours' (asked by name) says yes to? Reads all that there is. */
+bool link_was_lost(struct netlink *watch, bool (*is_ours)(void *data, const char *name),
+                   void *data);
 
 /* Subnets that this host's addresses and routes (other than default ones) speak of. */
 int host_subnets(struct subnets *out, struct error *err);

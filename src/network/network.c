@@ -321,6 +321,17 @@ static int open_firewall(struct networks *networks, const char *table, bool is_s
     return networks->is_strict ? 0 : link_remove(inlet.name, err); /* of a time before */
 }
 
+static int start_helper(struct networks *networks, struct error *err)
+{
+    struct helper_duties duties = { .home_fd = networks->home_fd,
+                                    .firewall = networks->firewall,
+                                    .is_ours = networks_have_link,
+                                    .repair_links = networks_repair_links,
+                                    .data = networks };
+
+    return helper_start(&duties, &networks->helper, err);
+}
+
 int networks_open(const struct networks_options *options, struct database *database,
                   struct networks **out, struct error *err)
 {
@@ -340,7 +351,7 @@ int networks_open(const struct networks_options *options, struct database *datab
         assert_without_bridge(networks, "none", "null", err) < 0 ||
         networks_assert_links(networks, err) < 0 ||
         open_firewall(networks, table, options->firewall_shared, err) < 0 ||
-        helper_start(networks->home_fd, networks->firewall, &networks->helper, err) < 0)
+        start_helper(networks, err) < 0)
         return -1;
     *out = TAKE(networks);
     return 0;

@@ -233,15 +233,21 @@ static int prepare(struct networks *networks UNUSED, struct network_entry *entry
     return 0;
 }
 
-static int connect_container(struct networks *networks, struct network_entry *entry,
-                             struct pair *pair, int namespace_fd, struct error *err)
+/* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
+void network_port_modes(const struct networks *networks, const struct network_entry *entry,
+                        bool *out_is_isolated, bool *out_is_hairpin)
 {
     bool can_filter = atomic_load(&networks->can_filter_bridges);
 
+    *out_is_isolated = !entry->icc && !can_filter;
+    *out_is_hairpin = can_filter;
+}
+
+static int connect_container(struct networks *networks, struct network_entry *entry,
+                             struct pair *pair, int namespace_fd, struct error *err)
+{
     pair->bridge_name = entry->network.bridge_name;
-    /* See docs/decisions/0004-firewall.md, "Packets that are bridged". */
-    pair->is_isolated = !entry->icc && !can_filter;
-    pair->is_hairpin = can_filter;
+    network_port_modes(networks, entry, &pair->is_isolated, &pair->is_hairpin);
     if (if_nametoindex(pair->bridge_name) == 0 && /* Somebody removed it: not for long. */
         assert_bridge(networks, entry, err) < 0)
         return -1;

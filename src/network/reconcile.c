@@ -108,6 +108,7 @@ static int rejoin_link(const struct view *view, const struct endpoint *endpoint,
 {
     const struct network *network = view_network(view, endpoint->network_id);
     const struct link *link, *bridge;
+    bool is_isolated, is_hairpin;
     char name[IFNAMSIZ];
 
     endpoint_link_name(view->networks, endpoint->id, name);
@@ -115,7 +116,11 @@ static int rejoin_link(const struct view *view, const struct endpoint *endpoint,
     bridge = network ? link_find(view->links, view->link_count, network->bridge_name) : NULL;
     if (!link || !bridge || link->master == bridge->index)
         return 0;
-    if (link_join(link->index, bridge->index, err) < 0)
+    network_port_modes(view->networks, network_entry((struct network *)network), &is_isolated,
+                       &is_hairpin);
+    if (link_join(link->index, bridge->index, err) < 0 ||
+        ((is_isolated || is_hairpin) &&
+         link_set_port_modes(link->index, is_isolated, is_hairpin, err) < 0))
         return error_context(err, "put %s onto bridge %s", name, bridge->name);
     return 0;
 }
@@ -133,6 +138,43 @@ static int repair_links(struct networks *networks, struct error *err)
         if (is_leftover(&view, &view.links[i]) && link_remove(view.links[i].name, err) < 0)
             return -1;
     return 0;
+}
+
+bool networks_have_link(void *data, const char *name)
+{
+    struct networks *networks = data;
+    struct inlet inlet = inlet_of(networks->engine_id);
+    bool have = networks->is_strict &&
+                (strcmp(name, inlet.name) == 0 || strcmp(name, inlet.outer_name) == 0);
+
+    mutex_lock(&networks->lock);
+    for (size_t i = 0; i < networks->count; i++)
+        have |= !text_is_empty(networks->list[i]->bridge_name) &&
+                strcmp(networks->list[i]->bridge_name, name) == 0;
+    mutex_unlock(&networks->lock);
+    return have;
+}
+
+/* Rules name the inlet by its number, and a new one has another. */
+static int repair_inlet(struct networks *networks, struct error *err)
+{
+    struct inlet inlet = inlet_of(networks->engine_id);
+    bool was_there = if_nametoindex(inlet.name) != 0;
+
+    if (!networks->is_strict)
+        return 0;
+    if (inlet_assert(&inlet, err) < 0)
+        return -1;
+    return was_there ? 0 : firewall_rebuild(networks->firewall, err);
+}
+
+int networks_repair_links(void *data, struct error *err)
+{
+    struct networks *networks = data;
+
+    if (repair_inlet(networks, err) < 0 || networks_assert_links(networks, err) < 0)
+        return -1;
+    return repair_links(networks, err);
 }
 
 int networks_reconcile(struct networks *networks,

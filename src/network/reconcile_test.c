@@ -117,6 +117,19 @@ Test(reconcile, changes_to_the_table_are_told_and_survived)
     box_done(&box);
 }
 
+Test(reconcile, a_bridge_that_was_removed_comes_back_by_itself)
+{
+    CLEANUP(box_done) struct box box = make_port_box("web", port_of("tcp", "", 8080, 80));
+    CLEANUP(close) int server = serve(box.fd, SOCK_STREAM, "0.0.0.0", 80);
+    struct error err = {};
+
+    cr_assert_eq(link_remove("berth0", &err), 0, "%s", err.text);
+    for (int i = 0; i < 100 && (has_difference("berth0") || if_nametoindex("berth0") == 0); i++)
+        poll(NULL, 0, 50);
+    expect_verified();
+    expect_caller(outside_fd, HOST_ADDRESS, 8080, server, OUTSIDE_ADDRESS);
+}
+
 static bool lives(void *data, const char *container_id)
 {
     return strcmp(data, container_id) == 0;

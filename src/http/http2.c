@@ -643,6 +643,21 @@ int http2_end(struct http2_stream *stream, const struct http2_header *trailers, 
     return is_open ? 0 : fail_closed(err);
 }
 
+void http2_reset(struct http2_stream *stream)
+{
+    struct http2 *http2 = stream->http2;
+
+    mutex_lock(&http2->lock);
+    if (!stream->is_closed) {
+        nghttp2_session_set_stream_user_data(http2->session, stream->id, NULL);
+        nghttp2_submit_rst_stream(http2->session, 0, stream->id, NGHTTP2_CANCEL);
+        close_stream(stream, true);
+        condition_broadcast(&http2->changed);
+        flush_locked(http2);
+    }
+    mutex_unlock(&http2->lock);
+}
+
 void http2_set_cancel(struct http2_stream *stream, int cancel_fd)
 {
     stream->cancel_fd = cancel_fd;

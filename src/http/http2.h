@@ -64,6 +64,9 @@ int http2_write(struct http2_stream *stream, const void *data, size_t size, stru
 int http2_end(struct http2_stream *stream, const struct http2_header *trailers, size_t count,
               struct error *err);
 
+/* Ends both sides at once: reads and writes of other threads fail. */
+void http2_reset(struct http2_stream *stream);
+
 /* Reads and writes of the stream end with CANCELLED when the descriptor (borrowed) is readable. */
 void http2_set_cancel(struct http2_stream *stream, int cancel_fd);
 /* Readable once the peer has reset the stream, or the connection is over; the stream's. */

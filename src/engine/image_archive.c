@@ -132,6 +132,20 @@ int engine_images_select(struct engine *engine, const struct strv *names,
     return 0;
 }
 
+int engine_images_select_as(struct engine *engine, const char *id, const struct strv *names,
+                            struct image_selection *out, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    *out = (struct image_selection){ .engine = engine };
+    if (store_image_find(engine->store, id, &image, err) < 0)
+        return -1;
+    select_image(out, image, NULL);
+    for (size_t i = 0; i < names->count; i++)
+        select_image(out, image, names->items[i]);
+    return 0;
+}
+
 int engine_images_save(struct image_selection *selection, struct stream *out, struct error *err)
 {
     if (archive_save(selection->engine->store, selection->items, selection->count, out, err) < 0)

@@ -17,6 +17,9 @@ struct image_selection {
 int engine_images_select(struct engine *engine, const struct strv *names,
                          const struct platform *platform, struct image_selection *out,
                          struct error *err);
+/* The one image of this id, under names that it need not have. */
+int engine_images_select_as(struct engine *engine, const char *id, const struct strv *names,
+                            struct image_selection *out, struct error *err);
 int engine_images_save(struct image_selection *selection, struct stream *out, struct error *err);
 void image_selection_done(struct image_selection *selection);
 CLEANUP_VALUE(image_selection_done, struct image_selection)

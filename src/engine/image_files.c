@@ -6,17 +6,39 @@
 
 #include "base/banned.h"
 
+int engine_image_lend(struct engine *engine, const struct image *image,
+                      int (*use)(void *data, int tree_fd, struct error *err), void *data,
+                      struct error *err)
+{
+    int fd = -1;
+
+    store_layer_hold(engine->store, image->chain_id);
+    int result = store_mount(engine->store, image->chain_id, NULL, &fd, err);
+    if (result == 0)
+        result = use(data, fd, err);
+    close_cleanup(&fd);
+    store_layer_release(engine->store, image->chain_id);
+    return result;
+}
+
+/* Where an archive of the files goes. */
+struct collecting {
+    int cancel_fd;
+    struct stream *out;
+};
+
+static int collect(void *data, int tree_fd, struct error *err)
+{
+    const struct collecting *collecting = data;
+    const struct collect_options options = { .cancel_fd = collecting->cancel_fd };
+
+    return collect_tree(tree_fd, ".", &options, collecting->out, err);
+}
+
 int engine_image_files(struct engine *engine, const struct image *image, int cancel_fd,
                        struct stream *out, struct error *err)
 {
-    const struct collect_options options = { .cancel_fd = cancel_fd };
-    CLEANUP(close) int fd = -1;
-    int result;
+    struct collecting collecting = { cancel_fd, out };
 
-    store_layer_hold(engine->store, image->chain_id);
-    result = store_mount(engine->store, image->chain_id, NULL, &fd, err);
-    if (result == 0)
-        result = collect_tree(fd, ".", &options, out, err);
-    store_layer_release(engine->store, image->chain_id);
-    return result;
+    return engine_image_lend(engine, image, collect, &collecting, err);
 }

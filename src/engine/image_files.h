@@ -11,4 +11,9 @@
 int engine_image_files(struct engine *engine, const struct image *image, int cancel_fd,
                        struct stream *out, struct error *err);
 
+/* Lends the files as a directory, mounted read-only, to 'use'. */
+int engine_image_lend(struct engine *engine, const struct image *image,
+                      int (*use)(void *data, int tree_fd, struct error *err), void *data,
+                      struct error *err);
+
 #endif

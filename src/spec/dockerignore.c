@@ -232,3 +232,13 @@ bool dockerignore_has_exceptions(const struct dockerignore *ignore)
 {
     return ignore->has_exceptions;
 }
+
+void dockerignore_lines(const struct dockerignore *ignore, struct strv *out)
+{
+    for (size_t i = 0; i < ignore->count; i++) {
+        const struct pattern *pattern = &ignore->patterns[i];
+
+        if (strcmp(pattern->text, ".") != 0)
+            strv_add_format(out, "%s%s", pattern->is_exception ? "!" : "", pattern->text);
+    }
+}

@@ -22,4 +22,8 @@ bool dockerignore_excludes(const struct dockerignore *ignore, const char *path);
  * and the directory with it. */
 bool dockerignore_has_exceptions(const struct dockerignore *ignore);
 
+/* The patterns, one line each as they mean the same again; what can match nothing is left out. */
+struct strv;
+void dockerignore_lines(const struct dockerignore *ignore, struct strv *out);
+
 #endif

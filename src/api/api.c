@@ -17,6 +17,7 @@
 
 struct api {
     struct engine *engine;
+    struct buildkit *buildkit;
     atomic_uint_fast64_t request_count;
 };
 
@@ -25,11 +26,15 @@ struct api *api_new(struct engine *engine)
     struct api *api = NEW(struct api);
 
     api->engine = engine;
+    api->buildkit = buildkit_new(engine);
     return api;
 }
 
 void api_free(struct api *api)
 {
+    if (!api)
+        return;
+    buildkit_free(api->buildkit);
     free(api);
 }
 
@@ -164,6 +169,7 @@ void api_handle_metrics(struct http_exchange *exchange, void *data)
     struct api *api = data;
     struct request req = { .exchange = exchange,
                            .engine = api->engine,
+                           .buildkit = api->buildkit,
                            .method = http_method(exchange),
                            .path = http_path(exchange) };
     struct error err = {};
@@ -181,6 +187,7 @@ void api_handle(struct http_exchange *exchange, void *data)
     struct api *api = data;
     struct request req = { .exchange = exchange,
                            .engine = api->engine,
+                           .buildkit = api->buildkit,
                            .method = http_method(exchange),
                            .path = http_path(exchange) };
     char id[24];

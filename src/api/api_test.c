@@ -144,7 +144,7 @@ static const struct {
     { "GET /_ping" HOST "\r\n", "\r\nApi-Version: 1.51\r\n" },
     { "GET /_ping" HOST "\r\n", "\r\nOstype: linux\r\n" },
     { "GET /_ping" HOST "\r\n", "\r\nDocker-Experimental: false\r\n" },
-    { "GET /_ping" HOST "\r\n", "\r\nBuilder-Version: 1\r\n" },
+    { "GET /_ping" HOST "\r\n", "\r\nBuilder-Version: 2\r\n" },
     { "GET /_ping" HOST "\r\n", "\r\nSwarm: inactive\r\n" },
     { "HEAD /_ping" HOST "\r\n", "\r\nContent-Length: 0\r\n" },
     { "HEAD /_ping" HOST "\r\n", "\r\nContent-Type: text/plain; charset=utf-8\r\n" },

@@ -9,6 +9,7 @@
 #include "api/version.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "buildkit/buildkit.h"
 #include "codec/json.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -21,6 +22,7 @@ enum { REQUEST_PARAMETER_LIMIT = 2 };
 struct request {
     struct http_exchange *exchange;
     struct engine *engine;
+    struct buildkit *buildkit;
     int version; /* of the API, as API_VERSION() makes it */
     const char *method;
     const char *path; /* decoded, without the version */

@@ -21,8 +21,8 @@ const struct route routes[] = {
     { "GET",    "/system/verify",                    api_verify },
     { "GET",    "/metrics",                          api_metrics },
     { "POST",   "/auth",                             api_auth },
-    { "POST",   "/session",                          api_not_supported,      .since = V(31), .streams_body = true },
-    { "POST",   "/grpc",                             api_not_supported,      .since = V(35), .streams_body = true },
+    { "POST",   "/session",                          api_session,            .since = V(31), .streams_body = true },
+    { "POST",   "/grpc",                             api_grpc,               .since = V(35), .streams_body = true },
 
     /* containers */
     { "GET",    "/containers/json",                  api_container_list },

@@ -25,6 +25,8 @@ const struct route *route_find(const struct route *table, const char *method, co
 /* ---- the handlers, by the file they live in ---- */
 /* system.c */
 route_handler api_ping, api_version, api_info, api_auth;
+/* buildkit.c */
+route_handler api_grpc, api_session;
 /* usage.c */
 route_handler api_disk_usage;
 route_handler api_verify, api_metrics;

@@ -19,7 +19,7 @@
 
 int api_ping(struct request *req, struct error *err)
 {
-    http_set_header(req->exchange, "Builder-Version", "1");
+    http_set_header(req->exchange, "Builder-Version", "2");
     http_set_header(req->exchange, "Swarm", "inactive");
     http_set_header(req->exchange, "Cache-Control", "no-cache, no-store, must-revalidate");
     http_set_header(req->exchange, "Pragma", "no-cache");

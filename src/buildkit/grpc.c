@@ -43,7 +43,7 @@ static int status_of_kind(enum error_kind kind)
     return 2;
 }
 
-static enum error_kind kind_of_status(int64_t code)
+enum error_kind grpc_kind(int64_t code)
 {
     for (size_t i = 0; i < COUNT(statuses); i++)
         if (statuses[i].code == code)
@@ -121,7 +121,7 @@ static int read_status(struct grpc_call *call, struct error *err)
     if (code == 0)
         return 0;
     CLEANUP(free) char *text = decode_message(text_is_empty(message) ? "call failed" : message);
-    return error_set(err, kind_of_status(code), "%s", text);
+    return error_set(err, grpc_kind(code), "%s", text);
 }
 
 static int check_answer(struct grpc_call *call, struct error *err)
@@ -188,6 +188,11 @@ int grpc_send(struct grpc_call *call, const struct buf *message, struct error *e
 void grpc_set_cancel(struct grpc_call *call, int cancel_fd)
 {
     http2_set_cancel(call->stream, cancel_fd);
+}
+
+void grpc_cancel(struct grpc_call *call)
+{
+    http2_reset(call->stream);
 }
 
 /* ---- server ---- */

@@ -20,6 +20,11 @@ int grpc_receive_one(struct grpc_call *call, struct buf *out, struct error *err)
 int grpc_send(struct grpc_call *call, const struct buf *message, struct error *err);
 /* Receiving and sending end with CANCELLED when the descriptor is readable. */
 void grpc_set_cancel(struct grpc_call *call, int cancel_fd);
+/* Ends the call for both sides: whoever sends or receives in another thread fails. */
+void grpc_cancel(struct grpc_call *call);
+
+/* What a status code means here; INTERNAL for one that means nothing. */
+enum error_kind grpc_kind(int64_t code);
 
 /* ---- server ---- */
 

@@ -1,0 +1,556 @@
+/* moby.buildkit.v1.Control: builds, their progress, and the cache. */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "buildkit/internal.h"
+#include "codec/protobuf.h"
+#include "engine/build_cache.h"
+#include "engine/image.h"
+#include "spec/platform.h"
+
+#include "base/banned.h"
+
+#define WAIT_STEP_NS (50 * NS_PER_MS)
+enum { EXPORTER_LIMIT = 32 };
+
+/* ---- Solve ---- */
+
+struct solve_request {
+    char *ref, *session, *frontend;
+    struct protobuf_field definition; /* borrowed */
+    struct map attributes;            /* of the frontend */
+    struct map inputs;                /* name → id of a result */
+    struct strv entitlements;
+    struct exporter exporters[EXPORTER_LIMIT];
+    size_t exporter_count;
+    struct exporter first; /* as older clients say it */
+    char *cache_export;    /* the type of the first one; NULL: none */
+};
+
+static void exporter_done(struct exporter *exporter)
+{
+    free(exporter->type);
+    map_done(&exporter->attributes);
+}
+
+static void solve_request_done(struct solve_request *request)
+{
+    free(request->ref);
+    free(request->session);
+    free(request->frontend);
+    map_done(&request->attributes);
+    map_done(&request->inputs);
+    strv_done(&request->entitlements);
+    for (size_t i = 0; i < request->exporter_count; i++)
+        exporter_done(&request->exporters[i]);
+    exporter_done(&request->first);
+    free(request->cache_export);
+}
+CLEANUP_VALUE(solve_request_done, struct solve_request)
+
+static void set_text(char **target, const struct protobuf_field *field)
+{
+    free(*target);
+    *target = protobuf_text(field);
+}
+
+static int read_exporter(const struct protobuf_field *field, struct solve_request *request,
+                         struct error *err)
+{
+    struct protobuf_reader inside = protobuf_inside(field);
+    struct protobuf_field part;
+    struct exporter *exporter;
+    int found;
+
+    if (request->exporter_count == EXPORTER_LIMIT)
+        return error_set(err, ERROR_INVALID, "more than %d exporters", EXPORTER_LIMIT);
+    exporter = &request->exporters[request->exporter_count++];
+    *exporter = (struct exporter){ .type = xstrdup("") };
+    map_init_empty(&exporter->attributes, free);
+    while ((found = protobuf_next(&inside, &part, err)) > 0)
+        if (part.number == 1)
+            set_text(&exporter->type, &part);
+        else if (part.number == 2 &&
+                 protobuf_map_entry(&part, &exporter->attributes, ATTRIBUTE_LIMIT, err) < 0)
+            return -1;
+    return found;
+}
+
+/* CacheOptions: only what is exported matters, all builds here share one cache. */
+static int read_cache(const struct protobuf_field *field, struct solve_request *request,
+                      struct error *err)
+{
+    struct protobuf_reader inside = protobuf_inside(field);
+    struct protobuf_field part, text;
+    int found;
+
+    while ((found = protobuf_next(&inside, &part, err)) > 0) {
+        struct protobuf_reader entry = protobuf_inside(&part);
+
+        while (part.number == 4 && protobuf_next(&entry, &text, NULL) > 0)
+            if (text.number == 1)
+                set_text(&request->cache_export, &text);
+    }
+    return found;
+}
+
+static int read_solve_field(const struct protobuf_field *field, struct solve_request *out,
+                            struct error *err)
+{
+    switch (field->number) {
+    case 1:
+        set_text(&out->ref, field);
+        break;
+    case 2:
+        out->definition = *field;
+        break;
+    case 3:
+        set_text(&out->first.type, field);
+        break;
+    case 4:
+        return protobuf_map_entry(field, &out->first.attributes, ATTRIBUTE_LIMIT, err);
+    case 5:
+        set_text(&out->session, field);
+        break;
+    case 6:
+        set_text(&out->frontend, field);
+        break;
+    case 7:
+        return protobuf_map_entry(field, &out->attributes, ATTRIBUTE_LIMIT, err);
+    case 8:
+        return read_cache(field, out, err);
+    case 9:
+        if (out->entitlements.count < ATTRIBUTE_LIMIT)
+            strv_add_take(&out->entitlements, protobuf_text(field));
+        break;
+    case 10:
+        return llb_read_input(field, &out->inputs, err);
+    case 13:
+        return read_exporter(field, out, err);
+    }
+    return 0;
+}
+
+static int read_solve(const struct buf *message, struct solve_request *out, struct error *err)
+{
+    struct protobuf_reader reader = protobuf_read(buf_bytes(message), message->size);
+    struct protobuf_field field;
+    int found;
+
+    map_init_empty(&out->attributes, free);
+    map_init_empty(&out->inputs, free);
+    map_init_empty(&out->first.attributes, free);
+    while ((found = protobuf_next(&reader, &field, err)) > 0)
+        if (read_solve_field(&field, out, err) < 0)
+            return -1;
+    if (found < 0)
+        return -1;
+    if (text_is_empty(out->ref))
+        return error_set(err, ERROR_INVALID, "the build has no reference");
+    if (out->cache_export && strcmp(out->cache_export, "inline") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "exporting the cache (type=%s) is not supported by this engine through "
+                         "BuildKit's protocol",
+                         out->cache_export);
+    return 0;
+}
+
+/* Makes the build known to the other calls that belong to it. */
+static int announce(struct solve *solve, struct solve_request *request, struct error *err)
+{
+    mutex_lock(&solve->lock);
+    bool was_known = solve->is_known;
+    if (!was_known) {
+        solve->session_id = TAKE(request->session);
+        strv_add_all(&solve->entitlements, &request->entitlements);
+        solve->is_known = true;
+        condition_broadcast(&solve->changed);
+    }
+    mutex_unlock(&solve->lock);
+    return was_known ? error_set(err, ERROR_CONFLICT, "the build %s is there already", request->ref)
+                     : 0;
+}
+
+/* The client runs the build over the bridge, and says what came of it. */
+static int wait_for_return(struct solve *solve, int cancel_fd, struct grpc_call *call,
+                           struct error *err)
+{
+    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
+    int result = 0;
+
+    mutex_lock(&solve->lock);
+    while (!solve->is_returned && result == 0) {
+        condition_wait_until(&solve->changed, &solve->lock, clock_monotonic_ns() + WAIT_STEP_NS);
+        if (!solve->is_returned && poll(&cancelled, 1, 0) > 0)
+            result = error_set(err, ERROR_CANCELLED, "context canceled");
+    }
+    if (result == 0 && solve->failure.error.kind != ERROR_NONE)
+        result = failure_tell(&solve->failure, call, err);
+    mutex_unlock(&solve->lock);
+    return result;
+}
+
+/* The build without a bridge: the frontend is named by the call itself. */
+static int run_frontend(struct buildkit *buildkit, struct solve *solve,
+                        const struct solve_request *request, int cancel_fd, struct grpc_call *call,
+                        struct error *err)
+{
+    const struct frontend_request wanted = { &request->attributes, &request->inputs, solve,
+                                             cancel_fd };
+    CLEANUP(map_done) struct map metadata = {};
+    CLEANUP(failure_done) struct failure failure = {};
+    struct frontend_result result = {};
+
+    if (strcmp(request->frontend, "dockerfile.v0") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "this engine knows the frontend dockerfile.v0 only, not %s",
+                         request->frontend);
+    map_init_empty(&result.metadata, NULL);
+    int built = frontend_build(buildkit, &wanted, &result, &failure);
+    MAP_EACH (&result.metadata, entry) {
+        buf_done(entry->value);
+        free(entry->value);
+    }
+    map_done(&result.metadata);
+    if (built < 0)
+        return failure_tell(&failure, call, err);
+    snprintf(solve->result_id, sizeof(solve->result_id), "%s", result.built.id);
+    return 0;
+}
+
+static int run_definition(struct solve *solve, const struct solve_request *request,
+                          struct error *err)
+{
+    return llb_read_result(request->definition.bytes, request->definition.size, solve->result_id,
+                           err) < 0
+               ? -1
+               : 0;
+}
+
+/* An image that nobody named, and that this build alone made, goes again. */
+static void drop_image(struct buildkit *buildkit, const struct built *built)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    struct json_list removed = {};
+    struct error ignored;
+
+    if (!built->is_new ||
+        engine_image_get(buildkit->engine, built->image_id, &image, &ignored) < 0 ||
+        image->tags.count > 0)
+        return;
+    engine_image_remove(buildkit->engine, built->image_id, false, false, &removed, &ignored);
+    for (size_t i = 0; i < removed.count; i++)
+        free(JSON_ITEMS(&removed, struct image_removal)[i].name);
+    free(removed.items);
+}
+
+static int export_all(struct buildkit *buildkit, struct solve *solve,
+                      const struct solve_request *request, int cancel_fd, struct map *response,
+                      struct error *err)
+{
+    const struct exporter *exporters = request->exporters;
+    size_t count = request->exporter_count;
+    struct built built;
+    bool keeps = false;
+    int result = 0;
+
+    if (count == 0 && !text_is_empty(request->first.type)) {
+        exporters = &request->first;
+        count = 1;
+    }
+    if (!*solve->result_id)
+        return count == 0 ? 0 : error_set(err, ERROR_INVALID, "the build has no result to export");
+    if (!built_find(buildkit, solve->result_id, &built))
+        return error_set(err, ERROR_NOT_FOUND, "the result %s is not there", solve->result_id);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        keeps = keeps || export_keeps(exporters[i].type);
+        result = export_result(buildkit, solve, &built, &exporters[i], i, cancel_fd, response, err);
+    }
+    if (!keeps)
+        drop_image(buildkit, &built);
+    return result;
+}
+
+static int run_solve(struct buildkit *buildkit, struct solve *solve, struct solve_request *request,
+                     struct grpc_call *call, struct map *response, struct error *err)
+{
+    int cancel_fd = grpc_cancel_fd(call);
+    int result;
+
+    if (request->definition.size > 0)
+        result = run_definition(solve, request, err);
+    else if (!text_is_empty(request->frontend))
+        result = run_frontend(buildkit, solve, request, cancel_fd, call, err);
+    else
+        result = wait_for_return(solve, cancel_fd, call, err);
+    return result < 0 ? -1 : export_all(buildkit, solve, request, cancel_fd, response, err);
+}
+
+int control_solve(struct grpc_call *call, void *data, struct error *err)
+{
+    struct buildkit *buildkit = data;
+    CLEANUP(solve_request_done) struct solve_request request = {};
+    CLEANUP(solve_unref) struct solve *solve = NULL;
+    CLEANUP(map_done) struct map response = {};
+    CLEANUP(buf_done) struct buf message = {}, answer = {};
+
+    if (grpc_receive_one(call, &message, err) < 0 || read_solve(&message, &request, err) < 0)
+        return -1;
+    solve = solve_get(buildkit, request.ref);
+    if (announce(solve, &request, err) < 0)
+        return -1;
+    map_init_empty(&response, free);
+    int result = run_solve(buildkit, solve, &request, call, &response, err);
+    solve_finish(buildkit, solve);
+    if (result < 0)
+        return -1;
+    MAP_EACH (&response, entry)
+        protobuf_add_entry(&answer, 1, entry->key, entry->value);
+    return grpc_send(call, &answer, err);
+}
+
+/* ---- Status ---- */
+
+/* The text in field 1 of the request. */
+static char *read_text(struct grpc_call *call, uint32_t number, struct error *err)
+{
+    CLEANUP(buf_done) struct buf message = {};
+    struct protobuf_field field;
+    char *text = xstrdup("");
+    int found;
+
+    if (grpc_receive_one(call, &message, err) < 0) {
+        free(text);
+        return NULL;
+    }
+    struct protobuf_reader reader = protobuf_read(buf_bytes(&message), message.size);
+    while ((found = protobuf_next(&reader, &field, err)) > 0)
+        if (field.number == number && field.type == PROTOBUF_BYTES)
+            set_text(&text, &field);
+    if (found == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+int control_status(struct grpc_call *call, void *data, struct error *err)
+{
+    struct buildkit *buildkit = data;
+    CLEANUP(solve_unref) struct solve *solve = NULL;
+    CLEANUP(free) char *ref = read_text(call, 1, err);
+    CLEANUP(buf_done) struct buf message = {};
+    int cancel_fd = grpc_cancel_fd(call), found;
+
+    if (!ref || solve_find(buildkit, ref, cancel_fd, &solve, err) < 0)
+        return -1;
+    for (size_t i = 0; (found = trace_next(&solve->progress, i, cancel_fd, &message, err)) > 0; i++)
+        if (grpc_send(call, &message, err) < 0)
+            return -1;
+    return found;
+}
+
+/* ---- what there is ---- */
+
+static void write_platform(struct buf *out, uint32_t field, const struct platform *platform)
+{
+    CLEANUP(buf_done) struct buf part = {};
+
+    protobuf_add_text(&part, 1, platform->architecture);
+    protobuf_add_text(&part, 2, platform->os);
+    protobuf_add_text(&part, 3, platform->variant);
+    protobuf_add_message(out, field, &part);
+}
+
+static void write_version(struct buf *out, uint32_t field)
+{
+    CLEANUP(buf_done) struct buf part = {};
+
+    protobuf_add_text(&part, 1, "berth");
+    protobuf_add_text(&part, 2, "v" BERTH_VERSION);
+    protobuf_add_message(out, field, &part);
+}
+
+void control_write_worker(struct buf *out)
+{
+    CLEANUP(platform_done) struct platform platform = {};
+
+    platform_native(&platform);
+    protobuf_add_text(out, 1, "berth");
+    /* The label is how clients of the docker driver see that oci and docker exporters and pushing
+     * by the builder work. */
+    protobuf_add_entry(out, 2, "org.mobyproject.buildkit.worker.snapshotter", "overlayfs");
+    protobuf_add_entry(out, 2, "org.mobyproject.buildkit.worker.executor", "berth");
+    write_platform(out, 3, &platform);
+    write_version(out, 5);
+}
+
+int control_list_workers(struct grpc_call *call, void *data UNUSED, struct error *err)
+{
+    CLEANUP(buf_done) struct buf message = {}, worker = {}, answer = {};
+
+    if (grpc_receive_one(call, &message, err) < 0)
+        return -1;
+    control_write_worker(&worker);
+    protobuf_add_message(&answer, 1, &worker);
+    return grpc_send(call, &answer, err);
+}
+
+int control_info(struct grpc_call *call, void *data UNUSED, struct error *err)
+{
+    CLEANUP(buf_done) struct buf message = {}, answer = {};
+
+    if (grpc_receive_one(call, &message, err) < 0)
+        return -1;
+    write_version(&answer, 1);
+    return grpc_send(call, &answer, err);
+}
+
+/* Builds that are over are not recorded: there is nothing to tell. */
+int control_history(struct grpc_call *call, void *data UNUSED, struct error *err)
+{
+    CLEANUP(buf_done) struct buf message = {};
+
+    return grpc_receive_one(call, &message, err);
+}
+
+/* Sessions come over a connection of their own. */
+int control_session(struct grpc_call *call UNUSED, void *data UNUSED, struct error *err)
+{
+    return error_set(err, ERROR_UNSUPPORTED, "sessions are opened with POST /session");
+}
+
+int health_check(struct grpc_call *call, void *data UNUSED, struct error *err)
+{
+    CLEANUP(buf_done) struct buf message = {}, answer = {};
+
+    if (grpc_receive_one(call, &message, err) < 0)
+        return -1;
+    protobuf_add_number(&answer, 1, 1); /* SERVING */
+    return grpc_send(call, &answer, err);
+}
+
+/* ---- the cache ---- */
+
+static void write_usage(struct buf *out, const struct cache_item *item, bool is_shared)
+{
+    protobuf_add_text(out, 1, item->key);
+    protobuf_add_number(out, 2, strcmp(item->type, CACHE_TYPE_STEP) != 0);
+    protobuf_add_number(out, 3, item->is_in_use);
+    protobuf_add_number(out, 4, (uint64_t)item->size_bytes);
+    protobuf_add_time(out, 6, item->created_ns);
+    protobuf_add_time(out, 7, item->used_ns);
+    protobuf_add_number(out, 8, (uint64_t)item->use_count);
+    protobuf_add_text(out, 9, item->description);
+    protobuf_add_text(out, 10, item->type);
+    protobuf_add_number(out, 11, is_shared);
+}
+
+int control_disk_usage(struct grpc_call *call, void *data, struct error *err)
+{
+    struct buildkit *buildkit = data;
+    CLEANUP(buf_done) struct buf message = {}, record = {}, answer = {};
+    struct protobuf_field field;
+    struct cache_item *items;
+    bool *is_shared;
+    size_t count;
+
+    if (grpc_receive_one(call, &message, err) < 0)
+        return -1;
+    struct protobuf_reader reader = protobuf_read(buf_bytes(&message), message.size);
+    while (protobuf_next(&reader, &field, NULL) > 0)
+        if (field.number <= 2)
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "filters are not supported here: docker builder prune has them");
+    if (engine_build_cache_list(buildkit->engine, &items, &is_shared, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        write_usage(&record, &items[i], is_shared[i]);
+        protobuf_add_message(&answer, 1, &record);
+    }
+    cache_items_free(items, count);
+    free(is_shared);
+    return grpc_send(call, &answer, err);
+}
+
+struct prune_request {
+    bool all;
+    int64_t unused_for_ns, reserved_bytes, most_bytes;
+};
+
+static int read_prune(const struct buf *message, struct prune_request *out, struct error *err)
+{
+    struct protobuf_reader reader = protobuf_read(buf_bytes(message), message->size);
+    struct protobuf_field field;
+    int found;
+
+    while ((found = protobuf_next(&reader, &field, err)) > 0)
+        switch (field.number) {
+        case 2:
+            out->all = field.value != 0;
+            break;
+        case 3:
+            out->unused_for_ns = (int64_t)field.value;
+            break;
+        case 4:
+            out->reserved_bytes = (int64_t)field.value;
+            break;
+        case 5:
+            out->most_bytes = (int64_t)field.value;
+            break;
+        default:
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "this limit or filter is not supported here: docker builder prune "
+                             "has filters");
+        }
+    return found;
+}
+
+/* Those unused the longest go first, until what is wanted to stay is left. */
+static void choose(const struct prune_request *request, const struct cache_item *items,
+                   const bool *is_shared, size_t count, struct strv *out)
+{
+    int64_t keep = MAX(request->reserved_bytes, request->most_bytes), total = 0;
+    int64_t now_ns = clock_wall_ns();
+
+    for (size_t i = 0; i < count; i++)
+        total += items[i].size_bytes;
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].is_in_use || (is_shared[i] && !request->all) ||
+            now_ns - items[i].used_ns < request->unused_for_ns || (keep > 0 && total <= keep))
+            continue;
+        strv_add(out, items[i].key);
+        total -= items[i].size_bytes;
+    }
+}
+
+int control_prune(struct grpc_call *call, void *data, struct error *err)
+{
+    struct buildkit *buildkit = data;
+    CLEANUP(buf_done) struct buf message = {};
+    CLEANUP(strv_done) struct strv chosen = {};
+    struct prune_request request = {};
+    struct cache_item *items;
+    bool *is_shared;
+    size_t count;
+
+    if (grpc_receive_one(call, &message, err) < 0 || read_prune(&message, &request, err) < 0 ||
+        engine_build_cache_list(buildkit->engine, &items, &is_shared, &count, err) < 0)
+        return -1;
+    choose(&request, items, is_shared, count, &chosen);
+    int result = engine_build_cache_remove(buildkit->engine, &chosen, err);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        CLEANUP(buf_done) struct buf record = {};
+
+        if (!strv_contains(&chosen, items[i].key))
+            continue;
+        write_usage(&record, &items[i], is_shared[i]);
+        result = grpc_send(call, &record, err);
+    }
+    cache_items_free(items, count);
+    free(is_shared);
+    return result;
+}

@@ -1,0 +1,653 @@
+/* The Dockerfile frontend: attributes become the builder's options, directories come from the
+ * session. An attribute that is not known is refused. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "buildkit/internal.h"
+#include "buildkit/offer.h"
+#include "buildkit/receive.h"
+#include "codec/base64.h"
+#include "codec/json.h"
+#include "codec/protobuf.h"
+#include "engine/build.h"
+#include "engine/image_registry.h"
+#include "spec/dockerignore.h"
+
+#include "base/banned.h"
+
+#define UPLOAD_SCHEME "http://buildkit-session/"
+#define SOURCE_DETAIL "github.com/moby/buildkit/errdefs.Source+json"
+
+/* One build by the frontend. */
+struct frontend {
+    struct buildkit *buildkit;
+    const struct frontend_request *request;
+    struct trace *progress;
+    struct peer *session;
+    int cancel_fd; /* readable when the call or the build is called off */
+    char *temporary_path;
+    struct build_kept kept; /* where the context is kept; path NULL: not */
+    int context_fd;
+    struct map directories; /* named contexts: name → descriptor + 1 */
+    struct map contexts;    /* those that the builder fetches: name → text */
+    struct str file_text;   /* of the Dockerfile; has_file */
+    bool has_file;
+    struct stream *archive;
+    struct strv tags, extra_hosts, no_cache_stages;
+    struct map arguments, labels;
+    struct json_list ulimits;
+    struct build_pulls pulls;
+    struct build_secrets secrets;
+};
+
+static const char *attribute(const struct frontend *frontend, const char *name)
+{
+    return map_get(frontend->request->attributes, name);
+}
+
+static void frontend_done(struct frontend *frontend)
+{
+    if (frontend->context_fd >= 0)
+        close(frontend->context_fd);
+    MAP_EACH (&frontend->directories, entry)
+        close((int)((intptr_t)entry->value - 1));
+    map_done(&frontend->directories);
+    map_done(&frontend->contexts);
+    engine_context_give_back(frontend->buildkit->engine, &frontend->kept);
+    if (frontend->temporary_path)
+        tree_remove(frontend->temporary_path, NULL);
+    free(frontend->temporary_path);
+    stream_close(frontend->archive);
+    str_done(&frontend->file_text);
+    strv_done(&frontend->tags);
+    strv_done(&frontend->extra_hosts);
+    strv_done(&frontend->no_cache_stages);
+    map_done(&frontend->arguments);
+    map_done(&frontend->labels);
+    for (size_t i = 0; i < frontend->ulimits.count; i++)
+        free(JSON_ITEMS(&frontend->ulimits, struct ulimit)[i].name);
+    free(frontend->ulimits.items);
+    build_pulls_done(&frontend->pulls);
+    peer_unref(frontend->session);
+    close_cleanup(&frontend->cancel_fd);
+}
+CLEANUP_VALUE(frontend_done, struct frontend)
+
+/* ---- attributes ---- */
+
+/* Those that are looked at somewhere, or that change nothing here; a '*' at the end stands for any
+ * rest. */
+static const char *const known[] = {
+    "add-hosts",
+    "build-arg:*",
+    "cache-from",
+    "cache-imports",
+    "cgroup-parent",
+    "context",
+    "context:*",
+    "contextkey",
+    "dockerfilekey",
+    "filename",
+    "force-network-mode",
+    "frontend.caps",
+    "hostname",
+    "image-resolve-mode",
+    "input-metadata:*",
+    "label:*",
+    "local-sessionid:*",
+    "multi-platform",
+    "no-cache",
+    "platform",
+    "requestid",
+    "shm-size",
+    "target",
+    "ulimit",
+    "vcs:*",
+};
+
+static bool is_known(const char *name)
+{
+    for (size_t i = 0; i < COUNT(known); i++) {
+        size_t length = strlen(known[i]);
+
+        if (known[i][length - 1] == '*' ? strncmp(known[i], name, length - 1) == 0
+                                        : strcmp(known[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_attributes(const struct frontend *frontend, struct error *err)
+{
+    const char *platform = attribute(frontend, "platform");
+    const char *request = attribute(frontend, "requestid");
+    bool is_list = false;
+
+    MAP_EACH (frontend->request->attributes, entry)
+        if (!is_known(entry->key))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "the option %s of the Dockerfile frontend is not supported by this "
+                             "engine",
+                             entry->key);
+    if (attribute(frontend, "multi-platform"))
+        text_parse_bool(attribute(frontend, "multi-platform"), &is_list);
+    if (is_list || (platform && strchr(platform, ',')))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "images for several platforms at once are not supported by this engine: "
+                         "build them one by one");
+    if (request && strcmp(request, "frontend.lint") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the request %s is not supported by this engine's frontend", request);
+    return 0;
+}
+
+/* "build-arg:X=…" and "label:X=…" */
+static void take_prefixed(const struct frontend *frontend, const char *prefix, struct map *out)
+{
+    map_init_empty(out, free);
+    MAP_EACH (frontend->request->attributes, entry)
+        if (text_starts(entry->key, prefix))
+            map_set_text(out, entry->key + strlen(prefix), entry->value);
+}
+
+/* "host=address,host=address" as "host:address". */
+static int read_hosts(struct frontend *frontend, struct error *err)
+{
+    const char *text = attribute(frontend, "add-hosts");
+    CLEANUP(strv_done) struct strv hosts = {};
+
+    strv_split(&hosts, text ? text : "", ',');
+    for (size_t i = 0; i < hosts.count; i++) {
+        char *equals = strchr(hosts.items[i], '=');
+
+        if (!equals || equals == hosts.items[i])
+            return error_set(err, ERROR_INVALID, "invalid host %s", hosts.items[i]);
+        strv_add_format(&frontend->extra_hosts, "%.*s:%s", (int)(equals - hosts.items[i]),
+                        hosts.items[i], equals + 1);
+    }
+    return 0;
+}
+
+/* "name=soft[:hard],…" */
+static int read_ulimits(struct frontend *frontend, struct error *err)
+{
+    const char *text = attribute(frontend, "ulimit");
+    CLEANUP(strv_done) struct strv limits = {};
+
+    strv_split(&limits, text ? text : "", ',');
+    for (size_t i = 0; i < limits.count; i++) {
+        char *equals = strchr(limits.items[i], '=');
+        char *colon = equals ? strchr(equals, ':') : NULL;
+        struct ulimit limit = {};
+
+        if (colon)
+            *colon = 0;
+        if (!equals || parse_int64(equals + 1, -1, INT64_MAX, &limit.soft, NULL) < 0 ||
+            parse_int64(colon ? colon + 1 : equals + 1, -1, INT64_MAX, &limit.hard, NULL) < 0)
+            return error_set(err, ERROR_INVALID, "invalid ulimit %s", limits.items[i]);
+        limit.name = xstrndup(limits.items[i], (size_t)(equals - limits.items[i]));
+        *(struct ulimit *)json_list_add(&frontend->ulimits, sizeof(limit)) = limit;
+    }
+    return 0;
+}
+
+/* ---- directories ---- */
+
+struct transfer {
+    struct frontend *frontend;
+    const char *key, *what;
+    int64_t bytes;
+};
+
+static void tell_transfer(void *data, int64_t bytes)
+{
+    struct transfer *transfer = data;
+
+    transfer->bytes = bytes;
+    trace_amount(transfer->frontend->progress, transfer->key, transfer->what, bytes, 0, false);
+}
+
+/* Brings 'request' into 'path', shown as a step of its own. */
+static int bring(struct frontend *frontend, struct receive_request *request, const char *path,
+                 const char *key, const char *step, const char *what, struct error *err)
+{
+    struct transfer transfer = { frontend, key, what, 0 };
+    struct error local = {};
+
+    if (!err)
+        err = &local;
+    request->cancel_fd = frontend->cancel_fd;
+    request->progress = tell_transfer;
+    request->data = &transfer;
+    trace_begin(frontend->progress, key, step);
+    int result = receive_directory(frontend->session, request, path, err);
+    trace_amount(frontend->progress, key, what, transfer.bytes, 0, true);
+    trace_end(frontend->progress, key, result < 0 ? err->text : NULL);
+    return result;
+}
+
+static char *temporary(struct frontend *frontend, const char *name, struct error *err)
+{
+    CLEANUP(free) char *path = path_join(frontend->temporary_path, name);
+
+    return dir_make(path, 0700, err) < 0 ? NULL : TAKE(path);
+}
+
+/* A file that was brought; false if it was not there. */
+static bool read_brought(const char *path, const char *name, struct str *out)
+{
+    CLEANUP(free) char *file = xasprintf("%s/" RECEIVE_TREE "/%s", path, name);
+
+    return file_read(file, DOCKERFILE_LIMIT, out, NULL) == 0;
+}
+
+static const char *file_name(const struct frontend *frontend)
+{
+    const char *name = attribute(frontend, "filename");
+
+    return text_is_empty(name) ? "Dockerfile" : name;
+}
+
+/* The Dockerfile, and what it says to leave out ('out_ignore'; false: nothing). */
+static int bring_dockerfile(struct frontend *frontend, struct str *out_ignore, bool *out_has_ignore,
+                            struct error *err)
+{
+    const char *name = file_name(frontend);
+    CLEANUP(free) char *path = temporary(frontend, "dockerfile", err);
+    CLEANUP(free) char *step = xasprintf("[internal] load build definition from %s", name);
+    CLEANUP(free) char *ignore = xasprintf("%s.dockerignore", name);
+    CLEANUP(strv_done) struct strv wanted = {};
+    struct receive_request request = { .name = attribute(frontend, "dockerfilekey") ?: "dockerfile",
+                                       .follow = &wanted,
+                                       .size_limit = DOCKERFILE_LIMIT };
+
+    strv_add(&wanted, name);
+    strv_add(&wanted, ignore);
+    if (strcmp(name, "Dockerfile") == 0)
+        strv_add(&wanted, "dockerfile");
+    if (!path ||
+        bring(frontend, &request, path, "dockerfile", step, "transferring dockerfile:", err) < 0)
+        return -1;
+    if (!read_brought(path, name, &frontend->file_text) &&
+        (strcmp(name, "Dockerfile") != 0 ||
+         !read_brought(path, "dockerfile", &frontend->file_text)))
+        return error_set(err, ERROR_INVALID,
+                         "failed to read dockerfile: open %s: no such file or directory", name);
+    frontend->has_file = true;
+    trace_set_file(frontend->progress, name, str_text(&frontend->file_text));
+    *out_has_ignore = read_brought(path, ignore, out_ignore);
+    return 0;
+}
+
+/* .dockerignore of a directory. */
+static int bring_ignore(struct frontend *frontend, const char *name, struct str *out,
+                        struct error *err)
+{
+    CLEANUP(free) char *place = xasprintf("ignore-%zu", frontend->directories.count);
+    CLEANUP(free) char *path = temporary(frontend, place, err);
+    CLEANUP(strv_done) struct strv wanted = {};
+    struct receive_request request = { .name = name,
+                                       .follow = &wanted,
+                                       .size_limit = DOCKERFILE_LIMIT };
+
+    strv_add(&wanted, ".dockerignore");
+    if (!path || bring(frontend, &request, path, place, "[internal] load .dockerignore",
+                       "transferring context:", err) < 0)
+        return -1;
+    read_brought(path, ".dockerignore", out);
+    return 0;
+}
+
+static int exclusions(const struct str *ignore, struct strv *out, struct error *err)
+{
+    CLEANUP(dockerignore_free) struct dockerignore *patterns = NULL;
+
+    if (dockerignore_parse(str_text(ignore), &patterns, err) < 0)
+        return error_context(err, "checking context");
+    dockerignore_lines(patterns, out);
+    return 0;
+}
+
+static int open_tree(const char *path, struct error *err)
+{
+    CLEANUP(free) char *tree = path_join(path, RECEIVE_TREE);
+    int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? error_sys(err, "open %s", tree) : fd;
+}
+
+/* The main context: kept for the next time if the client says what it is. */
+static int bring_context(struct frontend *frontend, const struct str *ignore, struct error *err)
+{
+    const char *name = attribute(frontend, "contextkey") ?: "context";
+    CLEANUP(strv_done) struct strv exclude = {};
+    CLEANUP(free) char *path = NULL;
+    struct receive_request request = { .name = name, .exclude = &exclude };
+
+    if (exclusions(ignore, &exclude, err) < 0)
+        return -1;
+    if (*frontend->session->shared_key) {
+        CLEANUP(free) char *key = xasprintf("%s of %s", name, frontend->session->shared_key);
+
+        if (engine_context_take(frontend->buildkit->engine, key, frontend->cancel_fd,
+                                &frontend->kept, err) < 0)
+            return -1;
+        path = xstrdup(frontend->kept.path);
+    } else {
+        path = temporary(frontend, "context", err);
+    }
+    if (!path || bring(frontend, &request, path, "context", "[internal] load build context",
+                       "transferring context:", err) < 0)
+        return -1;
+    frontend->context_fd = open_tree(path, err);
+    return frontend->context_fd < 0 ? -1 : 0;
+}
+
+static int bring_named(struct frontend *frontend, const char *name, const char *directory,
+                       struct error *err)
+{
+    CLEANUP(str_done) struct str ignore = {};
+    CLEANUP(strv_done) struct strv exclude = {};
+    CLEANUP(free) char *place = xasprintf("named-%zu", frontend->directories.count);
+    CLEANUP(free) char *step = xasprintf("[context %s] load from client", name);
+    CLEANUP(free) char *path = temporary(frontend, place, err);
+    struct receive_request request = { .name = directory, .exclude = &exclude };
+
+    if (!path || bring_ignore(frontend, directory, &ignore, err) < 0 ||
+        exclusions(&ignore, &exclude, err) < 0 ||
+        bring(frontend, &request, path, place, step, "transferring:", err) < 0)
+        return -1;
+    int fd = open_tree(path, err);
+    if (fd < 0)
+        return -1;
+    map_set(&frontend->directories, name, (void *)((intptr_t)fd + 1));
+    return 0;
+}
+
+/* An image that another build of the client has made. */
+static int take_input(struct frontend *frontend, const char *name, const char *input,
+                      struct error *err)
+{
+    const char *id = map_get(frontend->request->inputs, input);
+    struct built built;
+
+    if (!id || !built_find(frontend->buildkit, id, &built))
+        return error_set(err, ERROR_NOT_FOUND, "the input %s of the build is not there", input);
+    CLEANUP(free) char *text = xasprintf("docker-image://%s", built.image_id);
+    map_set_text(&frontend->contexts, name, text);
+    return 0;
+}
+
+static int take_named(struct frontend *frontend, const char *name, const char *text,
+                      struct error *err)
+{
+    const char *colon = strchr(text, ':');
+
+    if (text_starts(text, "local:"))
+        return bring_named(frontend, name, colon + 1, err);
+    if (text_starts(text, "input:"))
+        return take_input(frontend, name, colon + 1, err);
+    if (text_starts(text, "oci-layout:"))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "build context %s: OCI layouts as contexts are not supported by this "
+                         "engine: load the image and name it with docker-image://",
+                         name);
+    map_set_text(&frontend->contexts, name, text);
+    return 0;
+}
+
+static int take_contexts(struct frontend *frontend, struct error *err)
+{
+    map_init_empty(&frontend->contexts, free);
+    MAP_EACH (frontend->request->attributes, entry)
+        if (text_starts(entry->key, "context:") &&
+            take_named(frontend, entry->key + strlen("context:"), entry->value, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Everything that comes from the client. */
+static int bring_all(struct frontend *frontend, struct error *err)
+{
+    const char *context = attribute(frontend, "context");
+    CLEANUP(str_done) struct str ignore = {};
+    bool has_ignore = false;
+
+    if (take_contexts(frontend, err) < 0)
+        return -1;
+    /* A remote context has its own Dockerfile, unless the client sends one. */
+    if ((!context || attribute(frontend, "dockerfilekey")) &&
+        bring_dockerfile(frontend, &ignore, &has_ignore, err) < 0)
+        return -1;
+    if (context && text_starts(context, UPLOAD_SCHEME))
+        return offer_upload(frontend->session, context + strlen(UPLOAD_SCHEME), frontend->cancel_fd,
+                            &frontend->archive, err);
+    if (context)
+        return 0;
+    if (!has_ignore && bring_ignore(frontend, "context", &ignore, err) < 0)
+        return -1;
+    return bring_context(frontend, &ignore, err);
+}
+
+/* ---- building ---- */
+
+static void tell_event(void *data, const struct build_event *event)
+{
+    const struct frontend *frontend = data;
+
+    trace_event(frontend->progress, event);
+}
+
+static int make_options(struct frontend *frontend, struct build_options *out, struct error *err)
+{
+    const char *no_cache = attribute(frontend, "no-cache"),
+               *shm_size = attribute(frontend, "shm-size");
+
+    take_prefixed(frontend, "build-arg:", &frontend->arguments);
+    take_prefixed(frontend, "label:", &frontend->labels);
+    map_init_empty(&frontend->pulls.credentials, NULL);
+    frontend->pulls.find = offer_credentials;
+    frontend->pulls.data = frontend->session;
+    frontend->secrets = offer_secrets(frontend->session);
+    if (read_hosts(frontend, err) < 0 || read_ulimits(frontend, err) < 0)
+        return -1;
+    if (!text_is_empty(no_cache))
+        strv_split(&frontend->no_cache_stages, no_cache, ',');
+    *out = (struct build_options){
+        .context_fd = -1,
+        .dockerfile = attribute(frontend, "filename"),
+        .dockerfile_text = frontend->has_file ? &frontend->file_text : NULL,
+        .tags = &frontend->tags,
+        .arguments = &frontend->arguments,
+        .labels = &frontend->labels,
+        .target = attribute(frontend, "target"),
+        .platform = attribute(frontend, "platform"),
+        .network_mode = attribute(frontend, "force-network-mode"),
+        .hostname = attribute(frontend, "hostname"),
+        .no_cache = no_cache && !*no_cache,
+        .no_cache_stages = &frontend->no_cache_stages,
+        .pull = text_equal(attribute(frontend, "image-resolve-mode"), "pull"),
+        .remove_intermediate = true,
+        .force_remove = true,
+        .checks_only = attribute(frontend, "requestid") != NULL,
+        .entitlements = &frontend->request->solve->entitlements,
+        .secrets = &frontend->secrets,
+        .extra_hosts = &frontend->extra_hosts,
+        .limits = { .cgroup_parent = attribute(frontend, "cgroup-parent"),
+                    .ulimits = &frontend->ulimits },
+        .cancel_fd = frontend->cancel_fd,
+        .event = tell_event,
+        .data = frontend,
+        .pull_data = &frontend->pulls,
+    };
+    if (!text_is_empty(shm_size) &&
+        parse_int64(shm_size, 0, INT64_MAX, &out->limits.shm_size_bytes, err) < 0)
+        return error_context(err, "shm-size");
+    return 0;
+}
+
+/* Where in the Dockerfile it went wrong, as clients of this protocol look for it. */
+static void add_place(const struct build_result *result, struct failure *failure)
+{
+    CLEANUP(str_done) struct str json = {};
+    CLEANUP(buf_done) struct buf any = {};
+    struct json_writer w = { .out = &json };
+
+    if (result->line <= 0)
+        return;
+    CLEANUP(free)
+    char *data = base64_encode(str_text(&result->file_text), result->file_text.length);
+    json_begin_dict(&w, NULL);
+    json_begin_dict(&w, "info");
+    json_add_text(&w, "filename", result->file_name);
+    json_add_text(&w, "data", data);
+    json_add_text(&w, "language", "Dockerfile");
+    json_end_dict(&w);
+    json_begin_list(&w, "ranges");
+    json_begin_dict(&w, NULL);
+    for (int i = 0; i < 2; i++) {
+        json_begin_dict(&w, i ? "end" : "start");
+        json_add_int64(&w, "line", result->line);
+        json_end_dict(&w);
+    }
+    json_end_dict(&w);
+    json_end_list(&w);
+    json_end_dict(&w);
+    protobuf_add_text(&any, 1, SOURCE_DETAIL);
+    protobuf_add_bytes(&any, 2, str_text(&json), json.length);
+    protobuf_add_message(&failure->details, 3, &any);
+}
+
+/* Says it in this protocol's words: 'process "…" did not complete successfully: exit code: 1'. */
+static void say_exit(const struct build_result *result, struct error *err)
+{
+    static const char before[] = "The command '", behind[] = "' returned a non-zero code";
+    const char *end = strstr(err->text, behind);
+
+    if (result->exit_code == 0 || !text_starts(err->text, before) || !end)
+        return;
+    const char *start = err->text + strlen(before);
+    CLEANUP(free) char *command = xstrndup(start, (size_t)(end - start));
+    error_set(err, err->kind, "process \"%s\" did not complete successfully: exit code: %d",
+              command, result->exit_code);
+}
+
+static void add_metadata(struct map *metadata, const char *name, const char *text)
+{
+    struct buf *value = NEW(struct buf);
+
+    buf_add(value, text, strlen(text));
+    map_set(metadata, name, value);
+}
+
+/* What checks found, as the answer of a request for it. */
+struct checks {
+    struct frontend *frontend;
+    struct str text;
+};
+
+static void take_checks(void *data, const char *text, size_t size)
+{
+    struct checks *checks = data;
+
+    str_add_bytes(&checks->text, text, size);
+}
+
+static int run_checks(struct frontend *frontend, const struct build_input *input,
+                      struct build_options *options, struct build_result *result,
+                      struct frontend_result *out, struct error *err)
+{
+    struct checks checks = { .frontend = frontend };
+
+    options->stream = take_checks;
+    options->event = NULL;
+    options->data = &checks;
+    int built = engine_build(frontend->buildkit->engine, input, options, result, err);
+    if (built == 0) {
+        add_metadata(&out->metadata, "result.txt", str_text(&checks.text));
+        add_metadata(&out->metadata, "result.statuscode", result->finding_count > 0 ? "1" : "0");
+    }
+    str_done(&checks.text);
+    return built;
+}
+
+static int build(struct frontend *frontend, struct frontend_result *out, struct failure *failure)
+{
+    struct error *err = &failure->error;
+    CLEANUP(build_result_done) struct build_result result = {};
+    const struct build_directories directories = { frontend->context_fd, &frontend->directories };
+    struct build_input input = {
+        .directories = frontend->context_fd >= 0 ? &directories : NULL,
+        .archive = frontend->archive,
+        .remote = frontend->archive ? NULL : attribute(frontend, "context"),
+        .contexts = &frontend->contexts,
+    };
+    struct build_options options;
+
+    if (make_options(frontend, &options, err) < 0)
+        return -1;
+    int built = options.checks_only
+                    ? run_checks(frontend, &input, &options, &result, out, err)
+                    : engine_build(frontend->buildkit->engine, &input, &options, &result, err);
+    if (built < 0) {
+        say_exit(&result, err);
+        add_place(&result, failure);
+        return -1;
+    }
+    if (options.checks_only)
+        return 0;
+    snprintf(out->built.image_id, sizeof(out->built.image_id), "%s", result.image_id);
+    out->built.is_new = result.is_new_image;
+    built_add(frontend->buildkit, &out->built);
+    return 0;
+}
+
+static int make_temporary(struct frontend *frontend, struct error *err)
+{
+    struct engine_info info;
+    char id[ID_LENGTH + 1];
+
+    engine_info(frontend->buildkit->engine, &info);
+    id_generate(id);
+    frontend->temporary_path = xasprintf("%s/tmp/frontend-%.16s", info.data_path, id);
+    return dir_make(frontend->temporary_path, 0700, err);
+}
+
+static int watch_cancellation(struct frontend *frontend, struct error *err)
+{
+    const int fds[] = { frontend->request->cancel_fd, frontend->request->solve->over_fd };
+    struct epoll_event event = { .events = EPOLLIN };
+
+    frontend->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (frontend->cancel_fd < 0)
+        return error_sys(err, "make an event");
+    for (size_t i = 0; i < COUNT(fds); i++)
+        if (epoll_ctl(frontend->cancel_fd, EPOLL_CTL_ADD, fds[i], &event) < 0)
+            return error_sys(err, "watch an event");
+    return 0;
+}
+
+int frontend_build(struct buildkit *buildkit, const struct frontend_request *request,
+                   struct frontend_result *out, struct failure *failure)
+{
+    struct error *err = &failure->error;
+    CLEANUP(frontend_done)
+    struct frontend frontend = { .buildkit = buildkit,
+                                 .request = request,
+                                 .progress = &request->solve->progress,
+                                 .context_fd = -1,
+                                 .cancel_fd = -1 };
+
+    map_init_empty(&frontend.directories, NULL);
+    if (check_attributes(&frontend, err) < 0 || watch_cancellation(&frontend, err) < 0 ||
+        peers_find(&buildkit->sessions, request->solve->session_id, frontend.cancel_fd,
+                   &frontend.session, err) < 0 ||
+        make_temporary(&frontend, err) < 0 || bring_all(&frontend, err) < 0)
+        return -1;
+    return build(&frontend, out, failure);
+}

@@ -1,0 +1,148 @@
+/* What the files of the folder share: builds on their way, found by the reference that the client
+ * gave them. Locks: buildkit.lock → solve.lock. */
+#ifndef BERTH_BUILDKIT_INTERNAL_H
+#define BERTH_BUILDKIT_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "buildkit/buildkit.h"
+#include "buildkit/grpc.h"
+#include "buildkit/peer.h"
+#include "buildkit/trace.h"
+
+enum {
+    FINISHED_LIMIT = 4,          /* builds whose progress can be asked for though they are over */
+    RESULT_LIMIT = 1024,         /* results that later builds may name as input */
+    ATTRIBUTE_LIMIT = 4096,      /* entries of a map that a client sends */
+    SOLVE_WAIT_MS = 15000,       /* for a build that another call names and that has not come yet */
+    DOCKERFILE_LIMIT = 16 << 20, /* bytes of Dockerfile and .dockerignore */
+};
+
+#define RESULT_ID_SIZE 33
+
+/* An image that was built, as clients name it. */
+struct built {
+    char id[RESULT_ID_SIZE];
+    char image_id[72];
+    bool is_new; /* it came to be by the build */
+};
+
+/* An error with its details, as one call brings it and another one tells it. */
+struct failure {
+    struct error error;
+    struct buf details; /* of google.rpc.Status: repeated Any */
+};
+
+struct exporter {
+    char *type;
+    struct map attributes;
+};
+
+/* One build: the call Control/Solve, with those of the bridge that belong to it. */
+struct solve {
+    atomic_int reference_count;
+    char *ref;
+    struct trace progress;
+    struct mutex lock;
+    struct condition changed;
+    /* Guarded by lock. */
+    bool is_known;    /* Control/Solve has come: what follows is set, and does not change */
+    bool is_returned; /* the client said what the result is */
+    struct failure failure;
+    char result_id[RESULT_ID_SIZE]; /* "" if there is none */
+    struct map metadata;            /* of the result: name → struct buf */
+    /* Set before is_known. */
+    char *session_id;
+    struct strv entitlements;
+    int over_fd; /* an event: the build is over or called off */
+};
+
+struct buildkit {
+    struct engine *engine;
+    struct peers sessions;
+    struct mutex lock;
+    struct map solves;    /* ref → struct solve, a reference; guarded by lock */
+    struct map results;   /* id → struct built; guarded by lock */
+    struct strv finished; /* refs of builds that are over, oldest first; guarded by lock */
+};
+
+/* ---- solves (solve.c) ---- */
+
+/* The build of that reference, made if it is not there yet. */
+struct solve *solve_get(struct buildkit *buildkit, const char *ref);
+void solve_unref(struct solve *solve);
+CLEANUP_POINTER(solve_unref, struct solve)
+/* The same for calls that belong to one: waits until it is known. NOT_FOUND, CANCELLED. */
+int solve_find(struct buildkit *buildkit, const char *ref, int cancel_fd, struct solve **out,
+               struct error *err);
+/* It is over: its progress ends, and it is forgotten some time later. */
+void solve_finish(struct buildkit *buildkit, struct solve *solve);
+
+void built_add(struct buildkit *buildkit, struct built *built); /* gives it an id */
+bool built_find(struct buildkit *buildkit, const char *id, struct built *out);
+
+void failure_done(struct failure *failure);
+CLEANUP_VALUE(failure_done, struct failure)
+/* Makes it the error of a call. */
+int failure_tell(const struct failure *failure, struct grpc_call *call, struct error *err);
+
+/* ---- the Dockerfile frontend (frontend.c) ---- */
+
+struct frontend_request {
+    const struct map *attributes; /* texts */
+    const struct map *inputs;     /* name → id of a result */
+    struct solve *solve;
+    int cancel_fd;
+};
+struct frontend_result {
+    struct built built;  /* id "" if nothing was built */
+    struct map metadata; /* name → struct buf */
+};
+/* Builds what the attributes say. 'failure' gets the place of an error in the Dockerfile as details
+ * besides. */
+int frontend_build(struct buildkit *buildkit, const struct frontend_request *request,
+                   struct frontend_result *out, struct failure *failure);
+
+/* ---- LLB (llb.c) ---- */
+
+/* The definition that stands for a result of ours: appended to 'out'. */
+void llb_write_result(const char *id, struct buf *out);
+/* Reads one: 1 and the id that it stands for, 0 if it is empty. UNSUPPORTED, with the name of the
+ * operation, for anything else. */
+int llb_read_result(const void *definition, size_t size, char out_id[RESULT_ID_SIZE],
+                    struct error *err);
+
+/* One entry of a map from names to definitions: adds the name and the id to 'inputs'. */
+struct protobuf_field;
+int llb_read_input(const struct protobuf_field *field, struct map *inputs, struct error *err);
+
+/* ---- results (export.c) ---- */
+
+/* Carries one exporter out; adds to 'response' (texts) what the client is told. */
+int export_result(struct buildkit *buildkit, struct solve *solve, const struct built *built,
+                  const struct exporter *exporter, size_t index, int cancel_fd,
+                  struct map *response, struct error *err);
+/* Does an exporter of that type name the image here, so that it stays? */
+bool export_keeps(const char *type);
+
+/* ---- methods, for the table in buildkit.c ---- */
+
+int control_solve(struct grpc_call *call, void *buildkit, struct error *err);
+int control_status(struct grpc_call *call, void *buildkit, struct error *err);
+int control_list_workers(struct grpc_call *call, void *buildkit, struct error *err);
+int control_info(struct grpc_call *call, void *buildkit, struct error *err);
+int control_disk_usage(struct grpc_call *call, void *buildkit, struct error *err);
+int control_prune(struct grpc_call *call, void *buildkit, struct error *err);
+int control_history(struct grpc_call *call, void *buildkit, struct error *err);
+int control_session(struct grpc_call *call, void *buildkit, struct error *err);
+int bridge_ping(struct grpc_call *call, void *buildkit, struct error *err);
+int bridge_solve(struct grpc_call *call, void *buildkit, struct error *err);
+int bridge_return(struct grpc_call *call, void *buildkit, struct error *err);
+int bridge_evaluate(struct grpc_call *call, void *buildkit, struct error *err);
+int bridge_inputs(struct grpc_call *call, void *buildkit, struct error *err);
+int health_check(struct grpc_call *call, void *buildkit, struct error *err);
+
+/* The worker record that several answers hold. */
+void control_write_worker(struct buf *out);
+
+#endif

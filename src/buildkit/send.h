@@ -1,0 +1,11 @@
+/* A tree of this engine's goes to a directory of the client's (output type=local). */
+#ifndef BERTH_BUILDKIT_SEND_H
+#define BERTH_BUILDKIT_SEND_H
+
+#include "buildkit/peer.h"
+
+/* Sends all below 'tree_fd'. 'exporter' is the place of the exporter among those of the build. */
+int send_directory(struct peer *session, size_t exporter, int tree_fd, int cancel_fd,
+                   struct error *err);
+
+#endif

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -22,11 +21,6 @@ struct conversation {
     struct error error; /* of taking the body */
     bool has_begun;
 };
-
-static void begin_library(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static long status_of(const struct conversation *conversation)
 {
@@ -153,12 +147,10 @@ static int judge(struct conversation *conversation, CURLcode code, const char *m
 
 int ask(const struct ask *ask, struct ask_answer *out, struct error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct conversation conversation = { .ask = ask };
     struct curl_slist *headers = NULL;
     char message[CURL_ERROR_SIZE] = "";
 
-    pthread_once(&once, begin_library);
     conversation.curl = curl_easy_init();
     if (!conversation.curl)
         return error_set(err, ERROR_INTERNAL, "cannot set up a request");

@@ -16,8 +16,6 @@ static struct library library = LIBRARY("libcurl.so.4");
 
 /* clang-format off */
 #define FORWARD(type, symbol, parameters, arguments, otherwise) LIBRARY_FORWARD(&library, type, symbol, parameters, arguments, otherwise)
-FORWARD(CURLcode,            curl_global_init,    (long flags),                                      (flags),        CURLE_FAILED_INIT)
-FORWARD(CURL *,              curl_easy_init,      (void),                                            (),             NULL)
 FORWARD(void,                curl_easy_cleanup,   (CURL *handle),                                    (handle),       (void)0)
 FORWARD(void,                curl_easy_reset,     (CURL *handle),                                    (handle),       (void)0)
 FORWARD(CURLcode,            curl_easy_perform,   (CURL *handle),                                    (handle),       CURLE_FAILED_INIT)
@@ -30,6 +28,24 @@ FORWARD(void,                curl_url_cleanup,    (CURLU *url),                 
 FORWARD(CURLUcode,           curl_url_get,        (CURLU *url, CURLUPart part, char **out, unsigned flags),        (url, part, out, flags),  CURLUE_OUT_OF_MEMORY)
 FORWARD(CURLUcode,           curl_url_set,        (CURLU *url, CURLUPart part, const char *text, unsigned flags),  (url, part, text, flags), CURLUE_OUT_OF_MEMORY)
 /* clang-format on */
+
+static void begin(void)
+{
+    LIBRARY_FUNCTION(&library, curl_global_init)
+    if (function)
+        function(CURL_GLOBAL_DEFAULT);
+}
+
+/* Whoever makes the first handle begins the library: by itself it would not be safe with threads.
+ */
+CURL *curl_easy_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    LIBRARY_FUNCTION(&library, curl_easy_init)
+    pthread_once(&once, begin);
+    return function ? function() : NULL;
+}
 
 /* Every value is a long, an offset or a pointer: all of one size, passed alike. */
 _Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *),

@@ -3,7 +3,6 @@
 
 #include <curl/curl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,11 +25,6 @@ struct transfer {
     int64_t size;
     struct error error; /* of writing */
 };
-
-static void begin_library(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static int64_t size_limit(const struct fetch *fetch)
 {
@@ -160,13 +154,11 @@ static int judge(struct transfer *transfer, CURLcode code, const char *message, 
 
 int fetch_url(const struct fetch *fetch, struct fetch_answer *out, struct error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct transfer transfer = { .fetch = fetch };
     struct curl_slist *headers = NULL;
     char message[CURL_ERROR_SIZE] = "";
     int result;
 
-    pthread_once(&once, begin_library);
     transfer.curl = curl_easy_init();
     if (!transfer.curl)
         return error_set(err, ERROR_INTERNAL, "cannot set up a download");

@@ -98,17 +98,10 @@ const struct registry_options *transport_options(const struct transport *transpo
     return &transport->options;
 }
 
-static void start_library(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static CURL *take_handle(struct transport *transport)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     CURL *curl = NULL;
 
-    pthread_once(&once, start_library);
     mutex_lock(&transport->lock);
     if (transport->idle_count)
         curl = transport->idle[--transport->idle_count];

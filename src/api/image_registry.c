@@ -6,7 +6,9 @@
 #include "api/filters.h"
 #include "api/progress.h"
 #include "api/routes.h"
+#include "base/buf.h"
 #include "base/text.h"
+#include "codec/base64.h"
 
 #include "base/banned.h"
 
@@ -164,6 +166,19 @@ static void write_platform(struct json_writer *w, const struct platform *platfor
     json_end_dict(w);
 }
 
+static void write_description(struct json_writer *w, const struct registry_description *description)
+{
+    json_begin_dict(w, "Descriptor");
+    json_add_text(w, "mediaType", description->media_type);
+    json_add_text(w, "digest", description->digest);
+    json_add_int64(w, "size", description->size);
+    json_end_dict(w);
+    json_begin_list(w, "Platforms");
+    for (size_t i = 0; i < description->platform_count; i++)
+        write_platform(w, &description->platforms[i]);
+    json_end_list(w);
+}
+
 int api_distribution_inspect(struct request *req, struct error *err)
 {
     CLEANUP(registry_description_done) struct registry_description description = {};
@@ -175,23 +190,80 @@ int api_distribution_inspect(struct request *req, struct error *err)
     if (reference_parse(request_parameter(req, 0), &checked, err) < 0)
         return -1;
     read_credentials(req, &credentials);
-    if (engine_registry_describe(req->engine, request_parameter(req, 0), &credentials, &description,
-                                 err) < 0) {
+    if (engine_registry_describe(req->engine, request_parameter(req, 0), false, &credentials,
+                                 &description, err) < 0) {
         settle_kind(err);
         return -1;
     }
     json_begin_dict(&w, NULL);
-    json_begin_dict(&w, "Descriptor");
-    json_add_text(&w, "mediaType", description.media_type);
-    json_add_text(&w, "digest", description.digest);
-    json_add_int64(&w, "size", description.size);
-    json_end_dict(&w);
-    json_begin_list(&w, "Platforms");
-    for (size_t i = 0; i < description.platform_count; i++)
-        write_platform(&w, &description.platforms[i]);
-    json_end_list(&w);
+    write_description(&w, &description);
     json_end_dict(&w);
     return reply_json(req, 200, &answer, err);
+}
+
+/* ---- manifests (berth's own) ---- */
+
+int api_distribution_manifest(struct request *req, struct error *err)
+{
+    CLEANUP(registry_description_done) struct registry_description description = {};
+    CLEANUP(credentials_done) struct credentials credentials = {};
+    CLEANUP(reference_done) struct reference checked = {};
+    CLEANUP(str_done) struct str answer = {};
+    struct json_writer w = { .out = &answer };
+    bool insecure = request_query_bool(req, "insecure");
+
+    if (reference_parse(request_parameter(req, 0), &checked, err) < 0)
+        return -1;
+    read_credentials(req, &credentials);
+    if (engine_registry_describe(req->engine, request_parameter(req, 0), insecure, &credentials,
+                                 &description, err) < 0) {
+        settle_kind(err);
+        return -1;
+    }
+    CLEANUP(free) char *raw = base64_encode(description.body.data, description.body.length);
+    json_begin_dict(&w, NULL);
+    write_description(&w, &description);
+    json_add_text(&w, "Raw", raw);
+    json_end_dict(&w);
+    return reply_json(req, 200, &answer, err);
+}
+
+static int put_manifest(struct request *req, const struct json *body,
+                        char out_digest[DIGEST_TEXT_SIZE], struct error *err)
+{
+    CLEANUP(credentials_done) struct credentials credentials = {};
+    CLEANUP(buf_done) struct buf raw = {};
+    struct registry_document document = { .media_type = json_text(json_get(body, "MediaType")),
+                                          .source = json_text(json_get(body, "Source")) };
+    bool insecure = request_query_bool(req, "insecure");
+
+    if (base64_decode(json_text(json_get(body, "Raw")) ?: "", &raw, err) < 0)
+        return -1;
+    document.bytes = buf_bytes(&raw);
+    document.size = raw.size;
+    read_credentials(req, &credentials);
+    return engine_registry_put(req->engine, request_parameter(req, 0), insecure, &document,
+                               &credentials, out_digest, err);
+}
+
+int api_distribution_put(struct request *req, struct error *err)
+{
+    CLEANUP(json_free) struct json *body = NULL;
+    CLEANUP(str_done) struct str answer = {};
+    struct json_writer w = { .out = &answer };
+    char digest[DIGEST_TEXT_SIZE];
+
+    if (request_json(req, &body, err) < 0)
+        return -1;
+    if (put_manifest(req, body, digest, err) < 0) {
+        if (err->kind != ERROR_INVALID)
+            settle_kind(err);
+        return -1;
+    }
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Digest", digest);
+    json_end_dict(&w);
+    return reply_json(req, 201, &answer, err);
 }
 
 /* ---- search ---- */

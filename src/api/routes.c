@@ -78,6 +78,8 @@ const struct route routes[] = {
     { "POST",   "/images/{name}/push",               api_image_push },
     { "DELETE", "/images/{name}",                    api_image_remove },
     { "GET",    "/distribution/{name}/json",         api_distribution_inspect, .since = V(30) },
+    { "GET",    "/distribution/{name}/manifest",     api_distribution_manifest }, /* berth's own */
+    { "PUT",    "/distribution/{name}/manifest",     api_distribution_put },      /* berth's own */
 
     /* build */
     { "POST",   "/build",                            api_build,              .streams_body = true },

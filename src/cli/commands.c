@@ -97,6 +97,16 @@ static const struct command *const image_commands[] = {
     NULL,
 };
 
+extern const struct command command_manifest_annotate, command_manifest_create, command_manifest_inspect, command_manifest_push, command_manifest_rm;
+static const struct command *const manifest_commands[] = {
+    &command_manifest_annotate,
+    &command_manifest_create,
+    &command_manifest_inspect,
+    &command_manifest_push,
+    &command_manifest_rm,
+    NULL,
+};
+
 static const struct command *const network_commands[] = {
     &command_network_connect,
     &command_network_create,
@@ -142,6 +152,9 @@ static const struct command command_context = { .name = "context",
 static const struct command command_image = { .name = "image",
                                               .summary = "Manage images",
                                               .children = image_commands };
+static const struct command command_manifest = {
+    .name = "manifest", .summary = "Make lists of images for several platforms, in registries", .children = manifest_commands
+};
 static const struct command command_network = { .name = "network",
                                                 .summary = "Manage networks",
                                                 .children = network_commands };
@@ -183,6 +196,7 @@ const struct command *const commands[] = {
     &command_login,
     &command_logout,
     &command_logs,
+    &command_manifest,
     &command_network,
     &command_pause,
     &command_port,

@@ -242,19 +242,42 @@ int client_stream_with(struct client *client, const char *method, const struct c
     return exchange(client, &request, path, out, err);
 }
 
-int client_call(struct client *client, const char *method, const struct client_path *path,
-                const char *body, struct json **out, struct error *err)
+static int read_answer(struct http_response *response, struct json **out, struct error *err)
 {
-    CLEANUP(http_response_free) struct http_response *response = NULL;
     CLEANUP(str_done) struct str text = {};
 
-    if (client_stream(client, method, path, body, NULL, NULL, &response, err) < 0 ||
-        http_response_read_all(response, CLIENT_REPLY_LIMIT, &text, err) < 0)
+    if (http_response_read_all(response, CLIENT_REPLY_LIMIT, &text, err) < 0)
         return -1;
     if (!out)
         return 0;
     *out = NULL;
     return text.length ? json_parse(text.data, text.length, out, err) : 0;
+}
+
+int client_call(struct client *client, const char *method, const struct client_path *path,
+                const char *body, struct json **out, struct error *err)
+{
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+
+    if (client_stream(client, method, path, body, NULL, NULL, &response, err) < 0)
+        return -1;
+    return read_answer(response, out, err);
+}
+
+int client_call_with(struct client *client, const char *method, const struct client_path *path,
+                     const struct map *headers, const char *body, struct json **out,
+                     struct error *err)
+{
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+    struct http_request request = { .method = method,
+                                    .headers = headers,
+                                    .body = body,
+                                    .body_size = body ? strlen(body) : 0,
+                                    .content_type = body ? "application/json" : NULL };
+
+    if (exchange(client, &request, path, &response, err) < 0)
+        return -1;
+    return read_answer(response, out, err);
 }
 
 int client_upgrade(struct client *client, const struct client_path *path, const char *body,

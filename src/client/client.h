@@ -52,6 +52,11 @@ CLEANUP_VALUE(client_path_done, struct client_path)
 int client_call(struct client *client, const char *method, const struct client_path *path,
                 const char *body, struct json **out, struct error *err);
 
+/* The same with headers of the caller's (texts). */
+int client_call_with(struct client *client, const char *method, const struct client_path *path,
+                     const struct map *headers, const char *body, struct json **out,
+                     struct error *err);
+
 /* The same, the answer left to be read: for streams. 'content_type' and 'body_stream' for uploads,
  * else NULL. */
 int client_stream(struct client *client, const char *method, const struct client_path *path,

@@ -16,11 +16,12 @@
 
 #define MOUNT_SOURCE_LIMIT 3
 
-struct registry *engine_registry_open(struct engine *engine)
+/* 'insecure_host' (may be NULL) comes to those that the options name. */
+static struct registry *open_registry(struct engine *engine, const char *insecure_host)
 {
     const struct engine_options *options = &engine->options;
-    CLEANUP(strv_done) struct strv certificates = {};
-    struct registry_options wanted = { .insecure_registries = options->insecure_registries,
+    CLEANUP(strv_done) struct strv certificates = {}, insecure = {};
+    struct registry_options wanted = { .insecure_registries = &insecure,
                                        .mirrors = options->registry_mirrors,
                                        .certificate_paths = &certificates,
                                        .http_proxy = options->http_proxy,
@@ -30,10 +31,19 @@ struct registry *engine_registry_open(struct engine *engine)
                                        .upload_limit = options->upload_limit,
                                        .attempt_limit = options->download_attempts };
 
+    if (options->insecure_registries)
+        strv_add_all(&insecure, options->insecure_registries);
+    if (insecure_host)
+        strv_add(&insecure, insecure_host);
     strv_add_all(&certificates, options->registry_certificates);
     strv_add(&certificates, "/etc/berth/certs.d");
     strv_add(&certificates, "/etc/docker/certs.d");
     return registry_new(&wanted, engine->store);
+}
+
+struct registry *engine_registry_open(struct engine *engine)
+{
+    return open_registry(engine, NULL);
 }
 
 /* The image goes by its name here. */
@@ -440,7 +450,7 @@ int engine_registry_login(struct engine *engine, const struct credentials *crede
                           out_identity_token, err);
 }
 
-int engine_registry_describe(struct engine *engine, const char *name,
+int engine_registry_describe(struct engine *engine, const char *name, bool insecure,
                              const struct credentials *credentials,
                              struct registry_description *out, struct error *err)
 {
@@ -448,7 +458,24 @@ int engine_registry_describe(struct engine *engine, const char *name,
 
     if (reference_parse(name, &reference, err) < 0)
         return -1;
-    return registry_describe(engine->registry, &reference, credentials, out, err);
+    CLEANUP(registry_free)
+    struct registry *own = insecure ? open_registry(engine, reference.domain) : NULL;
+    return registry_describe(own ?: engine->registry, &reference, credentials, out, err);
+}
+
+int engine_registry_put(struct engine *engine, const char *name, bool insecure,
+                        const struct registry_document *document,
+                        const struct credentials *credentials, char out_digest[DIGEST_TEXT_SIZE],
+                        struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(name, &reference, err) < 0)
+        return -1;
+    CLEANUP(registry_free)
+    struct registry *own = insecure ? open_registry(engine, reference.domain) : NULL;
+    return registry_put(own ?: engine->registry, &reference, document, credentials, out_digest,
+                        err);
 }
 
 int engine_registry_search(struct engine *engine, const char *term, int limit,

@@ -41,9 +41,14 @@ int engine_image_push(struct engine *engine, const struct reference *reference, 
 
 int engine_registry_login(struct engine *engine, const struct credentials *credentials,
                           char **out_identity_token, struct error *err);
-int engine_registry_describe(struct engine *engine, const char *name,
+/* 'insecure': for this once the registry may be spoken to as --insecure-registry says. */
+int engine_registry_describe(struct engine *engine, const char *name, bool insecure,
                              const struct credentials *credentials,
                              struct registry_description *out, struct error *err);
+int engine_registry_put(struct engine *engine, const char *name, bool insecure,
+                        const struct registry_document *document,
+                        const struct credentials *credentials, char out_digest[DIGEST_TEXT_SIZE],
+                        struct error *err);
 int engine_registry_search(struct engine *engine, const char *term, int limit,
                            const struct credentials *credentials, struct json **out,
                            struct error *err);

@@ -90,6 +90,18 @@ int registry_push(struct registry *registry, const struct reference *reference,
                   const struct credentials *credentials, const struct registry_watcher *watcher,
                   struct push_result *out, struct error *err);
 
+/* A manifest or an index that was made elsewhere. */
+struct registry_document {
+    const void *bytes;
+    size_t size;
+    const char *media_type;
+    const char *source; /* repository of the same registry that has its blobs; NULL: its own */
+};
+/* Stores it under the tag or digest of 'reference'; blobs that are in 'source' only are mounted. */
+int registry_put(struct registry *registry, const struct reference *reference,
+                 const struct registry_document *document, const struct credentials *credentials,
+                 char out_digest[DIGEST_TEXT_SIZE], struct error *err);
+
 /* ---- questions ---- */
 
 /* Tries the credentials at 'server' ("" or Hub's address: Docker Hub). 'out_identity_token' is

@@ -134,6 +134,16 @@ static int try_sources(const struct upload *upload, char **location, const char 
     return 0;
 }
 
+int upload_mount(const struct upload *upload, const char **out_from)
+{
+    CLEANUP(free) char *location = NULL;
+    int result = try_sources(upload, &location, out_from);
+
+    if (location)
+        cancel_upload(upload, location);
+    return result;
+}
+
 static int patch(const struct upload *upload, char **location, struct error *err)
 {
     CLEANUP(answer_done) struct answer answer = {};

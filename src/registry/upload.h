@@ -20,6 +20,9 @@ struct upload {
 /* 1: the repository has it; 0: it does not. */
 int upload_exists(const struct upload *upload, struct error *err);
 
+/* Tries the sources: 1 with '*out_from' if one of them had it, 0 if none did. */
+int upload_mount(const struct upload *upload, const char **out_from);
+
 /* Makes it be there: 0, or -1. '*out_mounted_from' is the source that had it, NULL if it was sent.
  */
 int upload_run(const struct upload *upload, const char **out_mounted_from, struct error *err);

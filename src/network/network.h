@@ -191,8 +191,8 @@ int endpoint_list(struct networks *networks, const char *network_id, const char 
                   struct endpoint **out, size_t *out_count, struct error *err);
 void endpoint_list_free(struct endpoint *list, size_t count);
 
-/* After a daemon restart: drops endpoints of containers for which 'is_alive' says no, re-asserts
- * the table, chains and elements of the rest. */
+/* After networks_open, which has asserted links and table as the record has them: drops endpoints
+ * of containers for which 'is_alive' says no, and puts links right. */
 int networks_reconcile(struct networks *networks,
                        bool (*is_alive)(void *data, const char *container_id), void *data,
                        struct error *err);

@@ -181,11 +181,9 @@ int networks_reconcile(struct networks *networks,
                        bool (*is_alive)(void *data, const char *container_id), void *data,
                        struct error *err)
 {
-    if (drop_dead(networks, is_alive, data, err) < 0 || networks_assert_links(networks, err) < 0)
-        return -1;
-    if (repair_links(networks, err) < 0 || names_write_all(networks, err) < 0)
-        return -1;
-    return firewall_rebuild(networks->firewall, err);
+    return drop_dead(networks, is_alive, data, err) < 0 || repair_links(networks, err) < 0
+               ? -1
+               : names_write_all(networks, err);
 }
 
 /* ---- comparing ---- */

@@ -185,11 +185,12 @@ int64_t database_run(struct database *database, struct error *err, const char *s
 }
 
 static int run_steps(struct database *database, const char *subsystem, const char *const *steps,
-                     size_t count, struct error *err)
+                     size_t count, bool *out_changed, struct error *err)
 {
     CLEANUP(query_close) struct query *query = NULL;
     int64_t ran = 0;
 
+    *out_changed = false;
     if (database_query(database, &query, err, "SELECT count FROM migration WHERE subsystem = ?",
                        "s", subsystem) < 0)
         return -1;
@@ -200,6 +201,9 @@ static int run_steps(struct database *database, const char *subsystem, const cha
         ran = query_int64(query, 0);
     if (ran > (int64_t)count)
         return error_set(err, ERROR_UNSUPPORTED, "the record was written by a newer version");
+    if (has_row && ran == (int64_t)count)
+        return 0;
+    *out_changed = true;
     for (size_t i = (size_t)ran; i < count; i++)
         if (connection_execute(database->writer, steps[i], err) < 0)
             return error_context(err, "step %zu", i);
@@ -212,13 +216,18 @@ static int run_steps(struct database *database, const char *subsystem, const cha
 int database_migrate(struct database *database, const char *subsystem, const char *const *steps,
                      size_t count, struct error *err)
 {
+    bool has_changed;
+
     if (database_begin(database, DURABLE, err) < 0)
         return -1;
-    if (run_steps(database, subsystem, steps, count, err) < 0) {
+    if (run_steps(database, subsystem, steps, count, &has_changed, err) < 0) {
         database_rollback(database);
         return error_context(err, "bring tables of %s up to date", subsystem);
     }
-    return database_commit(database, err);
+    if (has_changed)
+        return database_commit(database, err);
+    database_rollback(database); /* without a wait for the disk */
+    return 0;
 }
 
 /* ---- queries ---- */

@@ -21,6 +21,7 @@ static const struct mount_setting settings[] = {
     { "index", "off" },
     { "metacopy", "off" },
     { "redirect_dir", "off" },
+    { "volatile", NULL }, /* the last one: its end does not wait until all is on disk */
 };
 
 static int mount_empty(const struct store *store, struct error *err)
@@ -32,15 +33,15 @@ static int mount_empty(const struct store *store, struct error *err)
     return TAKE_FD(fd);
 }
 
-static int overlay_mount(struct store *store, const char *chain_id, const struct writable *writable,
-                         int *out_fd, struct error *err)
+static int mount_layers(struct store *store, const char *chain_id, const struct writable *writable,
+                        bool is_volatile, int *out_fd, struct error *err)
 {
     CLEANUP(strv_done) struct strv lower = {};
     struct mount_overlay options = { .lower = &lower,
                                      .upper = writable ? writable->diff_path : NULL,
                                      .work = writable ? writable->work_path : NULL,
                                      .more = settings,
-                                     .more_count = COUNT(settings) };
+                                     .more_count = COUNT(settings) - !is_volatile };
 
     if (store_lower(store, chain_id, &lower, err) < 0)
         return -1;
@@ -60,7 +61,16 @@ static int overlay_mount(struct store *store, const char *chain_id, const struct
     return 0;
 }
 
-/* Overlayfs needs a filesystem below that it can keep its marks on. */
+static int overlay_mount(struct store *store, const char *chain_id, const struct writable *writable,
+                         int *out_fd, struct error *err)
+{
+    return mount_layers(store, chain_id, writable, false, out_fd, err);
+}
+
+/* Overlayfs needs a filesystem below that it can keep its marks on. Every start of the engine
+ * looks, and shall not wait for what others have written there; kernels before 5.10 cannot spare it
+ * that.
+ */
 static int overlay_probe(struct store *store, struct error *err)
 {
     CLEANUP(writable_done) struct writable writable = {};
@@ -68,7 +78,9 @@ static int overlay_probe(struct store *store, struct error *err)
 
     if (store_writable_new(store, &writable, err) < 0)
         return -1;
-    int result = store_mount(store, "", &writable, &fd, err);
+    int result = mount_layers(store, "", &writable, true, &fd, NULL);
+    if (result < 0)
+        result = mount_layers(store, "", &writable, false, &fd, err);
     if (result == 0 && mkdirat(fd, "probe", 0700) < 0)
         result = error_sys(err, "write to overlay");
     if (store_writable_remove(store, &writable, result == 0 ? err : NULL) < 0)

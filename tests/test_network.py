@@ -1,5 +1,6 @@
 """Joining, leaving and several networks: through Docker's command, its SDK, the API and berth."""
 import json
+import re
 import socket
 import subprocess
 import time
@@ -10,6 +11,7 @@ import pytest
 import engine as engines
 import raw_api
 from engine import wait_until
+from names_client import Server, ask
 
 pytestmark = pytest.mark.own
 NET4, NET6 = f"10.{engines.address_block()}", f"fd42:{engines.address_block()}"
@@ -408,3 +410,49 @@ def test_driver_options_of_an_endpoint(engine, two, name):
         refused = engine.docker("run", "--rm", "--network", f"name=na,driver-opt={option}", "busybox", "true")
         assert refused.code == 125 and text in refused.err, refused
     engine.docker("rm", "-f", name, check=True)
+
+
+def test_names_and_hosts_change_while_it_runs(engine, two, name):
+    """update --dns, --add-host and so on: its files and its resolver follow at once, and a restart keeps it so."""
+    def read(path):
+        return engine.docker("exec", name, "cat", path, check=True).out
+    engine.docker("run", "-d", "--name", name, "--network", "nb", "--add-host", "old:10.9.9.1", "busybox", "sleep", "300", check=True)
+    engine.docker("exec", name, "sh", "-c", "echo 10.9.9.7 mine >> /etc/hosts", check=True)
+    pid = engine.inspect(name)["State"]["Pid"]
+    gateway = json.loads(engine.docker("network", "inspect", "nb").out)[0]["IPAM"]["Config"][0]["Gateway"]
+    server = Server(gateway)
+    try:
+        engine.berth("update", "--dns", gateway, "--dns-search", "corp.test", "--add-host", "db=10.9.9.2", "--add-host", "up:host-gateway",
+                     "--rm-host", "old", name, check=True)
+        for _ in range(2):
+            assert ask(pid, "www.example.test").values == ["198.51.100.7"]
+            hosts, resolv = read("/etc/hosts"), read("/etc/resolv.conf")
+            assert "10.9.9.2\tdb\n" in hosts and "\told\n" not in hosts and re.search(r"^[0-9.]+\tup$", hosts, re.M)
+            assert "search corp.test\n" in resolv and "nameserver 127.0.0.11" in resolv and f"ExtServers: [{gateway}]" in resolv
+            if "mine" in hosts:  # the first time: what somebody in the container wrote stays until it starts anew
+                assert "10.9.9.7 mine\n" in hosts and engine.inspect(name)["HostConfig"]["Dns"] == [gateway]
+                engine.docker("restart", "-t", "0", name, check=True)
+                pid = engine.inspect(name)["State"]["Pid"]
+    finally:
+        server.close()
+    engine.berth("update", "--dns", "none", "--dns-search", "none", "--rm-host", "db:10.9.9.2", name, check=True)
+    assert engine.inspect(name)["HostConfig"]["ExtraHosts"] == ["up:host-gateway"] and engine.inspect(name)["HostConfig"]["Dns"] in ([], None)
+    resolv = read("/etc/resolv.conf")
+    assert "corp.test" not in resolv
+    assert "\tdb\n" not in read("/etc/hosts")
+    for arguments, text in ((["--dns", "nonsense"], "invalid IP address in dns"), (["--rm-host", "db"], "host db was not added"),
+                            (["--add-host", "up:host-gateway"], "added to the container already"),
+                            (["--add-host", "x:300.1.1.1"], "invalid IP address in add-host")):
+        refused = engine.berth("update", *arguments, name)
+        assert refused.code != 0 and text in refused.err, refused
+    # On the default bridge: servers in the file itself, also when a network with names comes later.
+    other = name + "-b"
+    engine.docker("run", "-d", "--name", other, "busybox", "sleep", "300", check=True)
+    try:
+        engine.berth("update", "--dns", "192.0.2.1", other, check=True)
+        assert "nameserver 192.0.2.1\n" in engine.docker("exec", other, "cat", "/etc/resolv.conf").out
+        engine.docker("network", "connect", "nb", other, check=True)
+        assert "nameserver 127.0.0.11\n" in engine.docker("exec", other, "cat", "/etc/resolv.conf").out
+        assert ask(engine.inspect(other)["State"]["Pid"], name).values
+    finally:
+        engine.docker("rm", "-f", other)

@@ -51,6 +51,7 @@ const struct route routes[] = {
     { "POST",   "/containers/{id}/resize",           api_container_resize },
     { "POST",   "/containers/{id}/update",           api_container_update },
     { "POST",   "/containers/{id}/mounts",           api_container_mounts }, /* berth's own */
+    { "POST",   "/containers/{id}/names",            api_container_names },
     { "POST",   "/containers/{id}/ports",            api_container_ports },
     { "POST",   "/containers/{id}/wait",             api_container_wait },
     { "POST",   "/containers/{id}/attach",           api_container_attach,   .streams_body = true },

@@ -40,6 +40,7 @@ route_handler api_container_create, api_container_start, api_container_stop, api
 route_handler api_build_prune;
 /* container_update.c, stats.c */
 route_handler api_container_mounts;
+route_handler api_container_names;
 route_handler api_container_ports, api_container_update, api_container_stats, api_container_top;
 /* container_list.c, logs.c, attach.c */
 route_handler api_container_list, api_container_inspect, api_container_logs, api_container_attach;

@@ -39,6 +39,16 @@ int check_add_host(const char *value, struct error *err)
     return 0;
 }
 
+char *host_entry(const char *value)
+{
+    char *entry = xstrdup(value);
+    char *equals = strchr(entry, '=');
+
+    if (equals && !memchr(entry, ':', (size_t)(equals - entry)))
+        *equals = ':';
+    return entry;
+}
+
 /* "c 42:* rwm" */
 int check_device_cgroup_rule(const char *value, struct error *err)
 {

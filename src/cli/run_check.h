@@ -7,6 +7,7 @@
 #include "cli/run_options.h"
 
 int check_add_host(const char *value, struct error *err);
+char *host_entry(const char *value); /* what the API calls it: name=ip is written name:ip */
 int check_device_cgroup_rule(const char *value, struct error *err);
 int check_dns(const char *value, struct error *err);
 int check_env(const char *value, struct error *err);

@@ -324,15 +324,8 @@ static void encode_lists(const struct run_options *options, struct host_config *
     strv_copy(&host->dns_options, &options->dns_option);
     strv_copy(&host->dns_search, &options->dns_search);
     strv_copy(&host->group_add, &options->group_add);
-    for (size_t i = 0; i < options->add_host.count; i++) {
-        /* name=ip is another way to write name:ip. */
-        char *entry = xstrdup(options->add_host.items[i]);
-        char *equals = strchr(entry, '=');
-
-        if (equals && !memchr(entry, ':', (size_t)(equals - entry)))
-            *equals = ':';
-        strv_add_take(&host->extra_hosts, entry);
-    }
+    for (size_t i = 0; i < options->add_host.count; i++)
+        strv_add_take(&host->extra_hosts, host_entry(options->add_host.items[i]));
     add_pairs(&options->annotation, &host->annotations);
     add_pairs(&options->sysctl, &host->sysctls);
     add_pairs(&options->storage_opt, &host->storage_opt);

@@ -7,12 +7,14 @@
 #include "cli/command.h"
 #include "cli/mount_spec.h"
 #include "cli/port_spec.h"
+#include "cli/run_check.h"
 
 #include "base/banned.h"
 
 struct update_options {
     const char *cpuset_cpus, *cpuset_mems, *restart, *health_on_failure;
     struct strv publish_add, publish_rm, mount_add, mount_rm;
+    struct strv dns, dns_search, dns_option, add_host, rm_host;
     struct optional_int64 blkio_weight, cpu_period, cpu_quota, cpu_rt_period, cpu_rt_runtime,
         cpu_shares, cpus, memory, memory_reservation, memory_swap, pids_limit;
 };
@@ -21,6 +23,7 @@ struct update_options {
 
 /* clang-format off */
 static const struct option_row rows[] = {
+    { 0,   "add-host",           OPTION_LIST,    AT(add_host),           "Add a line to its /etc/hosts (name:ip)", .check = check_add_host },
     { 0,   "blkio-weight",       OPTION_INTEGER, AT(blkio_weight),       "Share of block I/O, 10 to 1000 (0: off)" },
     { 0,   "cpu-period",         OPTION_INTEGER, AT(cpu_period),         "Period of the CPU quota, in microseconds" },
     { 0,   "cpu-quota",          OPTION_INTEGER, AT(cpu_quota),          "CPU time per period, in microseconds" },
@@ -30,6 +33,9 @@ static const struct option_row rows[] = {
     { 0,   "cpus",               OPTION_DECIMAL, AT(cpus),               "How many CPUs it may use" },
     { 0,   "cpuset-cpus",        OPTION_TEXT,    AT(cpuset_cpus),        "CPUs it may run on (0-3, 0,1)" },
     { 0,   "cpuset-mems",        OPTION_TEXT,    AT(cpuset_mems),        "Memory nodes it may use (0-3, 0,1)" },
+    { 0,   "dns",                OPTION_LIST,    AT(dns),                "Name servers to ask from now on (none: those of the engine or host)" },
+    { 0,   "dns-option",         OPTION_LIST,    AT(dns_option),         "Options for its resolv.conf from now on (or none)" },
+    { 0,   "dns-search",         OPTION_LIST,    AT(dns_search),         "Domains to complete names with from now on (or none)" },
     { 0,   "health-on-failure",  OPTION_TEXT,    AT(health_on_failure),  "When unhealthy: none, restart, stop or kill" },
     { 'm', "memory",             OPTION_BYTES,   AT(memory),             "Most memory it may use" },
     { 0,   "memory-reservation", OPTION_BYTES,   AT(memory_reservation), "Memory it is to have when memory is short" },
@@ -39,6 +45,7 @@ static const struct option_row rows[] = {
     { 0,   "pids-limit",         OPTION_INTEGER, AT(pids_limit),         "Most processes (-1: no limit)" },
     { 0,   "publish-add",        OPTION_LIST,    AT(publish_add),        "Publish a further port, as run -p does; connections go on" },
     { 0,   "publish-rm",         OPTION_LIST,    AT(publish_rm),         "Publish a port no longer ([[ip:]hostPort:]containerPort[/protocol])" },
+    { 0,   "rm-host",            OPTION_LIST,    AT(rm_host),            "Take a line out of its /etc/hosts again (name or name:ip)" },
     { 0,   "restart",            OPTION_TEXT,    AT(restart),            "Restart policy when it ends" },
     {},
 };
@@ -152,6 +159,39 @@ static int encode_mounts(const struct update_options *options, struct str *out, 
     return result;
 }
 
+static bool is_about_names(const struct update_options *options)
+{
+    return options->dns.count + options->dns_search.count + options->dns_option.count +
+               options->add_host.count + options->rm_host.count >
+           0;
+}
+
+static void encode_names(const struct update_options *options, struct str *out)
+{
+    CLEANUP(strv_done) struct strv hosts = {};
+    struct json_writer w = { .out = out };
+
+    for (size_t i = 0; i < options->add_host.count; i++)
+        strv_add_take(&hosts, host_entry(options->add_host.items[i]));
+    json_begin_dict(&w, NULL);
+    json_add_strv(&w, "Dns", &options->dns);
+    json_add_strv(&w, "DnsSearch", &options->dns_search);
+    json_add_strv(&w, "DnsOptions", &options->dns_option);
+    json_add_strv(&w, "AddHosts", &hosts);
+    json_add_strv(&w, "RemoveHosts", &options->rm_host);
+    json_end_dict(&w);
+}
+
+static int change_names(struct cli *cli, const char *container, const void *body, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+
+    client_path_begin(&path, "/containers");
+    client_path_segment(&path, container);
+    client_path_begin(&path, "/names");
+    return client_call(cli->client, "POST", &path, body, NULL, err);
+}
+
 static int change_mounts(struct cli *cli, const char *container, const void *body,
                          struct error *err)
 {
@@ -193,7 +233,7 @@ static int update(struct cli *cli, const void *parsed, const struct strv *argume
                   struct error *err)
 {
     const struct update_options *options = parsed;
-    CLEANUP(str_done) struct str limits = {}, ports = {}, mounts = {};
+    CLEANUP(str_done) struct str limits = {}, ports = {}, mounts = {}, names = {};
     const struct {
         bool is_wanted;
         int (*call)(struct cli *cli, const char *container, const void *body, struct error *err);
@@ -202,6 +242,7 @@ static int update(struct cli *cli, const void *parsed, const struct strv *argume
         { encode(options, &limits, err), update_one, &limits },
         { options->mount_add.count || options->mount_rm.count, change_mounts, &mounts },
         { options->publish_add.count || options->publish_rm.count, change_ports, &ports },
+        { is_about_names(options), change_names, &names },
     };
     size_t last = COUNT(steps);
 
@@ -214,6 +255,7 @@ static int update(struct cli *cli, const void *parsed, const struct strv *argume
         (steps[1].is_wanted && encode_mounts(options, &mounts, err) < 0) ||
         (steps[2].is_wanted && encode_ports(options, &ports, err) < 0))
         return -1;
+    encode_names(options, &names);
     /* A container's name is told once, by the last step. */
     for (size_t step = 0; step < last; step++)
         for (size_t i = 0; steps[step].is_wanted && i < arguments->count; i++)
@@ -225,7 +267,7 @@ static int update(struct cli *cli, const void *parsed, const struct strv *argume
 const struct command command_update = {
     .name = "update",
     .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
-    .summary = "Change limits, restart policy, mounts and ports of containers",
+    .summary = "Change limits, restart policy, mounts, ports and names of containers",
     .least = 1,
     .most = MANY_ARGUMENTS,
     .options = rows,

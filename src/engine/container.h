@@ -98,6 +98,16 @@ int engine_container_change_mounts(struct engine *engine, const char *text,
 int engine_container_change_ports(struct engine *engine, const char *text,
                                   const struct strv *removed, const struct map *added,
                                   struct error *err);
+/* Where a container's names come from: what its resolv.conf says and what its hosts file has
+ * besides its own lines. Lists that are empty stay as they are; one that is the word "none" alone
+ * becomes empty. Hosts are "name:address" to add, and "name" or "name:address" to remove. */
+struct names_wish {
+    struct strv dns, dns_search, dns_options, hosts_add, hosts_remove;
+};
+/* Changes that in the record and in the files of the running container. INVALID for nonsense and
+ * for a host that is not there, CONFLICT for one that is. */
+int engine_container_change_names(struct engine *engine, const char *text,
+                                  const struct names_wish *wish, struct error *err);
 /* Changes limits and restart policy, in the record and of the running container. Zero and absent
  * values of 'wish' stay as they are. CONFLICT where two limits contradict each other. */
 int engine_container_update(struct engine *engine, const char *text, struct host_config *wish,

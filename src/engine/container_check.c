@@ -184,7 +184,7 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, ignored) == 1 || inet_pton(AF_INET6, text, ignored) == 1;
 }
 
-static int check_network(const struct host_config *host, struct error *err)
+int host_config_check_names(const struct host_config *host, struct error *err)
 {
     for (size_t i = 0; i < host->extra_hosts.count; i++) {
         const char *entry = host->extra_hosts.items[i], *split = strchr(entry, ':');
@@ -199,6 +199,13 @@ static int check_network(const struct host_config *host, struct error *err)
         if (!is_address(host->dns.items[i]))
             return error_set(err, ERROR_INVALID, "invalid IP address in dns: \"%s\"",
                              host->dns.items[i]);
+    return 0;
+}
+
+static int check_network(const struct host_config *host, struct error *err)
+{
+    if (host_config_check_names(host, err) < 0)
+        return -1;
     MAP_EACH (&host->port_bindings, entry) {
         int64_t port;
         struct error ignored;

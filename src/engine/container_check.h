@@ -15,6 +15,8 @@ int container_check_conflicts(const struct container_config *config,
                               const struct host_config *host_config, struct error *err);
 int host_config_check(struct engine *engine, struct host_config *host_config, struct strv *warnings,
                       struct error *err);
+/* Servers of names and lines of hosts. */
+int host_config_check_names(const struct host_config *host_config, struct error *err);
 /* The same for those parts that an update may change: limits and restart policy. */
 int host_config_check_update(struct host_config *host_config, struct strv *warnings,
                              struct error *err);

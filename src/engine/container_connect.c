@@ -74,14 +74,16 @@ static int check_disconnect(const struct container_info *info, const struct netw
 
 /* ---- the files of a container that runs ---- */
 
-/* In place: the container has this very file mounted. */
-static int rewrite(const char *path, const struct str *text, struct error *err)
+int container_rewrite(const char *path, const struct str *text, struct error *err)
 {
     CLEANUP(close) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat before;
 
-    if (fd < 0 || fd_write_all(fd, str_text(text), text->length, err) < 0 ||
+    if (fd < 0 || fstat(fd, &before) < 0 ||
+        fd_write_all(fd, str_text(text), text->length, err) < 0 ||
         ftruncate(fd, (off_t)text->length) < 0)
         return error_sys(err, "write %s", path);
+    futimens(fd, (struct timespec[2]){ before.st_atim, before.st_mtim });
     return 0;
 }
 
@@ -102,7 +104,7 @@ static void change_hosts(struct container *container, const struct container_inf
             str_add_char(&new, '\n');
         network_hosts_own_line(&options, come, &new);
     }
-    if (rewrite(info->hosts_path, &new, &err) < 0)
+    if (container_rewrite(info->hosts_path, &new, &err) < 0)
         log_warn("cannot change a container's hosts file", "container", container->id, "error",
                  err.text);
 }
@@ -122,7 +124,7 @@ static void change_resolv(struct container *container, const struct container_in
     options.is_user_network = true;
     network_host_resolv(&host_text);
     network_resolv_text(&options, str_text(&host_text), &text);
-    if (rewrite(info->resolv_path, &text, &err) < 0)
+    if (container_rewrite(info->resolv_path, &text, &err) < 0)
         log_warn("cannot change a container's resolv.conf", "container", container->id, "error",
                  err.text);
 }

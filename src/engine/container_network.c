@@ -230,8 +230,7 @@ static int write_file(const char *path, const struct str *text, struct error *er
     return file_write_atomic(path, str_text(text), text->length, 0644, false, err);
 }
 
-/* What "host-gateway" stands for. */
-static void default_gateway(struct engine *engine, struct str *out)
+void container_default_gateway(struct engine *engine, struct str *out)
 {
     CLEANUP(network_unref) struct network *bridge = NULL;
     const struct network_pool *pool;
@@ -277,7 +276,7 @@ static int write_files(struct container *container, const struct container_info 
     if (strcmp(info->host_config.network_mode, "bridge") == 0 &&
         container_link_lines(engine, info, &links, err) < 0)
         return -1;
-    default_gateway(engine, &gateway);
+    container_default_gateway(engine, &gateway);
     options.gateway = str_text(&gateway);
     options.addresses = &addresses;
     options.links = &links;

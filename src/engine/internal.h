@@ -330,6 +330,8 @@ void container_list_ports(struct container *container, struct container_info *in
 int container_check_endpoint(const char *network, const struct endpoint_settings *settings,
                              struct error *err);
 void container_tell_connected(struct container *container, const struct container_network *network);
+/* What "host-gateway" stands for. */
+void container_default_gateway(struct engine *engine, struct str *out);
 /* What the three files about its network are made from; valid as long as 'info'. */
 struct network_files_options container_files_options(struct engine *engine,
                                                      const struct container_info *info);
@@ -345,6 +347,9 @@ int container_link_lines(struct engine *engine, const struct container_info *inf
 bool container_has_names(struct engine *engine, const struct container_info *info);
 void container_resolver_settings(struct engine *engine, const struct container_info *info,
                                  struct resolver_settings *out);
+/* Writes one of the three files of a container that runs in place, as it has this very file
+ * mounted; its time stays, which tells whether somebody in the container has edited it. */
+int container_rewrite(const char *path, const struct str *text, struct error *err);
 /* Lets the supervisor answer for names; 'is_new': opens the sockets for it first. */
 int container_tell_resolver(struct container *container, const struct container_info *info,
                             struct shim *shim, int namespace_fd, bool is_new, struct error *err);

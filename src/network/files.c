@@ -23,18 +23,22 @@ static bool has_any(const struct strv *list)
 
 /* ---- hosts and hostname ---- */
 
+void network_hosts_extra_line(const struct network_files_options *options, const char *entry,
+                              struct str *out)
+{
+    size_t length = strcspn(entry, ":=");
+    const char *address = entry[length] ? entry + length + 1 : "";
+
+    if (strcmp(address, "host-gateway") == 0)
+        address = options->gateway ? options->gateway : "";
+    if (length > 0 && address[0])
+        str_add_format(out, "%s\t%.*s\n", address, (int)length, entry);
+}
+
 static void add_extra_hosts(const struct network_files_options *options, struct str *out)
 {
-    for (size_t i = 0; options->extra_hosts && i < options->extra_hosts->count; i++) {
-        const char *entry = options->extra_hosts->items[i];
-        size_t length = strcspn(entry, ":=");
-        const char *address = entry[length] ? entry + length + 1 : "";
-
-        if (strcmp(address, "host-gateway") == 0)
-            address = options->gateway ? options->gateway : "";
-        if (length > 0 && address[0])
-            str_add_format(out, "%s\t%.*s\n", address, (int)length, entry);
-    }
+    for (size_t i = 0; options->extra_hosts && i < options->extra_hosts->count; i++)
+        network_hosts_extra_line(options, options->extra_hosts->items[i], out);
 }
 
 /* "a.b.c a" for a qualified name, the name alone otherwise. */
@@ -92,6 +96,23 @@ void network_hosts_remove(const char *text, const char *address, struct str *out
         if (strncmp(text, address, length) != 0 || (text[length] != '\t' && text[length] != ' '))
             str_add_bytes(out, text, line);
         text += line;
+    }
+}
+
+void network_hosts_remove_line(const char *text, const char *line, struct str *out)
+{
+    size_t length = strlen(line);
+    bool is_gone = false;
+
+    while (*text) {
+        size_t size = strcspn(text, "\n");
+
+        size += text[size] == '\n';
+        if (is_gone || size != length || memcmp(text, line, length) != 0)
+            str_add_bytes(out, text, size);
+        else
+            is_gone = true;
+        text += size;
     }
 }
 

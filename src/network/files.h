@@ -34,6 +34,11 @@ bool network_resolv_keeps_single_labels(const struct network_files_options *opti
 /* Changes to the hosts file of a container that runs: lines of that address go, lines of others
  * stay as they are, whoever wrote them. */
 void network_hosts_remove(const char *text, const char *address, struct str *out);
+/* The first line of that text (newline included) goes. */
+void network_hosts_remove_line(const char *text, const char *line, struct str *out);
+/* The line for "name:ip", with its newline; nothing if there is no address for it. */
+void network_hosts_extra_line(const struct network_files_options *options, const char *entry,
+                              struct str *out);
 /* "10.0.0.2\tname short" with its newline. */
 void network_hosts_own_line(const struct network_files_options *options, const char *address,
                             struct str *out);

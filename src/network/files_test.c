@@ -148,3 +148,12 @@ Test(network_files, hosts_without_ipv6_has_no_ipv6_lines)
     network_hosts_text(&files, &out);
     cr_expect_str_eq(str_text(&out), "127.0.0.1\tlocalhost\n");
 }
+
+Test(files, one_line_of_hosts_goes_and_others_stay)
+{
+    CLEANUP(str_done) struct str out = {};
+
+    network_hosts_remove_line("10.0.0.1\tdb\n10.0.0.1\tdb\n10.0.0.1\tdbx\n10.0.0.1\tdb",
+                              "10.0.0.1\tdb\n", &out);
+    cr_expect_str_eq(str_text(&out), "10.0.0.1\tdb\n10.0.0.1\tdbx\n10.0.0.1\tdb");
+}

@@ -232,7 +232,7 @@ static void prune_volume(struct prune *prune, struct volume *volume, bool all)
     engine_volume_users(prune->req->engine, volume->name, &users);
     if (users.count > 0)
         return;
-    volume_size(volume, &size, &ignored);
+    size = engine_volume_size(prune->req->engine, volume);
     if (engine_volume_remove(prune->req->engine, volume->name, false, &ignored) < 0)
         return;
     prune->reclaimed += size;

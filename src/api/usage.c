@@ -20,9 +20,7 @@ void usage_container_size(struct engine *engine, const struct container_info *in
     CLEANUP(image_unref) struct image *image = NULL;
     struct error ignored;
 
-    *out_changed = 0;
-    if (!text_is_empty(info->upper_path))
-        tree_size(info->upper_path, out_changed, &ignored);
+    *out_changed = engine_changes_size(engine, info);
     *out_all = *out_changed;
     if (engine_image_get(engine, info->image_id, &image, &ignored) == 0)
         *out_all += image->size_bytes;
@@ -150,6 +148,22 @@ static int check_types(const struct request *req, struct error *err)
     return 0;
 }
 
+/* berth's own: blocks on disk. */
+static void write_data_root(struct engine *engine, struct json_writer *w)
+{
+    struct data_usage usage;
+
+    engine_data_usage(engine, &usage);
+    json_begin_dict(w, "DataRoot");
+    json_add_int64(w, "Blobs", usage.blobs);
+    json_add_int64(w, "Layers", usage.layers);
+    json_add_int64(w, "Containers", usage.containers);
+    json_add_int64(w, "Volumes", usage.volumes);
+    json_add_int64(w, "Other", usage.other);
+    json_add_int64(w, "Total", usage.total);
+    json_end_dict(w);
+}
+
 int api_disk_usage(struct request *req, struct error *err)
 {
     CLEANUP(str_done) struct str body = {};
@@ -174,6 +188,8 @@ int api_disk_usage(struct request *req, struct error *err)
         json_add_null(&w, "BuildCache");
     else if (build_cache_write(&w, req->engine, err) < 0)
         return -1;
+    if (http_query_count(req->exchange, "type") == 0)
+        write_data_root(req->engine, &w);
     json_end_dict(&w);
     return reply_json(req, 200, &body, err);
 }

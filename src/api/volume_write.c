@@ -2,6 +2,7 @@
 #include "api/volume_write.h"
 
 #include "base/clock.h"
+#include "engine/usage.h"
 
 #include "base/banned.h"
 
@@ -60,11 +61,9 @@ void volume_write(struct json_writer *w, const struct volume *volume)
 void volume_write_with_usage(struct json_writer *w, struct engine *engine, struct volume *volume)
 {
     CLEANUP(strv_done) struct strv users = {};
-    int64_t size = 0;
-    struct error ignored;
+    int64_t size = engine_volume_size(engine, volume);
 
     engine_volume_users(engine, volume->name, &users);
-    volume_size(volume, &size, &ignored);
     json_begin_dict(w, NULL);
     write_members(w, volume, volume->mountpoint, NULL);
     json_begin_dict(w, "UsageData");

@@ -43,7 +43,13 @@ int dir_make(const char *path, mode_t mode, struct error *err);
 int tree_remove(const char *path, struct error *err);
 int tree_remove_at(int dir_fd, const char *name, struct error *err);
 
-/* Bytes that a tree occupies as `du` counts apparent sizes: regular files once per inode. */
-int tree_size(const char *path, int64_t *out_bytes, struct error *err);
+/* What a tree occupies, each inode once, crossing no mount. */
+struct tree_usage {
+    int64_t size_bytes; /* of its regular files, as they are read */
+    int64_t disk_bytes; /* of all inodes and of the directory itself: what du counts */
+};
+/* 'path' is a directory or a file. What vanishes meanwhile is passed over. */
+int tree_usage(const char *path, struct tree_usage *out, struct error *err);
+int tree_size(const char *path, int64_t *out_bytes, struct error *err); /* size_bytes alone */
 
 #endif

@@ -218,32 +218,34 @@ static bool seen_add(struct seen *seen, ino_t inode)
     return seen_add(seen, inode);
 }
 
+enum { BLOCK_SIZE = 512 };
+
 static int measure_entry(struct descent *descent, const char *name, struct seen *seen,
-                         int64_t *bytes, struct error *err)
+                         struct tree_usage *usage, struct error *err)
 {
     int dir_fd = dirfd(deepest(descent)->dir);
     struct stat status;
 
-    if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        status.st_dev != deepest(descent)->device)
         return 0;
-    if (S_ISREG(status.st_mode) && (status.st_nlink == 1 || seen_add(seen, status.st_ino)))
-        *bytes += status.st_size;
-    if (!S_ISDIR(status.st_mode))
+    bool is_directory = S_ISDIR(status.st_mode);
+    if (is_directory || status.st_nlink == 1 || seen_add(seen, status.st_ino)) {
+        usage->disk_bytes += status.st_blocks * BLOCK_SIZE;
+        usage->size_bytes += S_ISREG(status.st_mode) ? status.st_size : 0;
+    }
+    if (!is_directory)
         return 0;
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? 0 : descend(descent, fd, name, err);
 }
 
-int tree_size(const char *path, int64_t *out_bytes, struct error *err)
+static int measure_tree(int fd, struct tree_usage *usage, struct error *err)
 {
     CLEANUP(descent_done) struct descent descent = { .keeps_place = true };
     struct seen seen = {};
-    int64_t bytes = 0;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return error_sys(err, "open %s", path);
     int result = descend(&descent, fd, NULL, err);
+
     while (result == 0 && descent.depth) {
         struct dirent *entry = readdir(deepest(&descent)->dir);
         CLEANUP(free) char *name = NULL;
@@ -251,10 +253,40 @@ int tree_size(const char *path, int64_t *out_bytes, struct error *err)
         if (!entry)
             result = ascend(&descent, &name, err);
         else if (!is_dot(entry->d_name))
-            result = measure_entry(&descent, entry->d_name, &seen, &bytes, err);
+            result = measure_entry(&descent, entry->d_name, &seen, usage, err);
     }
     free(seen.slots);
-    if (result == 0)
-        *out_bytes = bytes;
     return result;
+}
+
+int tree_usage(const char *path, struct tree_usage *out, struct error *err)
+{
+    struct tree_usage usage = {};
+    struct stat status;
+
+    if (lstat(path, &status) < 0)
+        return error_sys(err, "look at %s", path);
+    usage.disk_bytes = status.st_blocks * BLOCK_SIZE;
+    if (S_ISDIR(status.st_mode)) {
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+            return error_sys(err, "open %s", path);
+        if (measure_tree(fd, &usage, err) < 0)
+            return -1;
+    } else if (S_ISREG(status.st_mode)) {
+        usage.size_bytes = status.st_size;
+    }
+    *out = usage;
+    return 0;
+}
+
+int tree_size(const char *path, int64_t *out_bytes, struct error *err)
+{
+    struct tree_usage usage;
+
+    if (tree_usage(path, &usage, err) < 0)
+        return -1;
+    *out_bytes = usage.size_bytes;
+    return 0;
 }

@@ -462,6 +462,7 @@ static int copy_up_volume(struct engine *engine, const char *user,
         return -1;
     int result = volume_copy_up(volume, mount->subpath, root_fd, mount->destination, err);
     volume_release(volume, user, &ignored);
+    engine_usage_touch_volume(engine, volume);
     return result < 0 ? error_context(err, "failed to populate volume") : 0;
 }
 

@@ -56,6 +56,7 @@ static int acquire(struct engine *engine, const char *user, const struct contain
 
     if (volume_get(engine->volumes, mount->name, &volume, err) < 0)
         return -1;
+    engine_usage_touch_volume(engine, volume);
     return volume_acquire(volume, user, err);
 }
 
@@ -246,9 +247,11 @@ void container_mounts_end(struct engine *engine, const char *user,
         CLEANUP(volume_unref) struct volume *volume = NULL;
         struct error err = {};
 
-        if (strcmp(mount->type, "volume") == 0 &&
-            volume_get(engine->volumes, mount->name, &volume, &err) == 0 &&
-            volume_release(volume, user, &err) < 0)
+        if (strcmp(mount->type, "volume") != 0 ||
+            volume_get(engine->volumes, mount->name, &volume, &err) < 0)
+            continue;
+        engine_usage_touch_volume(engine, volume);
+        if (volume_release(volume, user, &err) < 0)
             log_warn("cannot unmount a volume", "volume", mount->name, "error", err.text);
     }
 }

@@ -308,6 +308,7 @@ void container_view_close(struct container_view *view)
     mutex_lock(&view->container->lock);
     list_remove(&view->link);
     mutex_unlock(&view->container->lock);
+    engine_usage_touch_container(view->container);
     mount_view_done(&view->mounts);
     if (view->volume_user)
         container_mounts_end(view->container->engine, view->volume_user, view->info->spec);

@@ -45,6 +45,7 @@ int container_writable(struct container *container, struct writable *out, struct
 
     if (size_limit(&info->host_config) && limit_changes(path, info, err) < 0)
         return -1;
+    engine_usage_touch_container(container);
     return store_writable_at(container->engine->store, path, info->spec->chain_id, out, err);
 }
 

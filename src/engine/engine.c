@@ -16,6 +16,7 @@
 #include "engine/build_lender.h"
 #include "engine/exec_record.h"
 #include "engine/internal.h"
+#include "engine/usage_cache.h"
 #include "linux/cgroup.h"
 #include "linux/mount.h"
 
@@ -423,6 +424,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
     engine->metrics = metrics_new();
+    engine->usage = usage_cache_new();
     engine->build_lenders = build_lenders_new();
     const char *id = options->engine_id ? options->engine_id : "";
     if (text_is_empty(parent))
@@ -473,6 +475,7 @@ void engine_close(struct engine *engine)
     database_close(engine->database);
     event_ring_free(engine->events);
     metrics_free(engine->metrics);
+    usage_cache_free(engine->usage);
     if (engine->shim_fd >= 0)
         close(engine->shim_fd);
     if (engine->logger_fd >= 0)

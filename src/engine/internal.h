@@ -87,6 +87,7 @@ struct exec {
 };
 
 struct event_ring;
+struct usage_cache;
 struct work_queue;
 struct health_probes;
 struct metrics;
@@ -116,6 +117,7 @@ struct engine {
     struct work_queue *work;
     struct health_probes *health;
     struct metrics *metrics;
+    struct usage_cache *usage;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */
     struct map container_names GUARDED_BY(lock); /* name → struct container */
@@ -458,6 +460,10 @@ void metrics_free(struct metrics *metrics);
 /* Counts an action that began then; gives 'result' back. */
 int metrics_note(struct engine *engine, enum metric_action action, uint64_t began_ns, int result,
                  const struct error *err);
+
+/* ---- usage (usage.c): what is changed, or was, is measured anew ---- */
+void engine_usage_touch_volume(struct engine *engine, const struct volume *volume);
+void engine_usage_touch_container(struct container *container);
 
 /* ---- start and end ---- */
 int engine_reconcile(struct engine *engine, struct error *err);

@@ -1,9 +1,20 @@
-/* Sizes, asked of the store. */
+/* Sizes: of layers the store knows them, the rest is measured and kept as long as it holds. */
 #include "engine/usage.h"
 
+#include <dirent.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "engine/internal.h"
+#include "engine/usage_cache.h"
+#include "engine/volume.h"
 
 #include "base/banned.h"
+
+enum { BLOCK_SIZE = 512 };
 
 int64_t engine_layer_size(struct engine *engine, const char *chain_id)
 {
@@ -16,4 +27,208 @@ int64_t engine_layer_size(struct engine *engine, const char *chain_id)
 int64_t engine_layers_size(struct engine *engine)
 {
     return store_layers_size(engine->store);
+}
+
+/* ---- who is at rest ---- */
+
+static bool is_container_at_rest(struct engine *engine, const struct container_info *info)
+{
+    CLEANUP(container_unref) struct container *container = container_find_id(engine, info->id);
+
+    if (!container || container_is_up(info))
+        return false;
+    mutex_lock(&container->lock);
+    bool has_views = !list_is_empty(&container->views);
+    mutex_unlock(&container->lock);
+    return !has_views;
+}
+
+/* Volumes that are in use. */
+static void find_busy_volumes(struct engine *engine, struct map *out)
+{
+    struct container_info **list;
+    size_t count;
+
+    if (engine_container_list(engine, &list, &count, NULL) < 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        bool is_busy = !is_container_at_rest(engine, list[i]);
+
+        for (size_t j = 0; is_busy && j < list[i]->mounts.count; j++) {
+            const struct mount_point *mount = &JSON_ITEMS(&list[i]->mounts, struct mount_point)[j];
+
+            if (strcmp(mount->type, "volume") == 0 && mount->name)
+                map_set_text(out, mount->name, "");
+        }
+    }
+    engine_container_list_free(list, count);
+}
+
+/* ---- one thing ---- */
+
+int64_t engine_changes_size(struct engine *engine, const struct container_info *info)
+{
+    struct tree_usage usage = {};
+
+    if (!text_is_empty(info->upper_path))
+        usage_cache_measure(engine->usage, info->upper_path, is_container_at_rest(engine, info),
+                            &usage);
+    return usage.size_bytes;
+}
+
+static bool is_volume_at_rest(struct engine *engine, const struct volume *volume)
+{
+    CLEANUP(strv_done) struct strv users = {};
+
+    /* What others may change too is never known to be at rest. */
+    if (volume_is_mount(volume))
+        return false;
+    engine_volume_users(engine, volume->name, &users);
+    for (size_t i = 0; i < users.count; i++) {
+        CLEANUP(container_unref)
+        struct container *container = container_find_id(engine, users.items[i]);
+
+        if (!container)
+            continue;
+        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+        if (!is_container_at_rest(engine, info))
+            return false;
+    }
+    return true;
+}
+
+int64_t engine_volume_size(struct engine *engine, struct volume *volume)
+{
+    struct tree_usage usage;
+
+    usage_cache_measure(engine->usage, volume->mountpoint, is_volume_at_rest(engine, volume),
+                        &usage);
+    return usage.size_bytes;
+}
+
+void engine_usage_touch_volume(struct engine *engine, const struct volume *volume)
+{
+    CLEANUP(free)
+    char *place = xstrndup(volume->mountpoint, strlen(volume->mountpoint) - strlen("/_data"));
+
+    usage_cache_touch(engine->usage, volume->mountpoint);
+    usage_cache_touch(engine->usage, place);
+}
+
+void engine_usage_touch_container(struct container *container)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    CLEANUP(free) char *directory = container_directory(container->engine, container->id);
+
+    usage_cache_touch(container->engine->usage, info->upper_path);
+    usage_cache_touch(container->engine->usage, directory);
+}
+
+/* ---- all ---- */
+
+static int64_t disk_of(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) < 0 ? 0 : status.st_blocks * BLOCK_SIZE;
+}
+
+/* The entries of a directory, and itself, by what 'at_rest' says of each. */
+static int64_t measure_entries(struct engine *engine, const char *path,
+                               bool (*at_rest)(struct engine *engine, const char *name,
+                                               const void *data),
+                               const void *data)
+{
+    int64_t total = disk_of(path);
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        CLEANUP(free) char *inner = path_join(path, entry->d_name);
+        struct tree_usage usage;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        usage_cache_measure(engine->usage, inner, at_rest(engine, entry->d_name, data), &usage);
+        total += usage.disk_bytes;
+    }
+    if (dir)
+        closedir(dir);
+    return total;
+}
+
+static bool layer_at_rest(struct engine *engine UNUSED, const char *name UNUSED,
+                          const void *data UNUSED)
+{
+    return true;
+}
+
+static bool container_at_rest(struct engine *engine, const char *id, const void *data UNUSED)
+{
+    CLEANUP(container_unref) struct container *container = container_find_id(engine, id);
+
+    if (!container)
+        return false;
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    /* A file system in a file changes when its cache is written back. */
+    return !info->host_config.storage_opt.count && is_container_at_rest(engine, info);
+}
+
+static bool volume_at_rest(struct engine *engine, const char *name, const void *data)
+{
+    CLEANUP(volume_unref) struct volume *volume = NULL;
+
+    return volume_get(engine->volumes, name, &volume, NULL) == 0 && !map_has(data, name) &&
+           !volume_is_mount(volume) && !map_has(&volume->options, "size");
+}
+
+static int64_t measure_now(const char *path)
+{
+    struct tree_usage usage = {};
+
+    return tree_usage(path, &usage, NULL) < 0 ? disk_of(path) : usage.disk_bytes;
+}
+
+static int64_t measure_others(struct engine *engine, int64_t *out_blobs)
+{
+    static const char *const parts[] = { "containers", "layers", "volumes", ".", ".." };
+    const char *root = engine->options.data_path;
+    int64_t total = disk_of(root);
+    DIR *dir = opendir(root);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        CLEANUP(free) char *path = path_join(root, entry->d_name);
+        bool is_part = false;
+
+        for (size_t i = 0; i < COUNT(parts); i++)
+            is_part = is_part || strcmp(entry->d_name, parts[i]) == 0;
+        if (is_part)
+            continue;
+        int64_t bytes = measure_now(path);
+        if (strcmp(entry->d_name, "blobs") == 0)
+            *out_blobs = bytes;
+        else
+            total += bytes;
+    }
+    if (dir)
+        closedir(dir);
+    return total;
+}
+
+void engine_data_usage(struct engine *engine, struct data_usage *out)
+{
+    CLEANUP(map_done) struct map busy = {};
+    const char *root = engine->options.data_path;
+    CLEANUP(free) char *layers_path = path_join(root, "layers");
+    CLEANUP(free) char *volumes_path = path_join(root, "volumes");
+
+    *out = (struct data_usage){};
+    find_busy_volumes(engine, &busy);
+    out->layers = measure_entries(engine, layers_path, layer_at_rest, NULL);
+    out->containers = measure_entries(engine, engine->containers_path, container_at_rest, NULL);
+    out->volumes = measure_entries(engine, volumes_path, volume_at_rest, &busy);
+    out->other = measure_others(engine, &out->blobs);
+    out->total = out->blobs + out->layers + out->containers + out->volumes + out->other;
+    usage_cache_sweep(engine->usage);
 }

@@ -1,15 +1,28 @@
-/* How much room images take on disk. */
+/* How much room things take on disk. */
 #ifndef BERTH_ENGINE_USAGE_H
 #define BERTH_ENGINE_USAGE_H
 
 #include <stdint.h>
 
+#include "engine/container.h"
 #include "engine/engine.h"
+#include "volume/volume.h"
 
 /* Bytes of one layer's files; 0 if there is no such layer. */
 int64_t engine_layer_size(struct engine *engine, const char *chain_id);
 
 /* Bytes of all layers together, each once. */
 int64_t engine_layers_size(struct engine *engine);
+
+/* Bytes of the files that a container changed, and of those in a volume. */
+int64_t engine_changes_size(struct engine *engine, const struct container_info *info);
+int64_t engine_volume_size(struct engine *engine, struct volume *volume);
+
+/* The data root by what is in it: what the blocks of files and directories take, as du counts it
+ * ("du -x -B1"). Containers are with their logs. */
+struct data_usage {
+    int64_t blobs, layers, containers, volumes, other, total;
+};
+void engine_data_usage(struct engine *engine, struct data_usage *out);
 
 #endif

@@ -479,13 +479,6 @@ void volume_list_free(struct volume **list, size_t count)
     free(list);
 }
 
-int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err)
-{
-    if (tree_size(volume->mountpoint, out_bytes, err) < 0)
-        return error_context(err, "size of volume %s", volume->name);
-    return 0;
-}
-
 /* ---- holding ---- */
 
 int volume_hold(struct volume *volume, struct error *err)

@@ -108,7 +108,6 @@ void volumes_unmount_limited(struct volumes *volumes);
 /* Whether that is the place of a volume that is a mount and has users, or that has a size. */
 bool volumes_expect_mount(struct volumes *volumes, const char *path);
 
-int volume_size(struct volume *volume, int64_t *out_bytes, struct error *err);
 int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err);
 
 #endif

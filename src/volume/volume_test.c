@@ -204,7 +204,7 @@ Test(volume, is_filled_from_the_image_while_empty)
     cr_assert_eq(volume_copy_up(volume, NULL, root_fd, "/link", &err), 0, "%s", err.text);
     cr_assert_eq(stat(volume->mountpoint, &status), 0);
     cr_expect(status.st_mode == (S_IFDIR | 01770) && status.st_uid == 7 && status.st_gid == 8);
-    cr_assert_eq(volume_size(volume, &size, &err), 0);
+    cr_assert_eq(tree_size(volume->mountpoint, &size, &err), 0);
     cr_expect_eq(size, 4);
 
     /* What is there stays. */

@@ -61,6 +61,7 @@ static void fill(struct actual_container *out, const struct json *document)
     out->image_id = actual_label(out, LABEL_IMAGE);
     out->dependencies = actual_label(out, LABEL_DEPENDENCIES);
     out->state = json_text(json_get(document, "State")) ?: "";
+    out->is_replacement = actual_label(out, LABEL_REPLACES) != NULL;
     out->is_oneoff = text_equal(actual_label(out, LABEL_ONEOFF), "True");
 }
 

@@ -13,6 +13,7 @@ struct actual_container {
            image_id and dependencies may be NULL */
     int number;
     bool is_oneoff;
+    bool is_replacement;         /* it was made to take the place of another one */
     const struct json *document; /* as the list of containers has it */
 };
 

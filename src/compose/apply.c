@@ -96,6 +96,7 @@ static const struct kind_row kinds[] = {
     [STEP_CONTAINER_RESTART]  = { step_container_restart,  "Container", "Restarting", "Started" },
     [STEP_CONTAINER_STOP]     = { step_container_stop,     "Container", "Stopping",   "Stopped" },
     [STEP_CONTAINER_REMOVE]   = { step_container_remove,   "Container", "Removing",   "Removed" },
+    [STEP_CONTAINER_RENAME]   = { step_container_rename,   "Container", NULL,         "Renamed" },
     [STEP_WAIT]               = { step_wait,               NULL,        NULL,         NULL },
     [STEP_BARRIER]            = { keep,                    NULL,        NULL,         NULL },
 };

@@ -51,6 +51,7 @@ int step_container_kill(struct apply *apply, const struct step *step, struct err
 int step_container_pause(struct apply *apply, const struct step *step, struct error *err);
 int step_container_unpause(struct apply *apply, const struct step *step, struct error *err);
 int step_container_stop(struct apply *apply, const struct step *step, struct error *err);
+int step_container_rename(struct apply *apply, const struct step *step, struct error *err);
 int step_container_remove(struct apply *apply, const struct step *step, struct error *err);
 /* Until a dependency fulfils its condition. */
 int step_wait(struct apply *apply, const struct step *step, struct error *err);

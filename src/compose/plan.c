@@ -56,6 +56,7 @@ char *step_text(const struct step *step)
         [STEP_CONTAINER_RESTART] = "restart container",
         [STEP_CONTAINER_STOP] = "stop container",
         [STEP_CONTAINER_REMOVE] = "remove container",
+        [STEP_CONTAINER_RENAME] = "name container",
         [STEP_WAIT] = "wait for",
         [STEP_BARRIER] = "wait for all",
     };

@@ -20,8 +20,9 @@ enum step_kind {
     STEP_CONTAINER_RESTART, /* because of what it depends on */
     STEP_CONTAINER_STOP,
     STEP_CONTAINER_REMOVE,
-    STEP_WAIT,    /* until a dependency fulfils its condition */
-    STEP_BARRIER, /* nothing to do: what comes after it waits for all before it */
+    STEP_CONTAINER_RENAME, /* a replacement that did not get its name */
+    STEP_WAIT,             /* until a dependency fulfils its condition */
+    STEP_BARRIER,          /* nothing to do: what comes after it waits for all before it */
 };
 
 struct step {

@@ -264,6 +264,49 @@ Test(plan_up, changes_what_differs)
     }
 }
 
+/* What a run leaves that ends in the middle of a replacement. */
+static const struct {
+    const char *what;
+    bool has_old;
+    const char *state, *steps;
+} halves[] = {
+    { "the old one is there: the new one goes, and all begins anew", true, "created",
+      "remove container 123_p-a-1\n"
+      "recreate container p-a-1 < 0\n"
+      "wait for all  < 0,1\n"
+      "start container p-a-1 < 1,2\n" },
+    { "only the new one is there: it gets its name", false, "created",
+      "name container p-a-1\n"
+      "wait for all  < 0\n"
+      "start container p-a-1 < 0,1\n" },
+    { "somebody started it", false, "running",
+      "name container p-a-1\n"
+      "keep container p-a-1 < 0\n"
+      "wait for all  < 0,1\n" },
+};
+
+Test(plan_up, ends_what_was_begun)
+{
+    for (size_t i = 0; i < COUNT(halves); i++) {
+        CLEANUP(project_done) struct project project = {};
+        CLEANUP(plan_done) struct plan plan = {};
+        CLEANUP(strv_done) struct strv warnings = {};
+        struct engine engine = {};
+        struct plan_options options = {};
+
+        make_project("services: {a: {image: x, network_mode: none}}", &project);
+        canonical_service_hash(project_service(&project, "a"), NULL, NULL, engine.hashes[0]);
+        add_container(&engine, "a", halves[i].state, engine.hashes[0], "");
+        engine.containers[0].name = "123_p-a-1";
+        engine.containers[0].is_replacement = true;
+        if (halves[i].has_old)
+            add_container(&engine, "a", "running", "other", "");
+        plan_up(&project, &engine.actual, &options, &plan, &warnings);
+        CLEANUP(free) char *text = plan_text(&plan);
+        cr_expect_str_eq(text, halves[i].steps, "%s:\n%s", halves[i].what, text);
+    }
+}
+
 /* ---- down ---- */
 
 static const struct {

@@ -25,6 +25,7 @@ struct planner {
     struct map changed; /* services of which a container is made anew */
     struct map renewed; /* networks that are made anew */
     struct map waits;   /* "service condition" → index + 1 */
+    struct map repairs; /* service → steps that mend what an earlier run left half done */
 };
 
 static void list_free(void *list)
@@ -268,6 +269,57 @@ static void remove_container(struct planner *p, const struct actual_container *c
     plan_after(p->plan, removal, stop);
 }
 
+/* ---- replacements that an earlier run did not bring to their end ---- */
+
+static const struct actual_container *find_named(const struct actual *actual, const char *name)
+{
+    for (size_t i = 0; i < actual->count; i++)
+        if (strcmp(actual->containers[i].name, name) == 0)
+            return &actual->containers[i];
+    return NULL;
+}
+
+/* The name that a container is to have. Yours. */
+static char *final_name(const struct planner *p, const struct actual_container *container)
+{
+    return container->is_replacement
+               ? project_container_name(p->project, container->service, container->number)
+               : xstrdup(container->name);
+}
+
+/* The container whose place it was to take is still there: it is in the way. */
+static bool is_superfluous(const struct planner *p, const struct actual_container *container)
+{
+    CLEANUP(free) char *name = final_name(p, container);
+
+    return strcmp(name, container->name) != 0 && find_named(p->actual, name);
+}
+
+/* Is this one of the service's containers? */
+static bool counts(const struct planner *p, const struct actual_container *container,
+                   const char *service)
+{
+    return !container->is_oneoff && strcmp(container->service, service) == 0 &&
+           !is_superfluous(p, container);
+}
+
+static void plan_repairs(struct planner *p, const char *name)
+{
+    for (size_t i = 0; i < p->actual->count; i++) {
+        const struct actual_container *container = &p->actual->containers[i];
+        CLEANUP(free) char *wanted = final_name(p, container);
+
+        if (container->is_oneoff || strcmp(container->service, name) != 0 ||
+            strcmp(wanted, container->name) == 0)
+            continue;
+        bool is_removed = is_superfluous(p, container);
+        size_t step = add_container_step(
+            p, is_removed ? STEP_CONTAINER_REMOVE : STEP_CONTAINER_RENAME,
+            is_removed ? container->name : wanted, name, container, container->number);
+        remember(&p->repairs, name, step);
+    }
+}
+
 static void plan_existing(struct planner *p, const char *name, const struct yaml *service,
                           const struct actual_container *container)
 {
@@ -279,7 +331,9 @@ static void plan_existing(struct planner *p, const char *name, const struct yaml
         map_set(&p->changed, name, p);
     if (!is_made_anew && !runs)
         return; /* It only has to be started. */
-    size_t step = add_container_step(p, kind, container->name, name, container, container->number);
+    CLEANUP(free) char *subject = final_name(p, container);
+    size_t step = add_container_step(p, kind, subject, name, container, container->number);
+    after_all(p, step, &p->repairs, name);
     if (is_made_anew)
         after_needs(p, step, service);
     remember(&p->creates, name, step);
@@ -290,10 +344,11 @@ static void plan_service(struct planner *p, const char *name, const struct yaml 
 {
     int scale = wanted_scale(p, name, service), count = 0, highest = 0;
 
+    plan_repairs(p, name);
     for (size_t i = 0; i < p->actual->count; i++) {
         const struct actual_container *container = &p->actual->containers[i];
 
-        if (container->is_oneoff || strcmp(container->service, name) != 0)
+        if (!counts(p, container, name))
             continue;
         highest = MAX(highest, container->number);
         if (count++ < scale)
@@ -386,11 +441,13 @@ static void plan_starts(struct planner *p, const char *name, const struct yaml *
     for (size_t i = 0; i < p->actual->count; i++) {
         const struct actual_container *container = &p->actual->containers[i];
 
-        if (container->is_oneoff || strcmp(container->service, name) != 0 || count++ >= scale ||
-            actual_is_running(container) || must_recreate(p, name, service, container))
+        if (!counts(p, container, name) || count++ >= scale || actual_is_running(container) ||
+            must_recreate(p, name, service, container))
             continue;
-        size_t start = add_container_step(p, STEP_CONTAINER_START, container->name, name, container,
+        CLEANUP(free) char *subject = final_name(p, container);
+        size_t start = add_container_step(p, STEP_CONTAINER_START, subject, name, container,
                                           container->number);
+        after_all(p, start, &p->repairs, name);
         plan_after(p->plan, start, barrier);
         after_dependencies(p, start, service);
         remember(&p->starts, name, start);
@@ -471,6 +528,7 @@ static void planner_done(struct planner *p)
     map_done(&p->changed);
     map_done(&p->renewed);
     map_done(&p->waits);
+    map_done(&p->repairs);
 }
 
 void plan_up(const struct project *project, const struct actual *actual,
@@ -485,6 +543,7 @@ void plan_up(const struct project *project, const struct actual *actual,
 
     map_init_empty(&p.creates, list_free);
     map_init_empty(&p.starts, list_free);
+    map_init_empty(&p.repairs, list_free);
     sort_services(project, &order);
     plan_orphans(&p);
     plan_resources(&p, "networks");

@@ -133,6 +133,15 @@ int step_container_recreate(struct apply *apply, const struct step *step, struct
     return 0;
 }
 
+/* Made by an earlier run and never started: that run may not have come to fill it. */
+static bool is_fresh(const struct actual *actual, const char *id)
+{
+    for (size_t i = 0; i < actual->count; i++)
+        if (strcmp(actual->containers[i].id, id) == 0)
+            return strcmp(actual->containers[i].state, "created") == 0;
+    return false;
+}
+
 int step_container_start(struct apply *apply, const struct step *step, struct error *err)
 {
     const struct yaml *service = project_service(apply->project, step->service);
@@ -141,11 +150,20 @@ int step_container_start(struct apply *apply, const struct step *step, struct er
     mutex_lock(&apply->lock);
     id = xstrdup(map_get(&apply->made, step->subject));
     mutex_unlock(&apply->lock);
-    if (!id)
+    if (!id) {
         id = xstrdup(step->id ? step->id : step->subject);
+        if (is_fresh(apply->actual, id) &&
+            secret_put_all(apply->client, id, apply->project, service, err) < 0)
+            return -1;
+    }
     if (container_post(apply->client, id, "start", NULL, err) < 0)
         return -1;
     return hook_run_all(apply->client, id, yaml_get(service, "post_start"), err);
+}
+
+int step_container_rename(struct apply *apply, const struct step *step, struct error *err)
+{
+    return rename_to(apply->client, step->id, step->subject, err);
 }
 
 int step_container_restart(struct apply *apply, const struct step *step, struct error *err)

@@ -3,6 +3,8 @@ compose 2.40 (tests/compose/)."""
 import json
 import os
 import pathlib
+import pty
+import re
 import signal
 import subprocess
 
@@ -261,15 +263,17 @@ def test_orphans_and_names(project, engine):
 
 
 @pytest.mark.parametrize("first,condition,words", [
-    ("command: sleep 100, healthcheck: {test: 'false', interval: 100ms, retries: 2}", "service_healthy", "dependency failed to start: container {n}-a-1 is unhealthy"),
-    ("command: sleep 100", "service_healthy", "dependency failed to start: container {n}-a-1 has no healthcheck configured"),
-    ("command: 'false'", "service_completed_successfully", 'service "a" didn\'t complete successfully: exit 1'),
+    ("command: sh -c 'echo words of it; sleep 100', healthcheck: {test: 'echo not well; false', interval: 100ms, retries: 5}", "service_healthy", "dependency failed to start: container {n}-a-1 is unhealthy"),
+    ("command: sh -c 'echo words of it; sleep 100'", "service_healthy", "dependency failed to start: container {n}-a-1 has no healthcheck configured"),
+    ("command: sh -c 'echo words of it >&2; exit 1'", "service_completed_successfully", 'service "a" didn\'t complete successfully: exit 1'),
 ])
 def test_dependencies_that_fail(project, first, condition, words):
     project.write(f"services: {{a: {{image: busybox, stop_grace_period: 0s, {first}}}, "
                   f"b: {{image: busybox, command: sleep 100, depends_on: {{a: {{condition: {condition}}}}}}}}}")
     got = project.compose("up", "-d")
     assert got.code == 1 and got.err.splitlines()[-1] == words.format(n=project.name)
+    assert (f"Last lines of {project.name}-a-1:\na-1  | words of it\n" in got.err) == ("configured" not in words)
+    assert ("Its health check said: not well" in got.err) == ("unhealthy" in words)
     assert project.containers()[f"{project.name}-b-1"]["State"] == "created"
 
 
@@ -312,6 +316,45 @@ def test_interrupt_stops_gently(project):
     assert "a-1  | bye" in out and f"Container {project.name}-a-1  Stopped" in err
 
 
+def test_a_second_interrupt_kills(project):
+    project.write("services: {a: {image: busybox, command: sh -c 'trap \"echo no\" TERM; echo up; while :; do sleep 0.1; done', stop_grace_period: 100s}}")
+    started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
+                               env=project.engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: "up" in project.compose("logs").out, what="the container running")
+        started.send_signal(signal.SIGINT)
+        wait_until(lambda: "no" in project.compose("logs").out, what="the gentle stop")
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert started.returncode == 130 and f"Container {project.name}-a-1  Killed" in err
+    assert project.containers()[f"{project.name}-a-1"]["ExitCode"] == 137
+
+
+def test_a_tree_on_a_terminal(project):
+    """A row for each thing, drawn over itself; plain lines are what test_stack sees."""
+    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    master, slave = pty.openpty()
+    try:
+        done = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up", "-d"],
+                                env=project.engine.environment, stdout=slave, stderr=slave, stdin=slave)
+        assert done.wait(60) == 0
+        os.close(slave)
+        text = b""
+        try:
+            while block := os.read(master, 65536):
+                text += block
+        except OSError:
+            pass  # the end of a terminal
+    finally:
+        os.close(master)
+    last = text.decode().split("[+] ")[-1]
+    assert last.startswith("running 2/2")
+    assert re.search(rf"✔.* Container {project.name}-a-1 .*Started", last) and f"Network {project.name}_default" in last
+    assert "\x1b[" in last
+
+
 def test_dry_run_changes_nothing(project):
     project.write("services: {a: {image: busybox, command: sleep 100}}")
     got = project.compose("--dry-run", "up", "-d", check=True)
@@ -324,6 +367,7 @@ def test_waiting_has_a_limit_and_old_names(project):
                   "healthcheck: {test: 'false', interval: 100ms, retries: 10000}}}\nvolumes: {spare: {}}")
     got = project.compose("--compatibility", "up", "-d", "--wait", "--wait-timeout", "1")
     assert got.code == 1 and got.err.splitlines()[-1] == "application not healthy after 1s"
+    assert f"Last lines of {project.name}_a_1:" in got.err
     assert list(project.containers()) == [f"{project.name}_a_1"]
     assert project.compose("config", "--volumes", check=True).out == ""
     assert project.compose("--all-resources", "config", "--volumes", check=True).out == "spare\n"

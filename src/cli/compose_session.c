@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/parallel.h"
 #include "cli/terminal.h"
+#include "compose/log.h"
 
 #include "base/banned.h"
 
@@ -100,6 +101,33 @@ void compose_apply_init(struct cli *cli, const struct compose_session *session,
     out->progress = progress;
     out->parallel = compose_parallel(cli, &session->project);
     out->is_dry = compose_options(cli)->dry_run;
+}
+
+#define LAST_LINES "10"
+
+void compose_tell_broken(struct cli *cli, const struct project *project, const char *container_id)
+{
+    CLEANUP(log_printer_done) struct log_printer printer;
+    CLEANUP(json_free) struct json *document = NULL;
+    struct error unheard;
+
+    log_printer_init(&printer);
+    printer.all_to_stderr = true;
+    printer.has_colors = compose_has_colors(cli, STDERR_FILENO);
+    if (container_inspect(cli->client, container_id, &document, &unheard) < 0)
+        return;
+    const struct json *probes = json_get(json_get(json_get(document, "State"), "Health"), "Log");
+    const char *name = json_text(json_get(document, "Name")) ?: "/";
+    struct actual_container container = { .name = name + 1 };
+    struct log_wish wish = { .container_id = container_id,
+                             .name = log_name(&container, project->name),
+                             .tail = LAST_LINES };
+    fprintf(stderr, "Last lines of %s:\n", container.name);
+    log_print(cli->client, &printer, &wish, &unheard);
+    const char *said = json_text(
+        json_get(json_at(probes, json_count(probes) ? json_count(probes) - 1 : 0), "Output"));
+    if (json_count(probes))
+        fprintf(stderr, "Its health check said: %s\n", text_is_empty(said) ? "nothing" : said);
 }
 
 int compose_apply(struct cli *cli, const struct compose_session *session,

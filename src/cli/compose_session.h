@@ -30,6 +30,10 @@ int compose_session_open(struct cli *cli, const struct strv *services, struct co
 void compose_apply_init(struct cli *cli, const struct compose_session *session,
                         struct progress *progress, struct apply *out);
 
+/* Why a container is broken: the last lines that it wrote, and what its health check said; on
+ * stderr. */
+void compose_tell_broken(struct cli *cli, const struct project *project, const char *container_id);
+
 /* Carries out a plan that needs nothing more; 'stop_timeout_s' may be NULL. */
 int compose_apply(struct cli *cli, const struct compose_session *session,
                   const struct optional_int64 *stop_timeout_s, const struct plan *plan,

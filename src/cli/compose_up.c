@@ -150,58 +150,73 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     if (!text_is_true(map_get(&session->project.environment, "COMPOSE_IGNORE_ORPHANS")))
         compose_warn(&warnings);
 
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    struct progress *progress = compose_progress(cli);
     CLEANUP(apply_done) struct apply apply;
     compose_apply_init(cli, session, progress, &apply);
     apply.image_ids = &image_ids;
     apply.timeout_s = options->timeout;
     apply.renew_volumes = options->renew_volumes;
-    return apply_plan(&apply, &plan, err);
+    int result = apply_plan(&apply, &plan, err);
+    progress_free(progress);
+    if (result < 0 && apply.broken_id && !options->is_attached)
+        compose_tell_broken(cli, &session->project, apply.broken_id);
+    return result;
+}
+
+/* A container without a health check is up when it runs, or has ended well. */
+static int wait_for_one(struct apply *apply, const struct actual_container *container,
+                        struct error *err)
+{
+    CLEANUP(json_free) struct json *document = NULL;
+    struct step step = { .kind = STEP_WAIT,
+                         .service = (char *)container->service,
+                         .subject = (char *)container->name,
+                         .condition = (char *)"service_healthy",
+                         .is_required = true };
+
+    progress_tell(apply->progress, "Container", container->name, "Waiting", PROGRESS_WORKING);
+    if (container_inspect(apply->client, container->id, &document, err) < 0)
+        return -1;
+    const struct json *state = json_get(document, "State");
+    if (json_get(state, "Health")) {
+        if (step_wait(apply, &step, err) < 0)
+            return -1;
+    } else if (!json_is_true(json_get(state, "Running"))) {
+        long long code = json_to_int64(json_get(state, "ExitCode"));
+
+        if (code || json_is_true(json_get(state, "OOMKilled"))) {
+            apply->broken_id = xstrdup(container->id);
+            return error_set(err, ERROR_CONFLICT, "container %s exited (%lld)", container->name,
+                             code);
+        }
+    }
+    progress_tell(apply->progress, "Container", container->name, "Healthy", PROGRESS_DONE);
+    return 0;
 }
 
 int compose_wait_until_up(struct cli *cli, struct compose_session *session,
                           const struct optional_int64 *limit_s, struct error *err)
 {
-    uint64_t deadline_ns = limit_s->is_set
-                               ? clock_monotonic_ns() + (uint64_t)(limit_s->value * NS_PER_S)
-                               : 0;
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
     CLEANUP(actual_done) struct actual actual = {};
+    CLEANUP(apply_done) struct apply apply;
+    struct progress *progress;
+    int result = 0;
 
     if (actual_read_containers(cli->client, session->project.name, &actual, err) < 0)
         return -1;
-    for (size_t i = 0; i < actual.count; i++) {
-        const struct actual_container *container = &actual.containers[i];
-        CLEANUP(json_free) struct json *document = NULL;
-
-        if (container->is_oneoff || !project_service(&session->project, container->service))
-            continue;
-        progress_tell(progress, "Container", container->name, "Waiting", PROGRESS_WORKING);
-        if (container_inspect(cli->client, container->id, &document, err) < 0)
-            return -1;
-        const struct json *state = json_get(document, "State");
-        bool has_health = json_get(state, "Health") != NULL;
-        struct step step = { .kind = STEP_WAIT,
-                             .service = (char *)container->service,
-                             .subject = (char *)container->name,
-                             .condition = (char *)"service_healthy",
-                             .is_required = true };
-        CLEANUP(apply_done) struct apply apply;
-        compose_apply_init(cli, session, progress, &apply);
-        apply.wait_limit_s = limit_s->value;
-        apply.deadline_ns = deadline_ns;
-        if (!has_health && !json_is_true(json_get(state, "Running"))) {
-            long long code = json_to_int64(json_get(state, "ExitCode"));
-
-            if (code || json_is_true(json_get(state, "OOMKilled")))
-                return error_set(err, ERROR_CONFLICT, "container %s exited (%lld)", container->name,
-                                 code);
-        }
-        if (has_health && step_wait(&apply, &step, err) < 0)
-            return -1;
-        progress_tell(progress, "Container", container->name, "Healthy", PROGRESS_DONE);
-    }
-    return 0;
+    progress = compose_progress(cli);
+    compose_apply_init(cli, session, progress, &apply);
+    apply.wait_limit_s = limit_s->value;
+    if (limit_s->is_set)
+        apply.deadline_ns = clock_monotonic_ns() + (uint64_t)(limit_s->value * NS_PER_S);
+    for (size_t i = 0; result == 0 && i < actual.count; i++)
+        if (!actual.containers[i].is_oneoff &&
+            project_service(&session->project, actual.containers[i].service))
+            result = wait_for_one(&apply, &actual.containers[i], err);
+    progress_free(progress);
+    if (result < 0 && apply.broken_id)
+        compose_tell_broken(cli, &session->project, apply.broken_id);
+    return result;
 }
 
 /* ---- commands ---- */
@@ -222,7 +237,8 @@ int compose_open_selected(struct cli *cli, const struct strv *named, bool no_dep
 
 static int up(struct cli *cli, const void *parsed, const struct strv *arguments, struct error *err)
 {
-    const struct up_options *options = parsed;
+    struct up_options own = *(const struct up_options *)parsed;
+    const struct up_options *options = &own;
     CLEANUP(compose_session_done) struct compose_session session = {};
     bool is_background = options->detach || options->no_start || options->wait ||
                          compose_options(cli)->dry_run;
@@ -240,6 +256,7 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
         return -1;
     if (options->exit_code_from && !project_service(&session.project, options->exit_code_from))
         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
+    own.is_attached = !is_background;
     if (!is_background)
         return compose_run_foreground(cli, &session, options, arguments, err);
     if (compose_converge(cli, &session, options, arguments, err) < 0)

@@ -51,6 +51,7 @@ void apply_init(struct apply *apply, struct client *client, const struct project
 void apply_done(struct apply *apply)
 {
     map_done(&apply->made);
+    free(apply->broken_id);
     mutex_done(&apply->lock);
 }
 

@@ -24,6 +24,7 @@ struct apply {
     /* Ours: containers made or started by this run. */
     struct mutex lock;
     struct map made; /* service → id of its first container, texts */
+    char *broken_id; /* of the first container that failed a condition; NULL: none did */
 };
 /* Can the engine serve all that the services ask for? UNSUPPORTED and INVALID with the service's
  * name; to be asked before anything is made. */

@@ -62,6 +62,8 @@ void log_printer_say(struct log_printer *printer, const char *text)
 static void print_line(struct log_printer *printer, const char *name, FILE *to, const char *line,
                        size_t length)
 {
+    if (printer->all_to_stderr)
+        to = stderr;
     mutex_lock(&printer->lock);
     add_locked(printer, name);
     if (!printer->no_prefix && printer->has_colors) {

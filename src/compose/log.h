@@ -12,6 +12,7 @@
 
 struct log_printer {
     bool no_prefix, has_colors, timestamps;
+    bool all_to_stderr; /* what containers wrote on stdout, too */
     struct mutex lock;
     int width;         /* of the longest name so far */
     struct map colors; /* name → index + 1 */

@@ -11,7 +11,12 @@
 
 enum { FIRST_PAUSE_MS = 20, LONGEST_PAUSE_MS = 500 };
 
-enum verdict { VERDICT_WAIT, VERDICT_GOOD, VERDICT_BAD };
+enum verdict {
+    VERDICT_WAIT,
+    VERDICT_GOOD,
+    VERDICT_BAD,
+    VERDICT_ABSURD, /* the condition can never be told */
+};
 
 static enum verdict judge_health(const struct json *container, const char *name, struct error *err)
 {
@@ -26,7 +31,7 @@ static enum verdict judge_health(const struct json *container, const char *name,
     if (!status || strcmp(status, "none") == 0) {
         error_set(err, ERROR_CONFLICT,
                   "dependency failed to start: container %s has no healthcheck configured", name);
-        return VERDICT_BAD;
+        return VERDICT_ABSURD;
     }
     if (strcmp(status, "unhealthy") == 0) {
         error_set(err, ERROR_CONFLICT, "dependency failed to start: container %s is unhealthy",
@@ -56,6 +61,14 @@ static void pause_ms(int ms)
     nanosleep(&(struct timespec){ .tv_nsec = (long)ms * NS_PER_MS }, NULL);
 }
 
+static void remember_broken(struct apply *apply, const char *id)
+{
+    mutex_lock(&apply->lock);
+    if (!apply->broken_id)
+        apply->broken_id = xstrdup(id);
+    mutex_unlock(&apply->lock);
+}
+
 static int wait_for(struct apply *apply, const struct step *step, const char *id, const char *name,
                     struct error *err)
 {
@@ -75,14 +88,18 @@ static int wait_for(struct apply *apply, const struct step *step, const char *id
                           PROGRESS_DONE);
             return 0;
         }
-        if (verdict == VERDICT_BAD) {
+        if (verdict == VERDICT_BAD)
+            remember_broken(apply, id);
+        if (verdict == VERDICT_BAD || verdict == VERDICT_ABSURD) {
             progress_tell(apply->progress, "Container", name, is_health ? "Error" : err->text,
                           PROGRESS_FAILED);
             return -1;
         }
-        if (apply->deadline_ns && clock_monotonic_ns() > apply->deadline_ns)
+        if (apply->deadline_ns && clock_monotonic_ns() > apply->deadline_ns) {
+            remember_broken(apply, id);
             return error_set(err, ERROR_UNAVAILABLE, "application not healthy after %llds",
                              (long long)apply->wait_limit_s);
+        }
         pause_ms(pause);
     }
 }

@@ -112,9 +112,9 @@ struct build_options {
     const struct map *contexts;          /* name → struct build_context; may be NULL */
     const char *hostname;                /* of RUN; NULL: always the same */
     const struct build_secrets *secrets; /* NULL: there are none */
-    /* 'cache_from' is a hint that is not followed: all builds here share one cache. */
-    const struct strv *extra_hosts, *cache_from;
-    struct build_run limits; /* resource fields only */
+    const struct strv *extra_hosts;
+    const struct strv *cache_from; /* images whose steps count as done (build/cache_image.h) */
+    struct build_run limits;       /* resource fields only */
     int cancel_fd;
     /* Output in the form of the classic builder (spec/dockerfile.md section 13), piece by piece. */
     void (*stream)(void *data, const char *text, size_t size);

@@ -62,6 +62,8 @@ struct job {
     struct known_digests digests; /* of the context's files, if it is a synced one */
     int64_t epoch_ns;             /* SOURCE_DATE_EPOCH, -1: not given */
     size_t target;
+    struct image **cache_images; /* those of --cache-from that are here */
+    size_t cache_image_count;
     const struct strv *names; /* of the image */
 
     struct mutex lock; /* guards what follows */

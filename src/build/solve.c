@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/cache_image.h"
 #include "build/check.h"
 #include "build/config.h"
 #include "build/context.h"
@@ -38,6 +39,7 @@ static void job_done(struct job *job)
 {
     struct store *store = job->builder->store;
 
+    cache_images_close(job);
     cache_touch(job->builder->database, &job->used_keys, NULL);
     MAP_EACH (&job->mounts, entry)
         close((int)((intptr_t)entry->value - 1));
@@ -323,6 +325,7 @@ static int carry_out(struct job *job, struct error *err)
     }
     for (size_t i = 0; i < job->graph.global_count; i++)
         output_step(&job->head, job->file.instructions[i].text);
+    cache_images_open(job);
     output_finish(&job->head, "");
     return job_run(job, err);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/cache_image.h"
 #include "build/config.h"
 #include "build/copy.h"
 
@@ -31,7 +32,8 @@ static int probe_once(struct job *job, struct stage *stage, const char *key, str
     return 1;
 }
 
-int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err)
+int step_probe(struct job *job, struct stage *stage, const char *key, const char *created_by,
+               struct error *err)
 {
     if (stage->is_uncached)
         return 0;
@@ -48,7 +50,8 @@ int step_probe(struct job *job, struct stage *stage, const char *key, struct err
     }
     /* The one before may have ended between the look and the claim. */
     snprintf(stage->claim, sizeof(stage->claim), "%s", key);
-    return probe_once(job, stage, key, err);
+    int found = probe_once(job, stage, key, err);
+    return found != 0 || !created_by ? found : cache_images_probe(job, stage, key, created_by, err);
 }
 
 int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
@@ -139,7 +142,7 @@ static int finish_config(struct job *job, struct stage *stage, const char *comme
     char key[DIGEST_SIZE];
 
     config_key(stage, created_by, key);
-    int found = step_probe(job, stage, key, err);
+    int found = step_probe(job, stage, key, created_by, err);
     if (found != 0)
         return MIN(found, 0);
     pretend_container(stage);
@@ -250,7 +253,7 @@ static int step_workdir(struct job *job, struct stage *stage, const struct instr
     CLEANUP(free) char *created_by = stage_comment(stage, str_text(&comment));
     config_key(stage, created_by, key);
 
-    int found = step_probe(job, stage, key, err);
+    int found = step_probe(job, stage, key, created_by, err);
     if (found != 0)
         return MIN(found, 0);
     pretend_container(stage);

@@ -14,8 +14,10 @@ int step_label(struct job *job, struct stage *stage, const struct instruction *i
 
 /* ---- for the steps that change files ---- */
 
-/* 1: the cache knew the step, the stage is what it had left; 0: it has to be made. */
-int step_probe(struct job *job, struct stage *stage, const char *key, struct error *err);
+/* 1: the cache knew the step, the stage is what it had left; 0: it has to be made. 'created_by'
+ * tells the step wholly to those who know only histories; NULL: it does not. */
+int step_probe(struct job *job, struct stage *stage, const char *key, const char *created_by,
+               struct error *err);
 
 /* Adds the step to the stage and the cache; 'layer' NULL: it changed no files. */
 int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,

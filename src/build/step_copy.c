@@ -73,6 +73,12 @@ static void copy_key(const struct stage *stage, const struct copy_request *reque
     cache_key_finish(key, out);
 }
 
+/* Does the history say all that matters for the result? */
+static bool is_told_by_text(const struct copy_request *request)
+{
+    return !request->is_linked && request->unpacks < 0 && !request->keeps_git_dir;
+}
+
 static int carry_out(struct job *job, struct stage *stage, struct copy_request *request,
                      struct error *err)
 {
@@ -86,7 +92,7 @@ static int carry_out(struct job *job, struct stage *stage, struct copy_request *
     CLEANUP(free) char *created_by = stage_comment(stage, comment);
     copy_key(stage, request, created_by, key);
 
-    int found = step_probe(job, stage, key, err);
+    int found = step_probe(job, stage, key, is_told_by_text(request) ? created_by : NULL, err);
     if (found != 0)
         return MIN(found, 0);
     int made = copy_to_layer(job, stage, request, &layer, err);

@@ -180,6 +180,18 @@ static int run_to_layer(struct job *job, size_t stage_index, struct run_request 
     return step_make_layer(job, stage, &writable, out, err);
 }
 
+/* Does the history say all that matters for the result? Caches and secrets do not. */
+static bool is_told_by_text(const struct run_request *request)
+{
+    const struct heredoc *script = heredoc_script(request->instruction);
+
+    for (size_t i = 0; i < request->mounts.count; i++)
+        if (request->mounts.items[i].rule.type == MOUNT_BIND)
+            return false;
+    return !request->is_privileged && strcmp(request->network, "default") == 0 &&
+           !(script && heredoc_has_interpreter(script));
+}
+
 static int carry_out(struct job *job, size_t stage_index, struct run_request *request,
                      struct error *err)
 {
@@ -197,14 +209,13 @@ static int carry_out(struct job *job, size_t stage_index, struct run_request *re
     if (run_key(job, stage_index, request, key, err) < 0)
         return -1;
 
-    int found = step_probe(job, stage, key, err);
+    CLEANUP(free) char *created_by = history_text(&request->visible, &request->command);
+    int found = step_probe(job, stage, key, is_told_by_text(request) ? created_by : NULL, err);
     if (found != 0)
         return MIN(found, 0);
     int made = run_to_layer(job, stage_index, request, &layer, err);
     if (made < 0)
         return -1;
-
-    CLEANUP(free) char *created_by = history_text(&request->visible, &request->command);
     if (step_finish(job, stage, key, created_by, made > 0 ? &layer : NULL, err) < 0)
         return -1;
     if (job->options->remove_intermediate || job->options->force_remove)

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/build.h"
+#include "cli/build_cache.h"
 #include "cli/build_lend.h"
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
@@ -18,11 +19,11 @@
 #include "base/banned.h"
 
 struct build_options {
-    bool no_cache, quiet, remove, force_remove, pull, check, verify, load;
-    struct strv add_host, build_arg, label, tag, allow, build_context, no_cache_filter, output,
-        secret, ssh;
+    bool no_cache, quiet, remove, force_remove, pull, push, check, verify, load;
+    struct strv add_host, build_arg, cache_from, cache_to, label, tag, allow, build_context,
+        no_cache_filter, output, secret, ssh;
     const char *file, *iidfile, *metadata_file, *network, *platform, *target, *cgroup_parent,
-        *cpuset_cpus, *cpuset_mems, *progress;
+        *cpuset_cpus, *cpuset_mems, *progress, *provenance, *sbom;
     struct optional_int64 memory, memory_swap, shm_size, cpu_shares, cpu_period, cpu_quota;
 };
 
@@ -33,7 +34,8 @@ static const struct option_row rows[] = {
     { 0,   "allow",         OPTION_LIST,    AT(allow),         "Let RUN have a privilege (security.insecure)" },
     { 0,   "build-arg",     OPTION_LIST,    AT(build_arg),     "Set a variable of the build" },
     { 0,   "build-context", OPTION_LIST,    AT(build_context), "Further context (name=path, URL or docker-image://image)" },
-    { 0,   "cache-from",    OPTION_UNSUPPORTED, 0, NULL },
+    { 0,   "cache-from",    OPTION_LIST,    AT(cache_from),    "Take steps of another build as done (image, type=local,src=dir)" },
+    { 0,   "cache-to",      OPTION_LIST,    AT(cache_to),      "Put the steps where others find them (type=inline, registry, local)" },
     { 0,   "cgroup-parent", OPTION_TEXT,    AT(cgroup_parent), "Cgroup to make those of RUN in" },
     { 0,   "check",         OPTION_BOOL,    AT(check),         "Only say what is unwise in the Dockerfile" },
     { 0,   "compress",      OPTION_UNSUPPORTED_FLAG, 0, NULL },
@@ -58,8 +60,11 @@ static const struct option_row rows[] = {
     { 0,   "platform",      OPTION_TEXT,    AT(platform),      "Platform of the image" },
     { 0,   "progress",      OPTION_TEXT,    AT(progress),      "How to show what happens (auto, tty, plain, quiet, rawjson)" },
     { 0,   "pull",          OPTION_BOOL,    AT(pull),          "Fetch base images even if they are here" },
+    { 0,   "push",          OPTION_BOOL,    AT(push),          "Push the image under all its names" },
+    { 0,   "provenance",    OPTION_TEXT,    AT(provenance),    "Attest where the image comes from (only false so far)" },
     { 'q', "quiet",         OPTION_BOOL,    AT(quiet),         "Print the image's id only" },
     { 0,   "rm",            OPTION_BOOL,    AT(remove),        "Remove what steps left", .initially_true = true },
+    { 0,   "sbom",          OPTION_TEXT,    AT(sbom),          "Attest what is in the image (only false so far)" },
     { 0,   "secret",        OPTION_LIST,    AT(secret),        "Let steps read a secret (id=name,src=file or id=name,env=NAME)" },
     { 0,   "security-opt",  OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "shm-size",      OPTION_BYTES,   AT(shm_size),      "Size of /dev/shm for RUN" },
@@ -191,6 +196,7 @@ struct input {
     struct strv contexts;            /* "name=dir:0" */
     char *dockerfile, *extra;
     struct context_syncing synced; /* instead of all of them */
+    struct strv cache_from;        /* images that the engine has now */
 };
 
 static void input_done(struct input *input)
@@ -203,6 +209,7 @@ static void input_done(struct input *input)
     free(input->dockerfile);
     free(input->extra);
     context_syncing_done(&input->synced);
+    strv_done(&input->cache_from);
 }
 CLEANUP_VALUE(input_done, struct input)
 
@@ -468,10 +475,54 @@ static int read_outputs(const struct strv *given, struct outputs *out, struct er
     return 0;
 }
 
+/* What is asked for and cannot be had is said before anything is built. */
+static int check_options(const struct build_options *options, struct error *err)
+{
+    const char *const attestations[] = { options->provenance, options->sbom };
+
+    for (size_t i = 0; i < COUNT(attestations); i++)
+        if (attestations[i] && strcmp(attestations[i], "false") != 0)
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "attestations are not supported: leave --provenance and --sbom out");
+    for (size_t i = 0; i < options->cache_to.count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+
+        if (build_cache_read(options->cache_to.items[i], true, &cache, err) < 0)
+            return -1;
+    }
+    if (options->push && options->tag.count == 0)
+        return error_set(err, ERROR_INVALID, "a pushed image needs a name: --tag");
+    return 0;
+}
+
+static int write_caches(struct cli *cli, const struct strv *given, const char *id,
+                        struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+
+        if (build_cache_read(given->items[i], true, &cache, err) < 0 ||
+            build_cache_write(cli, &cache, id, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int push_image(struct cli *cli, const struct build_options *options, const char *id,
+                      struct error *err)
+{
+    const struct build_output output = { .type = OUTPUT_IMAGE, .is_pushed = true };
+
+    return options->push ? build_output_write(cli, &output, id, &options->tag, err) : 0;
+}
+
 static int finish(struct cli *cli, const struct build_options *options,
                   const struct outputs *outputs, const char *id, struct error *err)
 {
     bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
+
+    if (write_caches(cli, &options->cache_to, id, err) < 0 || push_image(cli, options, id, err) < 0)
+        return -1;
 
     for (size_t i = 0; i < outputs->count; i++) {
         is_kept |= outputs->items[i].type == OUTPUT_IMAGE ||
@@ -514,6 +565,7 @@ static int send(struct cli *cli, const struct build_options *options, const char
     client_path_begin(&path, "/build");
     add_query(cli, &path, options, input->dockerfile);
     add_pairs(&path, "contexts", &input->contexts, false);
+    add_list(&path, "cachefrom", &input->cache_from);
     client_path_query(&path, "lender", lender_id);
     client_path_query(&path, "context", input->synced.id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
@@ -542,7 +594,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
     enum progress_style style;
 
     if (progress_style_read(options->progress, &style, err) < 0 ||
-        read_outputs(&options->output, &outputs, err) < 0)
+        read_outputs(&options->output, &outputs, err) < 0 || check_options(options, err) < 0)
         return -1;
     if (options->quiet)
         style = PROGRESS_QUIET;
@@ -553,6 +605,8 @@ static int run(struct cli *cli, const struct build_options *options, const char 
             return error_set(err, ERROR_INVALID,
                              "an output on stdout needs --progress=quiet: both would mix");
     int result = open_input(cli, options, context, &input, err);
+    if (result == 0)
+        result = build_cache_bring(cli, &options->cache_from, &input.cache_from, err);
     if (result == 0)
         result = build_lending_begin(cli, &options->secret, &options->ssh, &lending, err);
     if (result == 0)

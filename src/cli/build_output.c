@@ -10,7 +10,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/csv.h"
+#include "cli/registry.h"
 #include "cli/terminal.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
@@ -19,18 +21,32 @@ static const char *const type_names[] = { "image", "local", "tar", "oci", "docke
 void build_output_done(struct build_output *output)
 {
     free(output->destination);
+    free(output->name);
     *output = (struct build_output){};
 }
 
 static int read_type(const char *name, struct build_output *out, struct error *err)
 {
+    if (strcmp(name, "registry") == 0) {
+        out->type = OUTPUT_IMAGE;
+        out->is_pushed = true;
+        return 0;
+    }
     for (size_t i = 0; i < COUNT(type_names); i++)
         if (strcmp(type_names[i], name) == 0) {
             out->type = i;
             return 0;
         }
-    return error_set(err, ERROR_INVALID,
-                     "exporter \"%s\" could not be found: image, local, tar, oci or docker", name);
+    return error_set(
+        err, ERROR_INVALID,
+        "exporter \"%s\" could not be found: image, registry, local, tar, oci or docker", name);
+}
+
+static int read_switch(const char *text, bool *out, struct error *err)
+{
+    return text_parse_bool(text, out)
+               ? 0
+               : error_set(err, ERROR_INVALID, "invalid value in output: %s", text);
 }
 
 static int read_field(const char *field, struct build_output *out, bool *has_type,
@@ -39,6 +55,21 @@ static int read_field(const char *field, struct build_output *out, bool *has_typ
     if (text_starts(field, "type=")) {
         *has_type = true;
         return read_type(field + 5, out, err);
+    }
+    if (text_starts(field, "name=")) {
+        free(out->name);
+        out->name = xstrdup(field + 5);
+        return 0;
+    }
+    if (text_starts(field, "push="))
+        return read_switch(field + 5, &out->is_pushed, err);
+    if (text_starts(field, "tar=")) {
+        bool is_archive;
+
+        if (read_switch(field + 4, &is_archive, err) < 0)
+            return -1;
+        out->is_directory = !is_archive;
+        return 0;
     }
     if (!text_starts(field, "dest="))
         return error_set(err, ERROR_INVALID, "unexpected output attribute: %s", field);
@@ -70,6 +101,10 @@ int build_output_read(const char *text, struct build_output *out, struct error *
         return error_set(err, ERROR_INVALID, "dest is required for local output");
     if ((output.type == OUTPUT_TAR || output.type == OUTPUT_OCI) && !output.destination)
         output.destination = xstrdup("-");
+    if (output.is_directory && (!output.destination || strcmp(output.destination, "-") == 0))
+        return error_set(err, ERROR_INVALID, "dest is required for tar=false");
+    if ((output.is_pushed || output.name) && output.type != OUTPUT_IMAGE)
+        return error_set(err, ERROR_INVALID, "push and name are for images: %s", text);
     if (output.destination && strcmp(output.destination, "-") == 0 && terminal_is(STDOUT_FILENO))
         return error_set(err, ERROR_INVALID,
                          "dest file is required for %s output: refusing to write "
@@ -135,19 +170,55 @@ static void name_source(struct client_path *path, const struct build_output *out
         client_path_query(path, "names", image_id);
 }
 
+static int tag(struct cli *cli, const char *image_id, const char *name, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(free) char *repository = NULL;
+
+    if (reference_parse(name, &reference, err) < 0)
+        return -1;
+    repository = reference_familiar_name(&reference);
+    client_path_begin(&path, "/images/%s/tag", image_id);
+    client_path_query(&path, "repo", repository);
+    client_path_query(&path, "tag", reference.tag);
+    return client_call(cli->client, "POST", &path, NULL, NULL, err);
+}
+
+/* Names it, and pushes what has a name. */
+static int publish(struct cli *cli, const struct build_output *output, const char *image_id,
+                   const struct strv *tags, struct error *err)
+{
+    if (output->name && tag(cli, image_id, output->name, err) < 0)
+        return -1;
+    if (!output->is_pushed)
+        return 0;
+    if (!output->name && tags->count == 0)
+        return error_set(err, ERROR_INVALID, "a pushed image needs a name: --tag");
+    if (output->name && cli_push(cli, output->name, NULL, err) < 0)
+        return error_context(err, "push %s", output->name);
+    for (size_t i = 0; !output->name && i < tags->count; i++)
+        if (cli_push(cli, tags->items[i], NULL, err) < 0)
+            return error_context(err, "push %s", tags->items[i]);
+    return 0;
+}
+
 int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
                        const struct strv *tags, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
     struct http_response *response = NULL;
 
-    if (output->type == OUTPUT_IMAGE || (output->type == OUTPUT_DOCKER && !output->destination))
+    if (output->type == OUTPUT_IMAGE)
+        return publish(cli, output, image_id, tags, err);
+    if (output->type == OUTPUT_DOCKER && !output->destination)
         return 0; /* It is in the store already. */
     name_source(&path, output, image_id, tags);
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return error_context(err, "output %s", type_names[output->type]);
-    int result = output->type == OUTPUT_LOCAL ? unpack(response, output->destination, err)
-                                              : write_file(response, output->destination, err);
+    bool is_unpacked = output->type == OUTPUT_LOCAL || output->is_directory;
+    int result = is_unpacked ? unpack(response, output->destination, err)
+                             : write_file(response, output->destination, err);
     http_response_free(response);
     return result;
 }

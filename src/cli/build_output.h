@@ -8,11 +8,15 @@
 struct build_output {
     enum { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER } type;
     char *destination; /* "-" is stdout; NULL: none */
+    char *name;        /* one more name of the image; NULL: none */
+    bool is_pushed;    /* the image goes to the registries that its names say */
+    bool is_directory; /* of OCI and DOCKER: the destination is a directory, not an archive */
 };
 void build_output_done(struct build_output *output);
 CLEANUP_VALUE(build_output_done, struct build_output)
 
-/* "type=local,dest=out", "out" (local), "-" (a tar on stdout). INVALID. */
+/* "type=local,dest=out", "out" (local), "-" (a tar on stdout), "type=image,name=x,push=true", which
+ * is "type=registry,name=x", "type=oci,dest=out,tar=false". INVALID. */
 int build_output_read(const char *text, struct build_output *out, struct error *err);
 
 /* Brings the image there; 'tags' are its names. */

@@ -1,0 +1,19 @@
+/* --cache-from: images that were built elsewhere stand in for steps. An image tells by its history
+ * what each step was (with the digests of what was copied), and has what it left: so a step is
+ * known when an image has the same steps, the same layers, and then this very step. Nothing but the
+ * image is needed; whoever names one trusts it. */
+#ifndef BERTH_BUILD_CACHE_IMAGE_H
+#define BERTH_BUILD_CACHE_IMAGE_H
+
+#include "build/job.h"
+
+/* Brings the images that the build names; one that cannot be had is told, and done without. */
+void cache_images_open(struct job *job);
+void cache_images_close(struct job *job);
+
+/* 1: an image knows the step, and the stage is what that left; the cache knows it under 'key' from
+ * now on. 0: none does. */
+int cache_images_probe(struct job *job, struct stage *stage, const char *key,
+                       const char *created_by, struct error *err);
+
+#endif

@@ -1,0 +1,181 @@
+/* An image is its own cache: its history says what each step was. So to write the cache is to put
+ * the image somewhere, and to read it is to have the image. */
+#include "cli/build_cache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/build_output.h"
+#include "cli/context.h"
+#include "cli/csv.h"
+#include "cli/registry.h"
+#include "spec/reference.h"
+
+#include "base/banned.h"
+
+void build_cache_done(struct build_cache *cache)
+{
+    free(cache->place);
+    *cache = (struct build_cache){};
+}
+
+static int read_type(const char *name, bool is_target, struct build_cache *out, struct error *err)
+{
+    if (strcmp(name, "registry") == 0)
+        out->type = BUILD_CACHE_REGISTRY;
+    else if (strcmp(name, "local") == 0)
+        out->type = BUILD_CACHE_LOCAL;
+    else if (strcmp(name, "inline") == 0 && is_target)
+        out->type = BUILD_CACHE_INLINE;
+    else
+        return error_set(err, ERROR_UNSUPPORTED, "cache type %s is not supported: registry%s local",
+                         name, is_target ? ", inline or" : " or");
+    return 0;
+}
+
+static int read_field(const char *field, bool is_target, struct build_cache *out, struct error *err)
+{
+    static const char *const places[2][2] = { { "ref=", "src=" }, { "ref=", "dest=" } };
+
+    if (text_starts(field, "type="))
+        return read_type(field + 5, is_target, out, err);
+    if (strcmp(field, "mode=min") == 0 && is_target)
+        return 0;
+    if (text_starts(field, "mode=") && is_target)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "cache %s is not supported: the steps of the image itself are kept "
+                         "(mode=min)",
+                         field);
+    for (size_t i = 0; i < COUNT(places[is_target]); i++) {
+        size_t length = strlen(places[is_target][i]);
+
+        if (!text_starts(field, places[is_target][i]))
+            continue;
+        free(out->place);
+        out->place = xstrdup(field + length);
+        return 0;
+    }
+    return error_set(err, ERROR_INVALID, "unexpected cache attribute: %s", field);
+}
+
+int build_cache_read(const char *text, bool is_target, struct build_cache *out, struct error *err)
+{
+    CLEANUP(build_cache_done) struct build_cache cache = { .type = BUILD_CACHE_REGISTRY };
+    CLEANUP(strv_done) struct strv fields = {};
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (csv_split(text, &fields, err) < 0)
+        return -1;
+    if (!strchr(text, '=')) {
+        cache.place = xstrdup(text);
+    } else {
+        for (size_t i = 0; i < fields.count; i++)
+            if (read_field(fields.items[i], is_target, &cache, err) < 0)
+                return -1;
+    }
+    if (cache.type != BUILD_CACHE_INLINE && text_is_empty(cache.place))
+        return error_set(err, ERROR_INVALID, "cache %s needs %s", text,
+                         cache.type == BUILD_CACHE_REGISTRY ? "ref=NAME"
+                         : is_target                        ? "dest=DIRECTORY"
+                                                            : "src=DIRECTORY");
+    if (cache.type == BUILD_CACHE_REGISTRY && reference_parse(cache.place, &reference, err) < 0)
+        return -1;
+    *out = cache;
+    cache = (struct build_cache){};
+    return 0;
+}
+
+/* ---- from ---- */
+
+#define LOADED_NAME "Loaded image: "
+#define LOADED_ID   "Loaded image ID: "
+
+static void note_loaded(const struct json *message, struct strv *out)
+{
+    const char *text = json_text(json_get(message, "stream"));
+
+    for (size_t i = 0; text && i < 2; i++) {
+        const char *word = i == 0 ? LOADED_NAME : LOADED_ID;
+
+        if (text_starts(text, word))
+            strv_add_take(out, xstrndup(text + strlen(word), strcspn(text + strlen(word), "\n")));
+    }
+}
+
+static int load(struct cli *cli, const char *directory, struct strv *out, struct error *err)
+{
+    const struct context_part part = { directory, "" };
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(stream_close) struct stream *body = NULL;
+    struct client_messages messages = {};
+    struct json *message;
+    int result;
+
+    if (context_stream(&part, 1, NULL, NULL, &body, err) < 0)
+        return -1;
+    client_path_begin(&path, "/images/load");
+    client_path_query(&path, "quiet", "1");
+    if (client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
+                      &messages.response, err) < 0)
+        return -1;
+    while ((result = client_messages_next(&messages, &message, err)) > 0) {
+        const char *failure = json_text(json_get(message, "error"));
+
+        note_loaded(message, out);
+        if (failure)
+            result = error_set(err, ERROR_INVALID, "%s", failure);
+        json_free(message);
+        if (result < 0)
+            break;
+    }
+    client_messages_done(&messages);
+    return result;
+}
+
+static int bring(struct cli *cli, const struct build_cache *cache, struct strv *out,
+                 struct error *err)
+{
+    if (cache->type == BUILD_CACHE_LOCAL)
+        return load(cli, cache->place, out, err);
+    /* The engine may have it under this name though no registry does. */
+    strv_add(out, cache->place);
+    return cli_pull(cli, cache->place, NULL, NULL, err);
+}
+
+int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *out,
+                      struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+        struct error why = {};
+
+        if (build_cache_read(given->items[i], false, &cache, err) < 0)
+            return -1;
+        if (bring(cli, &cache, out, &why) < 0)
+            fprintf(stderr, "cache-from %s: %s\n", cache.place, why.text);
+    }
+    return 0;
+}
+
+/* ---- to ---- */
+
+int build_cache_write(struct cli *cli, const struct build_cache *cache, const char *image_id,
+                      struct error *err)
+{
+    const struct strv no_tags = {};
+
+    if (cache->type == BUILD_CACHE_INLINE)
+        return 0; /* It is in the image. */
+    const struct build_output output = { .type = cache->type == BUILD_CACHE_LOCAL ? OUTPUT_OCI
+                                                                                  : OUTPUT_IMAGE,
+                                         .destination = cache->place,
+                                         .is_directory = true,
+                                         .is_pushed = cache->type == BUILD_CACHE_REGISTRY,
+                                         .name = cache->place };
+    return build_output_write(cli, &output, image_id, &no_tags, err) < 0
+               ? error_context(err, "cache-to %s", cache->place)
+               : 0;
+}

@@ -1,0 +1,28 @@
+/* build --cache-from and --cache-to: steps of other builds by way of images. */
+#ifndef BERTH_CLI_BUILD_CACHE_H
+#define BERTH_CLI_BUILD_CACHE_H
+
+#include "base/strv.h"
+#include "cli/command.h"
+
+/* One of them: "type=registry,ref=x", "x", "type=local,src=dir" or "dest=dir", "type=inline". */
+struct build_cache {
+    enum { BUILD_CACHE_INLINE, BUILD_CACHE_LOCAL, BUILD_CACHE_REGISTRY } type;
+    char *place; /* reference or directory */
+};
+void build_cache_done(struct build_cache *cache);
+CLEANUP_VALUE(build_cache_done, struct build_cache)
+
+/* Where to read steps from, or with 'is_target' where to write them to. INVALID, UNSUPPORTED. */
+int build_cache_read(const char *text, bool is_target, struct build_cache *out, struct error *err);
+
+/* Brings the images that --cache-from names to the engine, and lists them for it. One that cannot
+ * be had is told on stderr, and left out. INVALID for what cannot be read. */
+int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *out,
+                      struct error *err);
+
+/* Puts a finished image where it can be read from. */
+int build_cache_write(struct cli *cli, const struct build_cache *cache, const char *image_id,
+                      struct error *err);
+
+#endif

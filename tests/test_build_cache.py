@@ -1,0 +1,124 @@
+"""Steps of builds made elsewhere: --cache-from and --cache-to by way of images, and where images go."""
+import json
+import os
+
+import pytest
+
+from raw_api import Api
+from registry import Registry
+from test_build import build, context
+
+
+@pytest.fixture(scope="module")
+def registry(pytestconfig):
+    registry = Registry(pytestconfig.getoption("--build")).start()
+    yield registry
+    registry.remove()
+
+
+@pytest.fixture
+def project(tmp_path):
+    path = tmp_path / "project"
+    path.mkdir()
+    (path / "file").write_text("one\n")
+    (path / "Dockerfile").write_text("FROM busybox\nENV A=1\nCOPY file /file\nRUN --mount=type=cache,target=/c date +%s%N > /when\nWORKDIR /made\nLABEL x=y\n")
+    return path
+
+
+def forget(engine, *names):
+    """The engine is as good as another one: it knows neither image nor steps."""
+    for name in names:
+        engine.berth("rmi", "-f", name)
+    engine.berth("builder", "prune", "-a", "-f", check=True)
+
+
+def build_it(engine, project, *options):
+    done = engine.berth("build", "--progress=plain", "-t", "again", *options, str(project))
+    assert done.code == 0, done
+    return done, engine.inspect("again")["Id"]
+
+
+def test_an_image_of_a_registry_is_a_cache(engine, registry, project):
+    name = f"localhost:{registry.port}/cached:1"
+    _, first = build_it(engine, project, "--cache-to", f"type=registry,ref={name},mode=min", "--cache-to", "type=inline")
+    forget(engine, "again", name)
+    done, second = build_it(engine, project, "--cache-from", name)
+    assert done.out.count("CACHED") == 5 and second == first, done
+    forget(engine, "again", name)
+    (project / "file").write_text("two\n")
+    done, third = build_it(engine, project, "--cache-from", f"type=registry,ref={name}")
+    assert done.out.count("CACHED") == 1 and third != first, done
+    assert engine.berth("run", "--rm", "again", "cat", "/file", check=True).out == "two\n"
+
+
+def test_a_directory_is_a_cache(engine, project, tmp_path):
+    _, first = build_it(engine, project, "--cache-to", f"type=local,dest={tmp_path}/cache")
+    assert json.loads((tmp_path / "cache/index.json").read_text())["manifests"]
+    forget(engine, "again")
+    done, second = build_it(engine, project, "--cache-from", f"type=local,src={tmp_path}/cache")
+    assert done.out.count("CACHED") == 5 and second == first, done
+
+
+def test_the_api_has_it_too(engine, registry, project):
+    name = f"localhost:{registry.port}/cached:api"
+    tar = context(D="FROM busybox\nRUN date +%s%N > /when\nENV A=1\n")
+    api = Api(engine.socket)
+    first = build(api, tar, "D", t=name)
+    engine.berth("push", "-q", name, check=True)
+    forget(engine, name)
+    second = build(api, tar, "D", cachefrom=[name])
+    assert second.id == first.id and second.out.count("Using cache") == 2, second
+    forget(engine, name)
+    without = build(api, tar, "D", cachefrom=[f"localhost:{registry.port}/gone:1"])
+    assert without.id and without.id != first.id and "[Warning] cache-from" in without.out, without
+
+
+def test_what_a_history_does_not_tell_is_done_anew(engine, project):
+    """Steps that look alike in a history and are not."""
+    (project / "Dockerfile").write_text("FROM busybox\nRUN --mount=source=file,target=/f cat /f > /copy\n")
+    build_it(engine, project)
+    engine.berth("tag", "again", "kept:bind", check=True)
+    engine.berth("builder", "prune", "-a", "-f", check=True)
+    (project / "file").write_text("other\n")
+    done, _ = build_it(engine, project, "--cache-from", "kept:bind")
+    assert "CACHED" not in done.out and engine.berth("run", "--rm", "again", "cat", "/copy").out == "other\n"
+    (project / "Dockerfile").write_text("FROM busybox\nRUN ip link > /links\n")
+    build_it(engine, project)
+    engine.berth("tag", "again", "kept:net", check=True)
+    engine.berth("builder", "prune", "-a", "-f", check=True)
+    done, _ = build_it(engine, project, "--cache-from", "kept:net", "--network", "none")
+    assert "CACHED" not in done.out
+    done, _ = build_it(engine, project, "--cache-from", "kept:net", "--no-cache")
+    assert "CACHED" not in done.out
+
+
+@pytest.mark.parametrize("options, text", [
+    (["--cache-from", "type=gha"], "cache type gha"), (["--cache-from", "type=inline"], "cache type inline"), (["--cache-to", "type=s3"], "cache type s3"),
+    (["--cache-to", "type=registry,ref=x,mode=max"], "mode=max"), (["--cache-to", "type=registry"], "needs ref="), (["--cache-to", "type=local"], "needs dest="),
+    (["--cache-from", "type=local"], "needs src="), (["--cache-from", "UPPER"], "UPPER"), (["--cache-to", "type=local,colour=red"], "colour=red"),
+    (["--provenance=mode=max"], "attestations"), (["--sbom=true"], "attestations"), (["--push"], "needs a name"), (["-o", "type=oci,tar=false"], "dest is required"),
+    (["-o", "type=local,dest=x,push=true"], "are for images"), (["-o", "type=image,push=odd"], "odd"),
+])
+def test_wrong_words(engine, project, options, text):
+    done = engine.berth("build", *options, str(project))
+    assert done.code != 0 and text in done.err, done
+
+
+def test_a_cache_that_cannot_be_had(engine, registry, project, tmp_path):
+    done, _ = build_it(engine, project, "--cache-from", f"localhost:{registry.port}/gone:1", "--cache-from", f"type=local,src={tmp_path}/gone")
+    assert "cache-from" in done.err
+
+
+def test_where_images_go(engine, registry, project, tmp_path):
+    names = [f"localhost:{registry.port}/out:{i}" for i in range(3)]
+    done = engine.berth("build", "-q", "--push", "-t", names[0], "-t", names[1], "--provenance=false", "--sbom=false", "--metadata-file", str(tmp_path / "metadata"), str(project))
+    assert done.code == 0, done
+    assert json.loads((tmp_path / "metadata").read_text())["image.name"] == ",".join(names[:2])
+    engine.berth("build", "-q", "-o", f"type=registry,name={names[2]}", str(project), check=True)
+    first = engine.inspect(names[0])["Id"]
+    forget(engine, *names)
+    for name in names:
+        engine.berth("pull", "-q", name, check=True)
+        assert engine.inspect(name)["Id"] == first
+    engine.berth("build", "-q", "-o", f"type=oci,tar=false,dest={tmp_path}/layout", str(project), check=True)
+    assert os.path.exists(tmp_path / "layout/oci-layout") and os.listdir(tmp_path / "layout/blobs/sha256")

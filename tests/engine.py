@@ -200,6 +200,15 @@ def docker_compose():
     return None
 
 
+def docker_buildx():
+    """The words that call buildx: $DOCKER_BUILDX, or the plugin of docker's client; None if there is none."""
+    program = docker_program()
+    for words in (shlex.split(os.environ.get("DOCKER_BUILDX", "")), [program, "buildx"] if program else []):
+        if words and b"buildx" in subprocess.run([*words, "version"], capture_output=True, check=False).stdout:
+            return words
+    return None
+
+
 def docker_major():
     """The first number of the client's version; None if there is no client."""
     program = docker_program()

@@ -423,8 +423,7 @@ static int run_checks(struct job *job, struct build_result *out, struct error *e
 
         if (is_all)
             show_finding(job, finding, &text);
-        else
-            outputs_finding(&job->outputs, finding->rule, finding->line, finding->text);
+        outputs_finding(&job->outputs, finding->rule, finding->line, finding->text);
     }
     if (is_all && findings.count == 0)
         str_add(&text, "Check complete, no warnings found.\n");

@@ -14,6 +14,7 @@
 static const char *const frontend_abilities[] = {
     "frontend.caps",
     "frontend.inputs",
+    "gateway.evaluate",
     "gateway.solve.evaluate",
     "gateway.solve.metadata",
     "proto.refarray",

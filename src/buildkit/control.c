@@ -417,12 +417,6 @@ int control_history(struct grpc_call *call, void *data UNUSED, struct error *err
     return grpc_receive_one(call, &message, err);
 }
 
-/* Sessions come over a connection of their own. */
-int control_session(struct grpc_call *call UNUSED, void *data UNUSED, struct error *err)
-{
-    return error_set(err, ERROR_UNSUPPORTED, "sessions are opened with POST /session");
-}
-
 int health_check(struct grpc_call *call, void *data UNUSED, struct error *err)
 {
     CLEANUP(buf_done) struct buf message = {}, answer = {};

@@ -491,6 +491,18 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
     return 0;
 }
 
+/* {"start":{"line":n},"end":{"line":n}} */
+static void write_range(struct json_writer *w, int line)
+{
+    json_begin_dict(w, NULL);
+    for (int i = 0; i < 2; i++) {
+        json_begin_dict(w, i ? "end" : "start");
+        json_add_int64(w, "line", line);
+        json_end_dict(w);
+    }
+    json_end_dict(w);
+}
+
 /* Where in the Dockerfile it went wrong, as clients of this protocol look for it. */
 static void add_place(const struct build_result *result, struct failure *failure)
 {
@@ -509,13 +521,7 @@ static void add_place(const struct build_result *result, struct failure *failure
     json_add_text(&w, "language", "Dockerfile");
     json_end_dict(&w);
     json_begin_list(&w, "ranges");
-    json_begin_dict(&w, NULL);
-    for (int i = 0; i < 2; i++) {
-        json_begin_dict(&w, i ? "end" : "start");
-        json_add_int64(&w, "line", result->line);
-        json_end_dict(&w);
-    }
-    json_end_dict(&w);
+    write_range(&w, result->line);
     json_end_list(&w);
     json_end_dict(&w);
     protobuf_add_text(&any, 1, SOURCE_DETAIL);
@@ -545,17 +551,56 @@ static void add_metadata(struct map *metadata, const char *name, const char *tex
     map_set(metadata, name, value);
 }
 
-/* What checks found, as the answer of a request for it. */
+/* What checks found, as the answer of a request for it: as text, and as data. */
 struct checks {
-    struct frontend *frontend;
-    struct str text;
+    const struct frontend *frontend;
+    struct str text, json;
+    struct json_writer writer;
 };
 
-static void take_checks(void *data, const char *text, size_t size)
+static void take_check_text(void *data, const char *text, size_t size)
 {
     struct checks *checks = data;
 
     str_add_bytes(&checks->text, text, size);
+}
+
+static void take_finding(void *data, const struct build_event *event)
+{
+    struct checks *checks = data;
+    struct json_writer *w = &checks->writer;
+    CLEANUP(free) char *text = xstrndup(event->text, event->size);
+
+    if (event->type != BUILD_FINDING)
+        return;
+    json_begin_dict(w, NULL);
+    json_add_text(w, "ruleName", event->rule);
+    json_add_text(w, "description", "");
+    json_add_text(w, "detail", text);
+    json_begin_dict(w, "location");
+    json_add_int64(w, "sourceIndex", 0);
+    json_begin_list(w, "ranges");
+    write_range(w, event->line);
+    json_end_list(w);
+    json_end_dict(w);
+    json_end_dict(w);
+}
+
+static void end_findings(struct checks *checks)
+{
+    const struct str *file = &checks->frontend->file_text;
+    CLEANUP(free) char *data = base64_encode(str_text(file), file->length);
+    struct json_writer *w = &checks->writer;
+
+    json_end_list(w);
+    json_begin_list(w, "sources");
+    json_begin_dict(w, NULL);
+    json_add_text(w, "filename", file_name(checks->frontend));
+    json_add_text(w, "language", "Dockerfile");
+    json_add_text(w, "data", data);
+    json_end_dict(w);
+    json_end_list(w);
+    json_end_dict(w);
 }
 
 static int run_checks(struct frontend *frontend, const struct build_input *input,
@@ -564,15 +609,22 @@ static int run_checks(struct frontend *frontend, const struct build_input *input
 {
     struct checks checks = { .frontend = frontend };
 
-    options->stream = take_checks;
-    options->event = NULL;
+    checks.writer.out = &checks.json;
+    options->stream = take_check_text;
+    options->event = take_finding;
     options->data = &checks;
+    json_begin_dict(&checks.writer, NULL);
+    json_begin_list(&checks.writer, "warnings");
     int built = engine_build(frontend->buildkit->engine, input, options, result, err);
+    end_findings(&checks);
     if (built == 0) {
+        add_metadata(&out->metadata, "version", "1.0.0");
         add_metadata(&out->metadata, "result.txt", str_text(&checks.text));
+        add_metadata(&out->metadata, "result.json", str_text(&checks.json));
         add_metadata(&out->metadata, "result.statuscode", result->finding_count > 0 ? "1" : "0");
     }
     str_done(&checks.text);
+    str_done(&checks.json);
     return built;
 }
 

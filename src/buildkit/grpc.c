@@ -182,7 +182,12 @@ int grpc_send(struct grpc_call *call, const struct buf *message, struct error *e
 
     buf_add(&framed, prefix, sizeof(prefix));
     buf_add(&framed, buf_bytes(message), size);
-    return http2_write(call->stream, buf_bytes(&framed), framed.size, err);
+    if (http2_write(call->stream, buf_bytes(&framed), framed.size, err) == 0)
+        return 0;
+    /* The other side may have said why it went. */
+    if (call->is_client && http2_header_get(call->stream, "grpc-status"))
+        read_status(call, err);
+    return -1;
 }
 
 void grpc_set_cancel(struct grpc_call *call, int cancel_fd)
@@ -205,6 +210,11 @@ struct server {
 const char *grpc_metadata(struct grpc_call *call, const char *name)
 {
     return http2_header_get(call->stream, name);
+}
+
+void grpc_metadata_list(struct grpc_call *call, const char *name, struct strv *out)
+{
+    http2_header_list(call->stream, name, out);
 }
 
 int grpc_cancel_fd(struct grpc_call *call)

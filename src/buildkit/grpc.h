@@ -41,6 +41,7 @@ int grpc_serve(struct http_connection *connection, const struct grpc_method *met
 
 /* Metadata of the request; NULL if there is none of that name. Borrowed. */
 const char *grpc_metadata(struct grpc_call *call, const char *name);
+void grpc_metadata_list(struct grpc_call *call, const char *name, struct strv *out);
 /* Readable when the client does not wait for the end any more; the call's. */
 int grpc_cancel_fd(struct grpc_call *call);
 /* A detail that goes along with the error that the handler will return. */

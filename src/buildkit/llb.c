@@ -26,19 +26,32 @@ static const struct { uint32_t field; const char *name; } operations[] = {
 };
 /* clang-format on */
 
+/* Clients refuse a definition in which an operation has no metadata. */
+static void add_metadata(struct buf *definition, const char *digest)
+{
+    CLEANUP(buf_done) struct buf entry = {}, nothing = {};
+
+    protobuf_add_text(&entry, 1, digest);
+    protobuf_add_message(&entry, 2, &nothing);
+    protobuf_add_message(definition, 2, &entry);
+}
+
 void llb_write_result(const char *id, struct buf *out)
 {
     CLEANUP(free) char *identifier = xasprintf(RESULT_SCHEME "%s", id);
     CLEANUP(buf_done) struct buf source = {}, operation = {}, end = {}, input = {}, definition = {};
-    char digest[DIGEST_SIZE];
+    char digest[DIGEST_SIZE], end_digest[DIGEST_SIZE];
 
     protobuf_add_text(&source, 1, identifier);
     protobuf_add_message(&operation, 3, &source);
     sha256_digest(buf_bytes(&operation), operation.size, digest);
     protobuf_add_text(&input, 1, digest);
     protobuf_add_message(&end, 1, &input);
+    sha256_digest(buf_bytes(&end), end.size, end_digest);
     protobuf_add_message(&definition, 1, &operation);
     protobuf_add_message(&definition, 1, &end);
+    add_metadata(&definition, digest);
+    add_metadata(&definition, end_digest);
     buf_add(out, buf_bytes(&definition), definition.size);
 }
 

@@ -684,6 +684,15 @@ const char *http2_header_get(struct http2_stream *stream, const char *name)
     return value;
 }
 
+void http2_header_list(struct http2_stream *stream, const char *name, struct strv *out)
+{
+    mutex_lock(&stream->http2->lock);
+    for (size_t i = 0; i < stream->names.count; i++)
+        if (strcmp(stream->names.items[i], name) == 0)
+            strv_add(out, stream->values.items[i]);
+    mutex_unlock(&stream->http2->lock);
+}
+
 int http2_wait_headers(struct http2_stream *stream, struct error *err)
 {
     int result = 0;

@@ -74,6 +74,8 @@ int http2_cancel_fd(struct http2_stream *stream);
 
 /* What the peer has sent so far, trailers included; NULL: nothing. Borrowed from the stream. */
 const char *http2_header_get(struct http2_stream *stream, const char *name);
+/* All values of that name, in the order in which they came. */
+void http2_header_list(struct http2_stream *stream, const char *name, struct strv *out);
 /* Waits for the headers of an answer. */
 int http2_wait_headers(struct http2_stream *stream, struct error *err);
 

@@ -94,6 +94,8 @@ def test_a_build_section(project, engine):
     (project.directory / "more").mkdir()
     (project.directory / "more/file").write_text("from more\n")
     (project.directory / "outside.Dockerfile").write_text("FROM busybox AS one\nRUN echo one > /stage\nFROM busybox AS two\nRUN echo two > /stage\n")
+    (project.directory / "token.txt").write_text("a token\n")
+    (project.directory / ".env").write_text("WORD='a word\n'\n")
     project.write("""
 services:
   app:
@@ -104,14 +106,17 @@ services:
       extra_hosts: ["elsewhere:10.1.2.3"]
       labels: {own.label: x}
       shm_size: 8m
+      secrets: [token, {source: word, target: given_word}]
       tags: ["NAME/extra:1"]
       no_cache_filter: late
       dockerfile_inline: |
         FROM base
         ARG GIVEN TAKEN
+        RUN --mount=type=secret,id=token cat /run/secrets/token > /secrets
+        RUN --mount=type=secret,id=given_word cat /run/secrets/given_word >> /secrets
         COPY file /file
         COPY --from=more file /more
-        RUN cat /base /file /more > /all; echo "$$GIVEN $$TAKEN" >> /all; grep elsewhere /etc/hosts >> /all
+        RUN cat /base /file /more /secrets > /all; echo "$$GIVEN $$TAKEN" >> /all; grep elsewhere /etc/hosts >> /all
     command: cat /all
   base:
     build: {context: ., dockerfile_inline: "FROM busybox\\nRUN echo from base > /base"}
@@ -119,12 +124,13 @@ services:
   stage:
     build: {context: ./context, dockerfile: ../outside.Dockerfile, target: one}
     command: cat /stage
+secrets: {token: {file: ./token.txt}, word: {environment: WORD}}
 """.replace("NAME", project.name))
     try:
         up = project.compose("up", "-d", env={"TAKEN": "taken"}, check=True)
         assert up.err.index("Service base  Built") < up.err.index("Service app  Building")
         assert said_by(project, "app") == [
-            "from base", "from the context", "from more", "from file taken", "10.1.2.3\telsewhere"]
+            "from base", "from the context", "from more", "a token", "a word", "from file taken", "10.1.2.3\telsewhere"]
         assert said_by(project, "stage") == ["one"]
         labels = engine.inspect(f"{project.name}/extra:1")["Config"]["Labels"]
         assert labels["own.label"] == "x" and labels["com.docker.compose.image.builder"] == "classic"
@@ -135,9 +141,9 @@ services:
 
 
 @pytest.mark.parametrize("section,words", [
-    ("{context: ., provenance: true}", 'service "a": build.provenance is not supported'),
-    ("{context: ., sbom: true}", 'service "a": build.sbom is not supported'),
-    ("{context: ., isolation: hyperv}", 'service "a": build.isolation is not supported'),
+    ("{context: ., provenance: true}", 'service "a": build: provenance is not supported'),
+    ("{context: ., sbom: true}", 'service "a": build: sbom is not supported'),
+    ("{context: ., isolation: hyperv}", 'service "a": build: isolation is not supported'),
     ("{context: ., dockerfile: nowhere}", "failed to read dockerfile: open {directory}/nowhere: no such file or directory"),
     ("{context: ., dockerfile_inline: 'FROM self', additional_contexts: {self: 'service:a'}}",
      'service "a": its build takes files from itself by additional_contexts'),

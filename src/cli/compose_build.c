@@ -78,7 +78,7 @@ static void add_platforms(struct strv *words, const struct yaml *service)
 }
 
 /* The values of variables reach the build by our own environment: a .env file may have set them. */
-static int add_secrets(struct strv *words, const struct project *project, const char *name,
+static int add_secrets(struct strv *words, const struct project *project,
                        const struct yaml *secrets, struct error *err)
 {
     for (size_t i = 0; i < yaml_count(secrets); i++) {
@@ -100,8 +100,7 @@ static int add_secrets(struct strv *words, const struct project *project, const 
             strv_add_format(words, "--secret=id=%s,env=%s", id, variable);
         } else {
             return error_set(err, ERROR_UNSUPPORTED,
-                             "service \"%s\": build secret \"%s\" is neither a file nor a variable",
-                             name, source);
+                             "secret \"%s\" is neither a file nor a variable", source);
         }
     }
     return 0;
@@ -125,7 +124,7 @@ static void add_contexts(struct strv *words, const struct project *project,
     }
 }
 
-static int refuse_unsupported(const char *name, const struct yaml *build, struct error *err)
+static int refuse_unsupported(const struct yaml *build, struct error *err)
 {
     static const char *const attestations[] = { "provenance", "sbom" };
     const char *isolation = yaml_text(yaml_get(build, "isolation"));
@@ -134,12 +133,10 @@ static int refuse_unsupported(const char *name, const struct yaml *build, struct
         const char *value = yaml_text(yaml_get(build, attestations[i]));
 
         if (value && strcmp(value, "false") != 0)
-            return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": build.%s is not supported",
-                             name, attestations[i]);
+            return error_set(err, ERROR_UNSUPPORTED, "%s is not supported", attestations[i]);
     }
     if (isolation && strcmp(isolation, "default") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": build.isolation is not supported",
-                         name);
+        return error_set(err, ERROR_UNSUPPORTED, "isolation is not supported");
     return 0;
 }
 
@@ -187,7 +184,7 @@ static int write_words(const struct project *project, const char *name,
                       *build = yaml_get(service, "build");
     CLEANUP(free) char *image = project_image_name(project, name);
 
-    if (refuse_unsupported(name, build, err) < 0)
+    if (refuse_unsupported(build, err) < 0)
         return -1;
     add_word(words, "tag", image);
     add_list(words, "tag", yaml_get(build, "tags"));
@@ -216,7 +213,7 @@ static int write_words(const struct project *project, const char *name,
     add_flag(words, "pull", options->pull_base || yaml_is_true(yaml_get(build, "pull")));
     add_flag(words, "check", options->check);
     add_contexts(words, project, yaml_get(build, "additional_contexts"));
-    if (add_secrets(words, project, name, yaml_get(build, "secrets"), err) < 0 ||
+    if (add_secrets(words, project, yaml_get(build, "secrets"), err) < 0 ||
         add_dockerfile(words, build, out_temporary, err) < 0)
         return -1;
     strv_add(words, yaml_text(yaml_get(build, "context")));
@@ -234,6 +231,8 @@ static int build_one(struct cli *cli, const struct project *project, const char 
     int result = write_words(project, name, options, &words, &temporary, err);
     if (result == 0 && !compose_options(cli)->dry_run)
         result = cli_build(cli, &words, options->quiet_build, err);
+    if (result < 0 && err->kind == ERROR_UNSUPPORTED)
+        error_context(err, "service \"%s\": build", name);
     progress_tell(progress, "Service", name, result < 0 ? "Error" : "Built",
                   result < 0 ? PROGRESS_FAILED : PROGRESS_DONE);
     if (temporary)

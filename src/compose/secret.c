@@ -137,7 +137,6 @@ int secret_put_all(struct client *client, const char *container_id, const struct
     CLEANUP(stream_close) struct stream *body = stream_from_fd(fd, 0);
     client_path_begin(&path, "/containers/%s/archive", container_id);
     client_path_query(&path, "path", "/");
-    client_path_query(&path, "copyUIDGID", "1");
     return client_stream(client, "PUT", &path, NULL, body, "application/x-tar", &response, err);
 }
 

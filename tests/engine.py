@@ -78,8 +78,8 @@ class Engine:
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="berth-test-", dir="/var/tmp"))
         self.data = self.directory / "data"
         self.run_directory = self.directory / "run"
-        self.socket = self.run_directory / "berth.sock"
-        self.host = host or f"unix://{self.socket}"
+        self.host = host or f"unix://{self.run_directory / 'berth.sock'}"
+        self.socket = pathlib.Path(self.host.removeprefix("unix://"))
         self.extra = list(extra)
         # A network namespace (of ip netns) as the host that the engine sees; whoever flushes that one's rules harms nobody else.
         self.prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []

@@ -442,19 +442,65 @@ def test_seccomp_is_loaded(bundle):
 # ---- namespaces ----
 
 
+def give_to(bundle, uid, gid):
+    """The root file system belongs to the root of a user namespace, which can reach it."""
+    for directory, _, files in os.walk(bundle.rootfs):
+        for path in [directory] + [os.path.join(directory, f) for f in files]:
+            os.lchown(path, uid, gid)
+    for parent in bundle.rootfs.parents:
+        if parent != pathlib.Path("/") and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
+MAPPED = ("sh", "-c", "cat /proc/self/uid_map; id -u; id -g; touch /x; echo > /dev/null && echo nulled; hostname; readlink /proc/self/ns/user")
+
+
 def test_user_namespace(bundle):
     bundle.config["linux"]["namespaces"].append({"type": "user"})
     bundle.config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     bundle.config["linux"]["gidMappings"] = [{"containerID": 0, "hostID": 200000, "size": 65536}]
-    for directory, _, files in os.walk(bundle.rootfs):
-        for path in [directory] + [os.path.join(directory, f) for f in files]:
-            os.lchown(path, 100000, 200000)
-    for parent in bundle.rootfs.parents:
-        if parent != pathlib.Path("/") and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    text = bundle.output("sh", "-c", "cat /proc/self/uid_map; id -u; id -g; touch /x; echo > /dev/null && echo nulled")
-    assert text.split() == ["0", "100000", "65536", "0", "0", "nulled"]
+    give_to(bundle, 100000, 200000)
+    words = bundle.output(*MAPPED).split()
+    assert words[:7] == ["0", "100000", "65536", "0", "0", "nulled", "box"]
     assert (bundle.rootfs / "x").stat().st_uid == 100000
+
+
+@pytest.fixture
+def user_namespace():
+    """A process that is alone in a user namespace and in a network namespace that belongs to it."""
+    process = subprocess.Popen(["unshare", "--user", "--net", "sleep", "100"])
+    while os.readlink(f"/proc/{process.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        time.sleep(0.01)
+    for name, first in (("uid_map", 100000), ("gid_map", 200000)):
+        pathlib.Path(f"/proc/{process.pid}/{name}").write_text(f"0 {first} 65536\n")
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_joining_a_user_namespace(bundle, user_namespace):
+    """What is new belongs to the user namespace that is joined: /sys can be mounted, names and loopback can be set."""
+    namespaces = bundle.config["linux"]["namespaces"]
+    namespaces[:] = [n for n in namespaces if n["type"] != "network"] + [
+        {"type": "user", "path": f"/proc/{user_namespace}/ns/user"}, {"type": "network", "path": f"/proc/{user_namespace}/ns/net"}, {"type": "cgroup"}]
+    give_to(bundle, 100000, 200000)
+    words = bundle.output(*MAPPED).split()
+    assert words[:7] == ["0", "100000", "65536", "0", "0", "nulled", "box"]
+    assert words[7] == os.readlink(f"/proc/{user_namespace}/ns/user")
+    assert (bundle.rootfs / "x").stat().st_uid == 100000
+    assert bundle.run("sh", "-c", "exit 7").returncode == 7
+    bundle.start("sleep", "100")
+    assert bundle.status() == "running"
+    done = bundle.call("exec", "box", "sh", "-c", "readlink /proc/self/ns/user; id -u; cat /proc/self/cgroup")
+    assert done.stdout.split()[:2] == [words[7], "0"], done.stderr
+    bundle.call("kill", "box", "KILL")
+    bundle.wait_for("stopped")
+
+
+def test_a_user_namespace_that_is_not_there(bundle):
+    bundle.config["linux"]["namespaces"].append({"type": "user", "path": "/proc/self/ns/net"})
+    done = bundle.run("true")
+    assert done.returncode != 0 and "is not a user namespace" in done.stderr
 
 
 def test_joining_namespaces(bundle):

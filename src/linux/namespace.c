@@ -90,7 +90,7 @@ pid_t namespace_clone(uint64_t flags, int cgroup_fd, int *out_pidfd, struct erro
     struct clone_args arguments = {
         .flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
-        .exit_signal = SIGCHLD,
+        .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
     };
 
     if (cgroup_fd >= 0) {

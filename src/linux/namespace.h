@@ -25,7 +25,8 @@ bool namespace_is_shared(pid_t pid, uint64_t flag);
 
 /* fork into new namespaces: 0 in the child, its pid in the parent. Signal handlers are reset in the
  * child. 'cgroup_fd' (-1: none) is the cgroup v2 directory that it is born in; kernels before 5.7
- * are told to do without. The caller must have one thread. */
+ * are told to do without. With CLONE_PARENT among the flags the child is a sister of the caller and
+ * tells its end like the caller will. The caller must have one thread. */
 pid_t namespace_clone(uint64_t flags, int cgroup_fd, int *out_pidfd, struct error *err);
 
 #endif

@@ -100,6 +100,8 @@ static pid_t clone_init(struct plan *plan, int *out_pidfd, struct error *err)
     struct error failure = {};
     pid_t pid = -1;
 
+    if (plan->joins_user_namespace)
+        return inside_clone(plan, out_pidfd, err);
     for (size_t i = 0; i < NAMESPACE_LIMIT; i++)
         back_fds[i] = -1;
     if (plan->cgroup_path && !(plan->new_namespaces & CLONE_NEWUSER))

@@ -40,7 +40,8 @@ static int wait_for_go(struct plan *plan, struct error *err)
 
 static int join_cgroup(struct plan *plan, struct error *err)
 {
-    if (plan->cgroup_path && !(plan->new_namespaces & CLONE_NEWUSER)) {
+    if (plan->cgroup_path && !(plan->new_namespaces & CLONE_NEWUSER) &&
+        !plan->joins_user_namespace) {
         if (plan->joined_by_clone ? cgroup_join_rest(plan->cgroup_path, err) < 0
                                   : cgroup_join_self(plan->cgroup_path, err) < 0)
             return error_context(err, "unable to apply cgroup configuration");
@@ -48,28 +49,31 @@ static int join_cgroup(struct plan *plan, struct error *err)
     return 0;
 }
 
-static int join_namespaces(struct plan *plan, struct error *err)
+int init_join_namespaces(const struct plan *plan, bool by_parent, struct error *err)
 {
-    /* A user namespace first: the others may belong to it. */
-    for (int user_pass = 1; user_pass >= 0; user_pass--)
+    /* A user namespace last: from within, what belongs to another is closed. */
+    for (int user_pass = 0; user_pass <= 1; user_pass++)
         for (size_t i = 0; i < plan->joined_count; i++)
-            if (!plan->joined[i].by_parent &&
+            if (plan->joined[i].by_parent == by_parent &&
                 (plan->joined[i].flag == CLONE_NEWUSER) == user_pass &&
                 namespace_join(plan->joined[i].fd, plan->joined[i].flag, err) < 0)
                 return -1;
+    return 0;
+}
+
+static int join_namespaces(struct plan *plan, struct error *err)
+{
+    if (init_join_namespaces(plan, false, err) < 0)
+        return -1;
     if (plan->new_cgroup_namespace && unshare(CLONE_NEWCGROUP) < 0)
         return error_sys(err, "unshare cgroup namespace");
     return 0;
 }
 
 /* In a user namespace nobody is root until somebody says so. */
-static int become_root(struct plan *plan, struct error *err)
+int init_become_root(struct plan *plan, struct error *err)
 {
-    bool joined = false;
-
-    for (size_t i = 0; i < plan->joined_count; i++)
-        joined |= plan->joined[i].flag == CLONE_NEWUSER;
-    if (!joined && !(plan->new_namespaces & CLONE_NEWUSER))
+    if (!plan->joins_user_namespace && !(plan->new_namespaces & CLONE_NEWUSER))
         return 0;
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
         return error_sys(err, "become root of the user namespace");
@@ -160,8 +164,8 @@ static int wait_for_id_maps(struct plan *plan, struct error *err)
 static const struct {
     int (*run)(struct plan *plan, struct error *err);
 } steps_before_terminal[] = {
-    { wait_for_id_maps }, { become_root }, { join_cgroup },    { join_namespaces }, { become_root },
-    { start_session },    { set_names },   { raise_loopback }, { rootfs_mount },    { devices_make },
+    { wait_for_id_maps }, { init_become_root }, { join_cgroup },  { join_namespaces }, { start_session },
+    { set_names },        { raise_loopback },   { rootfs_mount }, { devices_make },
 }, steps_after_terminal[] = {
     { run_hooks }, { rootfs_enter }, { set_sysctls }, { rootfs_protect },
 };
@@ -219,7 +223,7 @@ _Noreturn void init_run(struct plan *plan)
         .proc_fd = -1,
         .stdio = options->stdio,
         .slave_fd = -1,
-        .in_user_namespace = plan->new_namespaces & CLONE_NEWUSER,
+        .in_user_namespace = plan->new_namespaces & CLONE_NEWUSER || plan->joins_user_namespace,
     };
 
     process_begin();

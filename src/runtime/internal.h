@@ -43,7 +43,8 @@ struct plan {
     int channel_fd; /* the child's end */
     bool new_cgroup_namespace;
     bool waits_for_go;
-    bool joined_by_clone; /* the cgroup v2 group was entered by clone */
+    bool joined_by_clone;     /* the cgroup v2 group was entered by clone */
+    bool joins_user_namespace; /* what is new is to belong to that one (inside.c) */
     pid_t outer_pid;
 };
 
@@ -99,5 +100,11 @@ int process_adjust_oom(pid_t pid, const struct runtime_process *process, struct 
 
 /* init.c: the child's life after clone. */
 _Noreturn void init_run(struct plan *plan);
+/* Steps of it: with 'by_parent' those namespaces that are joined before the init is cloned. */
+int init_join_namespaces(const struct plan *plan, bool by_parent, struct error *err);
+int init_become_root(struct plan *plan, struct error *err);
+
+/* inside.c: clones the init from within the user namespace that it joins. */
+pid_t inside_clone(struct plan *plan, int *out_pidfd, struct error *err);
 
 #endif

@@ -64,7 +64,9 @@ static int plan_namespaces(struct plan *plan, struct error *err)
         return error_set(err, ERROR_UNSUPPORTED,
                          "a container without a mount namespace of its own is not supported");
     for (size_t i = 0; i < plan->joined_count; i++)
-        if (plan->new_namespaces & CLONE_NEWUSER)
+        plan->joins_user_namespace |= plan->joined[i].flag == CLONE_NEWUSER;
+    for (size_t i = 0; i < plan->joined_count; i++)
+        if (plan->joins_user_namespace || plan->new_namespaces & CLONE_NEWUSER)
             plan->joined[i].by_parent = true;
     /* Entered later: its root is the group that the process is in at that moment. */
     plan->new_cgroup_namespace = plan->new_namespaces & CLONE_NEWCGROUP;

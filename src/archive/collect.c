@@ -56,6 +56,10 @@ static int write_entry(struct collection *collection, int dir_fd, const char *na
     int result;
 
     entry_describe(status, &entry);
+    if (collection->options->seen_in) {
+        entry.uid = id_table_inside(&collection->options->seen_in->uids, status->st_uid);
+        entry.gid = id_table_inside(&collection->options->seen_in->gids, status->st_gid);
+    }
     if (entry.type == TAR_OTHER)
         return 0;
     if (entry_becomes_link(&collection->links, status, archive_name, &entry))

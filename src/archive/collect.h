@@ -6,12 +6,14 @@
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "linux/user_namespace.h"
 
 struct collect_options {
     /* Name that the top gets in the archive ("x" gives "x", "x/a"…; "/" gives "/", "/a"…). NULL: a
      * directory's content only ("a"…). */
     const char *name;
     bool (*keeps_xattr)(const char *name); /* NULL: security.capability and user.* */
+    const struct id_map *seen_in;          /* owners are written as this table's insides; NULL */
     bool with_nanoseconds;                 /* times with fractions of seconds */
     int cancel_fd;                         /* -1: none */
 };

@@ -128,14 +128,22 @@ static int wanted_owner(const struct extraction *extraction, const struct tar_en
 {
     const struct extract_options *options = extraction->options;
 
-    *out_uid = options->is_owner_given ? options->uid : (uid_t)-1;
-    *out_gid = options->is_owner_given ? options->gid : (gid_t)-1;
-    if (options->is_owner_given || !options->keeps_owners)
+    bool is_caller = !options->is_owner_given && !options->keeps_owners;
+    int64_t uid = options->is_owner_given ? options->uid : is_caller ? 0 : entry->uid;
+    int64_t gid = options->is_owner_given ? options->gid : is_caller ? 0 : entry->gid;
+
+    *out_uid = (uid_t)-1;
+    *out_gid = (gid_t)-1;
+    if (is_caller && !options->seen_in)
         return 0;
-    if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 || entry->gid >= UINT32_MAX)
+    if (options->seen_in && uid >= 0 && uid < UINT32_MAX && gid >= 0 && gid < UINT32_MAX) {
+        uid = id_table_outside(&options->seen_in->uids, (uint32_t)uid);
+        gid = id_table_outside(&options->seen_in->gids, (uint32_t)gid);
+    }
+    if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
         return error_set(err, ERROR_INVALID, "impossible owner of %s", entry->name);
-    *out_uid = (uid_t)entry->uid;
-    *out_gid = (gid_t)entry->gid;
+    *out_uid = (uid_t)uid;
+    *out_gid = (gid_t)gid;
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "linux/user_namespace.h"
 
 #define EXTRACT_SIZE_LIMIT  (UINT64_C(64) << 30)
 #define EXTRACT_COUNT_LIMIT 4000000
@@ -24,6 +25,8 @@ struct extract_options {
     bool is_owner_given; /* everything gets uid and gid */
     uid_t uid;
     gid_t gid;
+    /* All owners, the caller's too, are numbers inside this table; NULL: they are what they are. */
+    const struct id_map *seen_in;
     /* What becomes of a mode (with its type); NULL: it stays as it is. */
     mode_t (*change_mode)(const char *text, mode_t mode);
     const char *mode_text; /* handed to it */

@@ -146,15 +146,26 @@ static bool is_joined(const char *mode)
     return text_starts(mode, "container:") && mode[10];
 }
 
+/* Modes that only berth has; what follows the word is the engine's to judge. */
+static bool is_mapped(const char *mode)
+{
+    size_t length = mode ? strcspn(mode, ":") : 0;
+
+    return (length == 4 && strncmp(mode, "auto", length) == 0) ||
+           (length == 7 && strncmp(mode, "keep-id", length) == 0);
+}
+
 static int check_modes(const struct run_options *options, struct error *err)
 {
     const struct {
         const char *flag, *what, *value, *allowed[2];
         bool joins;
-    } rows[] = { { "uts", "UTS", options->uts, { "host" }, false },
-                 { "pid", "PID", options->pid, { "host" }, true },
-                 { "cgroupns", "CGROUP", options->cgroupns, { "host", "private" }, false },
-                 { "userns", "USER", options->userns, { "host" }, false } };
+    } rows[] = {
+        { "uts", "UTS", options->uts, { "host" }, false },
+        { "pid", "PID", options->pid, { "host" }, true },
+        { "cgroupns", "CGROUP", options->cgroupns, { "host", "private" }, false },
+        { "userns", "USER", is_mapped(options->userns) ? NULL : options->userns, { "host" }, false }
+    };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         const char *value = rows[i].value ? rows[i].value : "";

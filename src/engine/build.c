@@ -109,7 +109,7 @@ static int launch_step(struct engine *engine, struct container *step, const stru
     pid_t pid;
 
     if (container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
-        engine_root_mount(engine, run->chain_id, run->writable, &root_fd, err) < 0)
+        engine_root_mount(engine, run->chain_id, run->writable, -1, &root_fd, err) < 0)
         return -1;
     struct container_sources sources = {};
     add_mounts(run, &config, &sources);
@@ -222,7 +222,7 @@ int build_worker_run(void *data, const struct build_run *run, void (*began)(void
     began(output_data, process.id);
     int result = mkdir(directory, 0700) < 0 ? error_sys(err, "make directory %s", directory) : 0;
     if (result == 0)
-        result = container_network_setup(step, info, &network, err);
+        result = container_network_setup(step, info, -1, &network, err);
     if (result == 0)
         result = launch_step(engine, step, run, &network, &shim, err);
     if (result == 0)

@@ -11,6 +11,7 @@
 #include "engine/internal.h"
 #include "engine/log_config.h"
 #include "engine/resource_check.h"
+#include "engine/user_map.h"
 #include "linux/capability.h"
 #include "linux/cgroup.h"
 #include "linux/limited_dir.h"
@@ -95,7 +96,6 @@ static int check_modes(const struct host_config *host, struct error *err)
         { "PID mode", host->pid_mode, { "", "host" }, true },
         { "UTS mode", host->uts_mode, { "", "host" }, false },
         { "cgroup namespace mode", host->cgroupns_mode, { "", "host", "private" }, false },
-        { "user namespace mode", host->userns_mode, { "", "host" }, false },
     };
 
     for (size_t i = 0; i < COUNT(modes); i++) {
@@ -328,7 +328,8 @@ int host_config_check(struct engine *engine, struct host_config *host, struct st
         return error_set(
             err, ERROR_INVALID,
             "invalid Annotations: the empty string is not permitted as an annotation key");
-    if (check_modes(host, err) < 0 || check_capabilities(&host->cap_add, "CapAdd", err) < 0 ||
+    if (check_modes(host, err) < 0 || user_map_check(engine, host, err) < 0 ||
+        check_capabilities(&host->cap_add, "CapAdd", err) < 0 ||
         check_capabilities(&host->cap_drop, "CapDrop", err) < 0 || check_security(host, err) < 0 ||
         check_network(host, err) < 0 || check_unsupported(host, err) < 0 ||
         health_check_on_failure(host->health_on_failure, err) < 0)

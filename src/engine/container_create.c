@@ -13,6 +13,7 @@
 #include "engine/container_check.h"
 #include "engine/container_name.h"
 #include "engine/internal.h"
+#include "engine/user_map.h"
 
 #include "base/banned.h"
 
@@ -516,13 +517,14 @@ static void undo(struct container *container, const struct strv *created_volumes
  * away from it until it is whole. CONFLICT if the name is taken; then nothing was made. */
 static int create_named(struct engine *engine, struct container *container, struct error *err)
 {
-    const struct container_spec *spec = container->info->spec;
+    struct container_spec *spec = container->info->spec;
     CLEANUP(strv_done) struct strv created_volumes = {};
     int result = 0;
 
     mutex_lock(&container->operation);
     mutex_lock(&engine->lock);
-    bool is_entered = reserve_name(engine, container, err) == 0;
+    bool is_entered = (spec->users || user_map_choose(engine, spec, err) == 0) &&
+                      reserve_name(engine, container, err) == 0;
     mutex_unlock(&engine->lock);
     /* The directory comes last: without it, an engine that starts after a crash knows that the
      * container is not whole, and removes it with the anonymous volumes that it names. */

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "engine/container_path.h"
 #include "engine/container_view.h"
+#include "engine/user_map.h"
 #include "linux/path.h"
 #include "runtime/user.h"
 
@@ -160,8 +161,12 @@ int engine_container_export_open(struct engine *engine, const char *text,
 
 int container_files_write(struct container_files *files, struct stream *out, struct error *err)
 {
-    const struct collect_options options = { .name = files->archive_name,
-                                             .cancel_fd = files->view->cancel_fd };
+    struct id_map map;
+    const struct collect_options options = {
+        .name = files->archive_name,
+        .seen_in = user_map_get(files->view->info->spec, &map) ? &map : NULL,
+        .cancel_fd = files->view->cancel_fd,
+    };
 
     if (collect_tree(files->dir_fd, files->name, &options, out, err) < 0)
         return -1;
@@ -250,6 +255,21 @@ static int open_target(const struct container_view *view, const char *path, cons
     return blame_path(err, text, view->info);
 }
 
+/* As the container's root, whose number on the host may be another than ours. */
+static int extract(struct stream *archive, const struct container_view *view,
+                   const struct extract_options *options, struct error *err)
+{
+    const struct id_map *map = options->seen_in;
+
+    if (map && user_make_files_as((uint32_t)id_table_outside(&map->uids, 0),
+                                  (uint32_t)id_table_outside(&map->gids, 0), err) < 0)
+        return -1;
+    int result = extract_archive(archive, view->mounts.root_fd, options, err);
+    if (map && user_make_files_as(0, 0, NULL) < 0)
+        abort();
+    return result;
+}
+
 int engine_container_extract(struct engine *engine, const char *text, const char *path,
                              const struct extract_wish *wish, struct stream *archive,
                              struct error *err)
@@ -263,12 +283,15 @@ int engine_container_extract(struct engine *engine, const char *text, const char
     CLEANUP(close) int dir_fd = open_target(view, parsed.path, path, err);
     if (dir_fd < 0 || check_target(view, parsed.path, dir_fd, err) < 0)
         return -1;
+    struct id_map map;
     struct extract_options options = { .path = parsed.path,
                                        .keeps_owners = true,
+                                       .seen_in = user_map_get(view->info->spec, &map) ? &map
+                                                                                       : NULL,
                                        .keeps_kinds = wish->keeps_kinds,
                                        .cancel_fd = view->cancel_fd };
     if ((wish->is_owned_by_user && give_owner(view, &options, err) < 0) ||
-        extract_archive(archive, view->mounts.root_fd, &options, err) < 0)
+        extract(archive, view, &options, err) < 0)
         return -1;
     container_event(view->container, view->info, "extract-to-dir", NULL);
     return 0;

@@ -22,6 +22,7 @@ const struct json_field container_spec_fields[] = {
     JSON_OBJECT (struct container_spec, config,      "Config",     struct container_config,  container_config_fields),
     JSON_OBJECT (struct container_spec, host_config, "HostConfig", struct host_config,       host_config_fields),
     JSON_OBJECT (struct container_spec, networking,  "Networking", struct networking_config, networking_config_fields),
+    JSON_OBJECT_POINTER(struct container_spec, users, "Users",  struct user_map,         user_map_fields, .omit_empty = true),
     JSON_OBJECTS(struct container_spec, mounts,      "Mounts",     struct container_mount,   container_mount_fields),
     JSON_END,
 };

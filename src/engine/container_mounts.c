@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "engine/internal.h"
 #include "engine/mount_probe.h"
+#include "engine/user_map.h"
 #include "linux/mount.h"
 #include "linux/mount_find.h"
 #include "linux/path.h"
@@ -110,12 +111,13 @@ static void *copy_part(void *data)
     return NULL;
 }
 
-static int open_image(struct engine *engine, const struct container_mount *mount, struct error *err)
+static int open_image(struct engine *engine, const struct container_mount *mount,
+                      int user_namespace_fd, struct error *err)
 {
     CLEANUP(close) int fd = -1;
     pthread_t thread;
 
-    if (store_mount(engine->store, mount->chain_id, NULL, &fd, err) < 0)
+    if (store_mount_mapped(engine->store, mount->chain_id, NULL, user_namespace_fd, &fd, err) < 0)
         return error_context(err, "image %s", mount->name);
     if (text_is_empty(mount->subpath))
         return TAKE_FD(fd);
@@ -150,19 +152,62 @@ static int open_matched_bind(const struct container_info *info, const struct con
 {
     CLEANUP(user_identity_done) struct user_identity user = {};
     CLEANUP(close) int fd = mount_clone(AT_FDCWD, mount->source, !mount->non_recursive, err);
-    struct id_range uids[ID_SWAP_RANGES], gids[ID_SWAP_RANGES];
+    struct id_map map;
     struct stat status;
 
     if (fd < 0 || find_user(info, &user, err) < 0)
         return -1;
     if (fstat(fd, &status) < 0)
         return error_sys(err, "%s", mount->source);
-    size_t uid_count = id_ranges_swap(status.st_uid, user.uid, uids);
-    size_t gid_count = id_ranges_swap(status.st_gid, user.gid, gids);
-    CLEANUP(close)
-    int namespace_fd = user_namespace_make(uids, uid_count, gids, gid_count, err);
+    if (user_map_of_owner(info->spec, &user, &status, &map, err) < 0)
+        return -1;
+    CLEANUP(close) int namespace_fd = user_namespace_make(&map, NULL, err);
     if (namespace_fd < 0 || mount_map_owners(fd, !mount->non_recursive, namespace_fd, err) < 0)
         return error_context(err, "idmap of %s", mount->source);
+    return TAKE_FD(fd);
+}
+
+static void add_source(struct container_sources *out, const char *destination, int fd)
+{
+    out->mounts = xrealloc(out->mounts, out->count + 1, sizeof(*out->mounts));
+    out->mounts[out->count++] = (struct shim_mount){ destination, fd };
+}
+
+bool container_sources_have(const struct container_sources *sources, const char *destination)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (strcmp(sources->mounts[i].destination, destination) == 0)
+            return true;
+    return false;
+}
+
+int container_sources_add(struct container_sources *sources, const char *path,
+                          const char *destination, int user_namespace_fd, struct error *err)
+{
+    CLEANUP(close) int fd = mount_clone(AT_FDCWD, path, false, err);
+
+    if (fd < 0 || mount_map_owners(fd, false, user_namespace_fd, err) < 0)
+        return error_context(err, "%s", path);
+    add_source(sources, destination, TAKE_FD(fd));
+    return 0;
+}
+
+/* A volume or an image shows its own numbers to the container, whatever those are on the host. */
+static int open_mapped(struct engine *engine, const struct container_mount *mount,
+                       int user_namespace_fd, struct error *err)
+{
+    CLEANUP(close) int fd = -1;
+
+    if (strcmp(mount->type, "image") == 0)
+        fd = open_image(engine, mount, user_namespace_fd, err);
+    else
+        fd = text_is_empty(mount->subpath) ? mount_clone(AT_FDCWD, mount->source, true, err)
+                                           : open_volume(mount, err);
+    if (fd < 0)
+        return -1;
+    if (strcmp(mount->type, "volume") == 0 &&
+        mount_map_owners(fd, true, user_namespace_fd, err) < 0)
+        return error_context(err, "volume %s", mount->name);
     return TAKE_FD(fd);
 }
 
@@ -171,20 +216,24 @@ static int open_source(struct engine *engine, const struct container_info *info,
                        const struct container_mount *mount, struct container_sources *out,
                        struct error *err)
 {
+    CLEANUP(close) int users_fd = -1;
     int fd = -1;
 
     if (mount->match_user)
         fd = open_matched_bind(info, mount, err);
+    else if (info->spec->users && strcmp(mount->type, "bind") != 0)
+        fd = user_map_open(info->spec, &users_fd, NULL, err) < 0
+                 ? -1
+                 : open_mapped(engine, mount, users_fd, err);
     else if (strcmp(mount->type, "image") == 0)
-        fd = open_image(engine, mount, err);
+        fd = open_image(engine, mount, -1, err);
     else if (strcmp(mount->type, "volume") == 0 && !text_is_empty(mount->subpath))
         fd = open_volume(mount, err);
     else
         return 0;
     if (fd < 0)
         return -1;
-    out->mounts = xrealloc(out->mounts, out->count + 1, sizeof(*out->mounts));
-    out->mounts[out->count++] = (struct shim_mount){ mount->destination, fd };
+    add_source(out, mount->destination, fd);
     return 0;
 }
 

@@ -305,8 +305,9 @@ static int write_files(struct container *container, const struct container_info 
 }
 
 int container_network_setup(struct container *container, const struct container_info *info,
-                            struct container_network *out, struct error *err)
+                            int namespace_fd, struct container_network *out, struct error *err)
 {
+    CLEANUP(close) int given_fd = namespace_fd;
     const char *mode = info->host_config.network_mode;
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
     int result = 0;
@@ -316,8 +317,11 @@ int container_network_setup(struct container *container, const struct container_
     network.is_own = !network.is_host && !text_starts(mode, "container:");
     if (text_starts(mode, "container:"))
         result = join_other(container, mode + 10, &network, err);
-    else if (!network.is_host)
+    else if (!network.is_host && given_fd < 0)
         result = network_namespace_new(container->engine->networks, &network.namespace_fd, err);
+    else if (!network.is_host)
+        result = network_namespace_prepare(container->engine->networks,
+                                           network.namespace_fd = TAKE_FD(given_fd), err);
     if (result == 0 && network.is_own && !network.is_none)
         result = attach_all(container, info, &network, err);
     if (result == 0)

@@ -12,6 +12,7 @@
 #include "engine/internal.h"
 #include "engine/log_config.h"
 #include "engine/runtime_config.h"
+#include "engine/user_map.h"
 #include "linux/pidfd.h"
 
 #include "base/banned.h"
@@ -139,8 +140,8 @@ static int make_log_directory(const struct container_info *info, struct error *e
 
 static int launch_container(struct container *container, const struct container_info *info,
                             const struct container_network *network,
-                            const struct container_sources *sources, struct shim **out,
-                            pid_t *out_pid, struct error *err)
+                            const struct container_sources *sources, int users_fd,
+                            struct shim **out, pid_t *out_pid, struct error *err)
 {
     struct engine *engine = container->engine;
     CLEANUP(runtime_config_done) struct runtime_config config = {};
@@ -155,6 +156,7 @@ static int launch_container(struct container *container, const struct container_
         .hostname = network->hostname_path,
         .resolv = network->resolv_path,
         .cgroup = cgroup,
+        .user_namespace_fd = MAX(users_fd, 0),
     };
     struct launch launch = {
         .id = container->id,
@@ -259,14 +261,14 @@ static void begin_health(struct container *container, const struct container_inf
 
 static int run(struct container *container, const struct container_info *info,
                struct container_network *network, const struct container_sources *sources,
-               struct error *err)
+               int users_fd, struct error *err)
 {
     struct engine *engine = container->engine;
     CLEANUP(free) char *cgroup = container_cgroup(engine, info);
     CLEANUP(shim_unref) struct shim *shim = NULL;
     pid_t pid;
 
-    if (launch_container(container, info, network, sources, &shim, &pid, err) < 0)
+    if (launch_container(container, info, network, sources, users_fd, &shim, &pid, err) < 0)
         return -1;
     struct container_info *next = container_info_copy(info);
     next->state = CONTAINER_RUNNING;
@@ -321,11 +323,30 @@ static int run(struct container *container, const struct container_info *info,
     return 0;
 }
 
+/* The files about the network belong to the container's root. */
+static int map_files(const struct container_network *network, int users_fd,
+                     struct container_sources *sources, struct error *err)
+{
+    const struct {
+        const char *path, *destination;
+    } files[] = { { network->hosts_path, "/etc/hosts" },
+                  { network->hostname_path, "/etc/hostname" },
+                  { network->resolv_path, "/etc/resolv.conf" } };
+
+    for (size_t i = 0; users_fd >= 0 && i < COUNT(files); i++)
+        if (!container_sources_have(sources, files[i].destination) &&
+            container_sources_add(sources, files[i].path, files[i].destination, users_fd, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int start_locked(struct container *container, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
     CLEANUP(container_sources_done) struct container_sources sources = {};
+    CLEANUP(close) int users_fd = -1;
+    int network_fd = -1;
 
     if (container_is_removed(container))
         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
@@ -335,12 +356,14 @@ static int start_locked(struct container *container, struct error *err)
         keep_failure(container, err);
         return -1;
     }
-    if (container_network_setup(container, info, &network, err) < 0) {
+    if (user_map_open(info->spec, &users_fd, &network_fd, err) < 0 ||
+        container_network_setup(container, info, network_fd, &network, err) < 0) {
         container_mounts_end(container->engine, container->id, info->spec);
         keep_failure(container, err);
         return -1;
     }
-    if (run(container, info, &network, &sources, err) < 0) {
+    if (map_files(&network, users_fd, &sources, err) < 0 ||
+        run(container, info, &network, &sources, users_fd, err) < 0) {
         struct error ignored;
 
         container_mounts_end(container->engine, container->id, info->spec);

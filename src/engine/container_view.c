@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/user_map.h"
 #include "linux/mount.h"
 #include "linux/namespace.h"
 #include "linux/path.h"
@@ -83,8 +84,14 @@ int container_root_mount(struct container *container, const struct writable *wri
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(mount_view_done) struct mount_view other = {};
 
-    if (!borrow_view(container, &other))
-        return engine_root_mount(container->engine, info->spec->chain_id, writable, out_fd, err);
+    if (!borrow_view(container, &other)) {
+        CLEANUP(close) int users_fd = -1;
+
+        if (user_map_open(info->spec, &users_fd, NULL, err) < 0)
+            return -1;
+        return engine_root_mount(container->engine, info->spec->chain_id, writable, users_fd,
+                                 out_fd, err);
+    }
     CLEANUP(close) int fd = mount_view_clone_root(&other, err);
     if (fd < 0 ||
         mount_change(fd, false, 0, VIEW_ATTRIBUTES | MOUNT_ATTR_RDONLY, MS_PRIVATE, err) < 0)
@@ -162,11 +169,16 @@ static int add_network_files(const struct container_info *info, struct parts *pa
     } files[] = { { "/etc/hosts", info->hosts_path },
                   { "/etc/hostname", info->hostname_path },
                   { "/etc/resolv.conf", info->resolv_path } };
+    CLEANUP(close) int users_fd = -1;
 
+    if (user_map_open(info->spec, &users_fd, NULL, err) < 0)
+        return -1;
     for (size_t i = 0; i < COUNT(files); i++) {
         if (text_is_empty(files[i].path) || !file_exists(files[i].path))
             continue;
         int fd = mount_clone(AT_FDCWD, files[i].path, false, err);
+        if (fd >= 0 && users_fd >= 0 && mount_map_owners(fd, false, users_fd, err) < 0)
+            close(TAKE_FD(fd));
         if (fd < 0 || add_part(parts, fd, files[i].target, false,
                                !info->host_config.readonly_rootfs, err) < 0)
             return -1;

@@ -17,6 +17,7 @@
 #include "engine/exec_record.h"
 #include "engine/internal.h"
 #include "engine/usage_cache.h"
+#include "engine/user_map.h"
 #include "linux/cgroup.h"
 #include "linux/mount.h"
 
@@ -68,7 +69,7 @@ static struct engine_strings *keep_options(const struct engine_options *given,
         &out->data_path,    &out->run_path,        &out->shim_path,      &out->init_path,
         &out->engine_id,    &out->storage_driver,  &out->bridge_address, &out->default_binding,
         &out->log_driver,   &out->cgroup_parent,   &out->cgroupns_mode,  &out->ipc_mode,
-        &out->seccomp_path, &out->default_runtime, &out->logger_path,
+        &out->seccomp_path, &out->default_runtime, &out->logger_path,    &out->userns_remap,
     };
     for (size_t i = 0; i < COUNT(texts); i++)
         *texts[i] = keep(strings, *texts[i]);
@@ -431,11 +432,11 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine->cgroup_path = xasprintf("/berth%s%s", *id ? "-" : "", id);
     else
         engine->cgroup_path = xasprintf("%s%s", parent[0] == '/' ? "" : "/", parent);
-    if (health_open(engine, err) < 0 || make_directories(engine, err) < 0 ||
-        seal_shim(engine, err) < 0 || make_init_layer(engine, err) < 0 ||
-        load_seccomp_profile(engine, err) < 0 || open_parts(engine, err) < 0 ||
-        containers_load(engine, err) < 0 || execs_load(engine, err) < 0 ||
-        engine_reconcile(engine, err) < 0) {
+    if (user_map_check_remap(options->userns_remap, err) < 0 || health_open(engine, err) < 0 ||
+        make_directories(engine, err) < 0 || seal_shim(engine, err) < 0 ||
+        make_init_layer(engine, err) < 0 || load_seccomp_profile(engine, err) < 0 ||
+        open_parts(engine, err) < 0 || containers_load(engine, err) < 0 ||
+        execs_load(engine, err) < 0 || engine_reconcile(engine, err) < 0) {
         engine_close(engine);
         return -1;
     }

@@ -31,6 +31,7 @@ struct engine_options {
     const char *storage_driver; /* NULL: best */
     const char *bridge_address, *default_binding, *log_driver, *cgroup_parent;
     const char *cgroupns_mode, *ipc_mode; /* NULL: Docker's */
+    const char *userns_remap;             /* user_map.h; NULL: containers have the host's users */
     const char *seccomp_path; /* of a profile, or "builtin", "unconfined"; NULL: builtin */
     const struct strv *address_pools, *labels, *insecure_registries, *registry_mirrors;
     const struct strv *registry_certificates; /* directories, besides /etc/{berth,docker}/certs.d */

@@ -27,6 +27,14 @@
 #include "volume/volume.h"
 
 /* The part of a container that stays as it was created. Shared by all its snapshots. */
+struct user_range {
+    int64_t inside, outside, count;
+};
+struct user_map {
+    struct json_list uids, gids; /* struct user_range */
+};
+extern const struct json_field user_map_fields[];
+
 struct container_spec {
     atomic_int reference_count;
     char *image_id, *image_name, *chain_id;
@@ -38,6 +46,7 @@ struct container_spec {
     struct networking_config networking;
     struct json_list mounts; /* struct container_mount */
     char *init_path;         /* --init program, NULL: none */
+    struct user_map *users;  /* its users' numbers on the host, NULL: the same (user_map.h) */
 };
 extern const struct json_field container_spec_fields[];
 struct container_spec *container_spec_ref(struct container_spec *spec);
@@ -264,6 +273,10 @@ int container_mounts_begin(struct engine *engine, const char *user,
 /* Empty volumes among the mounts get what the image has at their places. */
 int container_volumes_fill(struct container *container, const struct container_spec *spec,
                            struct error *err);
+bool container_sources_have(const struct container_sources *sources, const char *destination);
+/* Adds a file of ours, with its owner seen through that user namespace. */
+int container_sources_add(struct container_sources *sources, const char *path,
+                          const char *destination, int user_namespace_fd, struct error *err);
 void container_sources_done(struct container_sources *sources);
 CLEANUP_VALUE(container_sources_done, struct container_sources)
 /* It runs already, from the time of an engine before. */
@@ -304,8 +317,9 @@ struct container_network {
     bool is_own;    /* neither the host's, nor another container's */
     bool has_names; /* a user-defined network is among them */
 };
+/* 'namespace_fd' (taken; -1: none) is to be its namespace, if it has one of its own. */
 int container_network_setup(struct container *container, const struct container_info *info,
-                            struct container_network *out, struct error *err);
+                            int namespace_fd, struct container_network *out, struct error *err);
 void container_network_done(struct container_network *network);
 CLEANUP_VALUE(container_network_done, struct container_network)
 
@@ -363,7 +377,8 @@ struct runtime_config_paths {
     const char *hosts, *hostname, *resolv; /* host paths of the three files, NULL: none */
     const char *cgroup;
     pid_t pid_namespace_of, ipc_namespace_of; /* 0: own (or the host's, as HostConfig says) */
-    bool joins_network; /* a namespace descriptor is handed over, or the host's is kept */
+    int user_namespace_fd; /* of ours, open until the container is created; 0: the host's */
+    bool joins_network;    /* a namespace descriptor is handed over, or the host's is kept */
 };
 int container_runtime_config(struct engine *engine, const struct container_info *info,
                              const struct container_spec *spec,
@@ -400,7 +415,7 @@ void launch_clean(struct engine *engine, const char *id); /* the bundle */
  * it does not answer, by force. The bundle goes too. */
 void launch_end(struct engine *engine, const char *id, const char *cgroup, struct shim *shim);
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
-                      int *out_fd, struct error *err);
+                      int user_namespace_fd, int *out_fd, struct error *err);
 
 /* ---- execs ---- */
 int execs_load(struct engine *engine, struct error *err);

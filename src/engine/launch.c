@@ -168,10 +168,10 @@ void launch_end(struct engine *engine, const char *id, const char *cgroup, struc
 }
 
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
-                      int *out_fd, struct error *err)
+                      int user_namespace_fd, int *out_fd, struct error *err)
 {
     struct writable with_init = *writable;
 
     with_init.init_path = engine->init_layer_path;
-    return store_mount(engine->store, chain_id, &with_init, out_fd, err);
+    return store_mount_mapped(engine->store, chain_id, &with_init, user_namespace_fd, out_fd, err);
 }

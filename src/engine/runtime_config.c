@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -32,6 +33,12 @@ static void fill_namespaces(const struct host_config *host,
                             const struct runtime_config_paths *paths, struct runtime_config *config)
 {
     add_namespace(config, "mount", NULL);
+    if (paths->user_namespace_fd > 0) {
+        CLEANUP(free)
+        char *path = xasprintf("/proc/%d/fd/%d", (int)getpid(), paths->user_namespace_fd);
+
+        add_namespace(config, "user", path);
+    }
     if (strcmp(host->network_mode, "host") != 0)
         add_namespace(config, "network", NULL); /* the descriptor handed over says which */
     if (!text_equal(host->pid_mode, "host"))

@@ -1,5 +1,5 @@
-/* User namespaces as tables of numbers: nobody lives in them, mounts are seen through them
- * (mount_map_owners). */
+/* User namespaces as tables of numbers: mounts are seen through them (mount_map_owners), and
+ * containers live in them. */
 #ifndef BERTH_LINUX_USER_NAMESPACE_H
 #define BERTH_LINUX_USER_NAMESPACE_H
 
@@ -13,14 +13,35 @@ struct id_range {
     uint32_t inside, outside, count;
 };
 
-enum { ID_SWAP_RANGES = 5 };
+enum { ID_RANGE_LIMIT = 5 };
 
-/* The table in which a and b have changed places and every other number is itself; the number of
- * ranges. 4294967295 is no user and left out. */
-size_t id_ranges_swap(uint32_t a, uint32_t b, struct id_range out[ID_SWAP_RANGES]);
+struct id_table {
+    struct id_range ranges[ID_RANGE_LIMIT];
+    size_t count;
+};
+struct id_map {
+    struct id_table uids, gids;
+};
 
-/* A namespace with these tables; its descriptor. Ranges must not overlap, on neither side. */
-int user_namespace_make(const struct id_range *uids, size_t uid_count, const struct id_range *gids,
-                        size_t gid_count, struct error *err);
+#define ID_NOBODY 65534u /* how a number looks that the table does not have */
+
+void id_table_add(struct id_table *table, uint32_t inside, uint32_t outside, uint32_t count);
+/* The table in which a and b have changed places and every other number is itself. 4294967295 is
+ * no user and left out. */
+void id_table_swap(struct id_table *out, uint32_t a, uint32_t b);
+
+/* What a number of the namespace around is inside; ID_NOBODY if it is not there. */
+uint32_t id_table_inside(const struct id_table *table, uint32_t outside);
+/* What a number inside is outside; -1 if the table does not have it. */
+int64_t id_table_outside(const struct id_table *table, uint32_t inside);
+
+/* A namespace with these tables; its descriptor. Ranges must not overlap, on neither side. With
+ * 'out_network_fd' (NULL: none) also a new network namespace that belongs to it. */
+int user_namespace_make(const struct id_map *map, int *out_network_fd, struct error *err);
+
+/* What this thread makes belongs to these numbers from now on, while it may do all that it could:
+ * for mounts that do not have its own. 0 and 0 make everything as it was, which must be before the
+ * thread starts a program. */
+int user_make_files_as(uint32_t uid, uint32_t gid, struct error *err);
 
 #endif

@@ -11,19 +11,6 @@
 
 #include "base/banned.h"
 
-/* What a number becomes; UINT32_MAX if no range has it. */
-static uint32_t map(const struct id_range *ranges, size_t count, uint32_t id)
-{
-    uint32_t found = UINT32_MAX;
-
-    for (size_t i = 0; i < count; i++)
-        if (id >= ranges[i].inside && id - ranges[i].inside < ranges[i].count) {
-            cr_expect_eq(found, UINT32_MAX, "%u is in two ranges", id);
-            found = ranges[i].outside + (id - ranges[i].inside);
-        }
-    return found;
-}
-
 struct swap {
     uint32_t a, b;
 };
@@ -41,46 +28,84 @@ ParameterizedTestParameters(user_namespace, swaps)
 ParameterizedTest(const struct swap *pair, user_namespace, swaps)
 {
     const uint32_t others[] = { 0, 1, 2, 5, 6, 7, 32, 34, 999, 1001, 4294967293, 4294967294 };
-    struct id_range ranges[ID_SWAP_RANGES];
-    size_t count = id_ranges_swap(pair->a, pair->b, ranges);
+    struct id_table table;
+    uint64_t total = 0;
 
-    cr_expect_eq(map(ranges, count, pair->a), pair->b);
-    cr_expect_eq(map(ranges, count, pair->b), pair->a);
+    id_table_swap(&table, pair->a, pair->b);
+    cr_expect_eq(id_table_outside(&table, pair->a), pair->b);
+    cr_expect_eq(id_table_outside(&table, pair->b), pair->a);
     for (size_t i = 0; i < COUNT(others); i++)
-        if (others[i] != pair->a && others[i] != pair->b)
-            cr_expect_eq(map(ranges, count, others[i]), others[i], "%u", others[i]);
+        if (others[i] != pair->a && others[i] != pair->b) {
+            cr_expect_eq(id_table_outside(&table, others[i]), others[i], "%u", others[i]);
+            cr_expect_eq(id_table_inside(&table, others[i]), others[i], "%u", others[i]);
+        }
+    for (size_t i = 0; i < table.count; i++)
+        total += table.ranges[i].count;
+    cr_expect_eq(total, UINT32_MAX, "no number twice, none left out");
+}
+
+Test(user_namespace, numbers_that_a_table_does_not_have)
+{
+    struct id_table table = {};
+
+    id_table_add(&table, 0, 100000, 65536);
+    cr_expect_eq(id_table_inside(&table, 100033), 33);
+    cr_expect_eq(id_table_inside(&table, 99999), ID_NOBODY);
+    cr_expect_eq(id_table_inside(&table, 165536), ID_NOBODY);
+    cr_expect_eq(id_table_outside(&table, 65535), 165535);
+    cr_expect_eq(id_table_outside(&table, 65536), -1);
 }
 
 Test(user_namespace, shows_a_mounts_files_as_another_users)
 {
     char place[] = "/tmp/berth-owners-XXXXXX";
-    struct id_range ranges[ID_SWAP_RANGES];
-    size_t count = id_ranges_swap(1234, 33, ranges);
+    struct id_map map;
     struct error err = {};
     struct stat status;
 
+    id_table_swap(&map.uids, 1234, 33);
+    id_table_swap(&map.gids, 1234, 34);
     cr_assert(mkdtemp(place));
     cr_assert_eq(chown(place, 1234, 1234), 0);
-    CLEANUP(close) int namespace_fd = user_namespace_make(ranges, count, ranges, count, &err);
+    CLEANUP(close) int namespace_fd = user_namespace_make(&map, NULL, &err);
     cr_assert(namespace_fd >= 0, "%s", err.text);
     CLEANUP(close) int fd = mount_clone(AT_FDCWD, place, false, &err);
     cr_assert_eq(mount_map_owners(fd, false, namespace_fd, &err), 0, "%s", err.text);
     cr_assert_eq(fstat(fd, &status), 0);
     cr_expect_eq(status.st_uid, 33);
-    cr_expect_eq(status.st_gid, 33);
+    cr_expect_eq(status.st_gid, 34);
     cr_assert_eq(mkdirat(fd, "made", 0700), 0);
-    cr_assert_eq(fchownat(fd, "made", 33, 33, 0), 0);
+    cr_assert_eq(fchownat(fd, "made", 33, 34, 0), 0);
     CLEANUP(free) char *made = path_join(place, "made");
     cr_assert_eq(stat(made, &status), 0);
     cr_expect_eq(status.st_uid, 1234);
     tree_remove(place, NULL);
 }
 
+Test(user_namespace, comes_with_a_network_of_its_own)
+{
+    struct id_map map = {};
+    struct error err = {};
+    struct stat ours, theirs;
+    int network_fd = -1;
+
+    id_table_add(&map.uids, 0, 100000, 65536);
+    id_table_add(&map.gids, 0, 100000, 65536);
+    CLEANUP(close) int fd = user_namespace_make(&map, &network_fd, &err);
+    cr_assert(fd >= 0 && network_fd >= 0, "%s", err.text);
+    cr_assert_eq(fstat(network_fd, &theirs), 0);
+    cr_assert_eq(stat("/proc/self/ns/net", &ours), 0);
+    cr_expect_neq(theirs.st_ino, ours.st_ino);
+    close(network_fd);
+}
+
 Test(user_namespace, says_why_tables_are_refused)
 {
-    const struct id_range twice[] = { { 0, 0, 10 }, { 5, 100, 10 } };
+    struct id_map map = {};
     struct error err = {};
 
-    cr_expect_eq(user_namespace_make(twice, 2, twice, 2, &err), -1);
+    id_table_add(&map.uids, 0, 0, 10);
+    id_table_add(&map.uids, 5, 100, 10);
+    cr_expect_eq(user_namespace_make(&map, NULL, &err), -1);
     cr_expect(strstr(err.text, "uid_map"), "%s", err.text);
 }

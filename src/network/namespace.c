@@ -82,7 +82,7 @@ static void come_back(int home_fd)
     abort();
 }
 
-static int prepare(struct error *err)
+static int prepare(void *data UNUSED, struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
@@ -104,7 +104,7 @@ int namespace_create(int home_fd, int *out_fd, struct error *err)
         return error_sys(err, "create network namespace");
     result = namespace_current(&fd, err);
     if (result == 0)
-        result = prepare(err);
+        result = prepare(NULL, err);
     come_back(home_fd);
     if (result < 0)
         return error_context(err, "prepare network namespace");
@@ -122,4 +122,11 @@ int namespace_visit(int home_fd, int fd, int (*run)(void *data, struct error *er
     result = run(data, err);
     come_back(home_fd);
     return result;
+}
+
+int namespace_prepare(int home_fd, int fd, struct error *err)
+{
+    return namespace_visit(home_fd, fd, prepare, NULL, err) < 0
+               ? error_context(err, "prepare network namespace")
+               : 0;
 }

@@ -14,6 +14,8 @@ int namespace_current(int *out_fd, struct error *err);
 /* A new one, loopback up, Docker's sysctls set; other links have no IPv6 until they are told so.
  * The calling thread visits it and comes back to 'home_fd'. */
 int namespace_create(int home_fd, int *out_fd, struct error *err);
+/* Does to an empty one what namespace_create does to its own. */
+int namespace_prepare(int home_fd, int fd, struct error *err);
 
 /* A setting of the calling thread's namespace: a path below /proc/sys and its value. */
 struct sysctl {

@@ -410,6 +410,11 @@ int network_resolver_open(struct networks *networks, int namespace_fd, int *out_
     return resolver_open(networks->home_fd, namespace_fd, out_udp_fd, out_tcp_fd, err);
 }
 
+int network_namespace_prepare(struct networks *networks, int fd, struct error *err)
+{
+    return namespace_prepare(networks->home_fd, fd, err);
+}
+
 int network_namespace_new(struct networks *networks, int *out_fd, struct error *err)
 {
     return helper_namespace(networks->helper, out_fd, err);

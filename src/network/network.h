@@ -127,6 +127,8 @@ CLEANUP_VALUE(endpoint_done, struct endpoint)
  * ip_unprivileged_port_start), taken from a small pool that is refilled in the background. Only the
  * descriptor keeps it alive. */
 int network_namespace_new(struct networks *networks, int *out_fd, struct error *err);
+/* The same for a new one that somebody else has made. */
+int network_namespace_prepare(struct networks *networks, int fd, struct error *err);
 
 /* Records an endpoint, then connects 'namespace_fd' (veth, address, route, neighbours announced)
  * and publishes the ports, in one netlink conversation and one nft transaction. 'out_port_fds' gets

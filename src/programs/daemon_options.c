@@ -314,6 +314,7 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .log_driver = options->log_driver,
         .cgroup_parent = options->cgroup_parent,
         .cgroupns_mode = options->cgroupns_mode,
+        .userns_remap = options->userns_remap,
         .ipc_mode = options->ipc_mode,
         .seccomp_path = options->seccomp_path,
         .address_pools = &options->address_pools,

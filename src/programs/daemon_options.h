@@ -28,7 +28,7 @@ struct daemon_options {
     bool debug, tls, tls_verify, allow_insecure_tcp;
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     char *storage_driver, *bridge_address, *default_binding, *log_driver, *cgroup_parent;
-    char *cgroupns_mode, *ipc_mode, *seccomp_path;
+    char *cgroupns_mode, *ipc_mode, *userns_remap, *seccomp_path;
     struct strv address_pools, labels, insecure_registries, registry_mirrors;
     struct strv dns, dns_options, dns_search, cdi_paths, plugin_paths;
     struct strv registry_certificates;

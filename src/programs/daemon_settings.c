@@ -85,6 +85,7 @@ const struct setting daemon_settings[] = {
     { "rootless",             NULL,                   0,   SETTING_FIXED,   0, NULL, .fixed = false },
     { "selinux-enabled",      "selinux-enabled",      0,   SETTING_FIXED,   0, NULL, .fixed = false },
     { "userland-proxy",       "userland-proxy",       0,   SETTING_FIXED,   0, NULL, .fixed = false },
+    { "userns-remap",         "userns-remap",         0,   SETTING_TEXT,    AT(userns_remap),       "Users of containers: default, or user[:group] of the host's /etc/subuid and /etc/subgid" },
 
     /* What dockerd has besides. */
     { "allow-direct-routing",         "allow-direct-routing",         0,   SETTING_REFUSED },
@@ -114,7 +115,6 @@ const struct setting daemon_settings[] = {
     { "storage-opt",                  "storage-opts",                 0,   SETTING_REFUSED },
     { "swarm-default-advertise-addr", "swarm-default-advertise-addr", 0,   SETTING_REFUSED },
     { "userland-proxy-path",          "userland-proxy-path",          0,   SETTING_REFUSED },
-    { "userns-remap",                 "userns-remap",                 0,   SETTING_REFUSED },
     {},
 };
 /* clang-format on */

@@ -43,7 +43,7 @@ struct plan {
     int channel_fd; /* the child's end */
     bool new_cgroup_namespace;
     bool waits_for_go;
-    bool joined_by_clone;     /* the cgroup v2 group was entered by clone */
+    bool joined_by_clone;      /* the cgroup v2 group was entered by clone */
     bool joins_user_namespace; /* what is new is to belong to that one (inside.c) */
     pid_t outer_pid;
 };

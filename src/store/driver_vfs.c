@@ -198,7 +198,7 @@ static int add_init(const struct writable *writable, struct error *err)
 }
 
 static int vfs_mount(struct store *store, const char *chain_id, const struct writable *writable,
-                     int *out_fd, struct error *err)
+                     int user_namespace_fd, int *out_fd, struct error *err)
 {
     CLEANUP(free) char *path = writable ? xstrdup(writable->diff_path) : NULL;
 
@@ -211,7 +211,9 @@ static int vfs_mount(struct store *store, const char *chain_id, const struct wri
     if (writable && writable->init_path && add_init(writable, err) < 0)
         return error_context(err, "writable layer");
     CLEANUP(close) int fd = mount_clone(AT_FDCWD, path, false, err);
-    if (fd < 0 || mount_change(fd, false, writable ? 0 : MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, err) < 0)
+    if (fd < 0 ||
+        mount_change(fd, false, writable ? 0 : MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, err) < 0 ||
+        (user_namespace_fd >= 0 && mount_map_owners(fd, false, user_namespace_fd, err) < 0))
         return -1;
     *out_fd = TAKE_FD(fd);
     return 0;

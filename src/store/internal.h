@@ -57,7 +57,7 @@ struct driver {
     bool marks_by_name; /* whiteouts are files named .wh.* instead of devices */
     int (*probe)(struct store *store, struct error *err);
     int (*mount)(struct store *store, const char *chain_id, const struct writable *writable,
-                 int *out_fd, struct error *err);
+                 int user_namespace_fd, int *out_fd, struct error *err);
     /* Fills a new writable directory over 'chain_id'; NULL: nothing to do. */
     int (*fill)(struct store *store, const char *chain_id, int dir_fd, struct error *err);
     /* Makes 'diff_path' (absent) of what was changed in 'writable', which may be used up. */

@@ -168,6 +168,10 @@ int store_changes(struct store *store, const char *chain_id, const struct writab
  * the namespace it is moved into. */
 int store_mount(struct store *store, const char *chain_id, const struct writable *writable,
                 int *out_mount_fd, struct error *err);
+/* The same with all owners seen through a user namespace: number N on disk is that namespace's
+ * user N (-1: owners as they are). UNSUPPORTED if the file system cannot do that. */
+int store_mount_mapped(struct store *store, const char *chain_id, const struct writable *writable,
+                       int user_namespace_fd, int *out_mount_fd, struct error *err);
 /* Lower directories for GraphDriver.Data, top first, joined by ':'. */
 char *store_lower_paths(struct store *store, const char *chain_id);
 

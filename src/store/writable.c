@@ -130,7 +130,13 @@ static int prepare_new(struct store *store, const char *chain_id, const struct w
 int store_mount(struct store *store, const char *chain_id, const struct writable *writable,
                 int *out_mount_fd, struct error *err)
 {
+    return store_mount_mapped(store, chain_id, writable, -1, out_mount_fd, err);
+}
+
+int store_mount_mapped(struct store *store, const char *chain_id, const struct writable *writable,
+                       int user_namespace_fd, int *out_mount_fd, struct error *err)
+{
     if (writable && prepare_new(store, chain_id, writable, err) < 0)
         return error_context(err, "writable layer");
-    return store->driver->mount(store, chain_id, writable, out_mount_fd, err);
+    return store->driver->mount(store, chain_id, writable, user_namespace_fd, out_mount_fd, err);
 }

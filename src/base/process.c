@@ -5,17 +5,21 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "base/banned.h"
 
 extern char **environ;
 
-/* Descriptors are first copied above all that are listed, so that none overwrites another. */
+/* Descriptors are first copied above all that are listed, so that none overwrites another, and
+ * above the one that the program may be named by. */
 static int parking_of(const struct process_options *options, size_t count)
 {
-    int parking = (int)count;
+    int parking = (int)count, program_fd;
 
+    if (sscanf(options->path, "/proc/self/fd/%d", &program_fd) == 1)
+        parking = MAX(parking, program_fd + 1);
     for (size_t i = 0; i < options->fd_count; i++)
         parking = MAX(parking, options->fds[i] + 1);
     return parking;

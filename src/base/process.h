@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 struct process_options {
-    const char *path;         /* the program */
+    const char *path;         /* the program, also as /proc/self/fd/N */
     char *const *arguments;   /* argv, NULL-terminated */
     char *const *environment; /* NULL: ours */
     int fds[8];               /* child's descriptor i is fds[i]; -1: /dev/null */

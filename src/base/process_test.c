@@ -48,3 +48,31 @@ Test(process, gives_descriptors_of_any_number)
     for (int low = 20; low < 300; low++)
         check_descriptors(low);
 }
+
+Test(process, starts_a_program_behind_a_descriptor_of_any_number)
+{
+    enum { PROGRAM_FD = 100 };
+    static char *const arguments[] = { "sh", "-c", "exit 7", NULL };
+    char path[32];
+    struct error err = {};
+    int program = open("/bin/sh", O_PATH | O_CLOEXEC), code;
+    pid_t pid;
+
+    cr_assert_eq(dup3(program, PROGRAM_FD, O_CLOEXEC), PROGRAM_FD);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", PROGRAM_FD);
+    for (int low = PROGRAM_FD - 10; low < PROGRAM_FD + 10; low++) {
+        struct process_options options = {
+            .path = path, .arguments = arguments, .fds = { -1, -1, -1, low }, .fd_count = 4
+        };
+
+        if (low == PROGRAM_FD)
+            continue;
+        cr_assert_eq(dup3(STDERR_FILENO, low, O_CLOEXEC), low);
+        cr_assert_eq(process_spawn(&options, &pid, &err), 0, "%d: %s", low, err.text);
+        cr_assert_eq(process_wait(pid, &code, &err), 0, "%s", err.text);
+        cr_expect_eq(code, 7, "descriptor %d: exit code %d", low, code);
+        close(low);
+    }
+    close(PROGRAM_FD);
+    close(program);
+}

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "record/connection.h"
+#include "record/reserve.h"
 
 #include "base/banned.h"
 
@@ -22,6 +23,7 @@ struct database {
     char *path;
     struct connection *writer;    /* used by the thread that holds it */
     _Atomic(pthread_t) holder;    /* 0: none */
+    struct reserve reserve;       /* likewise */
     enum durability synchronised; /* the writer's present setting */
 
     struct mutex lock; /* guards what follows */
@@ -91,6 +93,10 @@ int database_open(const char *path, struct database **out, struct error *err)
     /* Closed before SQLite opens it: closing later would end the locks that the process has on it,
      * and another process that looked in would take the log away when it leaves. */
     close(TAKE_FD(fd));
+    CLEANUP(free) char *reserve_path = xasprintf("%s-reserve", path);
+    reserve_open(&database->reserve, reserve_path);
+    reserve_refill(&database->reserve);
+    reserve_use(&database->reserve);
     if (connection_open(path, true, WRITER_CACHE_KIB, &database->writer, err) < 0 ||
         connection_execute(database->writer,
                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
@@ -111,6 +117,7 @@ void database_close(struct database *database)
     for (size_t i = 0; i < database->idle_count; i++)
         connection_close(database->idle_readers[i]);
     connection_close(database->writer);
+    reserve_close(&database->reserve);
     condition_done(&database->released);
     mutex_done(&database->lock);
     free(database->path);
@@ -120,6 +127,7 @@ void database_close(struct database *database)
 int database_begin(struct database *database, enum durability durability, struct error *err)
 {
     hold_writer(database);
+    reserve_refill(&database->reserve);
     if (synchronise(database, durability, err) < 0 ||
         connection_execute(database->writer, "BEGIN IMMEDIATE", err) < 0) {
         release_writer(database);
@@ -150,8 +158,10 @@ void database_rollback(struct database *database)
 static int run_held(struct database *database, struct error *err, const char *sql,
                     const char *types, va_list arguments, int64_t *out_changed)
 {
+    /* What adds something has to find room by itself. */
+    if (strncmp(sql, "INSERT", strlen("INSERT")) != 0)
+        reserve_use(&database->reserve);
     struct statement *statement = connection_prepare(database->writer, sql, err);
-
     if (!statement)
         return -1;
     int result = statement_bind(statement, types, arguments, err);

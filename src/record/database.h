@@ -31,6 +31,8 @@ int database_begin(struct database *database, enum durability durability, struct
 int database_commit(struct database *database, struct error *err);
 void database_rollback(struct database *database);
 
+/* On a full disk a little room is kept for transactions that do not INSERT (record/reserve.h). */
+
 /* Runs one statement. 'types' names the arguments behind it, one letter each: s (const char *, NULL
  * is null), i (int64_t), b (const void *, size_t). Outside a transaction it is one of its own
  * (RELAXED). CONFLICT on a violated constraint. Returns the number of changed rows. */

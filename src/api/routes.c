@@ -19,6 +19,7 @@ const struct route routes[] = {
     { "GET",    "/events",                           api_events },
     { "GET",    "/system/df",                        api_disk_usage,         .since = V(25) },
     { "GET",    "/system/verify",                    api_verify },
+    { "POST",   "/system/verify",                    api_verify }, /* repairs */
     { "GET",    "/metrics",                          api_metrics },
     { "POST",   "/auth",                             api_auth },
     { "POST",   "/session",                          api_session,            .since = V(31), .streams_body = true },

@@ -159,14 +159,33 @@ static int events(struct cli *cli, const void *parsed, const struct strv *argume
 
 /* ---- system ---- */
 
-static int verify(struct cli *cli, const void *options UNUSED, const struct strv *arguments UNUSED,
+struct verify_options {
+    bool repair, rehash;
+};
+
+static const struct option_row verify_rows[] = {
+    { 0, "rehash", OPTION_BOOL, offsetof(struct verify_options, rehash),
+      "Read all blobs and compare their digests" },
+    { 0, "repair", OPTION_BOOL, offsetof(struct verify_options, repair),
+      "Remove what belongs to nobody, make again what can be made" },
+    {},
+};
+
+static int verify(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
                   struct error *err)
 {
+    const struct verify_options *options = parsed;
+    CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
 
-    if (get(cli, "/system/verify", &answer, err) < 0)
+    client_path_begin(&path, "/system/verify");
+    client_path_query(&path, "rehash", options->rehash ? "1" : NULL);
+    if (client_call(cli->client, options->repair ? "POST" : "GET", &path, NULL, &answer, err) < 0)
         return -1;
     const struct json *differences = json_get(answer, "Differences");
+    const struct json *repaired = json_get(answer, "Repaired");
+    for (size_t i = 0; i < json_count(repaired); i++)
+        printf("repaired: %s\n", json_text(json_at(repaired, i)));
     for (size_t i = 0; i < json_count(differences); i++)
         puts(json_text(json_at(differences, i)));
     if (json_count(differences)) {
@@ -189,6 +208,7 @@ const struct command command_events = {
     .options_size = sizeof(struct events_options), .run = events,
 };
 const struct command command_verify = {
-    .name = "verify", .usage = "", .summary = "Compare the record with the kernel and the disk", .run = verify,
+    .name = "verify", .usage = "[OPTIONS]", .summary = "Compare the record with the kernel and the disk", .options = verify_rows,
+    .options_size = sizeof(struct verify_options), .run = verify,
 };
 /* clang-format on */

@@ -69,8 +69,13 @@ struct engine_info {
 };
 void engine_info(struct engine *engine, struct engine_info *out);
 
-/* Compares record, kernel and disk; a line per difference is added to 'out'. Repairs nothing. */
-int engine_verify(struct engine *engine, struct strv *out, struct error *err);
+/* Compares record, kernel and disk; a line per difference is added to 'out'. Repairs nothing.
+ * 'rehash': blobs are read, and their digests compared. */
+int engine_verify(struct engine *engine, bool rehash, struct strv *out, struct error *err);
+/* The same, and what belongs to nobody is removed, what can be made again is made. 'out' gets what
+ * is left. What a record reaches is never removed. */
+int engine_repair(struct engine *engine, bool rehash, struct strv *out_repaired, struct strv *out,
+                  struct error *err);
 
 /* Removes everything the engine has in the kernel (bridge, table, cgroups). CONFLICT while
  * containers run. For test engines and uninstalling. */

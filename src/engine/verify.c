@@ -172,7 +172,7 @@ static int verify_once(struct engine *engine, struct strv *out, struct error *er
     return networks_verify(engine->networks, out, err);
 }
 
-int engine_verify(struct engine *engine, struct strv *out, struct error *err)
+int engine_verify(struct engine *engine, bool rehash, struct strv *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv found = {};
 
@@ -190,5 +190,5 @@ int engine_verify(struct engine *engine, struct strv *out, struct error *err)
                 strv_remove(&found, i);
     }
     strv_add_all(out, &found);
-    return 0;
+    return rehash ? store_rehash(engine->store, out, err) : 0;
 }

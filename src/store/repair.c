@@ -2,6 +2,7 @@
  * it, or from somebody's hands; what a crash leaves is put right when the store is opened. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,8 @@
 #include "store/internal.h"
 
 #include "base/banned.h"
+
+enum { BLOCK_SIZE = 256 * 1024 };
 
 #define CONFIG_SIZE_LIMIT ((size_t)16 << 20)
 
@@ -297,4 +300,77 @@ int store_verify(struct store *store, struct strv *out, struct error *err)
     for (size_t i = 0; i < unknown.count; i++)
         strv_add_format(out, "%s is on disk, but not recorded", unknown.items[i]);
     return result < 0 ? -1 : verify_images(store, out, err);
+}
+
+/* ---- while others work ---- */
+
+static int rehash_blob(struct store *store, const char *digest, struct strv *out)
+{
+    CLEANUP(free) char *path = store_blob_path(store, digest);
+    CLEANUP(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(free) char *block = xmalloc(BLOCK_SIZE);
+    CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
+    char found[DIGEST_TEXT_SIZE];
+    struct error err = {};
+    ssize_t size;
+
+    if (fd < 0)
+        return 0; /* Gone meanwhile, or told as missing. */
+    while ((size = fd_read_full(fd, block, BLOCK_SIZE, &err)) > 0)
+        sha256_add(hash, block, (size_t)size);
+    if (size < 0) {
+        strv_add_format(out, "blob %s cannot be read: %s", digest, err.text);
+        return -1;
+    }
+    sha256_finish(hash, found);
+    if (strcmp(found, digest) == 0)
+        return 0;
+    strv_add_format(out, "blob %s has digest %s", digest, found);
+    return -1;
+}
+
+static void list_blobs(struct store *store, struct strv *out)
+{
+    mutex_lock(&store->memory);
+    MAP_EACH (&store->blobs, entry)
+        strv_add(out, entry->key);
+    mutex_unlock(&store->memory);
+}
+
+int store_rehash(struct store *store, struct strv *out, struct error *err UNUSED)
+{
+    CLEANUP(strv_done) struct strv blobs = {};
+
+    list_blobs(store, &blobs);
+    for (size_t i = 0; i < blobs.count; i++)
+        rehash_blob(store, blobs.items[i], out);
+    return 0;
+}
+
+static int restore_configs(struct store *store, struct error *err)
+{
+    struct image **images;
+    size_t count;
+    int result = 0;
+
+    if (store_image_list(store, &images, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count && result >= 0; i++) {
+        CLEANUP(strv_done) struct strv wrong = {};
+
+        verify_config(store, images[i], &wrong);
+        if (wrong.count)
+            result = restore_config(store, images[i]->id, err);
+    }
+    store_images_free(images, count);
+    return result < 0 ? -1 : 0;
+}
+
+int store_repair_running(struct store *store, struct error *err)
+{
+    /* Nothing is half-way while this is held. */
+    mutex_lock(&store->changes);
+    int result = remove_unknown(store, err);
+    mutex_unlock(&store->changes);
+    return result < 0 ? -1 : restore_configs(store, err);
 }

@@ -247,6 +247,11 @@ int store_collect(struct store *store, bool (*in_use)(void *data, const char *ch
 /* Bytes of all layers together, each once. */
 int64_t store_layers_size(struct store *store);
 
+/* Reads all blobs: a line for each whose bytes have another digest than its name says. */
+int store_rehash(struct store *store, struct strv *out, struct error *err);
+/* Beside everything else that goes on: removes what is on disk and not recorded, writes
+ * configurations that are missing or wrong again from the record. */
+int store_repair_running(struct store *store, struct error *err);
 /* Compares record and disk: one line of text per difference is added to 'out'. */
 int store_verify(struct store *store, struct strv *out, struct error *err);
 

@@ -108,6 +108,8 @@ void volumes_unmount_limited(struct volumes *volumes);
 /* Whether that is the place of a volume that is a mount and has users, or that has a size. */
 bool volumes_expect_mount(struct volumes *volumes, const char *path);
 
+/* Makes places that are missing, and volumes of directories that nobody knows. */
+int volumes_repair(struct volumes *volumes, struct error *err);
 int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err);
 
 #endif

@@ -142,6 +142,21 @@ static int adopt(struct volumes *volumes, const char *name, struct error *err)
     return 0;
 }
 
+/* It holds somebody's data, or is an empty shell. */
+static int repair_stray(struct volumes *volumes, const char *name, struct error *err)
+{
+    CLEANUP(free) char *path = volume_path(volumes, name);
+
+    mutex_lock(&volumes->memory);
+    bool is_known = map_has(&volumes->known, name);
+    mutex_unlock(&volumes->memory);
+    if (is_known)
+        return 0;
+    if (rmdir(path) == 0)
+        return 0;
+    return adopt(volumes, name, err);
+}
+
 static int list_names(const struct volumes *volumes, struct strv *out, struct error *err)
 {
     DIR *dir = opendir(volumes->path);
@@ -169,6 +184,32 @@ int volumes_load(struct volumes *volumes, struct error *err)
         if (adopt(volumes, names.items[i], err) < 0)
             return -1;
     return 0;
+}
+
+int volumes_repair(struct volumes *volumes, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+    struct volume **list;
+    size_t count;
+    int result = 0;
+
+    mutex_lock(&volumes->changes);
+    volume_list(volumes, &list, &count, NULL);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = volume_make_place(volumes, list[i], err);
+    volume_list_free(list, count);
+    if (result == 0)
+        result = list_names(volumes, &names, err);
+    for (size_t i = 0; i < names.count && result == 0; i++) {
+        mutex_lock(&volumes->memory);
+        bool is_making = strv_contains(&volumes->making, names.items[i]);
+        mutex_unlock(&volumes->memory);
+        /* What is being removed is not left behind yet. */
+        if (!is_making && !text_starts(names.items[i], REMOVED_PREFIX))
+            result = repair_stray(volumes, names.items[i], err);
+    }
+    mutex_unlock(&volumes->changes);
+    return result;
 }
 
 int volumes_verify(struct volumes *volumes, struct strv *out, struct error *err)

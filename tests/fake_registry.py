@@ -14,7 +14,7 @@ class FakeRegistry:
     """Serves self.blobs (digest: bytes) and self.manifests ((repository, reference): (type, bytes)). self.hook(request, handler) may
     answer first; it then gives True. With self.users it wants tokens (self.realm) or, with self.basic, passwords."""
 
-    def __init__(self, tls=None, address="127.0.0.1"):
+    def __init__(self, tls=None, address="127.0.0.1", port=0):
         self.blobs, self.manifests, self.requests = {}, {}, []
         self.hook, self.users, self.basic, self.realm = None, None, False, None
         self.refresh_tokens = {}
@@ -32,7 +32,7 @@ class FakeRegistry:
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((address, port), Handler)
         self.server.daemon_threads = True
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)

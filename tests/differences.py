@@ -14,6 +14,7 @@ SHAPES = [
     ("info", "Runtimes: lacks runc", RUNTIME),
     ("info", "Runtimes: has berth", RUNTIME),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
+    ("image inspect, 1.43", "answer: lacks Container", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),
     ("image inspect, 1.43", 'ContainerConfig.Env: null instead of ["string"]', BUILDER),
@@ -62,4 +63,38 @@ ERRORS = {
 
 # (method and path with * and ?, why): answered with 501 so far
 NOT_SERVED = [
+]
+
+NO_SWARM = "this engine is no part of a swarm and says so before it looks at anything else"
+NO_PLUGINS = "plugins of Docker's kind are not there yet"
+BAD_REQUEST = "what is wrong is the request, and the text says so"
+
+# Routes (tests/shapes/routes.json): (name of the case with * and ?, the difference with * and ?, why)
+ROUTES = [
+    ("GET /version", "Components: lacks an element *", RUNTIME),
+    ("GET /info", "answer: lacks Containerd", RUNTIME),
+    ("GET /info", "Runtimes: *", RUNTIME),
+    ("GET /system/df*", "answer: has DataRoot", "ours: what is left on the disk below the data root"),
+    ("POST /auth junk*", "status: 400 instead of 500", BAD_REQUEST),
+    ("POST /auth junk*", "message: *", BAD_REQUEST),
+    ("POST /build/cancel[?]id=x", "*", "a build ends when its client goes away"),
+    ("GET /containers/c1/attach/ws*", "*", "an error has the headers and the form that all errors have"),
+    ("POST /images/create junk*", "*", BAD_REQUEST),
+    ("POST /build junk*", "*", BAD_REQUEST),
+    ("POST /networks/nope/connect*", "*", "a network that is not there is told at once, not when the container starts"),
+    ("POST /networks/nope/disconnect*", "message: *", "the network is looked for first"),
+    ("POST /networks/rnet/disconnect*", "message: *", "one text for containers that run and those that do not"),
+    ("GET /plugins/privileges", "*", NO_PLUGINS),
+    ("POST /plugins/*", "*", NO_PLUGINS),
+    ("* /swarm/*", "*", NO_SWARM),
+    *[(f"POST /{kind}/x/update*", "*", NO_SWARM) for kind in ("nodes", "services", "secrets", "configs")],
+    ("GET */x/logs", "*", NO_SWARM),
+]
+
+# Answers to older versions: the same
+VERSIONS = [
+    ("GET /info", "*order of keys", "the order of keys says nothing"),
+    ("GET /info", "*: lacks: answer: lacks Containerd", RUNTIME),
+    ("GET /info", "*: lacks: Runtimes.*", RUNTIME),
+    ("GET /info", "*: lacks: RuncCommit: has Expected", RUNTIME),
 ]

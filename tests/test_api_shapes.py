@@ -326,11 +326,6 @@ def test_other_versions_are_refused(api, version, message):
     assert (answer.status, message_of(answer)) == (400, message)
 
 
-def test_what_is_younger_than_the_version_is_not_there(api):
-    assert api.call("GET", "/system/df", version="1.24").status == 404
-    assert api.call("GET", "/system/df", version="1.25").status == 200
-
-
 # ---- errors ----
 
 SLEEP = {"Image": "shapes", "Cmd": ["sleep", "100"], "StopTimeout": 0, "HostConfig": {"NetworkMode": "none"}}

@@ -157,10 +157,6 @@ static void serve(struct request *req)
     }
     if (check_version(req, version) < 0)
         return;
-    if (req->version < route->since) {
-        reply_message(req, 404, "page not found", &ignored);
-        return;
-    }
     run(req, route);
 }
 

@@ -52,8 +52,6 @@ static const struct {
     { "GET /v1.23/_ping" HOST "\r\n", "HTTP/1.1 400 Bad Request",
       "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your "
       "client to a newer version\n" },
-    { "GET /v1.24/configs" HOST "\r\n", "HTTP/1.1 404 Not Found",
-      "{\"message\":\"page not found\"}\n" },
     { "GET /v1.51/nodes" HOST "\r\n", "HTTP/1.1 503 Service Unavailable",
       "{\"message\":\"This node is not a swarm manager. Use \\\"docker swarm init\\\" or "
       "\\\"docker swarm join\\\" to connect this node to swarm and try again.\"}\n" },

@@ -64,14 +64,19 @@ struct choice {
     bool all;
 };
 
-/* "unused-for" is another word for "until"; label and other keys of a prune of everything say
- * nothing of cache entries. */
+/* "unused-for" is another word for "until"; the labels of a prune of everything say nothing of
+ * cache entries. */
 static int read_choice(struct request *req, struct choice *out, struct error *err)
 {
     const char *const sizes[] = { "reserved-space", "keep-storage" };
 
-    if (filters_parse(request_query(req, "filters"), NULL, &out->filters, err) < 0 ||
-        filters_until(&out->filters, &out->until_ns, err) < 0)
+    static const char *const accepted[] = { "description", "id",     "inuse",      "label",
+                                            "label!",      "parent", "private",    "shared",
+                                            "type",        "until",  "unused-for", NULL };
+
+    if (filters_parse(request_query(req, "filters"), accepted, &out->filters, err) < 0)
+        return error_context(err, "failed to prune build cache");
+    if (filters_until(&out->filters, &out->until_ns, err) < 0)
         return -1;
     const struct strv *unused = filters_values(&out->filters, "unused-for");
     if (unused->count &&

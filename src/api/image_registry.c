@@ -312,8 +312,11 @@ int api_image_search(struct request *req, struct error *err)
     struct search_filters filters = {};
     int64_t limit;
 
-    if (request_query_int(req, "limit", SEARCH_DEFAULT, &limit, err) < 0 ||
-        read_filters(req, &filters, err) < 0)
+    if (request_query_int(req, "limit", SEARCH_DEFAULT, &limit, err) < 0) {
+        err->kind = ERROR_INVALID;
+        return error_context(err, "invalid limit specified");
+    }
+    if (read_filters(req, &filters, err) < 0)
         return -1;
     if (limit == 0)
         limit = SEARCH_DEFAULT;

@@ -71,7 +71,7 @@ static void write_names(struct json_writer *w, const char *key, const struct str
 static void write_item_names(struct json_writer *w, const struct image *image,
                              const struct image_view *view)
 {
-    bool is_old = view->version < API_VERSION(43);
+    bool is_old = view->version < API_VERSION(43) && !view->empty_names_are_null;
     const struct strv *digests = view->digests ?: &image->digests;
     bool is_nameless = view->tags->count == 0 && digests->count == 0;
 
@@ -194,7 +194,6 @@ void image_write_full(struct json_writer *w, const struct image *image,
     json_add_text(w, "Comment", config->comment ?: "");
     json_add_time(w, "Created", image->created_ns);
     if (view->version < API_VERSION(45)) {
-        json_add_text(w, "Container", "");
         json_add_object(w, "ContainerConfig", container_config_fields,
                         &(struct container_config){});
     }

@@ -71,7 +71,7 @@ Test(image_write, full_shape_is_dockers)
     expect_keys(API_VERSION(51), "Config",
                 "Cmd,Entrypoint,Env,Labels,OnBuild,User,Volumes,WorkingDir");
     expect_keys(API_VERSION(43), "",
-                "Id,RepoTags,RepoDigests,Parent,Comment,Created,Container,ContainerConfig,"
+                "Id,RepoTags,RepoDigests,Parent,Comment,Created,ContainerConfig,"
                 "DockerVersion,Author,Architecture,Os,Size,VirtualSize,GraphDriver,RootFS,Metadata,"
                 "Config");
     expect_keys(API_VERSION(43), "Config",

@@ -18,6 +18,20 @@ int api_no_swarm(struct request *req, struct error *err)
                      "swarm join\" to connect this node to swarm and try again.");
 }
 
+int api_no_swarm_to_leave(struct request *req, struct error *err)
+{
+    (void)req;
+    return error_set(err, ERROR_UNAVAILABLE, "This node is not part of a swarm");
+}
+
+/* Only volumes of a cluster can be changed. */
+int api_volume_update(struct request *req, struct error *err)
+{
+    (void)req;
+    return error_set(err, ERROR_UNAVAILABLE,
+                     "volume update only valid for cluster volumes, but swarm is unavailable");
+}
+
 int api_no_experimental(struct request *req, struct error *err)
 {
     (void)req;

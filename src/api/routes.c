@@ -7,8 +7,6 @@
 
 #include "base/banned.h"
 
-#define V(minor) API_VERSION(minor)
-
 /* clang-format off */
 const struct route routes[] = {
     /* system */
@@ -17,18 +15,18 @@ const struct route routes[] = {
     { "GET",    "/version",                          api_version },
     { "GET",    "/info",                             api_info },
     { "GET",    "/events",                           api_events },
-    { "GET",    "/system/df",                        api_disk_usage,         .since = V(25) },
+    { "GET",    "/system/df",                        api_disk_usage },
     { "GET",    "/system/verify",                    api_verify },
     { "POST",   "/system/verify",                    api_verify }, /* repairs */
     { "GET",    "/metrics",                          api_metrics },
     { "POST",   "/auth",                             api_auth },
-    { "POST",   "/session",                          api_session,            .since = V(31), .streams_body = true },
-    { "POST",   "/grpc",                             api_grpc,               .since = V(35), .streams_body = true },
+    { "POST",   "/session",                          api_session,            .streams_body = true },
+    { "POST",   "/grpc",                             api_grpc,               .streams_body = true },
 
     /* containers */
     { "GET",    "/containers/json",                  api_container_list },
     { "POST",   "/containers/create",                api_container_create },
-    { "POST",   "/containers/prune",                 api_container_prune,    .since = V(25) },
+    { "POST",   "/containers/prune",                 api_container_prune },
     { "GET",    "/containers/{id}/json",             api_container_inspect },
     { "GET",    "/containers/{id}/logs",             api_container_logs },
     { "GET",    "/containers/{id}/top",              api_container_top },
@@ -39,9 +37,9 @@ const struct route routes[] = {
     { "GET",    "/containers/{id}/archive",          api_container_get_archive },
     { "HEAD",   "/containers/{id}/archive",          api_container_stat_path },
     { "PUT",    "/containers/{id}/archive",          api_container_put_archive, .streams_body = true },
-    { "GET",    "/containers/{id}/checkpoints",      api_no_experimental,    .since = V(25) },
-    { "POST",   "/containers/{id}/checkpoints",      api_no_experimental,    .since = V(25) },
-    { "DELETE", "/containers/{id}/checkpoints/{name}", api_no_experimental,  .since = V(25) },
+    { "GET",    "/containers/{id}/checkpoints",      api_no_experimental },
+    { "POST",   "/containers/{id}/checkpoints",      api_no_experimental },
+    { "DELETE", "/containers/{id}/checkpoints/{name}", api_no_experimental },
     { "POST",   "/containers/{id}/start",            api_container_start },
     { "POST",   "/containers/{id}/stop",             api_container_stop },
     { "POST",   "/containers/{id}/restart",          api_container_restart },
@@ -71,7 +69,7 @@ const struct route routes[] = {
     { "GET",    "/images/get",                       api_image_save },
     { "POST",   "/images/load",                      api_image_load,         .streams_body = true },
     { "POST",   "/images/create",                    api_image_create,       .streams_body = true },
-    { "POST",   "/images/prune",                     api_image_prune,        .since = V(25) },
+    { "POST",   "/images/prune",                     api_image_prune },
     { "GET",    "/images/{name}/json",               api_image_inspect },
     { "GET",    "/images/{name}/history",            api_image_history },
     { "GET",    "/images/{name}/get",                api_image_save },
@@ -79,7 +77,7 @@ const struct route routes[] = {
     { "POST",   "/images/{name}/tag",                api_image_tag },
     { "POST",   "/images/{name}/push",               api_image_push },
     { "DELETE", "/images/{name}",                    api_image_remove },
-    { "GET",    "/distribution/{name}/json",         api_distribution_inspect, .since = V(30) },
+    { "GET",    "/distribution/{name}/json",         api_distribution_inspect },
     { "GET",    "/distribution/{name}/manifest",     api_distribution_manifest }, /* berth's own */
     { "PUT",    "/distribution/{name}/manifest",     api_distribution_put },      /* berth's own */
 
@@ -88,50 +86,50 @@ const struct route routes[] = {
     { "POST",   "/build/contexts",                   api_build_context },    /* berth's own */
     { "POST",   "/build/lenders",                    api_build_lend },       /* berth's own */
     { "POST",   "/build/lenders/agents/{word}",      api_build_lend_agent }, /* berth's own */
-    { "POST",   "/build/prune",                      api_build_prune,        .since = V(31) },
-    { "POST",   "/build/cancel",                     api_build_cancel,       .since = V(39) },
+    { "POST",   "/build/prune",                      api_build_prune },
+    { "POST",   "/build/cancel",                     api_build_cancel },
 
     /* volumes */
     { "GET",    "/volumes",                          api_volume_list },
     { "POST",   "/volumes/create",                   api_volume_create },
-    { "POST",   "/volumes/prune",                    api_volume_prune,       .since = V(25) },
+    { "POST",   "/volumes/prune",                    api_volume_prune },
     { "GET",    "/volumes/{name}/export",            api_volume_export },   /* these four are berth's own */
     { "POST",   "/volumes/{name}/import",            api_volume_import,      .streams_body = true },
     { "POST",   "/volumes/{name}/copy",              api_volume_copy },
     { "POST",   "/volumes/{name}/rename",            api_volume_rename },
     { "GET",    "/volumes/{name}",                   api_volume_inspect },
-    { "PUT",    "/volumes/{name}",                   api_no_swarm,           .since = V(42) },
+    { "PUT",    "/volumes/{name}",                   api_volume_update },
     { "DELETE", "/volumes/{name}",                   api_volume_remove },
 
     /* networks */
     { "GET",    "/networks",                         api_network_list },
     { "GET",    "/networks/",                        api_network_list },
     { "POST",   "/networks/create",                  api_network_create },
-    { "POST",   "/networks/prune",                   api_network_prune,      .since = V(25) },
+    { "POST",   "/networks/prune",                   api_network_prune },
     { "POST",   "/networks/{id}/connect",            api_network_connect },
     { "POST",   "/networks/{id}/disconnect",         api_network_disconnect },
     { "GET",    "/networks/{id}",                    api_network_inspect },
     { "DELETE", "/networks/{id}",                    api_network_remove },
 
     /* plugins */
-    { "GET",    "/plugins",                          api_plugin_list,        .since = V(25) },
-    { "GET",    "/plugins/privileges",               api_not_supported,      .since = V(25) },
-    { "POST",   "/plugins/pull",                     api_not_supported,      .since = V(25) },
-    { "POST",   "/plugins/create",                   api_not_supported,      .since = V(25), .streams_body = true },
-    { "GET",    "/plugins/{name}/json",              api_no_plugin,          .since = V(25) },
-    { "POST",   "/plugins/{name}/enable",            api_no_plugin,          .since = V(25) },
-    { "POST",   "/plugins/{name}/disable",           api_no_plugin,          .since = V(25) },
-    { "POST",   "/plugins/{name}/push",              api_no_plugin,          .since = V(25) },
-    { "POST",   "/plugins/{name}/upgrade",           api_no_plugin,          .since = V(26) },
-    { "POST",   "/plugins/{name}/set",               api_no_plugin,          .since = V(25) },
-    { "DELETE", "/plugins/{name}",                   api_no_plugin,          .since = V(25) },
+    { "GET",    "/plugins",                          api_plugin_list },
+    { "GET",    "/plugins/privileges",               api_not_supported },
+    { "POST",   "/plugins/pull",                     api_not_supported },
+    { "POST",   "/plugins/create",                   api_not_supported,      .streams_body = true },
+    { "GET",    "/plugins/{name}/json",              api_no_plugin },
+    { "POST",   "/plugins/{name}/enable",            api_no_plugin },
+    { "POST",   "/plugins/{name}/disable",           api_no_plugin },
+    { "POST",   "/plugins/{name}/push",              api_no_plugin },
+    { "POST",   "/plugins/{name}/upgrade",           api_no_plugin },
+    { "POST",   "/plugins/{name}/set",               api_no_plugin },
+    { "DELETE", "/plugins/{name}",                   api_no_plugin },
 
     /* swarm: this engine is no part of one */
     { "POST",   "/swarm/init",                       api_not_supported },
     { "POST",   "/swarm/join",                       api_not_supported },
     { "GET",    "/swarm",                            api_no_swarm },
     { "GET",    "/swarm/unlockkey",                  api_no_swarm },
-    { "POST",   "/swarm/leave",                      api_no_swarm },
+    { "POST",   "/swarm/leave",                      api_no_swarm_to_leave },
     { "POST",   "/swarm/update",                     api_no_swarm },
     { "POST",   "/swarm/unlock",                     api_no_swarm },
     { "GET",    "/nodes",                            api_no_swarm },
@@ -140,23 +138,23 @@ const struct route routes[] = {
     { "DELETE", "/nodes/{id}",                       api_no_swarm },
     { "GET",    "/services",                         api_no_swarm },
     { "POST",   "/services/create",                  api_no_swarm },
-    { "GET",    "/services/{id}/logs",               api_no_swarm,           .since = V(29) },
+    { "GET",    "/services/{id}/logs",               api_no_swarm },
     { "POST",   "/services/{id}/update",             api_no_swarm },
     { "GET",    "/services/{id}",                    api_no_swarm },
     { "DELETE", "/services/{id}",                    api_no_swarm },
     { "GET",    "/tasks",                            api_no_swarm },
-    { "GET",    "/tasks/{id}/logs",                  api_no_swarm,           .since = V(29) },
+    { "GET",    "/tasks/{id}/logs",                  api_no_swarm },
     { "GET",    "/tasks/{id}",                       api_no_swarm },
-    { "GET",    "/secrets",                          api_no_swarm,           .since = V(25) },
-    { "POST",   "/secrets/create",                   api_no_swarm,           .since = V(25) },
-    { "POST",   "/secrets/{id}/update",              api_no_swarm,           .since = V(25) },
-    { "GET",    "/secrets/{id}",                     api_no_swarm,           .since = V(25) },
-    { "DELETE", "/secrets/{id}",                     api_no_swarm,           .since = V(25) },
-    { "GET",    "/configs",                          api_no_swarm,           .since = V(30) },
-    { "POST",   "/configs/create",                   api_no_swarm,           .since = V(30) },
-    { "POST",   "/configs/{id}/update",              api_no_swarm,           .since = V(30) },
-    { "GET",    "/configs/{id}",                     api_no_swarm,           .since = V(30) },
-    { "DELETE", "/configs/{id}",                     api_no_swarm,           .since = V(30) },
+    { "GET",    "/secrets",                          api_no_swarm },
+    { "POST",   "/secrets/create",                   api_no_swarm },
+    { "POST",   "/secrets/{id}/update",              api_no_swarm },
+    { "GET",    "/secrets/{id}",                     api_no_swarm },
+    { "DELETE", "/secrets/{id}",                     api_no_swarm },
+    { "GET",    "/configs",                          api_no_swarm },
+    { "POST",   "/configs/create",                   api_no_swarm },
+    { "POST",   "/configs/{id}/update",              api_no_swarm },
+    { "GET",    "/configs/{id}",                     api_no_swarm },
+    { "DELETE", "/configs/{id}",                     api_no_swarm },
     {},
 };
 /* clang-format on */

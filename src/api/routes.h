@@ -11,7 +11,6 @@ struct route {
     const char *method;
     const char *pattern; /* "{…}" takes as much as it can, '/' included, but not nothing */
     route_handler *handler;
-    int since;         /* API version below which it does not exist; 0: always did */
     bool streams_body; /* its body is an archive or a connection, never a form */
 };
 
@@ -73,6 +72,7 @@ route_handler api_network_list, api_network_create, api_network_inspect, api_net
 /* prune.c */
 route_handler api_container_prune, api_image_prune, api_volume_prune, api_network_prune;
 /* missing.c: what berth cannot do yet, or is not */
+route_handler api_volume_update, api_no_swarm_to_leave;
 route_handler api_not_supported, api_no_swarm, api_no_experimental, api_plugin_list, api_no_plugin;
 
 #endif

@@ -170,7 +170,7 @@ static int reply_once(struct request *req, const struct container_info *info, st
 {
     CLEANUP(container_usage_done) struct container_usage before = {}, usage = {};
     CLEANUP(str_done) struct str body = {};
-    bool one_shot = request_query_bool(req, "one-shot");
+    bool one_shot = req->version >= API_VERSION(41) && request_query_bool(req, "one-shot");
 
     engine_container_usage(req->engine, info, &usage);
     if (!one_shot && usage.read_ns) {
@@ -220,7 +220,7 @@ int api_container_stats(struct request *req, struct error *err)
         return -1;
     if (wants_stream && !text_is_true(wants_stream))
         return reply_once(req, info, err);
-    if (request_query_bool(req, "one-shot"))
+    if (req->version >= API_VERSION(41) && request_query_bool(req, "one-shot"))
         return error_set(err, ERROR_INVALID, "cannot have stream=true and one-shot=true");
     if (reply_stream_begin(req, "application/json", err) < 0)
         return -1;

@@ -146,19 +146,26 @@ static void write_plugins(struct json_writer *w, struct engine *engine)
     json_end_dict(w);
 }
 
+/* Older versions have members that nothing stands behind any more. */
 static void write_controls(struct json_writer *w, const struct host *host,
-                           const struct engine_info *info)
+                           const struct engine_info *info, int version)
 {
     json_add_bool(w, "MemoryLimit", host->memory_limit);
     json_add_bool(w, "SwapLimit", host->swap_limit);
     if (host->kernel_memory_tcp)
         json_add_bool(w, "KernelMemoryTCP", true);
+    if (version < API_VERSION(42))
+        json_add_bool(w, "KernelMemory", false);
     json_add_bool(w, "CpuCfsPeriod", host->cpu_cfs);
     json_add_bool(w, "CpuCfsQuota", host->cpu_cfs);
     json_add_bool(w, "CPUShares", host->cpu_shares);
     json_add_bool(w, "CPUSet", host->cpuset);
     json_add_bool(w, "PidsLimit", host->pids_limit);
     json_add_bool(w, "IPv4Forwarding", host->ipv4_forwarding);
+    if (version < API_VERSION(50)) {
+        json_add_bool(w, "BridgeNfIptables", false);
+        json_add_bool(w, "BridgeNfIp6tables", false);
+    }
     json_add_bool(w, "Debug", info->options->debug);
     json_add_int64(w, "NFd", host->open_file_count);
     json_add_bool(w, "OomKillDisable", host->oom_kill_disable);
@@ -199,11 +206,16 @@ static void write_index(struct json_writer *w, const char *name, const struct st
     json_end_dict(w);
 }
 
-static void write_registries(struct json_writer *w, const struct engine_options *options)
+static void write_registries(struct json_writer *w, const struct engine_options *options,
+                             int version)
 {
     const struct strv *insecure = options->insecure_registries;
 
     json_begin_dict(w, "RegistryConfig");
+    if (version < API_VERSION(47)) {
+        write_strv_or_empty(w, "AllowNondistributableArtifactsCIDRs", NULL);
+        write_strv_or_empty(w, "AllowNondistributableArtifactsHostnames", NULL);
+    }
     json_begin_dict(w, "IndexConfigs");
     write_index(w, "docker.io", options->registry_mirrors, true, true);
     for (size_t i = 0; insecure && i < insecure->count; i++)
@@ -307,9 +319,9 @@ int api_info(struct request *req, struct error *err)
     json_begin_dict(&w, NULL);
     write_counts(&w, &info);
     write_plugins(&w, req->engine);
-    write_controls(&w, &host, &info);
+    write_controls(&w, &host, &info, req->version);
     write_machine(&w, &host);
-    write_registries(&w, info.options);
+    write_registries(&w, info.options, req->version);
     json_add_int64(&w, "NCPU", host.cpu_count);
     json_add_int64(&w, "MemTotal", host.memory_bytes);
     json_add_null(&w, "GenericResources");
@@ -330,9 +342,11 @@ int api_info(struct request *req, struct error *err)
     write_commit(&w, "RuncCommit");
     write_commit(&w, "InitCommit");
     write_security(&w, &host, info.options);
-    json_begin_dict(&w, "FirewallBackend");
-    json_add_text(&w, "Driver", "nftables");
-    json_end_dict(&w);
+    if (req->version >= API_VERSION(49)) {
+        json_begin_dict(&w, "FirewallBackend");
+        json_add_text(&w, "Driver", "nftables");
+        json_end_dict(&w);
+    }
     write_strv_or_empty(&w, "CDISpecDirs", info.options->cdi_paths);
     write_warnings(&w, &host);
     json_end_dict(&w);

@@ -75,7 +75,7 @@ static int write_images(struct request *req, struct json_writer *w, struct error
         image_write_item(
             w, list[i],
             &(struct image_view){
-                .version = API_VERSION_CURRENT,
+                .version = req->version,
                 .tags = &list[i]->tags,
                 .container_count = engine_image_container_count(req->engine, list[i]->id),
                 .shared_size = usage_shared_size(req->engine, list[i], list, count),

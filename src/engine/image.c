@@ -259,11 +259,10 @@ static int remove_by_name(struct engine *engine, struct image *image, const char
 
     if (reference_parse(text, &reference, err) < 0)
         return -1;
-    CLEANUP(free) char *familiar = reference_familiar(&reference);
     CLEANUP(strv_done) struct strv going = {};
     list_going(image, &reference, &going);
     bool is_last = goes_all(image, &going);
-    if (is_last && !force && check_deletable(engine, image, familiar, force, err) < 0)
+    if (is_last && !force && check_deletable(engine, image, text, force, err) < 0)
         return -1;
     if (untag_all(engine, image, &going, out, err) < 0)
         return -1;

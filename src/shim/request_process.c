@@ -49,7 +49,7 @@ int request_resize(struct supervisor *shim, struct wire_message *request,
     if (find(shim, request, &task, err) < 0)
         return -1;
     if (task->process.console_fd < 0)
-        return error_set(err, ERROR_CONFLICT, "the process has no terminal");
+        return 0; /* without a terminal there is nothing to be resized */
     return container_resize(&task->process, (int)height, (int)width, err);
 }
 

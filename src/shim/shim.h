@@ -120,7 +120,7 @@ int shim_list(const char *run_path, struct strv *out_ids, struct error *err);
 int shim_start(struct shim *shim, struct error *err); /* errors as container_start */
 int shim_signal(struct shim *shim, const char *exec_id, int signal, struct error *err);
 int shim_resize(struct shim *shim, const char *exec_id, int height, int width,
-                struct error *err); /* CONFLICT: no terminal */
+                struct error *err); /* without a terminal nothing happens */
 int shim_pause(struct shim *shim, bool paused, struct error *err);
 /* Lets the supervisor answer for names on two sockets of the container's network namespace (bound
  * already, the second listens; all three borrowed); -1, -1, -1 changes the settings of one that

@@ -132,6 +132,55 @@ def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):
         engine.docker("volume", "rm", "pgdata")
 
 
+def test_postgresql_replicates_to_another_container(engine, debian, name, tmp_path):
+    """A standby that knows its primary by name only; it goes on when the primary comes back with another address."""
+    (tmp_path / "start").write_text(
+        "#!/bin/sh\nset -e\nbin=/usr/lib/postgresql/15/bin\n"
+        "if [ ! -s /data/PG_VERSION ] && [ -n \"$PRIMARY\" ]; then\n"
+        "  until $bin/pg_basebackup -h \"$PRIMARY\" -U postgres -D /data -R; do sleep 0.3; done\n"
+        "elif [ ! -s /data/PG_VERSION ]; then\n"
+        "  $bin/initdb -D /data -A trust >/dev/null\n"
+        "  echo 'host all,replication all all trust' >> /data/pg_hba.conf\nfi\n"
+        "chmod 700 /data\nexec $bin/postgres -D /data -k /tmp -c listen_addresses='*' -c wal_retrieve_retry_interval=200\n")
+    build_postgres(engine, "test-postgres-pair", tmp_path)
+    standby = name + "-standby"
+
+    def sql(container, text):
+        return engine.docker("exec", container, "psql", "-h", "/tmp", "-U", "postgres", "-tAc", text, "postgres").out
+
+    def start_primary():
+        engine.docker("run", "-d", "--name", name, "--network", "pair", "--network-alias", "primary", "-v", "pgpair:/data",
+                      "test-postgres-pair", check=True)
+        wait_until(lambda: sql(name, "SELECT 1") == "1\n", 60, what="the primary answering")
+    engine.docker("network", "create", "pair", check=True)
+    try:
+        start_primary()
+        engine.docker("run", "-d", "--name", standby, "--network", "pair", "-e", "PRIMARY=primary", "test-postgres-pair", check=True)
+        wait_until(lambda: sql(standby, "SELECT pg_is_in_recovery()") == "t\n", 60, what="the standby answering")
+        sql(name, "CREATE TABLE copied(n int); INSERT INTO copied SELECT generate_series(1, 1000)")
+        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500500\n", 30, what="the copy")
+        seen = sql(name, "SELECT client_addr FROM pg_stat_replication").strip()
+        assert seen == engine.inspect(standby)["NetworkSettings"]["Networks"]["pair"]["IPAddress"]
+        engine.docker("rm", "-f", name, check=True)
+        start_primary()
+        sql(name, "INSERT INTO copied VALUES (1)")
+        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500501\n", 30, what="the copy of what came later")
+    finally:
+        engine.docker("rm", "-f", "-v", name, standby)
+        engine.docker("network", "rm", "pair")
+        engine.docker("volume", "rm", "pgpair")
+
+
+def test_packages_are_fetched_from_inside(engine, debian, name):
+    """By the name of their mirror, on a network whose containers have names of their own."""
+    engine.docker("network", "create", name, check=True)
+    try:
+        got = engine.docker("run", "--rm", "--network", name, debian, "apt-get", "update", limit_s=BUILD_LIMIT_S)
+        assert got.code == 0 and "Reading package lists" in got.out and "Err:" not in got.out, got
+    finally:
+        engine.docker("network", "rm", name, check=True)
+
+
 COMPOSE_FILE = """
 version: '3.8'
 services:

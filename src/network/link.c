@@ -428,7 +428,11 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
         ((pair->is_isolated || pair->is_hairpin) &&
          set_port_modes(netlink, (int)if_nametoindex(pair->host_name), pair->is_isolated,
                         pair->is_hairpin, err) < 0))
-        return error_context(err, "create veth %s", pair->host_name);
+        return err && err->sys == EXFULL
+                   ? error_set(err, ERROR_CONFLICT,
+                               "bridge %s is full: the kernel lets 1023 containers be on one",
+                               pair->bridge_name)
+                   : error_context(err, "create veth %s", pair->host_name);
     if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
         link_remove(pair->host_name, NULL);
         return error_context(err, "configure %s", pair->inner_name);

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
 from compose_bench import bench_compose  # noqa: E402
+from fleet_bench import bench_fleet, bench_life  # noqa: E402
 from images_bench import bench_images  # noqa: E402
 from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
@@ -232,6 +233,14 @@ def bench_run(engine, build, docker, rounds):
         bundle.close()
 
 
+def bench_each_call(engine, build, docker, rounds):
+    floor = Floor(build, engine)
+    try:
+        bench_life(engine, build, docker, floor, max(3, rounds // 4), timed, interleave, print_table)
+    finally:
+        floor.close()
+
+
 def memory_of(pid):
     """Proportional and private KiB of a process."""
     sizes = {}
@@ -352,7 +361,9 @@ def bench_copy(engine, build, docker, rounds):
     shutil.rmtree(directory)
 
 
-PARTS = {"run": bench_run, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
+PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
+
+PARTS["fleet"] = lambda engine, build, docker, rounds: bench_fleet(engine, build, timed, memory_of, shim_pids)
 
 PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
 

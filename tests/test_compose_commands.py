@@ -96,6 +96,8 @@ def test_attach_shows_what_comes(project):
 
 
 def test_what_is_not_there_is_refused(project):
+    for remote in ("oci://example.org/app:1", "https://example.org/app.git", "git@example.org:app"):
+        assert project.compose("-f", remote, "config").err == f"remote compose files are not supported: fetch {remote}, and name the file that is then here\n"
     project.write(f"services: {{a: {{{IDLE}}}}}")
     assert project.compose("up", "--menu").err == "--menu is not supported\n"
     project.compose("up", "--menu=false", "-d", check=True)

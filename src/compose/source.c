@@ -175,6 +175,17 @@ static int read_env_files(const struct project_options *options, struct project 
     return source_read_env(path, false, &project->environment, err);
 }
 
+static int refuse_remote(const struct strv *files, struct error *err)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (strstr(files->items[i], "://") || text_starts(files->items[i], "git@"))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "remote compose files are not supported: fetch %s, and name the file "
+                             "that is then here",
+                             files->items[i]);
+    return 0;
+}
+
 int source_find(const struct project_options *options, struct project *project, bool needs_files,
                 struct error *err)
 {
@@ -182,6 +193,8 @@ int source_find(const struct project_options *options, struct project *project, 
     CLEANUP(free) char *here = path_absolute(".");
     const char *separator;
 
+    if (refuse_remote(&options->files, err) < 0)
+        return -1;
     read_our_environment(&project->environment);
     add_files(&options->files, &project->files);
     separator = map_get(&project->environment, "COMPOSE_PATH_SEPARATOR");

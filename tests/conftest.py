@@ -1,9 +1,11 @@
 """What the end-to-end tests share: one private engine for the session, a small image in it, and a look for leftovers at the end."""
+import fnmatch
 import pathlib
 import shutil
 
 import pytest
 
+import differences
 import engine as engines
 
 
@@ -32,11 +34,16 @@ def skip_for_old_client(items):
             item.add_marker(pytest.mark.skip(reason=f"not run: needs a docker client of version {CURRENT_CLIENT}, this one is {major}"))
 
 
+def is_different(item):
+    name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+    return any(fnmatch.fnmatch(name, pattern) for pattern, _ in differences.TESTS)
+
+
 def pytest_collection_modifyitems(config, items):
     skip_for_old_client(items)
     if config.getoption("--engine") == "berth":
         return
-    kept = [item for item in items if not item.get_closest_marker("own")]
+    kept = [item for item in items if not item.get_closest_marker("own") and not is_different(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 

@@ -61,6 +61,32 @@ ERRORS = {
          "one architecture is built for: the machine's"),
 }
 
+CLASSIC = "Docker's classic builder knows only the oldest part of the language, builds one step after the other, and gives each image a time"
+KINDER = "the mistake is the client's, and told as such"
+
+# Tests (file::name, with * and ?) that are not run against other engines, and why: what they ask for is berth's own way.
+TESTS = [
+    ("test_build.py::test_*", CLASSIC),
+    ("test_build_secrets.py::test_*", CLASSIC),
+    ("test_archive.py::test_archives_in", "Docker calls the program xz, which its host may lack"),
+    ("test_archive.py::test_kinds_stay_or_give_way", KINDER),
+    ("test_archive.py::test_refusals", "Docker accepts what is copied to where the kernel's file systems are and nobody will see it"),
+    ("test_archive.py::test_volumes_and_binds", "Docker does not see the tmpfs mounts of a container that runs"),
+    ("test_archive.py::test_a_start_in_the_middle_of_a_copy", "Docker holds a start until the copy is done"),
+    ("test_archive.py::test_changes", "the same changes in another order: Docker's is that of a hash"),
+    ("test_archive.py::test_commit_holds_a_running_container", "Docker says commit while the container is still held"),
+    ("test_attach.py::test_websocket_*", "Docker does not answer pings and large messages, and ends the connection under the client"),
+    ("test_exec.py::test_leaving_by_keys_leaves_the_process", "Docker ends the process with its client, or tells no exec_detach"),
+    ("test_health.py::test_timeout_kills_the_probe_and_its_children", "children of a probe are still there long after its timeout"),
+    ("test_logs.py::test_until_ends_a_follower", "Docker goes on to follow after the time that was asked for"),
+    ("test_mounts.py::test_nothing_is_left_of_what_was_refused", "Docker leaves the volumes of a creation that it refuses"),
+    ("test_mounts.py::test_contradictions_of_binds", "Docker leaves these to its client"),
+    ("test_mounts.py::test_subpath", "Docker refuses a link that leads out, here it leads nowhere"),
+    ("test_mounts.py::test_image_mount", "Docker calls them experimental, in a warning"),
+    ("test_mounts.py::test_image_mount_keeps_the_layers", "Docker refuses to remove a name of an image that is mounted"),
+    ("test_options.py::test_other_security_options", "Docker takes a profile of AppArmor where there is none, and label options without SELinux"),
+]
+
 # (method and path with * and ?, why): answered with 501 so far
 NOT_SERVED = [
 ]

@@ -82,7 +82,7 @@ def test_labels_variables_and_tag_go_with_each_line(engine, name):
     short = found["Id"][:12]
     attributes = {"com.a": "1", "com.b": "2", "other": "3", "ONE": "x", "TWO": "y z", "tag": f"{name}/{short}"}
     assert engine.docker("logs", "--details", name, check=True).out == \
-        f"ONE=x,TWO=y%20z,com.a=1,com.b=2,other=3,tag={name}%2F{short} hi\n"
+        f"ONE=x,TWO=y+z,com.a=1,com.b=2,other=3,tag={name}%2F{short} hi\n"
     if engine.is_ours:
         assert json.loads(pathlib.Path(found["LogPath"]).read_text())["attrs"] == attributes
 

@@ -287,7 +287,7 @@ def test_tmpfs(engine):
     assert "noexec" not in options and {"size=5120k", "mode=755", "uid=5"} <= set(super_options)
     options, _, _, super_options = mount_of(engine, "/t", "--mount", "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700")
     assert {"size=1024k", "mode=700"} <= set(super_options)
-    assert inside(engine, "stat -c '%a %u' /root; ls /root", "--tmpfs", "/root") == "1777 0\n"
+    assert inside(engine, "stat -c '%a %u' /root /new; ls /root", "--tmpfs", "/root", "--tmpfs", "/new") == "755 0\n1777 0\n"
 
 
 # ---- traps ----

@@ -168,7 +168,7 @@ def test_update_of_a_running_container(engine, api, name):
     assert group_file(engine, name, "pids", "pids.max", "pids.max") == "max"
     host = engine.inspect(name)["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["PidsLimit"], host["NanoCpus"], host["CpusetCpus"], host["CpuShares"]) == \
-        (256 << 20, 512 << 20, None, 500000000, "0", 512)
+        (256 << 20, 512 << 20, 0, 500000000, "0", 512)
     assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
     refused = engine.docker("update", "--memory", "1g", name)
     assert refused.code == 1 and "Memory limit should be smaller than already set memoryswap limit" in refused.err

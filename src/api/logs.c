@@ -19,6 +19,8 @@ static void add_escaped(struct str *out, const char *text)
     for (; *text; text++)
         if (isalnum((unsigned char)*text) || strchr("-_.~", *text))
             str_add_char(out, *text);
+        else if (*text == ' ')
+            str_add_char(out, '+');
         else
             str_add_format(out, "%%%02X", (unsigned char)*text);
 }

@@ -84,8 +84,7 @@ static void merge(struct host_config *host, const struct host_config *wish)
     set_number(&host->memory_swap_bytes, wish->memory_swap_bytes);
     set_number(&host->memory_reservation_bytes, wish->memory_reservation_bytes);
     if (wish->pids_limit.is_set)
-        host->pids_limit = wish->pids_limit.value > 0 ? wish->pids_limit
-                                                      : (struct optional_int64){};
+        host->pids_limit = (struct optional_int64){ true, MAX(wish->pids_limit.value, 0) };
     if (!text_is_empty(wish->restart_policy.name)) {
         set_text(&host->restart_policy.name, wish->restart_policy.name);
         host->restart_policy.maximum_retry_count = wish->restart_policy.maximum_retry_count;

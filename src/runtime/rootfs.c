@@ -140,6 +140,24 @@ static int convert_settings(const struct runtime_mount *mount, const struct strv
     return (int)count;
 }
 
+/* A tmpfs over a directory has that directory's mode, unless it is given one. */
+static void keep_mode(const struct plan *plan, const struct runtime_mount *mount,
+                      const struct strv *data, struct strv *out)
+{
+    CLEANUP(close) int fd = -1;
+    struct stat status;
+
+    strv_copy(out, data);
+    if (strcmp(mount->type, "tmpfs") != 0)
+        return;
+    for (size_t i = 0; i < data->count; i++)
+        if (text_starts(data->items[i], "mode="))
+            return;
+    fd = path_open(plan->rootfs_fd, mount->destination, O_PATH | O_DIRECTORY, 0, NULL);
+    if (fd >= 0 && fstat(fd, &status) == 0)
+        strv_add_format(out, "mode=%o", status.st_mode & 07777);
+}
+
 /* Super blocks that are shared with others stay writable; the mount is read-only anyway. */
 static bool has_own_superblock(const char *type)
 {
@@ -151,14 +169,15 @@ static int mount_filesystem(struct plan *plan, struct planned_mount *planned, st
     const struct runtime_mount *mount = planned->mount;
     const struct mount_options *options = &planned->options;
     struct mount_setting settings[SETTING_LIMIT + 1];
-    CLEANUP(strv_done) struct strv copies = {};
+    CLEANUP(strv_done) struct strv copies = {}, data = {};
     uint64_t set = options->set;
 
     if (text_is_empty(mount->type))
         return error_set(err, ERROR_INVALID, "mount has no type");
     if (check_plain_target(plan, mount, err) < 0)
         return -1;
-    int count = convert_settings(mount, &options->data, settings, &copies, err);
+    keep_mode(plan, mount, &options->data, &data);
+    int count = convert_settings(mount, &data, settings, &copies, err);
     if (count < 0)
         return -1;
     /* /dev is filled first and made read-only after. */

@@ -26,6 +26,8 @@ struct build_lending {
     struct http_connection *connection;
     struct map agents; /* name → path of its socket */
     char *id;
+    pthread_t thread; /* listens to the engine */
+    bool has_thread;
 };
 
 /* ---- secrets ---- */
@@ -305,7 +307,9 @@ static int begin(struct build_lending *lending, const struct strv *secrets,
     if (!read_line(lending->connection, &line) || !text_starts(str_text(&line), "lender "))
         return error_set(err, ERROR_INTERNAL, "the engine does not take secrets");
     lending->id = xstrdup(line.data + strlen("lender "));
-    return thread_start_detached("lend", listen_to_engine, lending, err);
+    lending->has_thread = thread_start("lend", listen_to_engine, lending, &lending->thread, err) ==
+                          0;
+    return lending->has_thread ? 0 : -1;
 }
 
 int build_lending_begin(struct cli *cli, const struct strv *secrets, const struct strv *agents,
@@ -332,11 +336,19 @@ const char *build_lending_id(const struct build_lending *lending)
     return lending ? lending->id : NULL;
 }
 
-/* Threads may still read from it: what is left goes with the process. */
+/* The engine answers our end with its own, which ends the listening. */
 void build_lending_end(struct build_lending *lending)
 {
     struct error ignored;
 
-    if (lending && lending->connection)
+    if (!lending)
+        return;
+    if (lending->connection)
         http_connection_shutdown_write(lending->connection, &ignored);
+    if (lending->has_thread)
+        pthread_join(lending->thread, NULL);
+    http_connection_close(lending->connection);
+    map_done(&lending->agents);
+    free(lending->id);
+    free(lending);
 }

@@ -6,6 +6,7 @@ crun and docker-registry are compared with when they are on PATH; Docker's engin
 """
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -29,6 +30,7 @@ from registry_bench import bench_registry  # noqa: E402
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
 COPY_MIB, COMMIT_MB, COPY_ROUNDS = 1024, 500, 5
+CONTEXT_MB = 1000
 PAUSE_S = 0.1
 REST_S = 3  # until supervisors and the daemon have given back what they do not need
 IMAGE = "busybox"
@@ -318,6 +320,30 @@ def bench_build(engine, build, docker, rounds):
         if docker:
             variants["docker"] = lambda d=directory, f=flags: docker.measure("build", "-q", *f, d)
         print_table(title, interleave(variants, max(2, rounds // (10 if "1000" in title else 2))), "berth")
+    bench_large_context(engine, build, docker, min(rounds, COPY_ROUNDS))
+
+
+def bench_large_context(engine, build, docker, rounds):
+    """A context of a hundred files that is copied whole, one more small file of which is another one each time; beside Docker's classic builder,
+    and $BENCH_BUILDX, a command such as "docker buildx" that reaches the same directories."""
+    directory, size = engine.directory / "large", CONTEXT_MB * 10_000
+    directory.mkdir()
+    for i in range(100):
+        (directory / f"part{i}").write_bytes(os.urandom(size))
+    (directory / "Dockerfile").write_text("FROM busybox\nCOPY . /all/\n")
+    turn = itertools.count()
+
+    def changed(measure):
+        (directory / "small").write_text(str(next(turn)))
+        return measure()
+    variants = {"berth": lambda: changed(lambda: timed([build / "berth", "build", "-q", directory], engine.environment))}
+    if docker:
+        variants["docker, classic"] = lambda: changed(lambda: docker.measure("build", "-q", directory))
+    if docker and "BENCH_BUILDX" in os.environ:
+        buildx = [*shlex.split(os.environ["BENCH_BUILDX"]), "build", "-q", directory]
+        variants["docker, buildx"] = lambda: changed(lambda: timed(buildx, {**docker.env, "DOCKER_BUILDKIT": "1"}))
+    print_table(f"build, {CONTEXT_MB} MB copied whole, one small file changed", interleave(variants, rounds), "berth")
+    shutil.rmtree(directory)
 
 
 def bench_copy(engine, build, docker, rounds):

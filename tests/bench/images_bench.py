@@ -170,7 +170,7 @@ def make_origin(engine, build, directory):
 
 
 def bench_images(engine, build, docker, rounds):
-    scratch = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-", dir="/var/tmp"))
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-"))
     try:
         size_mb, layers = make_archive(scratch)
         rivals = list(contestants(engine, build, docker, scratch))

@@ -271,6 +271,10 @@ def test_basic_auth(place, tmp_path):
             command("push", name, check=True)
             forget(place, name)
             command("pull", name, check=True)
+            forget(place, name)
+            (tmp_path / "context").mkdir(exist_ok=True)
+            (tmp_path / "context/Dockerfile").write_text(f"FROM {name}\nLABEL by={command.__name__}\n")
+            command("build", "-q", "-t", "of-private", tmp_path / "context", check=True)
             assert f"Removing login credentials for {registry.host}" in command("logout", registry.host, check=True).out
             assert "no basic auth credentials" in command("pull", name).err
     finally:

@@ -14,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/context.h"
 #include "cli/context_sync.h"
+#include "cli/credentials.h"
 #include "cli/proxies.h"
 
 #include "base/banned.h"
@@ -556,6 +557,32 @@ static void tell(const struct build_options *options, const struct outputs *outp
         printf("Successfully tagged %s\n", options->tag.items[i]);
 }
 
+/* With all that the user is to registries: any of them may have what a FROM names. */
+static int send_context(struct cli *cli, const struct client_path *path, struct input *input,
+                        struct client_messages *messages, struct error *err)
+{
+    CLEANUP(map_done) struct map headers;
+    CLEANUP(stream_close) struct stream *text = NULL;
+    struct stream *body = input->body;
+    const char *type = body ? "application/x-tar" : NULL;
+    struct error why = {};
+    CLEANUP(free) char *known = credentials_all_header(&why);
+
+    map_init_empty(&headers, free);
+    if (known)
+        map_set_text(&headers, "X-Registry-Config", known);
+    else if (why.kind != ERROR_NONE)
+        fprintf(stderr, "WARNING: building without credentials: %s\n", why.text);
+    if (input->synced.id) {
+        text = stream_from_memory(str_text(&input->synced.dockerfile),
+                                  input->synced.dockerfile.length);
+        body = text;
+        type = "text/plain";
+    }
+    return client_stream_with(cli->client, "POST", path, &headers, body, type, &messages->response,
+                              err);
+}
+
 static int send(struct cli *cli, const struct build_options *options, const char *context,
                 struct input *input, const char *lender_id, enum progress_style style,
                 struct client_messages *messages, struct error *err)
@@ -571,16 +598,7 @@ static int send(struct cli *cli, const struct build_options *options, const char
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
     client_path_query(&path, "q", style == PROGRESS_QUIET ? "1" : NULL);
     client_path_query(&path, "steps", progress_wants_steps(style) ? "1" : NULL);
-    if (input->synced.id) {
-        CLEANUP(stream_close)
-        struct stream *text = stream_from_memory(str_text(&input->synced.dockerfile),
-                                                 input->synced.dockerfile.length);
-
-        return client_stream(cli->client, "POST", &path, NULL, text, "text/plain",
-                             &messages->response, err);
-    }
-    return client_stream(cli->client, "POST", &path, NULL, input->body,
-                         input->body ? "application/x-tar" : NULL, &messages->response, err);
+    return send_context(cli, &path, input, messages, err);
 }
 
 static int run(struct cli *cli, const struct build_options *options, const char *context,

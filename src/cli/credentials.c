@@ -282,20 +282,84 @@ int credentials_erase(const char *server, bool *out_found, struct error *err)
     return *out_found ? rewrite(server, NULL, helper, err) : 0;
 }
 
+static void write_members(struct json_writer *w, const char *server,
+                          const struct user_credentials *credentials)
+{
+    if (!text_is_empty(credentials->identity_token)) {
+        json_add_text(w, "identitytoken", credentials->identity_token);
+    } else if (!text_is_empty(credentials->username)) {
+        json_add_text(w, "username", credentials->username);
+        json_add_text(w, "password", credentials->password ?: "");
+    }
+    if (credentials->identity_token || credentials->username)
+        json_add_text(w, "serveraddress", server);
+}
+
 char *credentials_header(const char *server, const struct user_credentials *credentials)
 {
     CLEANUP(str_done) struct str text = {};
     struct json_writer w = { .out = &text };
 
     json_begin_dict(&w, NULL);
-    if (!text_is_empty(credentials->identity_token)) {
-        json_add_text(&w, "identitytoken", credentials->identity_token);
-    } else if (!text_is_empty(credentials->username)) {
-        json_add_text(&w, "username", credentials->username);
-        json_add_text(&w, "password", credentials->password ?: "");
-    }
-    if (credentials->identity_token || credentials->username)
-        json_add_text(&w, "serveraddress", server);
+    write_members(&w, server, credentials);
     json_end_dict(&w);
     return base64_encode_url(text.data, text.length);
+}
+
+/* ---- all of them ---- */
+
+static void add_server(struct strv *servers, const char *name)
+{
+    CLEANUP(free) char *server = credentials_server(name);
+
+    if (!strv_contains(servers, server))
+        strv_add(servers, server);
+}
+
+/* What the store that keeps all has; it answers {"server":"user"}. */
+static int list_store(struct strv *servers, struct error *err)
+{
+    CLEANUP(str_done) struct str answer = {};
+    CLEANUP(json_free) struct json *value = NULL;
+    const char *name = settings_text("credsStore");
+    int code;
+
+    if (text_is_empty(name) || strchr(name, '/'))
+        return 0;
+    CLEANUP(free) char *helper = xasprintf("docker-credential-%s", name);
+    if (run_helper(helper, "list", NULL, &answer, &code, err) < 0)
+        return -1;
+    if (code)
+        return helper_failed(helper, &answer, err);
+    if (json_parse(str_text(&answer), answer.length, &value, err) < 0)
+        return error_context(err, "%s", helper);
+    JSON_EACH (value, key)
+        add_server(servers, key);
+    return 0;
+}
+
+char *credentials_all_header(struct error *err)
+{
+    CLEANUP(strv_done) struct strv servers = {};
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    JSON_EACH (json_get(settings_document(), "auths"), key)
+        add_server(&servers, key);
+    JSON_EACH (json_get(settings_document(), "credHelpers"), key)
+        add_server(&servers, key);
+    if (list_store(&servers, err) < 0)
+        return NULL;
+    json_begin_dict(&w, NULL);
+    for (size_t i = 0; i < servers.count; i++) {
+        CLEANUP(user_credentials_done) struct user_credentials credentials = {};
+
+        if (credentials_load(servers.items[i], &credentials, err) < 0)
+            return NULL;
+        json_begin_dict(&w, servers.items[i]);
+        write_members(&w, servers.items[i], &credentials);
+        json_end_dict(&w);
+    }
+    json_end_dict(&w);
+    return servers.count ? base64_encode_url(text.data, text.length) : NULL;
 }

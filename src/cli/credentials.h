@@ -32,4 +32,8 @@ int credentials_erase(const char *server, bool *out_found, struct error *err);
 /* The value of X-Registry-Auth: base64 of JSON. Yours. */
 char *credentials_header(const char *server, const struct user_credentials *credentials);
 
+/* The value of X-Registry-Config, for builds: all that is stored, by registry. Yours; NULL if there
+ * is nothing, or a helper failed. */
+char *credentials_all_header(struct error *err);
+
 #endif

@@ -31,7 +31,8 @@ static int stream_with_auth(struct cli *cli, const char *image, const struct cli
     CLEANUP(free) char *header = credentials_header(server, &credentials);
     map_init_empty(&headers, free);
     map_set_text(&headers, "X-Registry-Auth", header);
-    int result = client_stream_with(cli->client, "POST", path, &headers, &out->response, err);
+    int result = client_stream_with(cli->client, "POST", path, &headers, NULL, NULL, &out->response,
+                                    err);
     map_done(&headers);
     return result;
 }

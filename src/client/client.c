@@ -235,9 +235,13 @@ int client_stream(struct client *client, const char *method, const struct client
 }
 
 int client_stream_with(struct client *client, const char *method, const struct client_path *path,
-                       const struct map *headers, struct http_response **out, struct error *err)
+                       const struct map *headers, struct stream *body_stream,
+                       const char *content_type, struct http_response **out, struct error *err)
 {
-    struct http_request request = { .method = method, .headers = headers };
+    struct http_request request = { .method = method,
+                                    .headers = headers,
+                                    .body_stream = body_stream,
+                                    .content_type = content_type };
 
     return exchange(client, &request, path, out, err);
 }

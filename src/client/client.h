@@ -63,9 +63,10 @@ int client_stream(struct client *client, const char *method, const struct client
                   const char *body, struct stream *body_stream, const char *content_type,
                   struct http_response **out, struct error *err);
 
-/* The same without a body, with headers of the caller's (texts). */
+/* The same with headers of the caller's (texts); 'body_stream' and 'content_type' may be NULL. */
 int client_stream_with(struct client *client, const char *method, const struct client_path *path,
-                       const struct map *headers, struct http_response **out, struct error *err);
+                       const struct map *headers, struct stream *body_stream,
+                       const char *content_type, struct http_response **out, struct error *err);
 
 /* Upgrades to a raw connection. */
 int client_upgrade(struct client *client, const struct client_path *path, const char *body,

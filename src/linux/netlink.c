@@ -19,7 +19,7 @@
 #define ATTRIBUTE_LIMIT  ((size_t)UINT16_MAX - MNL_ATTR_HDRLEN)
 #define SEND_BUFFER_SIZE ((int)NL_CONVERSATION_LIMIT)
 
-enum { DUMP_ATTEMPTS = 30 }; /* each waits a millisecond longer than the one before */
+enum { DUMP_ATTEMPTS = 100 }; /* each waits a millisecond longer than the one before */
 
 struct netlink {
     int fd;

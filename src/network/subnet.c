@@ -11,11 +11,11 @@
 #include "base/banned.h"
 
 /* Docker's order: the five /16 and the three /14 of 172.16/12 without its first, then 192.168/16 in
- * pieces of /20. */
+ * pieces of /20. Those are 31 networks; ours go on with 16384 more. */
 static const char *const default_pools[] = {
     "base=172.17.0.0/16,size=16",  "base=172.18.0.0/16,size=16", "base=172.19.0.0/16,size=16",
     "base=172.20.0.0/14,size=16",  "base=172.24.0.0/14,size=16", "base=172.28.0.0/14,size=16",
-    "base=192.168.0.0/16,size=20",
+    "base=192.168.0.0/16,size=20", "base=10.64.0.0/10,size=24",
 };
 
 int address_parse(const char *text, uint32_t *out, struct error *err)

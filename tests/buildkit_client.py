@@ -158,10 +158,10 @@ def walk(root, prefix=""):
 
 
 class Session:
-    """Files, secrets and places for results. 'sent' tells which files were asked for, by the directory's name."""
+    """Files, secrets, agents, credentials and places for results. 'sent' tells which files were asked for, by the directory's name."""
 
-    def __init__(self, engine, directories, secrets_of=None, key=""):
-        self.directories, self.secrets = directories, secrets_of or {}
+    def __init__(self, engine, directories, secrets_of=None, key="", agents=(), users=None):
+        self.directories, self.secrets, self.agents, self.users = directories, secrets_of or {}, agents, users or {}
         self.sent, self.received, self.talk = {}, {}, {}
         self.id = secrets.token_hex(12)
         self.place = pathlib.Path(tempfile.mkdtemp(prefix="berth-session-"))
@@ -170,6 +170,9 @@ class Session:
         self.methods = {
             "/moby.filesync.v1.FileSync/DiffCopy": grpc.stream_stream_rpc_method_handler(self.send_files, **bytes_both),
             "/moby.filesync.v1.FileSend/DiffCopy": grpc.stream_stream_rpc_method_handler(self.take_file, **bytes_both),
+            "/moby.sshforward.v1.SSH/CheckAgent": grpc.unary_unary_rpc_method_handler(self.check_agent, **bytes_both),
+            "/moby.sshforward.v1.SSH/ForwardAgent": grpc.stream_stream_rpc_method_handler(self.forward_agent, **bytes_both),
+            "/moby.filesync.v1.Auth/Credentials": grpc.unary_unary_rpc_method_handler(self.get_credentials, **bytes_both),
             "/moby.buildkit.secrets.v1.Secrets/GetSecret": grpc.unary_unary_rpc_method_handler(self.get_secret, **bytes_both),
         }
         self.server = grpc.server(threads(), handlers=[self])
@@ -229,6 +232,23 @@ class Session:
         if name not in self.secrets:
             context.abort(grpc.StatusCode.NOT_FOUND, f"secret {name} not found")
         return message((1, self.secrets[name]))
+
+
+    def check_agent(self, request, context):
+        name = fields(request)[1][0].decode()
+        if name not in self.agents:
+            context.abort(grpc.StatusCode.UNKNOWN, f"unset ssh forward key {name}")
+        return b""
+
+    def forward_agent(self, requests, context):
+        """Says back in capitals what it hears."""
+        self.talk["agent"] = dict(context.invocation_metadata())["buildkit.ssh.id"]
+        for request in requests:
+            yield message((1, fields(request).get(1, [b""])[0].upper()))
+
+    def get_credentials(self, request, context):
+        name, secret = self.users.get(fields(request)[1][0].decode(), ("", ""))
+        return message((1, name), (2, secret))
 
 
 def threads():

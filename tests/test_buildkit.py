@@ -15,6 +15,8 @@ import engine as engines
 from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, REQUEST, STAT, Client, Failure, entry_of, fields, go_mode, message, packet, upgrade
 from engine import wait_until
 from registry import Registry
+from test_build_secrets import TALK, asking  # noqa: F401 (a fixture)
+from test_compose_build import USERS, basic
 
 pytestmark = pytest.mark.own
 
@@ -150,6 +152,36 @@ def test_a_secret_is_lent(client, engine, context):
     assert found.stdout == ""
     with pytest.raises(Failure, match="s"):
         client.build(client.session(dirs(context)), {"no-cache": ""})
+
+
+def test_an_agent_is_reached(client, context, asking):
+    (context / "Dockerfile").write_text("FROM asking\nRUN --mount=type=ssh,id=mine,required " + TALK.format("word", "WORD") + "\n")
+    session = client.session(dirs(context), agents=["mine"])
+    client.build(session, {"no-cache": ""})
+    assert session.talk["agent"] == "mine"
+    with pytest.raises(Failure, match="ssh mine: not found"):
+        client.build(client.session(dirs(context)), {"no-cache": ""})
+
+
+def test_pushes_with_the_client_s_credentials(client, engine, context, build, tmp_path):
+    (tmp_path / "users").write_text(USERS)
+    (context / "Dockerfile").write_text("FROM busybox\nLABEL pushed=1\n")
+    made = Registry(build, "--htpasswd", tmp_path / "users").start()
+    try:
+        image = f"{made.host}/kit:1"
+        with pytest.raises(Failure, match="no basic auth credentials"):
+            client.build(client.session(dirs(context)), exporters=[("moby", {"name": image, "push": "true"})])
+        known = {"users": {made.host: ("alice", "secret")}}
+        answer, _ = client.build(client.session(dirs(context), **known), exporters=[("moby", {"name": image, "push": "true"})])
+        assert made.request("HEAD", f"/v2/kit/manifests/{answer['containerimage.digest']}", headers=basic()).status == 200
+        engine.docker("rmi", image, check=True)
+        (context / "Dockerfile").write_text(f"FROM {image}\n")
+        client.build(client.session(dirs(context), **known))
+        with pytest.raises(Failure, match="no basic auth credentials"):
+            client.build(client.session(dirs(context)), {"image-resolve-mode": "pull"})
+        engine.docker("rmi", "-f", image)
+    finally:
+        made.remove()
 
 
 def test_results_go_to_the_client(client, engine, context, tmp_path):

@@ -159,8 +159,10 @@ static int check_supported(struct request *req, struct error *err)
     const char *version = request_query(req, "version") ?: "";
 
     if (text_equal(version, "2"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "BuildKit is not supported by berth yet: build with DOCKER_BUILDKIT=0");
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "BuildKit's form of POST /build is of clients before 23.0: install buildx, or "
+            "build with DOCKER_BUILDKIT=0");
     if (*version && !text_equal(version, "1"))
         return error_set(err, ERROR_INVALID, "invalid version \"%s\"", version);
     if (request_query_bool(req, "squash"))

@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from engine import wait_until
+
 pytestmark = pytest.mark.own
 
 MIB = 1 << 20
@@ -48,7 +50,8 @@ def test_volume(private_engine):
     check_full(inside(engine, "vs-3", WRITE.format(path="/v/f")))
     for text in ("vs-2", "vs-3"):
         engine.docker("volume", "rm", text, check=True)
-    assert mounts(engine) == [] and loop_files(engine) == []
+    assert mounts(engine) == []
+    wait_until(lambda: loop_files(engine) == [], what="the kernel giving the loop devices back")
     assert engine.verify().code == 0
 
 
@@ -87,7 +90,8 @@ def test_container(private_engine):
     assert engine.docker("run", "--rm", "of-small", "cat", "/root/g").out == "kept\n"
     assert engine.verify().code == 0
     engine.docker("rm", "-f", "small", check=True)
-    assert mounts(engine) == [] and loop_files(engine) == []
+    assert mounts(engine) == []
+    wait_until(lambda: loop_files(engine) == [], what="the kernel giving the loop devices back")
     assert engine.verify().code == 0
 
 

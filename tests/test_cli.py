@@ -40,6 +40,19 @@ def test_prints_what_docker_prints(engine, arguments):
         engine.docker("rmi", "busybox:again")
 
 
+@pytest.mark.current_client
+@pytest.mark.parametrize("arguments", [
+    ("network", "ls"), ("network", "ls", "--format", "json"), ("volume", "ls", "--format", "json"), ("system", "df", "--format", "json"),
+    ("ps", "-a", "--format", 'table {{.Names}}\\t{{.Label "k"}}'), ("start", "nope"), ("attach", "nope"), ("tag", "busybox", "UPPER"), ("network", "rm", "nope"),
+    ("rm", "nope"), ("ps", "foo"), ("logs", "one", "two"), ("volume", "ls", "x"), ("inspect", "nope"), ("network", "inspect", "nope"), ("ps", "--nope"),
+    ("cp", "nope:/x", "."), ("exec", "nope", "true"), ("update", "nope"), ("volume", "create", "_"), ("network", "create", "bridge"),
+    ("container", "prune", "-f", "--filter", "zz=x"), ("ps", "--filter", "zz=x"), ("save", "nope"), ("run",), ("network", "connect", "nope", "nope")])
+def test_says_what_docker_says(engine, arguments):
+    ours, theirs = engine.berth(*arguments), engine.docker(*arguments)
+    said = re.sub(r"\bberth(?= |:|\b: )", "docker", ours.err)
+    assert (ours.code, ours.out, said) == (theirs.code, theirs.out, theirs.err)
+
+
 def test_table_layout_is_docker_s(engine):
     ours, theirs = (e("ps", "-a", check=True).out.splitlines()[0] for e in (engine.berth, engine.docker))
     assert ours.split() == theirs.split()

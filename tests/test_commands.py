@@ -13,10 +13,9 @@ COMMANDS = json.loads((pathlib.Path(__file__).parent / "shapes/commands.json").r
 
 CLUSTER = "clusters are not there yet"
 PLUGINS = "plugins of Docker's kind are not there yet"
-MANIFESTS = "lists of manifests cannot be edited yet"
 EXPERIMENT = "checkpoints are an experiment of Docker's"
 NO_COMMAND = {"config": CLUSTER, "node": CLUSTER, "secret": CLUSTER, "service": CLUSTER, "stack": CLUSTER, "swarm": CLUSTER,
-              "plugin": PLUGINS, "manifest": MANIFESTS, "checkpoint": EXPERIMENT}
+              "plugin": PLUGINS, "checkpoint": EXPERIMENT}
 
 WINDOWS = "for Windows"
 VOLUMES = "for volumes of a cluster"

@@ -12,7 +12,7 @@ import pytest
 import engine as engines
 from test_tls import certificates as tls_certificates
 
-pytestmark = pytest.mark.own
+pytestmark = [pytest.mark.own, pytest.mark.current_client]
 
 
 class Clients:

@@ -8,7 +8,7 @@ import pytest
 
 import engine as engines
 
-pytestmark = pytest.mark.own
+pytestmark = [pytest.mark.own, pytest.mark.current_client]
 
 
 class Settings:

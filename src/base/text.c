@@ -158,6 +158,13 @@ char *text_human_size(int64_t bytes)
     return human(bytes, 1000, units, COUNT(units), bytes < 1000 ? 4 : 3);
 }
 
+char *text_human_size_long(int64_t bytes)
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+
+    return human(bytes, 1000, units, COUNT(units), 4);
+}
+
 char *text_human_size_binary(int64_t bytes)
 {
     static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

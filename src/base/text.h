@@ -34,6 +34,8 @@ bool text_is_true(const char *text);
 /* 1.23MB style: decimal units, three significant digits, as `docker images` prints ("0B", "532B",
  * "1.98MB"). */
 char *text_human_size(int64_t bytes);
+/* 1.234MB style: four digits, as `docker system df` prints sums. */
+char *text_human_size_long(int64_t bytes);
 /* 12.5MiB style: binary units, as `docker stats` prints. */
 char *text_human_size_binary(int64_t bytes);
 

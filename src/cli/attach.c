@@ -89,7 +89,7 @@ static int attach_command(struct cli *cli, const void *parsed, const struct strv
     bool tty = json_is_true(json_get(config, "Tty"));
     if (!json_is_true(json_get(state, "Running")))
         return error_set(err, ERROR_CONFLICT,
-                         "cannot attach to a stopped container, start it first");
+                         "You cannot attach to a stopped container, start it first");
     if (json_is_true(json_get(state, "Paused")))
         return error_set(err, ERROR_CONFLICT,
                          "cannot attach to a paused container, unpause it first");
@@ -160,13 +160,35 @@ static int start_attached(struct cli *cli, const struct start_options *options, 
     return join(cli, id, &streams, true, err);
 }
 
+/* Each failure is told as it comes, and their names at the end. */
+static int start_all(struct cli *cli, const struct strv *arguments, struct error *err)
+{
+    CLEANUP(strv_done) struct strv failed = {};
+
+    for (size_t i = 0; i < arguments->count; i++) {
+        struct error why = {};
+
+        if (start_one(cli, arguments->items[i], NULL, &why) == 0) {
+            puts(arguments->items[i]);
+            continue;
+        }
+        fflush(stdout);
+        fprintf(stderr, "%s\n", why.text);
+        strv_add(&failed, arguments->items[i]);
+    }
+    if (!failed.count)
+        return 0;
+    CLEANUP(free) char *names = strv_join(&failed, ", ");
+    return error_set(err, ERROR_INTERNAL, "Error: failed to start containers: %s", names);
+}
+
 static int start_command(struct cli *cli, const void *parsed, const struct strv *arguments,
                          struct error *err)
 {
     const struct start_options *options = parsed;
 
     if (!options->attach && !options->interactive)
-        return cli_each(cli, arguments, start_one, NULL, err);
+        return start_all(cli, arguments, err);
     if (arguments->count > 1)
         return error_set(err, ERROR_INVALID,
                          "you cannot start and attach multiple containers at once");

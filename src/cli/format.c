@@ -119,6 +119,33 @@ static struct json *call_method(void *data UNUSED, const struct json *dot, const
 
 static const struct template_methods methods = { .call = call_method };
 
+/* The heading of {{.Label "x"}} is x. */
+static struct json *call_heading(void *data UNUSED, const struct json *dot UNUSED, const char *name,
+                                 const char *const *arguments, size_t count)
+{
+    CLEANUP(str_done) struct str quoted = {};
+    struct json *value = NULL;
+    struct error ignored;
+
+    if (strcmp(name, "Label") != 0 || count != 1)
+        return NULL;
+    json_quote(&quoted, arguments[0], strlen(arguments[0]));
+    return json_parse(quoted.data, quoted.length, &value, &ignored) == 0 ? value : NULL;
+}
+
+static const struct template_methods headings_methods = { .call = call_heading };
+
+/* Whole rows are printed as the engine writes JSON: < > & escaped. */
+static void print_json(struct json *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(str_done) struct str text = {};
+
+        json_write(rows[i], &text);
+        puts(str_text(&text));
+    }
+}
+
 /* "\t" and "\n" written out in an argument. */
 static char *unescape(const char *text)
 {
@@ -172,7 +199,7 @@ static int add_headings(const struct template *template, const struct format_col
     for (const struct format_column *column = columns; column->key; column++)
         row_add(&row, column->key, column->heading);
     CLEANUP(json_free) struct json *headings = row_finish(&row);
-    if (template_run(template, headings, &methods, out, err) < 0)
+    if (template_run(template, headings, &headings_methods, out, err) < 0)
         return -1;
     str_add_char(out, '\n');
     return 0;
@@ -198,10 +225,12 @@ int format_rows(const char *format, const char *default_keys, const struct forma
                     text_starts(format, "table ");
     CLEANUP(free) char *text = NULL;
 
+    if (text_equal(format, "json") || text_equal(format, "{{json .}}")) {
+        print_json(rows, count);
+        return 0;
+    }
     if (text_is_empty(format) || strcmp(format, "table") == 0)
         text = default_template(default_keys);
-    else if (strcmp(format, "json") == 0)
-        text = xstrdup("{{json .}}");
     else
         text = unescape(is_table ? format + 6 : format);
     if (template_parse(text, &template, err) < 0)

@@ -12,6 +12,7 @@
 #include "cli/format.h"
 #include "cli/platform_query.h"
 #include "cli/settings.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
@@ -179,6 +180,11 @@ static int tag(struct cli *cli, const void *options UNUSED, const struct strv *a
     CLEANUP(free) char *repository = NULL;
     const char *name;
 
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(arguments->items[1], &reference, err) < 0)
+        return error_context(err, "Error parsing reference: \"%s\" is not a valid repository/tag",
+                             arguments->items[1]);
     split_tag(arguments->items[1], &repository, &name);
     client_path_begin(&path, "/images");
     client_path_segment(&path, arguments->items[0]);

@@ -38,7 +38,7 @@ const struct command *command_find(const struct command *const *list, const char
 /* The nearest name, or name by which a command is also called; 'out' is empty when none is near. */
 static void suggest(const struct command *const *list, const char *word, struct str *out)
 {
-    size_t least = 3;
+    size_t least = strlen(word) < 5 ? 2 : 3;
 
     for (; *list; list++) {
         CLEANUP(strv_done) struct strv names = {};
@@ -130,8 +130,9 @@ static int count_error(const struct cli *cli, const struct command *command)
     else
         fprintf(stderr, "%s: '%s %s' requires at most %d argument%s\n", cli->program, cli->program,
                 cli->command_path, command->most, command->most == 1 ? "" : "s");
-    fprintf(stderr, "\nUsage:  %s %s %s\n\nSee '%s %s --help' for more information\n", cli->program,
-            cli->command_path, command->usage, cli->program, cli->command_path);
+    fprintf(stderr, "\nUsage:  %s %s %s\n\n%s '%s %s --help' for more information\n", cli->program,
+            cli->command_path, command->usage, command->least == command->most ? "Run" : "See",
+            cli->program, cli->command_path);
     return 1;
 }
 

@@ -223,6 +223,23 @@ static const struct format_column network_columns[] = { { "ID", "NETWORK ID" },
                                                         { "CreatedAt", "CREATED AT" },
                                                         {} };
 
+/* "2006-01-02T15:04:05.9Z" as the client of Docker prints times: "2006-01-02 15:04:05.9 +0000 UTC".
+ */
+static char *creation_time(const char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+
+    if (length < 20 || text[10] != 'T' || text[length - 1] != 'Z')
+        return xstrdup(text ? text : "");
+    return xasprintf("%.10s %.*s +0000 UTC", text, (int)length - 12, text + 11);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(json_text(json_get(*(const struct json *const *)a, "Name")),
+                  json_text(json_get(*(const struct json *const *)b, "Name")));
+}
+
 static int network_ls(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
                       struct error *err)
 {
@@ -244,7 +261,8 @@ static int network_ls(struct cli *cli, const void *parsed, const struct strv *ar
         struct row row;
 
         row_begin(&row);
-        row_add(&row, "CreatedAt", json_text(json_get(network, "Created")));
+        CLEANUP(free) char *created = creation_time(json_text(json_get(network, "Created")));
+        row_add(&row, "CreatedAt", created);
         row_add(&row, "Driver", json_text(json_get(network, "Driver")));
         row_add(&row, "ID", shown);
         row_add(&row, "IPv4", json_is_true(json_get(network, "EnableIPv4")) ? "true" : "false");
@@ -255,6 +273,7 @@ static int network_ls(struct cli *cli, const void *parsed, const struct strv *ar
         row_add(&row, "Scope", json_text(json_get(network, "Scope")));
         made[i] = row_finish(&row);
     }
+    qsort(made, count, sizeof(struct json *), by_name);
     return print_list(options, "{{.ID}}", "ID Name Driver Scope", "networksFormat", network_columns,
                       made, count, err);
 }
@@ -274,7 +293,9 @@ static int network_rm_one(struct cli *cli, const char *name, const void *parsed,
 static int network_rm(struct cli *cli, const void *options, const struct strv *arguments,
                       struct error *err)
 {
-    return cli_each(cli, arguments, network_rm_one, options, err);
+    if (cli_each(cli, arguments, network_rm_one, options, err) < 0)
+        return -1;
+    return cli->exit_code ? error_set(err, ERROR_INTERNAL, "exit status 1") : 0;
 }
 
 /* clang-format off */

@@ -142,7 +142,7 @@ static int prune_kind(struct cli *cli, const struct kind *kind, const struct pru
 
 static void print_total(int64_t reclaimed)
 {
-    CLEANUP(free) char *size = text_human_size(reclaimed);
+    CLEANUP(free) char *size = text_human_size_long(reclaimed);
 
     printf("Total reclaimed space: %s\n", size);
 }

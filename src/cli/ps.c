@@ -181,7 +181,7 @@ static struct json *make_row(const struct json *container, const struct ps_optio
     row_add(&row, "Mounts", mounts);
     row_add(&row, "Names", names);
     row_add(&row, "Networks", networks);
-    row_add(&row, "Platform", "");
+    json_add_null(&row.writer, "Platform");
     row_add(&row, "Ports", ports);
     row_add(&row, "RunningFor", ago);
     row_add(&row, "Size", options->size ? size : "0B");

@@ -121,8 +121,8 @@ static struct json *summary_row(const char *type, const struct summary *sum)
 {
     CLEANUP(free) char *total = xasprintf("%lld", (long long)sum->total);
     CLEANUP(free) char *active = xasprintf("%lld", (long long)sum->active);
-    CLEANUP(free) char *size = text_human_size(sum->size);
-    CLEANUP(free) char *reclaimable = text_human_size(sum->reclaimable);
+    CLEANUP(free) char *size = text_human_size_long(sum->size);
+    CLEANUP(free) char *reclaimable = text_human_size_long(sum->reclaimable);
     CLEANUP(free)
     char *shown = sum->with_percent && sum->size > 0
                       ? xasprintf("%s (%lld%%)", reclaimable,
@@ -184,9 +184,9 @@ static struct json *image_row(const struct json *image)
     CLEANUP(free) char *id = format_short_id(json_text(json_get(image, "Id")));
     CLEANUP(free) char *ago = format_ago(number(image, "Created"));
     CLEANUP(free) char *size = text_human_size(number(image, "Size"));
-    CLEANUP(free) char *shared = text_human_size(number(image, "SharedSize"));
+    CLEANUP(free) char *shared = text_human_size_long(number(image, "SharedSize"));
     CLEANUP(free)
-    char *unique = text_human_size(number(image, "Size") - number(image, "SharedSize"));
+    char *unique = text_human_size_long(number(image, "Size") - number(image, "SharedSize"));
     CLEANUP(free) char *containers = xasprintf("%lld", (long long)number(image, "Containers"));
     struct row row;
 
@@ -235,7 +235,7 @@ static struct json *volume_row(const struct json *volume)
 {
     const struct json *usage = json_get(volume, "UsageData");
     CLEANUP(free) char *links = xasprintf("%lld", (long long)number(usage, "RefCount"));
-    CLEANUP(free) char *size = text_human_size(number(usage, "Size"));
+    CLEANUP(free) char *size = text_human_size_long(number(usage, "Size"));
     struct row row;
 
     row_begin(&row);
@@ -258,7 +258,7 @@ static char *ago_of(const struct json *entry, const char *key)
 
 static struct json *cache_row(const struct json *entry)
 {
-    CLEANUP(free) char *id = format_truncate(json_text(json_get(entry, "ID")), 12);
+    CLEANUP(free) char *id = format_short_id(json_text(json_get(entry, "ID")));
     CLEANUP(free) char *size = text_human_size(number(entry, "Size"));
     CLEANUP(free) char *created = ago_of(entry, "CreatedAt");
     CLEANUP(free) char *used = ago_of(entry, "LastUsedAt");

@@ -142,9 +142,10 @@ static int response_error(struct http_response *response, struct error *err)
 
     http_response_read_all(response, 1 << 20, &body, &ignored);
     if (body.length && json_parse(body.data, body.length, &document, &ignored) == 0 &&
-        json_text(json_get(document, "message")))
-        return error_set(err, kind_of(status), "Error response from daemon: %s",
-                         json_text(json_get(document, "message")));
+        json_text(json_get(document, "message"))) {
+        str_clear(&body);
+        str_add(&body, json_text(json_get(document, "message")));
+    }
     while (body.length && isspace((unsigned char)body.data[body.length - 1]))
         str_cut(&body, body.length - 1);
     return error_set(err, kind_of(status), "Error response from daemon: %s",

@@ -54,7 +54,8 @@ def offered(place, *words):
     (["-c", "far-away", "stop", "c-"], ["c-running"]), (["-H", "unix:///nowhere.sock", "stop", "c-"], []), (["ps", "--filter", "st"], ["status="]),
     (["ps", "-f", "net"], ["network="]), (["volume", "ls", "-f", "dr"], ["driver="]), (["run", "--env-file", ""], [":files"]), (["build", ""], [":files"]),
     (["cp", "c-r"], ["c-running:"]), (["cp", "./x"], [":files"]), (["inspect", "net-"], ["net-one"]), (["inspect", "vol-"], ["vol-one"]),
-    (["completion", "b"], ["bash"]), (["compose", "--file", ""], [":files"]), (["frobnicate", ""], []), (["ps", "--nope", ""], []), ([""], None), ([], None)])
+    (["completion", "b"], ["bash"]), (["compose", "--file", ""], [":files"]), (["frobnicate", ""], []), (["frobnicate", "more", ""], []), (["container", "frobnicate", ""], []),
+    (["container", "frobnicate", "more", "-"], []), (["-", ""], []), (["--", ""], None), (["-H", "x", "-c", "y", "rm", ""], []), (["ps", "--nope", ""], []), ([""], None), ([], None)])
 def test_candidates(place, words, wanted):
     found = offered(place, *words)
     assert sorted(found) == sorted(wanted) if wanted is not None else {"run", "ps", "compose", "completion"} < set(found)

@@ -322,7 +322,8 @@ static void fulfil(const struct line *line, const char *prefix, const struct wis
 {
     struct error ignored = {};
 
-    global_options_load(&line->global, &ignored);
+    if (global_options_load(&line->global, &ignored) < 0)
+        return;
     switch (wish->thing) {
     case THING_NONE:
         break;
@@ -407,12 +408,13 @@ static void walk_positional(struct line *line, const char *word)
 
     if (!line->list) {
         line->positional_count++;
-        line->is_past_options |= line->command->stops_early;
+        line->is_past_options |= line->command && line->command->stops_early;
         return;
     }
     const struct command *found = command_find(line->list, word);
     if (!found) {
         line->list = NULL; /* nothing is known from here on */
+        line->command = NULL;
         line->rows = none;
         line->is_past_options = true;
         return;

@@ -78,12 +78,25 @@ static const char *context_chosen(const struct settings_wish *wish)
     return text_is_empty(named) ? settings_text("currentContext") : named;
 }
 
+static void forget(void)
+{
+    free(settings.directory);
+    free(settings.context);
+    free(settings.host);
+    free(settings.ca);
+    free(settings.cert);
+    free(settings.key);
+    json_free(settings.document);
+    memset(&settings, 0, sizeof(settings));
+}
+
 int settings_load(const struct settings_wish *wish, struct error *err)
 {
     const char *home = getenv("HOME"), *directory = getenv("DOCKER_CONFIG"),
                *host = getenv("DOCKER_HOST");
     const char *certificates = getenv("DOCKER_CERT_PATH");
 
+    forget();
     if (wish->host && wish->context)
         return error_set(err, ERROR_INVALID,
                          "conflicting options: cannot specify both --host and --context");

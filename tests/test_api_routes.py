@@ -30,6 +30,7 @@ BOUNDARIES = ["1.24", "1.25", "1.26", "1.28", "1.29", "1.30", "1.31", "1.34", "1
 UNASKED = ["GET /images/search"]  # whoever asks, the engine asks the world
 OWN_ROUTES = {  # ours alone: what they answer is said here
     "GET /system/verify": ("/system/verify", 200, "application/json"),
+    "POST /system/verify": ("/system/verify", 200, "application/json"),
     "GET /metrics": ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
     "GET /images/{name}/files": ("/images/nope/files", 404, "application/json"),
     "POST /containers/{id}/ports": ("/containers/nope/ports", 400, "application/json"),

@@ -29,7 +29,7 @@ REFUSED = {
                                               "topology-preferred", "topology-required", "type")},
     ("update", "availability"): VOLUMES,
     **{("start", flag): EXPERIMENT for flag in ("checkpoint", "checkpoint-dir")},
-    **{("build", flag): CLASSIC for flag in ("cache-from", "compress", "isolation", "security-opt", "squash", "ulimit")},
+    **{("build", flag): CLASSIC for flag in ("compress", "isolation", "security-opt", "squash", "ulimit")},
 }
 # (command, flag): why it is not known
 UNKNOWN = {

@@ -142,6 +142,21 @@ def test_attributes_reach_the_builder(client, engine, context):
     engine.docker("rmi", "kit:attributes", check=True)
 
 
+def test_steps_of_an_image_need_not_be_done_again(client, engine, context):
+    (context / "Dockerfile").write_text("FROM busybox\nRUN head -c 8 /dev/urandom | md5sum > /random\n")
+    client.build(client.session(dirs(context)), exporters=[("moby", {"name": "kit:cache"})])
+    first = engine.inspect("kit:cache")["Id"]
+    engine.docker("builder", "prune", "-a", "-f", check=True)
+    imports = json.dumps([{"Type": "registry", "Attrs": {"ref": "kit:cache"}}])
+    for attributes in ({"cache-imports": imports, "cache-from": "kit:cache"}, {"cache-from": "kit:cache"}):
+        client.build(client.session(dirs(context)), attributes, exporters=[("moby", {"name": "kit:again"})])
+        assert engine.inspect("kit:again")["Id"] == first
+        engine.docker("builder", "prune", "-a", "-f", check=True)
+    with pytest.raises(Failure, match="cache imports of type local are not supported"):
+        client.build(client.session(dirs(context)), {"cache-imports": json.dumps([{"Type": "local", "Attrs": {"src": "x"}}])})
+    engine.docker("rmi", "kit:cache", "kit:again", check=True)
+
+
 def test_a_secret_is_lent(client, engine, context):
     value = os.urandom(12).hex()
     (context / "Dockerfile").write_text("FROM busybox\nRUN --mount=type=secret,id=s,required=true md5sum < /run/secrets/s\n")

@@ -38,7 +38,7 @@ struct frontend {
     struct str file_text;   /* of the Dockerfile; has_file */
     bool has_file;
     struct stream *archive;
-    struct strv tags, extra_hosts, no_cache_stages;
+    struct strv tags, extra_hosts, no_cache_stages, cache_from;
     struct map arguments, labels;
     struct json_list ulimits;
     struct build_pulls pulls;
@@ -67,6 +67,7 @@ static void frontend_done(struct frontend *frontend)
     strv_done(&frontend->tags);
     strv_done(&frontend->extra_hosts);
     strv_done(&frontend->no_cache_stages);
+    strv_done(&frontend->cache_from);
     map_done(&frontend->arguments);
     map_done(&frontend->labels);
     for (size_t i = 0; i < frontend->ulimits.count; i++)
@@ -192,6 +193,37 @@ static int read_ulimits(struct frontend *frontend, struct error *err)
             return error_set(err, ERROR_INVALID, "invalid ulimit %s", limits.items[i]);
         limit.name = xstrndup(limits.items[i], (size_t)(equals - limits.items[i]));
         *(struct ulimit *)json_list_add(&frontend->ulimits, sizeof(limit)) = limit;
+    }
+    return 0;
+}
+
+/* Where steps may have been done already: [{"Type":"registry","Attrs":{"ref":"name"}},…], or names
+ * with ',' between them from older clients. */
+static int read_cache_imports(struct frontend *frontend, struct error *err)
+{
+    const char *names = attribute(frontend, "cache-from");
+    const char *text = attribute(frontend, "cache-imports");
+    CLEANUP(json_free) struct json *imports = NULL;
+
+    if (text_is_empty(text)) {
+        if (!text_is_empty(names))
+            strv_split(&frontend->cache_from, names, ',');
+        return 0;
+    }
+    if (json_parse(text, strlen(text), &imports, err) < 0)
+        return error_context(err, "cache-imports");
+    for (size_t i = 0; i < json_count(imports); i++) {
+        const struct json *import = json_at(imports, i);
+        const char *type = json_text(json_get(import, "Type"));
+        const char *ref = json_text(json_get(json_get(import, "Attrs"), "ref"));
+
+        if (!text_equal(type, "registry"))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "cache imports of type %s are not supported by this engine",
+                             type ? type : "(none)");
+        if (text_is_empty(ref))
+            return error_set(err, ERROR_INVALID, "a cache import names no image");
+        strv_add(&frontend->cache_from, ref);
     }
     return 0;
 }
@@ -454,7 +486,8 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
     frontend->pulls.find = offer_credentials;
     frontend->pulls.data = frontend->session;
     frontend->secrets = offer_secrets(frontend->session);
-    if (read_hosts(frontend, err) < 0 || read_ulimits(frontend, err) < 0)
+    if (read_hosts(frontend, err) < 0 || read_ulimits(frontend, err) < 0 ||
+        read_cache_imports(frontend, err) < 0)
         return -1;
     if (!text_is_empty(no_cache))
         strv_split(&frontend->no_cache_stages, no_cache, ',');
@@ -471,6 +504,7 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
         .hostname = attribute(frontend, "hostname"),
         .no_cache = no_cache && !*no_cache,
         .no_cache_stages = &frontend->no_cache_stages,
+        .cache_from = &frontend->cache_from,
         .pull = text_equal(attribute(frontend, "image-resolve-mode"), "pull"),
         .remove_intermediate = true,
         .force_remove = true,

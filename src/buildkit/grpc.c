@@ -173,6 +173,14 @@ int grpc_receive_one(struct grpc_call *call, struct buf *out, struct error *err)
     return found < 0 ? -1 : 0;
 }
 
+/* After a failure to send: the other side may have said why it went. */
+static int explain(struct grpc_call *call, struct error *err)
+{
+    if (call->is_client && http2_header_get(call->stream, "grpc-status"))
+        read_status(call, err);
+    return -1;
+}
+
 int grpc_send(struct grpc_call *call, const struct buf *message, struct error *err)
 {
     CLEANUP(buf_done) struct buf framed = {};
@@ -182,12 +190,8 @@ int grpc_send(struct grpc_call *call, const struct buf *message, struct error *e
 
     buf_add(&framed, prefix, sizeof(prefix));
     buf_add(&framed, buf_bytes(message), size);
-    if (http2_write(call->stream, buf_bytes(&framed), framed.size, err) == 0)
-        return 0;
-    /* The other side may have said why it went. */
-    if (call->is_client && http2_header_get(call->stream, "grpc-status"))
-        read_status(call, err);
-    return -1;
+    return http2_write(call->stream, buf_bytes(&framed), framed.size, err) < 0 ? explain(call, err)
+                                                                               : 0;
 }
 
 void grpc_set_cancel(struct grpc_call *call, int cancel_fd)
@@ -352,7 +356,7 @@ int grpc_call_new(struct http2 *channel, const char *path, const struct grpc_met
 
 int grpc_finish_sending(struct grpc_call *call, struct error *err)
 {
-    return http2_end(call->stream, NULL, 0, err);
+    return http2_end(call->stream, NULL, 0, err) < 0 ? explain(call, err) : 0;
 }
 
 void grpc_call_free(struct grpc_call *call)

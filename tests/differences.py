@@ -15,6 +15,7 @@ SHAPES = [
     ("info", "Runtimes: has berth", RUNTIME),
     ("version", 'Components: lacks an element {"Name": "string", "Version": "string", "Details": {"GitCommit": "string"}}', RUNTIME),
     ("image inspect, 1.43", "answer: lacks Container", BUILDER),
+    ("system df", "answer: has DataRoot", "what the directories of the data root hold, which together is what du says of it"),
     ("image inspect, 1.43", "ContainerConfig: lacks ExposedPorts", BUILDER),
     ("image inspect, 1.43", "ContainerConfig: lacks Healthcheck", BUILDER),
     ("image inspect, 1.43", 'ContainerConfig.Env: null instead of ["string"]', BUILDER),

@@ -1,4 +1,5 @@
 """A small DNS client that asks from inside a container's network namespace, and a small server to be asked."""
+import contextlib
 import json
 import socket
 import struct
@@ -145,6 +146,8 @@ class Server:
                 connection.sendall(struct.pack("!H", len(answer)) + answer)
 
     def close(self):
+        """A call that waits holds its socket, and the port, until it is woken."""
         for s in (self.udp, self.tcp):
-            s.shutdown(socket.SHUT_RDWR) if s is self.tcp else None
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
             s.close()

@@ -427,7 +427,7 @@ OWN_WORDS = [
     (["--restart", "always", "--rm"], "berth: conflicting options: cannot specify both --restart and --rm"),
     (["--restart", "on-failure:x"], "berth: invalid restart policy format: maximum retry count must be an integer"),
     (["--device", "/dev/null:/dev/x:q"], "berth: bad mode specified: q"),
-    (["--uts", "foo"], "berth: --uts: invalid UTS mode"), (["--userns", "auto"], "berth: --userns: invalid USER mode"),
+    (["--uts", "foo"], "berth: --uts: invalid UTS mode"), (["--userns", "foo"], "berth: --userns: invalid USER mode"),
     (["--mac-address", "zz"], "berth: zz is not a valid mac address"), (["--health-retries", "-1"], "berth: --health-retries cannot be negative"),
     (["--pull", "foo"], "berth: invalid pull option: 'foo': must be one of \"always\", \"missing\" or \"never\""),
 ]

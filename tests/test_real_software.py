@@ -17,7 +17,8 @@ BUILD_LIMIT_S = 420
 def debian(engine, tmp_path_factory):
     """The image debian:12, imported from a tar that mmdebstrap made."""
     if engine.docker("image", "inspect", "debian:12").code == 0:
-        return "debian:12"
+        yield "debian:12"
+        return
     tar = tmp_path_factory.mktemp("debian") / "root.tar"
     subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", str(tar)], check=True, timeout=BUILD_LIMIT_S)
     engine.docker("import", tar, "debian:12", check=True, limit_s=BUILD_LIMIT_S)

@@ -201,7 +201,6 @@ static int run_frontend(struct buildkit *buildkit, struct solve *solve,
 {
     const struct frontend_request wanted = { &request->attributes, &request->inputs, solve,
                                              cancel_fd };
-    CLEANUP(map_done) struct map metadata = {};
     CLEANUP(failure_done) struct failure failure = {};
     struct frontend_result result = {};
 

@@ -20,8 +20,8 @@
 #define NAME_LIMIT      255
 
 static const char *const tables[] = {
-    "CREATE TABLE volume (name TEXT PRIMARY KEY, driver TEXT NOT NULL, labels TEXT NOT NULL,"
-    " options TEXT NOT NULL, created_ns INTEGER NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID",
+    ("CREATE TABLE volume (name TEXT PRIMARY KEY, driver TEXT NOT NULL, labels TEXT NOT NULL,"
+     " options TEXT NOT NULL, created_ns INTEGER NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID"),
     "ALTER TABLE volume ADD COLUMN snapshot_of TEXT",
     "ALTER TABLE volume ADD COLUMN moving_to TEXT", /* the name that it is about to get */
     "ALTER TABLE volume ADD COLUMN scope TEXT",     /* of a plugin's; null: local */

@@ -170,12 +170,13 @@ static int run_command(struct cli *cli, const struct command *command, char *con
         options_done(rows, options);
         return usage_error(cli, &described, &err);
     }
-    if (wants_help) {
+    if (wants_help || (int)rest.count < command->least || (int)rest.count > command->most) {
+        options_done(rows, options);
+        if (!wants_help)
+            return count_error(cli, command);
         print_help(cli, &described);
         return 0;
     }
-    if ((int)rest.count < command->least || (int)rest.count > command->most)
-        return count_error(cli, command);
     result = global_options_load(global, &err);
     if (result == 0 && !command->is_local)
         result = settings_connect(&cli->client, &err);

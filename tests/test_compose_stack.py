@@ -101,4 +101,4 @@ def test_stack(stack, engine, free_port):
     assert ended.err.index("stack-proxy-1  Removed") < ended.err.index("stack-app-1  Stopping") < ended.err.index("stack-db-1  Stopping")
     assert "stack_" not in engine.docker("network", "ls").out + engine.docker("volume", "ls").out
     assert engine.docker("ps", "-aq", "--filter", "label=com.docker.compose.project=stack").out == ""
-    assert [row["Repository"] for row in map(json.loads, engine.docker("images", "--format", "json").out.splitlines()) if "stack-app" in row["Repository"]] == []
+    assert [row["Repository"] for row in map(json.loads, engine.docker("images", "--format", "{{json .}}").out.splitlines()) if "stack-app" in row["Repository"]] == []

@@ -84,7 +84,7 @@ def test_watch(watched, engine):
         assert inside(watched, "ls", "/app/src") == "first\nlink\nnew\n"
         (directory / "src/new").rename(directory / "src/renamed")
         (directory / "src/link").unlink()
-        wait_until(lambda: inside(watched, "find", "/app/src", "-type", "f").split() == ["/app/src/first", "/app/src/renamed/deep/file"], what="what went")
+        wait_until(lambda: sorted(inside(watched, "find", "/app/src", "-type", "f").split()) == ["/app/src/first", "/app/src/renamed/deep/file"], what="what went")
         (directory / "src/renamed/deep/later").write_text("later\n")
         wait_until(lambda: inside(watched, "cat", "/app/src/renamed/deep/later") == "later\n", what="a file in a directory that moved")
 

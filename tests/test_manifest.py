@@ -67,6 +67,7 @@ def seen(reference, *flags):
     return json.loads(run(["skopeo", "inspect", "--tls-verify=false", *flags, f"docker://{reference}"], check=True).out)
 
 
+@pytest.mark.current_client
 @pytest.mark.parametrize("client", ["berth", "docker"])
 def test_a_list_is_made_and_pushed(place, registry, images, client, lists):
     ids = {architecture: seen(name, "--raw")["config"]["digest"] for architecture, name in images.items()}

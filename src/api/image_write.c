@@ -221,11 +221,3 @@ void image_removals_write(struct json_writer *w, const struct json_list *removal
         json_end_dict(w);
     }
 }
-
-void image_removals_free(struct json_list *removals)
-{
-    for (size_t i = 0; i < removals->count; i++)
-        free(JSON_ITEMS(removals, struct image_removal)[i].name);
-    free(removals->items);
-    *removals = (struct json_list){};
-}

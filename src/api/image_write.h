@@ -24,6 +24,5 @@ void image_write_full(struct json_writer *w, const struct image *image,
 
 /* {"Untagged":…} and {"Deleted":…}, into a list that is open. */
 void image_removals_write(struct json_writer *w, const struct json_list *removals);
-void image_removals_free(struct json_list *removals);
 
 #endif

@@ -3,20 +3,10 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/image.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
-
-static void add_chains(struct map *chains, const struct image *image)
-{
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
-    char chain_id[DIGEST_TEXT_SIZE];
-
-    for (size_t i = 1; i <= diff_ids->count; i++) {
-        image_chain_id(diff_ids, i, chain_id);
-        map_set(chains, chain_id, NULL);
-    }
-}
 
 int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool **out_is_shared,
                             size_t *out_count, struct error *err)
@@ -29,7 +19,7 @@ int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool
     if (store_image_list(engine->store, &images, &image_count, err) < 0)
         return -1;
     for (size_t i = 0; i < image_count; i++)
-        add_chains(&chains, images[i]);
+        image_add_chains(images[i], &chains);
     store_images_free(images, image_count);
     if (builder_cache_list(engine->builder, out, out_count, err) < 0)
         return -1;

@@ -578,6 +578,17 @@ static void hold_mounted_images(struct engine *engine, const struct container_sp
     }
 }
 
+/* With its layers held: they may have gone between the look at the image and that. */
+static int check_layers(struct engine *engine, const struct container_spec *spec, struct error *err)
+{
+    struct layer layer;
+
+    if (text_is_empty(spec->chain_id) ||
+        store_layer_get(engine->store, spec->chain_id, &layer, err) == 0)
+        return 0;
+    return error_set(err, ERROR_NOT_FOUND, "No such image: %s", spec->image_name);
+}
+
 static int create_wished(struct engine *engine, const char *name, const char *platform,
                          const struct container_create *wish, char out_id[65],
                          struct strv *out_warnings, struct error *err)
@@ -607,7 +618,9 @@ static int create_wished(struct engine *engine, const char *name, const char *pl
 
     /* The image must not be removed between here and the moment the container is known. */
     store_layer_hold(engine->store, spec->chain_id);
-    int result = container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
+    int result = check_layers(engine, spec, err);
+    if (result == 0)
+        result = container_mounts_resolve(engine, &spec->config, &spec->host_config, &spec->mounts,
                                           err);
     if (result == 0) {
         hold_mounted_images(engine, spec, true);

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/build_lender.h"
+#include "engine/collector.h"
 #include "engine/exec_record.h"
 #include "engine/internal.h"
 #include "engine/usage_cache.h"
@@ -32,6 +33,7 @@ static const char *const schema[] = {
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
     exec_record_schema,
     "ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';",
+    collector_schema,
 };
 
 /* Copies of what the options point to. */
@@ -440,6 +442,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         engine_close(engine);
         return -1;
     }
+    engine->collector = collector_new(engine, &options->collection);
     *out = engine;
     return 0;
 }
@@ -449,6 +452,7 @@ void engine_close(struct engine *engine)
     if (!engine)
         return;
     health_end(engine);
+    collector_end(engine->collector);
     /* Jobs use the monitor, and the monitor hands out jobs. */
     if (engine->work && !work_queue_end(engine->work)) {
         /* It still uses all this. The record is whole at any moment, and the process ends. */
@@ -458,6 +462,7 @@ void engine_close(struct engine *engine)
     if (engine->monitor)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);
+    collector_free(engine->collector);
     execs_free(engine);
     health_close(engine);
     mutex_lock(&engine->lock);
@@ -504,6 +509,7 @@ int engine_reload(struct engine *engine, const struct engine_options *options,
     mutex_lock(&engine->lock);
     engine->options.debug = options->debug;
     mutex_unlock(&engine->lock);
+    collector_set(engine->collector, &options->collection);
     map_set_text(&attributes, "debug", options->debug ? "true" : "false");
     engine_event(engine, "daemon", "reload", engine->uuid, &attributes);
     return 0;

@@ -20,6 +20,13 @@ struct engine_runtime {
     struct strv arguments; /* in front of the command */
 };
 
+/* What is removed by itself (collector.h). 0: never, or no limit. */
+struct collection_limits {
+    int64_t interval_ns;               /* from one look to the next */
+    int64_t image_age_ns, image_bytes; /* of images without name and user: since when, and all */
+    int64_t cache_age_ns, cache_bytes; /* of the build cache: since its last use, and all */
+};
+
 struct engine_options {
     const char *data_path;   /* --data-root */
     const char *run_path;    /* --exec-root */
@@ -48,6 +55,7 @@ struct engine_options {
     bool firewall_strict, firewall_shared; /* see network.h */
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges, debug;
     int64_t shm_size_bytes; /* 0: 64 MiB */
+    struct collection_limits collection;
 };
 
 /* Opens record and store, finds the containers that run, repairs what a crash left. */

@@ -123,15 +123,16 @@ bool engine_layer_is_used(void *data, const char *chain_id)
     return is_used;
 }
 
-static int delete_image(struct engine *engine, struct image *image, bool no_prune,
-                        struct json_list *out, struct error *err)
+static int delete_image(struct engine *engine, struct image *image, bool only_nameless,
+                        bool no_prune, struct json_list *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv layers = {};
     CLEANUP(image_unref) struct image *parent = NULL;
     struct error ignored;
 
-    if (store_image_remove(engine->store, image->id, engine_layer_is_used, engine, &layers, err) <
-        0)
+    int result = (only_nameless ? store_image_remove_nameless : store_image_remove)(
+        engine->store, image->id, engine_layer_is_used, engine, &layers, err);
+    if (result < 0)
         return -1;
     add_removal(out, false, image->id);
     image_event(engine, image, "delete", image->id);
@@ -145,7 +146,7 @@ static int delete_image(struct engine *engine, struct image *image, bool no_prun
     container_info_unref(user_of(engine, parent->id, &users));
     if (parent->tags.count || users || store_image_has_children(engine->store, parent->id))
         return 0;
-    return delete_image(engine, parent, false, out, err);
+    return delete_image(engine, parent, only_nameless, false, out, err);
 }
 
 /* Reasons against deleting the image itself. Hard ones are not overcome by force. */
@@ -276,7 +277,7 @@ static int remove_by_name(struct engine *engine, struct image *image, const char
     CLEANUP(image_unref) struct image *now = NULL;
     if (store_image_find(engine->store, image->id, &now, &kept) < 0)
         return 0;
-    return delete_image(engine, now, no_prune, out, err);
+    return delete_image(engine, now, false, no_prune, out, err);
 }
 
 int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
@@ -298,7 +299,37 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
     if (untag_all(engine, image, &image->tags, out, err) < 0 ||
         untag_all(engine, image, &image->digests, out, err) < 0)
         return -1;
-    return delete_image(engine, image, no_prune, out, err);
+    return delete_image(engine, image, false, no_prune, out, err);
+}
+
+int engine_image_remove_nameless(struct engine *engine, const char *image_id, struct json_list *out,
+                                 struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (store_image_find(engine->store, image_id, &image, err) < 0 ||
+        check_deletable(engine, image, NULL, false, err) < 0)
+        return -1;
+    return delete_image(engine, image, true, false, out, err);
+}
+
+void image_removals_free(struct json_list *removals)
+{
+    for (size_t i = 0; i < removals->count; i++)
+        free(JSON_ITEMS(removals, struct image_removal)[i].name);
+    free(removals->items);
+    *removals = (struct json_list){};
+}
+
+void image_add_chains(const struct image *image, struct map *out)
+{
+    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
+    char chain_id[DIGEST_TEXT_SIZE];
+
+    for (size_t i = 1; i <= diff_ids->count; i++) {
+        image_chain_id(diff_ids, i, chain_id);
+        map_set(out, chain_id, NULL);
+    }
 }
 
 int engine_temporary_file(struct engine *engine, struct error *err)

@@ -21,10 +21,18 @@ struct image_removal {
     bool is_untagged; /* otherwise deleted */
     char *name;
 };
-/* Rules and texts: spec/api.md section 4 "Delete". 'out' is a list of struct image_removal (free
- * names and items). */
+/* Rules and texts: spec/api.md section 4 "Delete". 'out' is a list of struct image_removal
+ * (image_removals_free). */
 int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
                         struct json_list *out, struct error *err);
+
+/* Removes an image, and parents of it, that nobody has named or used until then. CONFLICT. */
+int engine_image_remove_nameless(struct engine *engine, const char *image_id, struct json_list *out,
+                                 struct error *err);
+void image_removals_free(struct json_list *removals);
+
+/* Adds the chain ids of its layers as keys. */
+void image_add_chains(const struct image *image, struct map *out);
 
 /* A file without a name below the data root; -1 on error. */
 int engine_temporary_file(struct engine *engine, struct error *err);

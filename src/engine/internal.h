@@ -101,6 +101,7 @@ struct work_queue;
 struct health_probes;
 struct metrics;
 struct build_lenders;
+struct collector;
 
 struct engine {
     struct engine_options options; /* pointers into owned memory below */
@@ -127,6 +128,7 @@ struct engine {
     struct health_probes *health;
     struct metrics *metrics;
     struct usage_cache *usage;
+    struct collector *collector;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */
     struct map container_names GUARDED_BY(lock); /* name → struct container */

@@ -9,6 +9,8 @@
 
 #include "base/banned.h"
 
+#define BUILDER_KEY "builder"
+
 enum { CONFIG_SIZE_LIMIT = 1 << 20 };
 
 static const struct setting *find_key(const char *key)
@@ -159,6 +161,40 @@ static int set_value(const struct setting *setting, const struct json *value,
     }
 }
 
+/* Docker's {"builder":{"gc":{"enabled":true,"defaultKeepStorage":"20GB"}}}: the size is that of
+ * gc-build-cache-size, under three names that Docker had for it. */
+static int set_builder(const struct json *builder, struct daemon_options *options,
+                       struct error *err)
+{
+    static const char *const sizes[] = { "defaultKeepStorage", "defaultMaxUsedSpace",
+                                         "defaultReservedSpace" };
+
+    JSON_EACH (builder, part)
+        if (strcmp(part, "gc") != 0)
+            return error_set(err, ERROR_INVALID, "berth has no such setting: %s", part);
+    const struct json *rules = json_get(builder, "gc");
+    if (json_type(builder) != JSON_DICT || json_type(rules) != JSON_DICT)
+        return error_set(err, ERROR_INVALID, "must be an object with the object gc in it");
+    JSON_EACH (rules, name) {
+        const struct json *value = json_key_value(name);
+        bool is_size = false;
+
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            is_size = is_size || strcmp(name, sizes[i]) == 0;
+        if (is_size) {
+            if (set_scalar(find_key("gc-build-cache-size"), value, options, err) < 0)
+                return error_context(err, "gc.%s", name);
+        } else if (strcmp(name, "enabled") != 0) {
+            return error_set(err, ERROR_INVALID,
+                             "berth has no such setting: gc.%s (see gc-build-cache-age)", name);
+        } else if (json_type(value) != JSON_TRUE) {
+            return error_set(err, ERROR_INVALID,
+                             "gc.enabled: must be true: berth's build cache always has a limit");
+        }
+    }
+    return 0;
+}
+
 /* Names all unknown keys, and all that were flags already, at once. */
 static int check_keys(const struct json *config, const bool given[DAEMON_SETTING_LIMIT],
                       struct error *err)
@@ -169,9 +205,9 @@ static int check_keys(const struct json *config, const bool given[DAEMON_SETTING
     JSON_EACH (config, key) {
         const struct setting *setting = find_key(key);
 
-        if (!setting)
+        if (!setting && strcmp(key, BUILDER_KEY) != 0)
             strv_add(&unknown, key);
-        else if (given[setting - daemon_settings])
+        else if (setting && given[setting - daemon_settings])
             strv_add(&doubled, key);
     }
     if (unknown.count > 0) {
@@ -206,9 +242,14 @@ static int read_config(const char *path, const bool given[DAEMON_SETTING_LIMIT],
         return error_set(err, ERROR_INVALID, "must be one JSON object");
     if (check_keys(config, given, err) < 0)
         return -1;
-    JSON_EACH (config, key)
-        if (set_value(find_key(key), json_key_value(key), options, err) < 0)
+    JSON_EACH (config, key) {
+        const struct setting *setting = find_key(key);
+        const struct json *value = json_key_value(key);
+
+        if ((setting ? set_value(setting, value, options, err) : set_builder(value, options, err)) <
+            0)
             return error_context(err, "%s", key);
+    }
     return 0;
 }
 

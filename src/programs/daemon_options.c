@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -249,9 +250,11 @@ static int check(const struct daemon_options *options, struct error *err)
 int daemon_options_read(int argc, char **argv, struct daemon_options *out, struct error *err)
 {
     CLEANUP(daemon_options_done)
-    struct daemon_options options = {
-        .icc = true, .ip_forward = true, .ip_masquerade = true, .shutdown_timeout_s = 15
-    };
+    struct daemon_options options = { .icc = true,
+                                      .ip_forward = true,
+                                      .ip_masquerade = true,
+                                      .shutdown_timeout_s = 15,
+                                      .gc_interval_ns = 3600 * NS_PER_S };
     struct flags flags = { .rest = argv + (argc > 0), .options = &options };
 
     if (read_flags(&flags, err) < 0)
@@ -347,6 +350,11 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .no_new_privileges = options->no_new_privileges,
         .debug = options->debug,
         .shm_size_bytes = options->shm_size_bytes,
+        .collection = { .interval_ns = options->gc_interval_ns,
+                        .image_age_ns = options->gc_image_age_ns,
+                        .image_bytes = options->gc_image_bytes,
+                        .cache_age_ns = options->gc_cache_age_ns,
+                        .cache_bytes = options->gc_cache_bytes },
     };
 }
 

@@ -41,6 +41,7 @@ struct daemon_options {
     int64_t mtu, shm_size_bytes, shutdown_timeout_s;
     char *firewall_mode;
     bool firewall_shared;
+    int64_t gc_interval_ns, gc_image_age_ns, gc_image_bytes, gc_cache_age_ns, gc_cache_bytes;
     bool icc, ip_forward, ip_masquerade, init, no_new_privileges;
 };
 
@@ -62,6 +63,7 @@ enum setting_kind {
     SETTING_SWITCH,
     SETTING_NUMBER,
     SETTING_SIZE,     /* bytes, "64m" */
+    SETTING_DURATION, /* nanoseconds, "1h30m" */
     SETTING_LIST,     /* struct strv; a flag may be repeated */
     SETTING_TEXTS,    /* struct map, key=value */
     SETTING_ULIMITS,  /* name=soft[:hard] */

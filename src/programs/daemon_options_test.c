@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -69,6 +70,15 @@ static const struct {
       "{\"swarm-default-advertise-addr\":\"default\"}",
       "swarm-default-advertise-addr: berth has no such setting" },
     { { NULL }, "{\"live-restore\":false}", "live-restore: berth cannot do with false" },
+    { { "--gc-interval=soon" }, NULL, "--gc-interval" },
+    { { "--gc-image-age=-1h" }, NULL, "--gc-image-age: must not be negative" },
+    { { NULL }, "{\"gc-build-cache-size\":\"much\"}", "gc-build-cache-size" },
+    { { NULL }, "{\"gc-image-size\":\"-1\"}", "gc-image-size" },
+    { { NULL }, "{\"builder\":{\"gc\":{\"enabled\":false}}}", "builder: gc.enabled: must be true" },
+    { { NULL },
+      "{\"builder\":{\"gc\":{\"policy\":[]}}}",
+      "builder: berth has no such setting: gc.policy" },
+    { { NULL }, "{\"builder\":true}", "builder: must be an object" },
     { { NULL }, "{", "unexpected EOF" },
     { { NULL }, "[]", "must be one JSON object" },
     { { NULL }, "{\"default-address-pools\":[{\"base\":\"10.0.0.0/8\"}]}", "needs base and size" },
@@ -100,6 +110,34 @@ Test(daemon_options, defaults)
     cr_expect_str_eq(options.hosts.items[0], "unix://" DEFAULT_EXEC_ROOT "/berth.sock");
     cr_expect(options.icc && options.ip_forward && options.ip_masquerade);
     cr_expect(!options.init && !options.debug && !options.tls);
+}
+
+Test(daemon_options, collects_what_nothing_uses)
+{
+    CLEANUP(daemon_options_done) struct daemon_options options = {};
+    CLEANUP(daemon_options_done) struct daemon_options defaults = {};
+    const char *const flags[] = { "--gc-image-age=24h", NULL };
+    const char *const none[] = { NULL };
+    struct engine_options engine;
+    struct error err = {};
+
+    cr_assert_eq(read_options(flags,
+                              "{\"gc-interval\":\"1m30s\",\"gc-image-size\":\"2g\","
+                              "\"gc-build-cache-age\":\"48h\","
+                              "\"builder\":{\"gc\":{\"enabled\":true,"
+                              "\"defaultKeepStorage\":\"3MB\"}}}",
+                              &options, &err),
+                 0, "%s", err.text);
+    daemon_options_engine(&options, &engine);
+    cr_expect_eq(engine.collection.interval_ns, 90 * NS_PER_S);
+    cr_expect_eq(engine.collection.image_age_ns, 24 * 3600 * NS_PER_S);
+    cr_expect_eq(engine.collection.image_bytes, (int64_t)2 << 30);
+    cr_expect_eq(engine.collection.cache_age_ns, 48 * 3600 * NS_PER_S);
+    cr_expect_eq(engine.collection.cache_bytes, 3 << 20);
+    cr_assert_eq(read_options(none, NULL, &defaults, &err), 0, "%s", err.text);
+    daemon_options_engine(&defaults, &engine);
+    cr_expect_eq(engine.collection.interval_ns, 3600 * NS_PER_S);
+    cr_expect(!engine.collection.image_age_ns && !engine.collection.image_bytes);
 }
 
 Test(daemon_options, flags_in_all_spellings)

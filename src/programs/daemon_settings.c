@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "programs/daemon_options.h"
@@ -34,6 +35,11 @@ const struct setting daemon_settings[] = {
     { "exec-root",            "exec-root",            0,   SETTING_TEXT,    AT(exec_root),          "Directory of run state (default " DEFAULT_EXEC_ROOT ")" },
     { "firewall-mode",        "firewall-mode",        0,   SETTING_TEXT,    AT(firewall_mode),      "Published ports pass by the host's input rules (docker) or obey them (strict); default docker" },
     { "firewall-shared",      "firewall-shared",      0,   SETTING_SWITCH,  AT(firewall_shared),    "Let other programs change and flush the engine's firewall table" },
+    { "gc-build-cache-age",   "gc-build-cache-age",   0,   SETTING_DURATION, AT(gc_cache_age_ns),   "Remove build cache that was not used for so long (default: never)" },
+    { "gc-build-cache-size",  "gc-build-cache-size",  0,   SETTING_SIZE,    AT(gc_cache_bytes),     "Keep no more build cache than this (default: a tenth of the disk)" },
+    { "gc-image-age",         "gc-image-age",         0,   SETTING_DURATION, AT(gc_image_age_ns),   "Remove images that had neither name nor container for so long (default: never)" },
+    { "gc-image-size",        "gc-image-size",        0,   SETTING_SIZE,    AT(gc_image_bytes),     "Keep no more of images without name and container than this (default: all)" },
+    { "gc-interval",          "gc-interval",          0,   SETTING_DURATION, AT(gc_interval_ns),    "Time between looks for what nothing uses (default 1h; 0: never)" },
     { "group",                "group",                'G', SETTING_TEXT,    AT(group),              "Group of the unix socket (default docker, else berth)" },
     { "help",                 NULL,                   'h', SETTING_SWITCH,  AT(help),               "Print this" },
     { "host",                 "hosts",                'H', SETTING_LIST,    AT(hosts),              "Socket to listen on: unix://, tcp://, fd://" },
@@ -141,6 +147,18 @@ static int read_fixed(const struct setting *setting, const char *text, struct er
     return 0;
 }
 
+static int read_duration(const char *text, int64_t *out, struct error *err)
+{
+    int64_t value;
+
+    if (duration_parse(text, &value, err) < 0)
+        return -1;
+    if (value < 0)
+        return error_set(err, ERROR_INVALID, "must not be negative, as \"%s\" is", text);
+    *out = value;
+    return 0;
+}
+
 static int read_ulimit(const char *text, struct json_list *out, struct error *err)
 {
     const char *equals = strchr(text, '=');
@@ -212,6 +230,8 @@ static int read_value(const struct setting *setting, const char *text, void *val
         return parse_int64(text, 0, INT32_MAX, value, err);
     case SETTING_SIZE:
         return parse_size(text, value, err);
+    case SETTING_DURATION:
+        return read_duration(text, value, err);
     case SETTING_LIST:
     case SETTING_POOLS:
         strv_add(value, text);

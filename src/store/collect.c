@@ -249,9 +249,16 @@ static void empty_trash(const struct collection *collection)
         tree_remove(collection->trash.items[i], NULL);
 }
 
-int store_image_remove(struct store *store, const char *image_id,
-                       bool (*in_use)(void *data, const char *chain_id), void *data,
-                       struct strv *out_removed_layers, struct error *err)
+static bool has_name(struct store *store, const char *image_id) REQUIRES(store->memory)
+{
+    const struct known_image *known = map_get(&store->images, image_id);
+
+    return known && (known->image.tags.count || known->image.digests.count);
+}
+
+static int remove_image(struct store *store, const char *image_id, bool only_nameless,
+                        bool (*in_use)(void *data, const char *chain_id), void *data,
+                        struct strv *out_removed_layers, struct error *err)
 {
     CLEANUP(collection_done)
     struct collection collection = { .store = store, .in_use = in_use, .data = data };
@@ -260,8 +267,11 @@ int store_image_remove(struct store *store, const char *image_id,
     mutex_lock(&store->changes);
     mutex_lock(&store->memory);
     bool exists = map_has(&store->images, image_id);
+    bool is_kept = only_nameless && has_name(store, image_id);
     mutex_unlock(&store->memory);
-    if (exists)
+    if (is_kept)
+        result = error_set(err, ERROR_CONFLICT, "the image has a name");
+    else if (exists)
         result = run(&collection, image_id, err);
     else
         result = error_set(err, ERROR_NOT_FOUND, "No such image: %.80s", image_id);
@@ -270,6 +280,20 @@ int store_image_remove(struct store *store, const char *image_id,
     if (result == 0 && out_removed_layers)
         strv_add_all(out_removed_layers, &collection.layers);
     return result < 0 ? error_context(err, "remove image") : 0;
+}
+
+int store_image_remove(struct store *store, const char *image_id,
+                       bool (*in_use)(void *data, const char *chain_id), void *data,
+                       struct strv *out_removed_layers, struct error *err)
+{
+    return remove_image(store, image_id, false, in_use, data, out_removed_layers, err);
+}
+
+int store_image_remove_nameless(struct store *store, const char *image_id,
+                                bool (*in_use)(void *data, const char *chain_id), void *data,
+                                struct strv *out_removed_layers, struct error *err)
+{
+    return remove_image(store, image_id, true, in_use, data, out_removed_layers, err);
 }
 
 int store_collect(struct store *store, bool (*in_use)(void *data, const char *chain_id), void *data,

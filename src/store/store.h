@@ -233,6 +233,10 @@ int store_image_untag(struct store *store, const char *familiar_name, struct err
 int store_image_remove(struct store *store, const char *image_id,
                        bool (*in_use)(void *data, const char *chain_id), void *data,
                        struct strv *out_removed_layers, struct error *err);
+/* The same, but only while the image has no name: CONFLICT if it got one. */
+int store_image_remove_nameless(struct store *store, const char *image_id,
+                                bool (*in_use)(void *data, const char *chain_id), void *data,
+                                struct strv *out_removed_layers, struct error *err);
 bool store_image_has_children(struct store *store, const char *image_id);
 
 /* A layer that is in use though no image names it (a build in progress) is held against removal.

@@ -127,6 +127,8 @@ class Server:
                 query, client = self.udp.recvfrom(4096)
             except OSError:
                 return
+            if not client:  # shut down
+                return
             self.ports.append(client[1])
             answer = self.reply(query)
             try:
@@ -140,10 +142,11 @@ class Server:
                 connection, _ = self.tcp.accept()
             except OSError:
                 return
-            with connection:
-                size = struct.unpack("!H", connection.recv(2))[0]
-                answer = self.reply(connection.recv(size))
-                connection.sendall(struct.pack("!H", len(answer)) + answer)
+            with connection, contextlib.suppress(OSError):
+                size = connection.recv(2)
+                if len(size) == 2:  # else the asker left
+                    answer = self.reply(connection.recv(struct.unpack("!H", size)[0]))
+                    connection.sendall(struct.pack("!H", len(answer)) + answer)
 
     def close(self):
         """A call that waits holds its socket, and the port, until it is woken."""

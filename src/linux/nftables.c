@@ -63,6 +63,12 @@ void nft_table_add(struct nft_batch *batch)
     nl_put_string(&batch->msg, NFTA_TABLE_NAME, batch->table);
 }
 
+void nft_table_make(struct nft_batch *batch)
+{
+    nft_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+    nl_put_string(&batch->msg, NFTA_TABLE_NAME, batch->table);
+}
+
 void nft_table_own(struct nft_batch *batch)
 {
     nft_table_add(batch);

@@ -127,7 +127,8 @@ void nft_batch_init(struct nft_batch *batch, const char *table);
 void nft_batch_done(struct nft_batch *batch);
 CLEANUP_VALUE(nft_batch_done, struct nft_batch)
 
-void nft_table_add(struct nft_batch *batch); /* one that is there is fine */
+void nft_table_add(struct nft_batch *batch);  /* one that is there is fine */
+void nft_table_make(struct nft_batch *batch); /* one that is there is EEXIST */
 /* One that nobody but the owner of the committing socket may change, flushes of all tables
  * included; it stays when that socket is closed, and can be changed by all until somebody owns it
  * again. Not there yet; EOPNOTSUPP or EINVAL before Linux 6.9. */

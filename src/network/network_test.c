@@ -339,6 +339,31 @@ Test(network, wishes_that_cannot_be_granted_are_refused)
     expect_verified();
 }
 
+/* One question by UDP from the namespace; has the socket behind got it? */
+static bool asks_for_a_name(int namespace_fd, int server_fd)
+{
+    struct sockaddr_in name = name_of("127.0.0.11", 53);
+    CLEANUP(close) int client = socket_in(namespace_fd, SOCK_DGRAM);
+
+    return sendto(client, "?", 1, 0, (struct sockaddr *)&name, sizeof(name)) == 1 &&
+           wait_for(server_fd, POLLIN, PATIENCE_MS);
+}
+
+Test(network, sockets_for_names_are_opened_anew)
+{
+    CLEANUP(box_done) struct box box = make_box("one", "bridge", NULL, 0);
+    struct error err = {};
+
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(close) int udp_fd = -1;
+        CLEANUP(close) int tcp_fd = -1;
+
+        cr_assert_eq(network_resolver_open(networks, box.fd, &udp_fd, &tcp_fd, &err), 0, "%s",
+                     err.text);
+        cr_expect(asks_for_a_name(box.fd, udp_fd));
+    }
+}
+
 Test(network, networks_are_found_by_id_name_and_prefix)
 {
     CLEANUP(network_unref)

@@ -119,7 +119,7 @@ def test_refusals(client, context, attributes, said):
 
 @pytest.mark.parametrize("exporter, said", [
     (("moby", {"compression": "zstd"}), "the option compression"), (("nowhere", {}), "type=nowhere is not supported"),
-    (("moby", {"name": "UPPER"}), "UPPER"), (("moby", {"push": "true"}), "a name is needed to push"), (("oci", {"tar": "false"}), "tar=false"),
+    (("moby", {"unpack": "false"}), "unpack=false is not supported"), (("moby", {"name": "UPPER"}), "UPPER"), (("moby", {"push": "true"}), "a name is needed to push"), (("oci", {"tar": "false"}), "tar=false"),
 ])
 def test_refused_outputs_leave_nothing(client, engine, context, exporter, said):
     (context / "Dockerfile").write_text(f"FROM busybox\nLABEL only={said.split()[-1]}\n")
@@ -279,6 +279,20 @@ def test_llb_is_refused_by_its_operation(client, context, operation, said):
     with pytest.raises(Failure, match="LLB operation") as caught:
         client.call(CONTROL + "Solve", request)
     assert said in caught.value.text
+
+
+def test_what_would_be_passed_over_is_refused(client, context):
+    (context / "Dockerfile").write_text("FROM busybox\n")
+    session, bridge = client.session(dirs(context)), [("buildkit-controlapi-buildid", "any")]
+    rule = message((2, message((1, 1), (2, message((1, "docker-image://*"))))))
+    for field in ((12, rule), (15, "a-session")):
+        with pytest.raises(Failure, match="source policies are not supported"):
+            client.call(CONTROL + "Solve", message((1, os.urandom(8).hex()), (5, session.id), (6, "dockerfile.v0"), field))
+    with pytest.raises(Failure, match="source policies are not supported"):
+        client.call(BRIDGE + "Solve", message((2, "dockerfile.v0"), (15, rule)), bridge)
+    with pytest.raises(Failure, match="filters of workers are not supported"):
+        client.call(CONTROL + "ListWorkers", message((1, "label.x==y")))
+    client.call(CONTROL + "Solve", message((1, os.urandom(8).hex()), (5, session.id), (6, "dockerfile.v0"), (12, message((1, 1)))))  # a policy without rules
 
 
 # ---- what a client may say wrong ----

@@ -104,6 +104,8 @@ static int read_request(const struct buf *message, struct bridge_request *out, s
             return -1;
         else if (field.number == 13 && llb_read_input(&field, &out->inputs, err) < 0)
             return -1;
+        else if (field.number == 15 && source_policy_check(&field, err) < 0)
+            return -1;
     }
     return found;
 }

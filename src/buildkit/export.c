@@ -192,6 +192,11 @@ static void answer_image(struct export *export)
 
 static int export_image(struct export *export, struct error *err)
 {
+    if (!is_on(export, "unpack", true))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the output %s with unpack=false is not supported by this engine: its "
+                         "images are unpacked as they are built",
+                         export->exporter->type);
     amount(export, "exporting layers", true);
     if (tag(export, err) < 0)
         return -1;

@@ -116,6 +116,12 @@ int llb_read_result(const void *definition, size_t size, char out_id[RESULT_ID_S
 struct protobuf_field;
 int llb_read_input(const struct protobuf_field *field, struct map *inputs, struct error *err);
 
+/* ---- what clients say and this engine does not do (refusal.c) ---- */
+
+/* A Policy of sources: UNSUPPORTED unless it has no rules. */
+int source_policy_check(const struct protobuf_field *field, struct error *err);
+int source_policy_refuse(struct error *err);
+
 /* ---- results (export.c) ---- */
 
 /* Carries one exporter out; adds to 'response' (texts) what the client is told. */

@@ -12,7 +12,7 @@
 
 #define RESULT_SCHEME "berth-result://"
 
-enum { OPERATION_LIMIT = 4096 };
+enum { OPERATION_LIMIT = 4096, DETAIL_WORD_LIMIT = 16 };
 
 /* Fields of pb.Op that say which operation it is. */
 /* clang-format off */
@@ -55,54 +55,138 @@ void llb_write_result(const char *id, struct buf *out)
     buf_add(out, buf_bytes(&definition), definition.size);
 }
 
-/* "exec", or "source" with the identifier in 'out_identifier'; NULL: an end, which only has inputs.
- */
-static const char *read_operation(const struct protobuf_field *field, char **out_identifier,
-                                  struct error *err)
+/* What of an operation tells which one it is. */
+struct operation {
+    const char *name; /* NULL: an end, which only has inputs */
+    char *identifier; /* of a source */
+    char *detail;     /* what it would do, for the refusal; NULL if that is not known */
+};
+
+static void operation_done(struct operation *operation)
+{
+    free(operation->identifier);
+    free(operation->detail);
+}
+CLEANUP_VALUE(operation_done, struct operation)
+
+/* ExecOp: meta = 1, and in it args = 1. */
+static char *exec_detail(const struct protobuf_field *field)
+{
+    struct protobuf_reader exec = protobuf_inside(field);
+    CLEANUP(strv_done) struct strv words = {};
+    struct protobuf_field part, word;
+
+    while (protobuf_next(&exec, &part, NULL) > 0) {
+        struct protobuf_reader meta = protobuf_inside(&part);
+
+        while (part.number == 1 && protobuf_next(&meta, &word, NULL) > 0)
+            if (word.number == 1 && words.count < DETAIL_WORD_LIMIT)
+                strv_add_take(&words, protobuf_text(&word));
+    }
+    return words.count > 0 ? strv_join(&words, " ") : NULL;
+}
+
+/* FileOp: actions = 2, each of which is one of these fields. */
+static char *file_detail(const struct protobuf_field *field)
+{
+    static const char *const actions[] = {
+        [4] = "copy", [5] = "mkfile", [6] = "mkdir", [7] = "rm", [8] = "symlink"
+    };
+    struct protobuf_reader file = protobuf_inside(field);
+    CLEANUP(strv_done) struct strv words = {};
+    struct protobuf_field part, action;
+
+    while (protobuf_next(&file, &part, NULL) > 0) {
+        struct protobuf_reader inside = protobuf_inside(&part);
+
+        while (part.number == 2 && protobuf_next(&inside, &action, NULL) > 0)
+            if (action.number < COUNT(actions) && actions[action.number] &&
+                words.count < DETAIL_WORD_LIMIT)
+                strv_add(&words, actions[action.number]);
+    }
+    return words.count > 0 ? strv_join(&words, ", ") : NULL;
+}
+
+static char *source_identifier(const struct protobuf_field *field)
+{
+    struct protobuf_reader source = protobuf_inside(field);
+    struct protobuf_field text;
+
+    while (protobuf_next(&source, &text, NULL) > 0)
+        if (text.number == 1)
+            return protobuf_text(&text);
+    return NULL;
+}
+
+static int read_operation(const struct protobuf_field *field, struct operation *out,
+                          struct error *err)
 {
     struct protobuf_reader inside = protobuf_inside(field);
     struct protobuf_field part;
-    const char *name = NULL;
     int found;
 
     while ((found = protobuf_next(&inside, &part, err)) > 0) {
         for (size_t i = 0; i < COUNT(operations); i++)
             if (operations[i].field == part.number)
-                name = operations[i].name;
-        if (part.number != 3)
-            continue;
-        struct protobuf_reader source = protobuf_inside(&part);
-        struct protobuf_field text;
-        while (protobuf_next(&source, &text, NULL) > 0)
-            if (text.number == 1 && !*out_identifier)
-                *out_identifier = protobuf_text(&text);
+                out->name = operations[i].name;
+        if (part.number == 3 && !out->identifier)
+            out->identifier = source_identifier(&part);
+        if (part.number == 2 && !out->detail)
+            out->detail = exec_detail(&part);
+        if (part.number == 4 && !out->detail)
+            out->detail = file_detail(&part);
     }
-    return found < 0 ? "" : name;
+    return found;
 }
 
-static int take_operation(const struct protobuf_field *field, char out_id[RESULT_ID_SIZE],
-                          struct error *err)
+/* The name that the client's frontend gave a vertex: metadata = 2 of the definition maps digests to
+ * descriptions (2 of OpMetadata), in which "llb.customname" is the name. NULL if there is none. */
+static char *vertex_name(const void *definition, size_t size, const char *digest)
 {
-    CLEANUP(free) char *identifier = NULL;
-    const char *name = read_operation(field, &identifier, err);
+    struct protobuf_reader reader = protobuf_read(definition, size);
+    struct protobuf_field field, part, description;
 
-    if (!name)
-        return 0;
-    if (!*name)
-        return -1;
-    if (!identifier || strcmp(name, "source") != 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "this engine builds from Dockerfiles: it cannot run the LLB operation "
-                         "\"%s\"",
-                         name);
-    if (!text_starts(identifier, RESULT_SCHEME) ||
-        strlen(identifier + strlen(RESULT_SCHEME)) != RESULT_ID_SIZE - 1)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "this engine builds from Dockerfiles: it cannot run the LLB operation "
-                         "\"source\" of %.200s",
-                         identifier);
-    memcpy(out_id, identifier + strlen(RESULT_SCHEME), RESULT_ID_SIZE);
-    return 0;
+    while (protobuf_next(&reader, &field, NULL) > 0) {
+        struct protobuf_reader entry = protobuf_inside(&field);
+        CLEANUP(free) char *key = NULL;
+
+        while (field.number == 2 && protobuf_next(&entry, &part, NULL) > 0) {
+            struct protobuf_reader metadata = protobuf_inside(&part);
+            CLEANUP(map_done) struct map texts = {};
+
+            if (part.number == 1 && !key)
+                key = protobuf_text(&part);
+            if (part.number != 2 || !text_equal(key, digest))
+                continue;
+            map_init_empty(&texts, free);
+            while (protobuf_next(&metadata, &description, NULL) > 0)
+                if (description.number == 2 &&
+                    protobuf_map_entry(&description, &texts, ATTRIBUTE_LIMIT, NULL) < 0)
+                    break;
+            if (map_get(&texts, "llb.customname"))
+                return xstrdup(map_get(&texts, "llb.customname"));
+        }
+    }
+    return NULL;
+}
+
+/* Names the operation, what it would do, and the vertex. */
+static int refuse(const struct operation *operation, const struct protobuf_field *field,
+                  const void *definition, size_t size, struct error *err)
+{
+    char digest[DIGEST_SIZE];
+    const char *detail = operation->identifier ?: operation->detail;
+
+    sha256_digest(field->bytes, field->size, digest);
+    CLEANUP(free) char *name = vertex_name(definition, size, digest);
+    return error_set(err, ERROR_UNSUPPORTED,
+                     "this engine builds from Dockerfiles: it cannot run the LLB operation "
+                     "\"%s\"%s%.200s (vertex %s%s%.200s)",
+                     operation->name,
+                     !detail                 ? ""
+                     : operation->identifier ? " of "
+                                             : " ",
+                     detail ?: "", digest, name ? ", " : "", name ?: "");
 }
 
 int llb_read_result(const void *definition, size_t size, char out_id[RESULT_ID_SIZE],
@@ -120,8 +204,16 @@ int llb_read_result(const void *definition, size_t size, char out_id[RESULT_ID_S
         if (++count > OPERATION_LIMIT)
             return error_set(err, ERROR_INVALID, "a definition of more than %d operations",
                              OPERATION_LIMIT);
-        if (take_operation(&field, out_id, err) < 0)
+        CLEANUP(operation_done) struct operation operation = {};
+        if (read_operation(&field, &operation, err) < 0)
             return -1;
+        if (!operation.name)
+            continue;
+        if (!operation.identifier || strcmp(operation.name, "source") != 0 ||
+            !text_starts(operation.identifier, RESULT_SCHEME) ||
+            strlen(operation.identifier + strlen(RESULT_SCHEME)) != RESULT_ID_SIZE - 1)
+            return refuse(&operation, &field, definition, size, err);
+        memcpy(out_id, operation.identifier + strlen(RESULT_SCHEME), RESULT_ID_SIZE);
     }
     return found < 0 ? -1 : *out_id != 0;
 }

@@ -47,10 +47,21 @@ void engine_container_usage(struct engine *engine, const struct container_info *
     if (!container_is_up(info))
         return;
     out->read_ns = clock_wall_ns();
+    out->read_elapsed_ns = clock_monotonic_ns();
     cgroup_usage_read(cgroup, &out->groups);
     read_machine(out);
     if (!text_equal(info->host_config.network_mode, "host"))
         out->interface_count = interface_usage_read(info->pid, &out->interfaces);
+}
+
+void engine_container_usage_after(struct engine *engine, const struct container_info *info,
+                                  const struct container_usage *before, struct container_usage *out)
+{
+    engine_container_usage(engine, info, out);
+    if (out->read_ns)
+        out->machine_cpu_ns = before->machine_cpu_ns +
+                              (out->read_elapsed_ns - before->read_elapsed_ns) *
+                                  (uint64_t)out->cpu_count;
 }
 
 void container_usage_done(struct container_usage *usage)

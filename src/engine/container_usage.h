@@ -8,7 +8,8 @@
 #include "linux/interface_usage.h"
 
 struct container_usage {
-    int64_t read_ns; /* wall clock; 0: it did not run */
+    int64_t read_ns;          /* wall clock; 0: it did not run */
+    uint64_t read_elapsed_ns; /* the same moment by the monotonic clock */
     struct cgroup_usage groups;
     uint64_t machine_cpu_ns; /* time that all CPUs spent since boot, idling included */
     int64_t cpu_count;
@@ -20,6 +21,12 @@ struct container_usage {
 /* All zero for a container that does not run. */
 void engine_container_usage(struct engine *engine, const struct container_info *info,
                             struct container_usage *out);
+/* One more sample, soon after 'before'. The kernel counts the machine's time in steps of 10 ms,
+ * which is too coarse for a short while: it is before's plus what passed by the clock, for each
+ * CPU. */
+void engine_container_usage_after(struct engine *engine, const struct container_info *info,
+                                  const struct container_usage *before,
+                                  struct container_usage *out);
 void container_usage_done(struct container_usage *usage);
 CLEANUP_VALUE(container_usage_done, struct container_usage)
 

@@ -71,6 +71,19 @@ def test_formats(settings):
         settings.run("docker", "volume", "rm", "formats")
 
 
+def test_names_are_listed_as_people_count(settings):
+    names = ["sorted10", "sorted9", "sorted09", "sorted", "sorted-a", "sorteda"]
+    for kind in ("volume", "network"):
+        try:
+            for name in names:
+                settings.run("docker", kind, "create", name, check=True)
+            listed = settings.both(kind, "ls", "--filter", "name=sorted", "--format", "{{.Name}}").split()
+            assert listed == ["sorted", "sorted9", "sorted09", "sorted10", "sorted-a", "sorteda"]
+        finally:
+            for name in names:
+                settings.run("docker", kind, "rm", name)
+
+
 class Recorder(http.server.BaseHTTPRequestHandler):
     """An engine with nothing in it, that keeps what it was asked with."""
     seen = []

@@ -80,6 +80,35 @@ bool text_ends(const char *text, const char *suffix)
     return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
 }
 
+static const char digits[] = "0123456789";
+
+/* 'a' and 'b' are at digits, and are moved behind them. */
+static int compare_numbers(const char **a, const char **b)
+{
+    size_t zeros_a = strspn(*a, "0"), zeros_b = strspn(*b, "0");
+    size_t length_a = strspn(*a += zeros_a, digits), length_b = strspn(*b += zeros_b, digits);
+    int order = length_a == length_b ? memcmp(*a, *b, length_a) : length_a < length_b ? -1 : 1;
+
+    *a += length_a;
+    *b += length_b;
+    return order ? order : zeros_a == zeros_b ? 0 : zeros_a < zeros_b ? -1 : 1;
+}
+
+int text_compare_natural(const char *a, const char *b)
+{
+    while (*a && *b) {
+        bool digit_a = isdigit((unsigned char)*a), digit_b = isdigit((unsigned char)*b);
+        int order = digit_a && digit_b ? compare_numbers(&a, &b)
+                    : digit_a          ? -1
+                    : digit_b          ? 1
+                                       : (unsigned char)*a++ - (unsigned char)*b++;
+
+        if (order)
+            return order;
+    }
+    return (*a != 0) - (*b != 0);
+}
+
 size_t text_distance(const char *a, const char *b)
 {
     size_t row[64], length = MIN(strlen(b), COUNT(row) - 1);

@@ -22,6 +22,10 @@ bool text_ends(const char *text, const char *suffix);
  * the other: for "did you mean". Of 'b' only the
  * first 63 characters are looked at. */
 size_t text_distance(const char *a, const char *b);
+/* Negative, 0 or positive like strcmp, but runs of digits count as numbers ("a9" before "a10",
+ * digits before all else; of equal numbers the one with fewer leading zeros first): the order in
+ * which Docker's command line lists names. */
+int text_compare_natural(const char *a, const char *b);
 bool text_is_hex(const char *text, size_t length); /* exactly 'length' lower-case hex digits */
 
 /* Go's ParseBool: 1 t T true TRUE True, and the like for false. False for anything else. */

@@ -137,3 +137,17 @@ Test(text, makes_ids)
     hex_encode("\x00\xff\x1a", 3, id);
     cr_expect_str_eq(id, "00ff1a");
 }
+
+Test(text, compares_names_as_people_count)
+{
+    static const char *const sorted[] = { "",   "0", "00",   "1",     "01",    "2",        "08a4",
+                                          "10", "a", "a9",   "a09",   "a10b",  "a10c",     "a-",
+                                          "ab", "b", "b1e9", "b1e10", "b01e1", "c\xc3\xa9" };
+    for (size_t i = 0; i < sizeof(sorted) / sizeof(*sorted); i++)
+        for (size_t j = 0; j < sizeof(sorted) / sizeof(*sorted); j++) {
+            int order = text_compare_natural(sorted[i], sorted[j]);
+
+            cr_expect((order > 0) - (order < 0) == (i > j) - (i < j), "'%s' '%s': %d", sorted[i],
+                      sorted[j], order);
+        }
+}

@@ -397,6 +397,11 @@ static struct json *context_row(const char *name, bool marks_current)
     return row_finish(&row);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return text_compare_natural(*(const char *const *)a, *(const char *const *)b);
+}
+
 static int context_ls(struct cli *cli UNUSED, const void *parsed,
                       const struct strv *arguments UNUSED, struct error *err)
 {
@@ -409,7 +414,7 @@ static int context_ls(struct cli *cli UNUSED, const void *parsed,
     strv_add(&names, DEFAULT_CONTEXT);
     if (!strv_contains(&names, settings_context()))
         strv_add(&names, settings_context());
-    strv_sort(&names);
+    qsort(names.items, names.count, sizeof(char *), by_name);
     struct json **rows = xcalloc(names.count, sizeof(*rows));
     for (size_t i = 0; i < names.count; i++)
         rows[i] = context_row(names.items[i], !format);

@@ -124,6 +124,12 @@ static const struct format_column volume_columns[] = { { "Driver", "DRIVER" },
                                                        { "Status", "STATUS" },
                                                        {} };
 
+static int by_name(const void *a, const void *b)
+{
+    return text_compare_natural(json_text(json_get(*(const struct json *const *)a, "Name")),
+                                json_text(json_get(*(const struct json *const *)b, "Name")));
+}
+
 static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
                      struct error *err)
 {
@@ -159,6 +165,7 @@ static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arg
         row_add(&row, "Status", "N/A");
         made[count++] = row_finish(&row);
     }
+    qsort(made, count, sizeof(struct json *), by_name);
     return print_list(options, "{{.Name}}",
                       options->cluster ? "Name Group Driver Availability Status" : "Driver Name",
                       "volumesFormat", volume_columns, made, count, err);
@@ -232,12 +239,6 @@ static char *creation_time(const char *text)
     if (length < 20 || text[10] != 'T' || text[length - 1] != 'Z')
         return xstrdup(text ? text : "");
     return xasprintf("%.10s %.*s +0000 UTC", text, (int)length - 12, text + 11);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(json_text(json_get(*(const struct json *const *)a, "Name")),
-                  json_text(json_get(*(const struct json *const *)b, "Name")));
 }
 
 static int network_ls(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,

@@ -284,7 +284,8 @@ def test_a_dead_syslog_server_holds_nobody_for_ever(engine, name, tmp_path, mode
         listening.bind(str(path))
         listening.listen()
         engine.docker("run", "-d", "--name", name, "--log-driver", "syslog", "--log-opt", f"syslog-address=unix://{path}",
-                      "--log-opt", f"mode={mode}", "busybox", "sh", "-c", "dd if=/dev/zero bs=1M count=8 | tr '\\0' 'x' | fold -w 99; exit 6",
+                      "--log-opt", f"mode={mode}", "busybox", "sh", "-c",
+                      "dd if=/dev/zero bs=1M count=8 2>/dev/null | tr '\\0' 'x' | fold -w 99; exit 6",
                       check=True)
         assert engine.docker("wait", name, check=True, limit_s=60).out == "6\n"
     assert engine.docker("logs", "--tail", "3", name, check=True).out.startswith("x" * 99 + "\n" + "x" * 99 + "\n")

@@ -40,6 +40,7 @@ OWN_ROUTES = {  # ours alone: what they answer is said here
     "POST /volumes/{name}/import": ("/volumes/_/import", 400, "application/json"),
     "POST /volumes/{name}/copy": ("/volumes/nope/copy", 400, "application/json"),
     "POST /volumes/{name}/rename": ("/volumes/nope/rename?name=made", 404, "application/json"),
+    **{f"GET /prune/{kind}": (f"/prune/{kind}", 200, "application/json") for kind in ("build", "containers", "images", "networks", "volumes")},
     "GET /distribution/{name}/manifest": ("/distribution/UPPER/manifest", 400, "application/json"),
     "PUT /distribution/{name}/manifest": ("/distribution/UPPER/manifest", 400, "application/json"),
     "POST /build/contexts": ("/build/contexts", 400, "application/json"),

@@ -5,6 +5,7 @@
 
 #include "api/build_cache_write.h"
 #include "api/filters.h"
+#include "api/prune.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -118,6 +119,35 @@ static void choose(const struct choice *choice, const struct cache_item *items,
         if (!is_shared[i])
             *out_bytes += items[i].size_bytes;
     }
+}
+
+/* berth's own: what api_build_prune would remove. */
+int api_prune_preview_build(struct request *req, struct error *err)
+{
+    CLEANUP(str_done) struct str body = {};
+    CLEANUP(free) bool *is_shared = NULL;
+    CLEANUP(strv_done) struct strv keys = {};
+    struct json_writer w = { .out = &body };
+    struct choice choice = {};
+    struct cache_item *items;
+    int64_t bytes = 0;
+    size_t count;
+
+    if (read_choice(req, &choice, err) < 0 ||
+        engine_build_cache_list(req->engine, &items, &is_shared, &count, err) < 0) {
+        filters_done(&choice.filters);
+        return -1;
+    }
+    choose(&choice, items, is_shared, count, &keys, &bytes);
+    filters_done(&choice.filters);
+    json_begin_list(&w, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (strv_contains(&keys, items[i].key))
+            prune_tell(&w, shown_id(items[i].key), items[i].description,
+                       is_shared[i] ? 0 : items[i].size_bytes);
+    json_end_list(&w);
+    cache_items_free(items, count);
+    return reply_json(req, 200, &body, err);
 }
 
 static int remove_chosen(struct request *req, const struct choice *choice, struct strv *out_keys,

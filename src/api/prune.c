@@ -1,36 +1,22 @@
 /* Removing what nobody uses. One prune of a kind runs at a time. */
-#include <errno.h>
-#include <stdatomic.h>
+#include "api/prune.h"
+
 #include <stdio.h>
 
-#include "api/filters.h"
 #include "api/image_write.h"
 #include "api/network_write.h"
 #include "api/routes.h"
 #include "api/usage.h"
 #include "base/text.h"
-#include "engine/container.h"
 #include "engine/events.h"
-#include "engine/network.h"
+#include "engine/image.h"
 #include "engine/usage.h"
 #include "engine/volume.h"
 
 #include "base/banned.h"
 
-/* What a prune found out, and its answer in the making. */
-struct prune {
-    struct request *req;
-    struct filters filters;
-    int64_t until_ns;
-    int64_t reclaimed;
-    size_t count; /* of things removed */
-    struct str removed;
-    struct json_writer writer; /* into 'removed', inside a list */
-    atomic_flag *turn;         /* that it holds, or NULL */
-};
-
-static int prune_begin(struct prune *prune, struct request *req, const char *const *accepted,
-                       struct error *err)
+static int begin(struct prune *prune, struct request *req, const char *const *accepted,
+                 struct error *err)
 {
     *prune = (struct prune){ .req = req };
     prune->writer.out = &prune->removed;
@@ -55,13 +41,12 @@ static void turn_give_back(struct prune *prune)
     prune->turn = NULL;
 }
 
-static void prune_done(struct prune *prune)
+void prune_done(struct prune *prune)
 {
     turn_give_back(prune);
     filters_done(&prune->filters);
     str_done(&prune->removed);
 }
-CLEANUP_VALUE(prune_done, struct prune)
 
 static bool is_old_enough(const struct prune *prune, int64_t created_ns)
 {
@@ -103,15 +88,28 @@ static int prune_reply(struct prune *prune, const char *type, const char *key, b
 
 /* ---- containers ---- */
 
-static void prune_container(struct prune *prune, const struct container_info *info)
+int prune_begin_containers(struct prune *prune, struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "label", "label!", "until", NULL };
+
+    return begin(prune, req, accepted, err);
+}
+
+bool prune_takes_container(const struct prune *prune, const struct container_info *info)
 {
     bool is_stopped = info->state == CONTAINER_CREATED || info->state == CONTAINER_EXITED ||
                       info->state == CONTAINER_DEAD;
+
+    return is_stopped && is_old_enough(prune, info->created_ns) &&
+           filters_match_labels(&prune->filters, &info->config.labels);
+}
+
+static void prune_container(struct prune *prune, const struct container_info *info)
+{
     int64_t changed, all;
     struct error ignored;
 
-    if (!is_stopped || !is_old_enough(prune, info->created_ns) ||
-        !filters_match_labels(&prune->filters, &info->config.labels))
+    if (!prune_takes_container(prune, info))
         return;
     usage_container_size(prune->req->engine, info, &changed, &all);
     if (engine_container_remove(prune->req->engine, info->id, false, false, &ignored) < 0)
@@ -122,13 +120,12 @@ static void prune_container(struct prune *prune, const struct container_info *in
 
 int api_container_prune(struct request *req, struct error *err)
 {
-    static const char *const accepted[] = { "label", "label!", "until", NULL };
     static atomic_flag turn = ATOMIC_FLAG_INIT;
     CLEANUP(prune_done) struct prune prune;
     struct container_info **list;
     size_t count;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&prune, &turn, err) < 0)
+    if (prune_begin_containers(&prune, req, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
     if (engine_container_list(req->engine, &list, &count, err) < 0)
         return -1;
@@ -139,6 +136,29 @@ int api_container_prune(struct request *req, struct error *err)
 }
 
 /* ---- images ---- */
+
+int prune_begin_images(struct prune *prune, struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "dangling", "label", "label!", "until", NULL };
+    bool dangling_only;
+
+    if (begin(prune, req, accepted, err) < 0 ||
+        filters_bool(&prune->filters, "dangling", true, &dangling_only, err) < 0)
+        return -1;
+    prune->all = !dangling_only;
+    return 0;
+}
+
+bool prune_is_nameless(const struct image *image)
+{
+    return image->tags.count == 0 && image->digests.count == 0;
+}
+
+bool prune_takes_image(const struct prune *prune, const struct image *image)
+{
+    return (prune->all || prune_is_nameless(image)) && is_old_enough(prune, image->created_ns) &&
+           filters_match_labels(&prune->filters, &image->config.config.labels);
+}
 
 /* Removes by the given name or id; what is in use stays. */
 static void remove_image(struct prune *prune, const char *name)
@@ -153,15 +173,12 @@ static void remove_image(struct prune *prune, const char *name)
     image_removals_free(&removals);
 }
 
-static void prune_image(struct prune *prune, const struct image *image, bool dangling_only)
+static void prune_image(struct prune *prune, const struct image *image)
 {
-    bool is_nameless = image->tags.count == 0 && image->digests.count == 0;
-
-    if ((dangling_only && !is_nameless) || !is_old_enough(prune, image->created_ns) ||
-        !filters_match_labels(&prune->filters, &image->config.config.labels) ||
+    if (!prune_takes_image(prune, image) ||
         engine_image_container_count(prune->req->engine, image->id) > 0)
         return;
-    if (is_nameless)
+    if (prune_is_nameless(image))
         remove_image(prune, image->id);
     for (size_t i = 0; i < image->tags.count; i++)
         remove_image(prune, image->tags.items[i]);
@@ -172,23 +189,19 @@ static void prune_image(struct prune *prune, const struct image *image, bool dan
 
 int api_image_prune(struct request *req, struct error *err)
 {
-    static const char *const accepted[] = { "dangling", "label", "label!", "until", NULL };
     static atomic_flag turn = ATOMIC_FLAG_INIT;
     CLEANUP(prune_done) struct prune prune;
     struct image **list;
     size_t count;
-    bool dangling_only;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 ||
-        filters_bool(&prune.filters, "dangling", true, &dangling_only, err) < 0 ||
-        turn_take(&prune, &turn, err) < 0)
+    if (prune_begin_images(&prune, req, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
 
     int64_t before = engine_layers_size(req->engine);
     if (engine_image_list(req->engine, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
-        prune_image(&prune, list[i], dangling_only);
+        prune_image(&prune, list[i]);
     store_images_free(list, count);
     prune.reclaimed = MAX(before - engine_layers_size(req->engine), 0);
     return prune_reply(&prune, "image", "ImagesDeleted", true, true, err);
@@ -221,13 +234,26 @@ static int read_all(const struct prune *prune, bool *out, struct error *err)
     return 0;
 }
 
-static void prune_volume(struct prune *prune, struct volume *volume, bool all)
+int prune_begin_volumes(struct prune *prune, struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "all", "label", "label!", NULL };
+
+    return begin(prune, req, accepted, err) < 0 ? -1 : read_all(prune, &prune->all, err);
+}
+
+bool prune_takes_volume(const struct prune *prune, const struct volume *volume)
+{
+    return (prune->all || volume->is_anonymous) &&
+           filters_match_labels(&prune->filters, &volume->labels);
+}
+
+static void prune_volume(struct prune *prune, struct volume *volume)
 {
     CLEANUP(strv_done) struct strv users = {};
     int64_t size = 0;
     struct error ignored;
 
-    if ((!all && !volume->is_anonymous) || !filters_match_labels(&prune->filters, &volume->labels))
+    if (!prune_takes_volume(prune, volume))
         return;
     engine_volume_users(prune->req->engine, volume->name, &users);
     if (users.count > 0)
@@ -241,32 +267,41 @@ static void prune_volume(struct prune *prune, struct volume *volume, bool all)
 
 int api_volume_prune(struct request *req, struct error *err)
 {
-    static const char *const accepted[] = { "all", "label", "label!", NULL };
     static atomic_flag turn = ATOMIC_FLAG_INIT;
     CLEANUP(prune_done) struct prune prune;
     struct volume **list;
     size_t count;
-    bool all;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 || read_all(&prune, &all, err) < 0 ||
-        turn_take(&prune, &turn, err) < 0)
+    if (prune_begin_volumes(&prune, req, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
     if (engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
-        prune_volume(&prune, list[i], all);
+        prune_volume(&prune, list[i]);
     volume_list_free(list, count);
     return prune_reply(&prune, "volume", "VolumesDeleted", true, false, err);
 }
 
 /* ---- networks ---- */
 
+int prune_begin_networks(struct prune *prune, struct request *req, struct error *err)
+{
+    static const char *const accepted[] = { "label", "label!", "until", NULL };
+
+    return begin(prune, req, accepted, err);
+}
+
+bool prune_takes_network(const struct prune *prune, const struct network *network)
+{
+    return !network_is_predefined(network) && is_old_enough(prune, network->created_ns) &&
+           filters_match_labels(&prune->filters, &network->labels);
+}
+
 static void prune_network(struct prune *prune, const struct network *network)
 {
     struct error ignored;
 
-    if (network_is_predefined(network) || !is_old_enough(prune, network->created_ns) ||
-        !filters_match_labels(&prune->filters, &network->labels))
+    if (!prune_takes_network(prune, network))
         return;
     /* One with endpoints refuses. */
     if (engine_network_remove(prune->req->engine, network->id, &ignored) == 0)
@@ -275,13 +310,12 @@ static void prune_network(struct prune *prune, const struct network *network)
 
 int api_network_prune(struct request *req, struct error *err)
 {
-    static const char *const accepted[] = { "label", "label!", "until", NULL };
     static atomic_flag turn = ATOMIC_FLAG_INIT;
     CLEANUP(prune_done) struct prune prune;
     struct network **list;
     size_t count;
 
-    if (prune_begin(&prune, req, accepted, err) < 0 || turn_take(&prune, &turn, err) < 0)
+    if (prune_begin_networks(&prune, req, err) < 0 || turn_take(&prune, &turn, err) < 0)
         return -1;
     if (engine_network_list(req->engine, &list, &count, err) < 0)
         return -1;

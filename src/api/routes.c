@@ -19,6 +19,11 @@ const struct route routes[] = {
     { "GET",    "/system/verify",                    api_verify },
     { "POST",   "/system/verify",                    api_verify }, /* repairs */
     { "GET",    "/metrics",                          api_metrics },
+    { "GET",    "/prune/build",                      api_prune_preview_build }, /* these five are berth's own */
+    { "GET",    "/prune/containers",                 api_prune_preview_containers },
+    { "GET",    "/prune/images",                     api_prune_preview_images },
+    { "GET",    "/prune/networks",                   api_prune_preview_networks },
+    { "GET",    "/prune/volumes",                    api_prune_preview_volumes },
     { "POST",   "/auth",                             api_auth },
     { "POST",   "/session",                          api_session,            .streams_body = true },
     { "POST",   "/grpc",                             api_grpc,               .streams_body = true },

@@ -36,7 +36,7 @@ route_handler api_container_create, api_container_start, api_container_stop, api
     api_container_kill, api_container_wait, api_container_remove, api_container_resize,
     api_container_pause, api_container_unpause, api_container_rename;
 /* build_cache.c */
-route_handler api_build_prune;
+route_handler api_build_prune, api_prune_preview_build;
 /* container_update.c, stats.c */
 route_handler api_container_mounts;
 route_handler api_container_names;
@@ -71,6 +71,9 @@ route_handler api_network_list, api_network_create, api_network_inspect, api_net
     api_network_connect, api_network_disconnect;
 /* prune.c */
 route_handler api_container_prune, api_image_prune, api_volume_prune, api_network_prune;
+/* prune_preview.c */
+route_handler api_prune_preview_containers, api_prune_preview_images, api_prune_preview_volumes,
+    api_prune_preview_networks;
 /* missing.c: what berth cannot do yet, or is not */
 route_handler api_volume_update, api_no_swarm_to_leave;
 route_handler api_not_supported, api_no_swarm, api_no_experimental, api_plugin_list, api_no_plugin;

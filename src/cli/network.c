@@ -1,4 +1,5 @@
-/* network connect, disconnect, prune. (ls and rm are in objects.c, inspect serves all kinds.) */
+/* network connect, disconnect. (ls and rm are in objects.c, prune in prune.c, inspect serves all
+ * kinds.) */
 #include <stdio.h>
 #include <string.h>
 
@@ -109,53 +110,6 @@ static int network_disconnect(struct cli *cli, const void *parsed, const struct 
     return client_call(cli->client, "POST", &path, str_text(&body), NULL, err);
 }
 
-/* ---- prune ---- */
-
-struct prune_options {
-    bool force;
-    struct strv filters;
-};
-
-static const struct option_row prune_rows[] = {
-    { 0, "filter", OPTION_LIST, offsetof(struct prune_options, filters), "Only those that fit" },
-    { 'f', "force", OPTION_BOOL, offsetof(struct prune_options, force), "Do not ask" },
-    {},
-};
-
-static bool is_confirmed(void)
-{
-    char answer[16] = "";
-
-    printf("WARNING! This will remove all custom networks not used by at least one container.\n"
-           "Are you sure you want to continue? [y/N] ");
-    fflush(stdout);
-    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y') &&
-           (answer[1] == '\n' || answer[1] == '\0');
-}
-
-static int network_prune(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
-                         struct error *err)
-{
-    const struct prune_options *options = parsed;
-    CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(json_free) struct json *answer = NULL;
-
-    if (!options->force && !is_confirmed())
-        return error_set(err, ERROR_CANCELLED, "network prune has been cancelled");
-    client_path_begin(&path, "/networks/prune");
-    if (filter_query_add(&path, &options->filters, err) < 0 ||
-        client_call(cli->client, "POST", &path, NULL, &answer, err) < 0)
-        return -1;
-    const struct json *names = json_get(answer, "NetworksDeleted");
-    if (json_count(names) > 0)
-        puts("Deleted Networks:");
-    for (size_t i = 0; i < json_count(names); i++)
-        puts(json_text(json_at(names, i)));
-    if (json_count(names) > 0)
-        putchar('\n');
-    return 0;
-}
-
 /* clang-format off */
 const struct command command_network_connect = {
     .name = "connect", .usage = "[OPTIONS] NETWORK CONTAINER", .summary = "Connect a container to a network", .least = 2, .most = 2,
@@ -164,9 +118,5 @@ const struct command command_network_connect = {
 const struct command command_network_disconnect = {
     .name = "disconnect", .usage = "[OPTIONS] NETWORK CONTAINER", .summary = "Disconnect a container from a network", .least = 2, .most = 2,
     .options = disconnect_rows, .options_size = sizeof(struct disconnect_options), .run = network_disconnect,
-};
-const struct command command_network_prune = {
-    .name = "prune", .usage = "[OPTIONS]", .summary = "Remove networks that nobody uses",
-    .options = prune_rows, .options_size = sizeof(struct prune_options), .run = network_prune,
 };
 /* clang-format on */

@@ -130,23 +130,6 @@ static int compare_newest_first(const void *a, const void *b)
     return (first->since_ns < second->since_ns) - (first->since_ns > second->since_ns);
 }
 
-/* Bytes of the layers that only unused images have, each counted once. */
-static int64_t own_bytes(struct engine *engine, const struct image *image, struct map *counted)
-{
-    CLEANUP(map_done) struct map chains = {};
-    int64_t bytes = 0;
-
-    map_init_empty(&chains, NULL);
-    image_add_chains(image, &chains);
-    MAP_EACH (&chains, entry) {
-        if (map_has(counted, entry->key))
-            continue;
-        map_set(counted, entry->key, NULL);
-        bytes += engine_layer_size(engine, entry->key);
-    }
-    return bytes;
-}
-
 static void remove_image(struct engine *engine, const struct image *image, int64_t *count)
 {
     struct json_list removals = {};
@@ -175,7 +158,7 @@ static int collect_images(const struct pass *pass, int64_t *out_count, struct er
     int result = list_unused(pass, images, image_count, &counted, list, &count, err);
     qsort(list, count, sizeof(*list), compare_newest_first);
     for (size_t i = 0; result == 0 && i < count && !pass->collector->is_ending; i++) {
-        bytes += own_bytes(engine, list[i].image, &counted);
+        bytes += engine_image_own_size(engine, list[i].image, &counted);
         bool is_over = limits->image_bytes > 0 && bytes > limits->image_bytes;
         bool is_old = limits->image_age_ns > 0 &&
                       pass->now_ns - list[i].since_ns >= limits->image_age_ns;

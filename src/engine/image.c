@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
+#include "engine/usage.h"
 
 #include "base/banned.h"
 
@@ -384,4 +385,20 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
     snprintf(out_id, 72, "%s", image->id);
     image_event(engine, image, "import", image->id);
     return 0;
+}
+
+int64_t engine_image_own_size(struct engine *engine, const struct image *image, struct map *counted)
+{
+    CLEANUP(map_done) struct map chains = {};
+    int64_t bytes = 0;
+
+    map_init_empty(&chains, NULL);
+    image_add_chains(image, &chains);
+    MAP_EACH (&chains, entry) {
+        if (map_has(counted, entry->key))
+            continue;
+        map_set(counted, entry->key, NULL);
+        bytes += engine_layer_size(engine, entry->key);
+    }
+    return bytes;
 }

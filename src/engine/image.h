@@ -34,6 +34,10 @@ void image_removals_free(struct json_list *removals);
 /* Adds the chain ids of its layers as keys. */
 void image_add_chains(const struct image *image, struct map *out);
 
+/* Bytes of those of its layers that are not in 'counted' yet (chain ids); they are added to it. */
+int64_t engine_image_own_size(struct engine *engine, const struct image *image,
+                              struct map *counted);
+
 /* A file without a name below the data root; -1 on error. */
 int engine_temporary_file(struct engine *engine, struct error *err);
 

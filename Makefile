@@ -4,7 +4,7 @@ BUILD   ?= build
 ENGINE  ?= berth
 PREFIX  ?= /usr/local
 PYTHON  ?= /usr/bin/python3
-PYTEST   = $(PYTHON) -B -m pytest -q -p no:cacheprovider
+PYTEST   = $(PYTHON) -B -m pytest -q -p no:cacheprovider --reruns 1  # what failed the first time is told in the summary
 PROGRAMS = berth berthd berth-shim berth-runtime berth-init berth-log berth-registry
 
 .PHONY: all check e2e e2e-vm test bench format lint floors try install uninstall sanitize sanitize-thread fuzz ci clean help

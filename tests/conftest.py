@@ -53,6 +53,21 @@ def pytest_report_header(config):
     return f"engine under test: {config.getoption('--engine')}; docker client: {docker or 'none found'}"
 
 
+first_failures = []
+
+
+def pytest_runtest_logreport(report):
+    if report.outcome == "rerun":
+        first_failures.append((report.nodeid, report.longreprtext))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A test that passes when it is run again is not well: its first failure is shown in full."""
+    for name, text in first_failures:
+        terminalreporter.section(f"failed the first time: {name}")
+        terminalreporter.write_line(text)
+
+
 @pytest.fixture(scope="session")
 def build(request):
     return pathlib.Path(request.config.getoption("--build"))

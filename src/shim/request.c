@@ -510,7 +510,7 @@ static int forget(struct supervisor *shim, struct wire_message *request UNUSED,
 
         if (!shim->init->has_exited)
             container_signal(process, SIGKILL, NULL);
-        if (shim->is_paused)
+        if (shim->is_paused && process->cgroup_path)
             cgroup_freeze(process->cgroup_path, false, NULL);
         loop_close_source(&shim->loop, &shim->oom);
         if (shim->runtime_path)

@@ -308,9 +308,11 @@ static void set_status(struct supervisor *shim, const char *status)
  * not have to wait for that; what cannot go yet goes when the container is forgotten. */
 static void leave_cgroup(struct supervisor *shim)
 {
+    char **path = &shim->init->process.cgroup_path;
+
     loop_close_source(&shim->loop, &shim->oom); /* the removal would be taken for such an event */
-    if (shim->init->process.cgroup_path)
-        cgroup_remove(shim->init->process.cgroup_path, NULL);
+    if (*path && cgroup_remove(*path, NULL) == 0)
+        free(TAKE(*path));
 }
 
 static void init_done(struct supervisor *shim, struct task *init)

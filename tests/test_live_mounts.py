@@ -71,6 +71,18 @@ def test_owners_change_places(engine, running, tmp_path):
     assert change(engine, running, "--mount-rm", "/b").code == 0
 
 
+def test_volume_of_a_container_with_users_of_its_own(engine, name):
+    """Its numbers are the container's there too, and on disk."""
+    engine.berth("run", "-d", "--name", name, "--userns", "auto", "busybox", "sleep", "300", check=True)
+    try:
+        assert change(engine, name, "--mount-add", "type=volume,src=lm-u,dst=/v").code == 0
+        assert sh(engine, name, "stat -c %u /v && touch /v/new && stat -c %u /v/new").out == "0\n0\n"
+        assert engine.docker("run", "--rm", "-v", "lm-u:/v", "busybox", "stat", "-c", "%u", "/v/new").out == "0\n"
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("volume", "rm", "-f", "lm-u")
+
+
 def test_of_a_stopped_container(engine, running, tmp_path):
     engine.docker("stop", "-t", "0", running, check=True)
     assert change(engine, running, "--mount-add", f"type=bind,src={tmp_path}/bd,dst=/b").code == 0

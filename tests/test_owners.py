@@ -169,6 +169,14 @@ def test_execs_and_copies_see_the_containers_numbers(engine, name, tmp_path):
     engine.berth("rmi", f"{name}:kept", check=True)
 
 
+def test_copies_into_a_container_that_never_ran(engine, name, tmp_path):
+    """The places of its mounts are made for that, and are its root's."""
+    (tmp_path / "file").write_text("x")
+    engine.berth("create", "--name", name, "--userns", "auto", "-v", "/deep/v", "busybox", "stat", "-c", "%u:%g", "/deep", "/deep/v", "/deep/v/file", check=True)
+    engine.berth("cp", tmp_path / "file", f"{name}:/deep/v/file", check=True)
+    assert engine.berth("start", "-a", name, check=True).out.split() == ["0:0"] * 3
+
+
 def test_keep_id_keeps_one_user(engine, place):
     text = mapped(engine, "id -u; id -g; touch /job/mine; stat -c '%u:%g' /job /job/mine /bin/busybox; touch /bin/x 2>&1 || true",
                   "-u", "4321:4322", "-v", f"{place}:/job", mode="keep-id:uid=4321,gid=4322")

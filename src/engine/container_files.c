@@ -259,13 +259,13 @@ static int open_target(const struct container_view *view, const char *path, cons
 static int extract(struct stream *archive, const struct container_view *view,
                    const struct extract_options *options, struct error *err)
 {
-    const struct id_map *map = options->seen_in;
+    uint32_t uid, gid;
 
-    if (map && user_make_files_as((uint32_t)id_table_outside(&map->uids, 0),
-                                  (uint32_t)id_table_outside(&map->gids, 0), err) < 0)
+    user_map_root(view->info->spec, &uid, &gid);
+    if ((uid || gid) && user_make_files_as(uid, gid, err) < 0)
         return -1;
     int result = extract_archive(archive, view->mounts.root_fd, options, err);
-    if (map && user_make_files_as(0, 0, NULL) < 0)
+    if ((uid || gid) && user_make_files_as(0, 0, NULL) < 0)
         abort();
     return result;
 }

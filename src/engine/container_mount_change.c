@@ -11,6 +11,7 @@
 #include "engine/container_view.h"
 #include "engine/internal.h"
 #include "engine/runtime_config.h"
+#include "engine/user_map.h"
 #include "linux/mount.h"
 #include "linux/mount_options.h"
 #include "linux/mount_view.h"
@@ -233,12 +234,15 @@ static int place_all(struct container *container, const struct container_info *i
                      const struct mount_view *view, const struct json_list *mounts,
                      struct error *err)
 {
-    struct container_spec partial = { .mounts = *mounts };
+    struct container_spec partial = { .mounts = *mounts, .users = info->spec->users };
     struct container_info borrowed = *info;
     CLEANUP(container_sources_done) struct container_sources sources = {};
+    CLEANUP(close) int users_fd = -1;
 
     borrowed.spec = &partial;
-    if (container_mounts_begin(container->engine, container->id, &borrowed, &sources, err) < 0)
+    if (user_map_open(&partial, &users_fd, NULL, err) < 0 ||
+        container_mounts_begin(container->engine, container->id, &borrowed, users_fd, &sources,
+                               err) < 0)
         return -1;
     for (size_t i = 0; i < mounts->count; i++) {
         const struct container_mount *mount = &JSON_ITEMS(mounts, struct container_mount)[i];
@@ -282,6 +286,7 @@ static int change_running(struct container *container, const struct container_in
     if (namespace_fd < 0 || mount_view_of(namespace_fd, &view, err) < 0 ||
         take_off(container, &view, removed, err) < 0)
         return -1;
+    user_map_root(info->spec, &view.maker_uid, &view.maker_gid);
     if (place_all(container, info, &view, added, err) == 0)
         return 0;
     if (removed->count && place_all(container, info, &view, removed, &failed) < 0)

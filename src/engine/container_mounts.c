@@ -213,18 +213,15 @@ static int open_mapped(struct engine *engine, const struct container_mount *moun
 
 /* Adds the descriptor that a mount needs, if it does. */
 static int open_source(struct engine *engine, const struct container_info *info,
-                       const struct container_mount *mount, struct container_sources *out,
-                       struct error *err)
+                       const struct container_mount *mount, int user_namespace_fd,
+                       struct container_sources *out, struct error *err)
 {
-    CLEANUP(close) int users_fd = -1;
     int fd = -1;
 
     if (mount->match_user)
         fd = open_matched_bind(info, mount, err);
-    else if (info->spec->users && strcmp(mount->type, "bind") != 0)
-        fd = user_map_open(info->spec, &users_fd, NULL, err) < 0
-                 ? -1
-                 : open_mapped(engine, mount, users_fd, err);
+    else if (user_namespace_fd >= 0 && strcmp(mount->type, "bind") != 0)
+        fd = open_mapped(engine, mount, user_namespace_fd, err);
     else if (strcmp(mount->type, "image") == 0)
         fd = open_image(engine, mount, -1, err);
     else if (strcmp(mount->type, "volume") == 0 && !text_is_empty(mount->subpath))
@@ -238,8 +235,8 @@ static int open_source(struct engine *engine, const struct container_info *info,
 }
 
 static int prepare(struct engine *engine, const char *user, const struct container_info *info,
-                   const struct container_mount *mount, struct container_sources *out,
-                   struct error *err)
+                   const struct container_mount *mount, int user_namespace_fd,
+                   struct container_sources *out, struct error *err)
 {
     if (strcmp(mount->type, "bind") == 0 && prepare_bind(mount, err) < 0)
         return -1;
@@ -247,19 +244,19 @@ static int prepare(struct engine *engine, const char *user, const struct contain
         return mount_check_tmpfs(mount->options ? mount->options : "", err);
     if (strcmp(mount->type, "volume") == 0 && acquire(engine, user, mount, err) < 0)
         return -1;
-    return open_source(engine, info, mount, out, err);
+    return open_source(engine, info, mount, user_namespace_fd, out, err);
 }
 
 int container_mounts_begin(struct engine *engine, const char *user,
-                           const struct container_info *info, struct container_sources *out,
-                           struct error *err)
+                           const struct container_info *info, int user_namespace_fd,
+                           struct container_sources *out, struct error *err)
 {
     CLEANUP(container_sources_done) struct container_sources sources = {};
     const struct container_spec *spec = info->spec;
 
     for (size_t i = 0; i < spec->mounts.count; i++)
         if (prepare(engine, user, info, &JSON_ITEMS(&spec->mounts, struct container_mount)[i],
-                    &sources, err) < 0) {
+                    user_namespace_fd, &sources, err) < 0) {
             container_mounts_end(engine, user, spec);
             return -1;
         }

@@ -179,7 +179,7 @@ static int launch_container(struct container *container, const struct container_
         log_settings_read(info, &log, err) < 0 || make_log_directory(info, err) < 0 ||
         container_runtime_config(engine, info, info->spec, &paths, &config, err) < 0 ||
         container_writable(container, &writable, err) < 0 ||
-        container_root_mount(container, &writable, &root_fd, err) < 0)
+        container_root_mount(container, &writable, users_fd, &root_fd, err) < 0)
         return -1;
     launch.rootfs_fd = root_fd;
     launch.log = log.options;
@@ -345,19 +345,19 @@ static int start_locked(struct container *container, struct error *err)
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_network_done) struct container_network network = { .namespace_fd = -1 };
     CLEANUP(container_sources_done) struct container_sources sources = {};
-    CLEANUP(close) int users_fd = -1;
-    int network_fd = -1;
+    CLEANUP(close) int users_fd = -1, network_fd = -1;
 
     if (container_is_removed(container))
         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", container->id);
     if (check_startable(info, err) < 0)
         return -1;
-    if (container_mounts_begin(container->engine, container->id, info, &sources, err) < 0) {
+    if (user_map_open(info->spec, &users_fd, &network_fd, err) < 0 ||
+        container_mounts_begin(container->engine, container->id, info, users_fd, &sources, err) <
+            0) {
         keep_failure(container, err);
         return -1;
     }
-    if (user_map_open(info->spec, &users_fd, &network_fd, err) < 0 ||
-        container_network_setup(container, info, network_fd, &network, err) < 0) {
+    if (container_network_setup(container, info, TAKE_FD(network_fd), &network, err) < 0) {
         container_mounts_end(container->engine, container->id, info->spec);
         keep_failure(container, err);
         return -1;

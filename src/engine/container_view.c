@@ -69,29 +69,25 @@ static int borrow_view(struct container *container, struct mount_view *out)
     return found;
 }
 
-static int root_at_rest(struct container *container, int *out_fd, struct error *err)
+static int root_at_rest(struct container *container, int user_namespace_fd, int *out_fd,
+                        struct error *err)
 {
     CLEANUP(writable_done) struct writable writable = {};
 
     if (container_writable(container, &writable, err) < 0)
         return -1;
-    return container_root_mount(container, &writable, out_fd, err);
+    return container_root_mount(container, &writable, user_namespace_fd, out_fd, err);
 }
 
-int container_root_mount(struct container *container, const struct writable *writable, int *out_fd,
-                         struct error *err)
+int container_root_mount(struct container *container, const struct writable *writable,
+                         int user_namespace_fd, int *out_fd, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(mount_view_done) struct mount_view other = {};
 
-    if (!borrow_view(container, &other)) {
-        CLEANUP(close) int users_fd = -1;
-
-        if (user_map_open(info->spec, &users_fd, NULL, err) < 0)
-            return -1;
-        return engine_root_mount(container->engine, info->spec->chain_id, writable, users_fd,
-                                 out_fd, err);
-    }
+    if (!borrow_view(container, &other))
+        return engine_root_mount(container->engine, info->spec->chain_id, writable,
+                                 user_namespace_fd, out_fd, err);
     CLEANUP(close) int fd = mount_view_clone_root(&other, err);
     if (fd < 0 ||
         mount_change(fd, false, 0, VIEW_ATTRIBUTES | MOUNT_ATTR_RDONLY, MS_PRIVATE, err) < 0)
@@ -135,8 +131,8 @@ static int take_source(struct container_sources *sources, const char *target)
     return -1;
 }
 
-static int add_sources(struct container_view *view, bool makes_targets, struct parts *parts,
-                       struct error *err)
+static int add_sources(struct container_view *view, bool makes_targets, int user_namespace_fd,
+                       struct parts *parts, struct error *err)
 {
     const struct container_spec *spec = view->info->spec;
     CLEANUP(container_sources_done) struct container_sources sources = {};
@@ -144,7 +140,8 @@ static int add_sources(struct container_view *view, bool makes_targets, struct p
 
     id_generate(random);
     CLEANUP(free) char *user = xasprintf("%s-%.12s", view->info->id, random);
-    if (container_mounts_begin(view->container->engine, user, view->info, &sources, err) < 0)
+    if (container_mounts_begin(view->container->engine, user, view->info, user_namespace_fd,
+                               &sources, err) < 0)
         return -1;
     view->volume_user = TAKE(user);
     for (size_t i = 0; i < spec->mounts.count; i++) {
@@ -161,23 +158,21 @@ static int add_sources(struct container_view *view, bool makes_targets, struct p
     return 0;
 }
 
-static int add_network_files(const struct container_info *info, struct parts *parts,
-                             struct error *err)
+static int add_network_files(const struct container_info *info, int user_namespace_fd,
+                             struct parts *parts, struct error *err)
 {
     const struct {
         const char *target, *path;
     } files[] = { { "/etc/hosts", info->hosts_path },
                   { "/etc/hostname", info->hostname_path },
                   { "/etc/resolv.conf", info->resolv_path } };
-    CLEANUP(close) int users_fd = -1;
 
-    if (user_map_open(info->spec, &users_fd, NULL, err) < 0)
-        return -1;
     for (size_t i = 0; i < COUNT(files); i++) {
         if (text_is_empty(files[i].path) || !file_exists(files[i].path))
             continue;
         int fd = mount_clone(AT_FDCWD, files[i].path, false, err);
-        if (fd >= 0 && users_fd >= 0 && mount_map_owners(fd, false, users_fd, err) < 0)
+        if (fd >= 0 && user_namespace_fd >= 0 &&
+            mount_map_owners(fd, false, user_namespace_fd, err) < 0)
             close(TAKE_FD(fd));
         if (fd < 0 || add_part(parts, fd, files[i].target, false,
                                !info->host_config.readonly_rootfs, err) < 0)
@@ -224,14 +219,15 @@ static int compare_depths(const void *a, const void *b)
 }
 
 /* For a container that runs ('namespace_fd') all targets are there. */
-static int add_mounts(struct container_view *view, int namespace_fd, struct error *err)
+static int add_mounts(struct container_view *view, int namespace_fd, int user_namespace_fd,
+                      struct error *err)
 {
     const struct container_info *info = view->info;
     CLEANUP(parts_done)
     struct parts parts = { xcalloc(info->spec->mounts.count + 3, sizeof(struct mount_part)), 0 };
 
-    if (add_sources(view, namespace_fd < 0, &parts, err) < 0 ||
-        add_network_files(info, &parts, err) < 0 ||
+    if (add_sources(view, namespace_fd < 0, user_namespace_fd, &parts, err) < 0 ||
+        add_network_files(info, user_namespace_fd, &parts, err) < 0 ||
         (namespace_fd >= 0 && add_tmpfs(info, namespace_fd, &parts, err) < 0))
         return -1;
     /* What is mounted below another comes after it: its path is longer. */
@@ -253,7 +249,8 @@ static int check_state(struct container *container, const struct container_info 
 }
 
 /* Operation held: nobody starts, and nobody else opens a view, while the root is fetched. */
-static int open_root(struct container_view *view, int *out_namespace_fd, struct error *err)
+static int open_root(struct container_view *view, int user_namespace_fd, int *out_namespace_fd,
+                     struct error *err)
 {
     struct mount_wish wish = { .path = "/" };
     CLEANUP(close) int root_fd = -1, namespace_fd = -1;
@@ -264,12 +261,13 @@ static int open_root(struct container_view *view, int *out_namespace_fd, struct 
         if (namespace_fd < 0 || mount_clone_from(namespace_fd, &wish, 1, err) < 0)
             return -1;
         root_fd = wish.fd;
-    } else if (root_at_rest(view->container, &root_fd, err) < 0) {
+    } else if (root_at_rest(view->container, user_namespace_fd, &root_fd, err) < 0) {
         return -1;
     }
     if (mount_change(root_fd, false, VIEW_ATTRIBUTES, 0, MS_PRIVATE, err) < 0 ||
         mount_view_make(root_fd, &view->mounts, err) < 0)
         return -1;
+    user_map_root(view->info->spec, &view->mounts.maker_uid, &view->mounts.maker_gid);
     view->root_mount_id = mount_id_of(view->mounts.root_fd);
     *out_namespace_fd = TAKE_FD(namespace_fd);
     return 0;
@@ -278,7 +276,7 @@ static int open_root(struct container_view *view, int *out_namespace_fd, struct 
 int container_view_open(struct container *container, bool with_mounts, struct container_view **out,
                         struct error *err)
 {
-    CLEANUP(close) int namespace_fd = -1;
+    CLEANUP(close) int namespace_fd = -1, users_fd = -1;
     CLEANUP(container_view_close) struct container_view *view = NEW(struct container_view);
 
     list_init(&view->link);
@@ -291,7 +289,9 @@ int container_view_open(struct container *container, bool with_mounts, struct co
     view->info = container_snapshot(container);
     int result = check_state(container, view->info, err);
     if (result == 0)
-        result = open_root(view, &namespace_fd, err);
+        result = user_map_open(view->info->spec, &users_fd, NULL, err);
+    if (result == 0)
+        result = open_root(view, users_fd, &namespace_fd, err);
     if (result == 0) {
         mutex_lock(&container->lock);
         list_add(&container->views, &view->link);
@@ -300,7 +300,7 @@ int container_view_open(struct container *container, bool with_mounts, struct co
     mutex_unlock(&container->operation);
     /* Sources on the host may be slow to answer: nobody waits for them but who asked. */
     if (result == 0 && with_mounts)
-        result = add_mounts(view, namespace_fd, err);
+        result = add_mounts(view, namespace_fd, users_fd, err);
     if (result == 0 && view->info->host_config.readonly_rootfs)
         result = mount_view_seal(&view->mounts, err);
     if (result < 0 && err && err->kind == ERROR_NOT_FOUND && !container_is_removed(container)) {

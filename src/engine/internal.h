@@ -246,8 +246,8 @@ int container_waiter_finish_within(struct container_waiter *waiter, int timeout_
 void container_hand_over_attaches(struct container *container, struct shim *shim);
 void container_drop_attaches(struct container *container);
 /* The container's root over 'writable', detached: shared with the views of it that are open. */
-int container_root_mount(struct container *container, const struct writable *writable, int *out_fd,
-                         struct error *err);
+int container_root_mount(struct container *container, const struct writable *writable,
+                         int user_namespace_fd, int *out_fd, struct error *err);
 /* Calls off what goes on in the views of a container that is removed. */
 void container_views_cancel(struct container *container);
 /* It is stopped by hand: no policy starts it again, not even after a crash of the engine between
@@ -268,10 +268,11 @@ struct container_sources {
     size_t count;
 };
 /* Makes and mounts what the mounts need, as a user of the volumes (a container's id while it runs),
- * and opens sources that are no paths. What was done is taken back on failure, or by _end. */
+ * and opens sources that are no paths, seen through its users (user_map_open). What was done is
+ * taken back on failure, or by _end. */
 int container_mounts_begin(struct engine *engine, const char *user,
-                           const struct container_info *info, struct container_sources *out,
-                           struct error *err);
+                           const struct container_info *info, int user_namespace_fd,
+                           struct container_sources *out, struct error *err);
 /* Empty volumes among the mounts get what the image has at their places. */
 int container_volumes_fill(struct container *container, const struct container_spec *spec,
                            struct error *err);

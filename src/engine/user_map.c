@@ -376,6 +376,15 @@ bool user_map_get(const struct container_spec *spec, struct id_map *out)
     return true;
 }
 
+void user_map_root(const struct container_spec *spec, uint32_t *out_uid, uint32_t *out_gid)
+{
+    struct id_map map;
+    bool has_own = user_map_get(spec, &map);
+
+    *out_uid = has_own ? (uint32_t)id_table_outside(&map.uids, 0) : 0;
+    *out_gid = has_own ? (uint32_t)id_table_outside(&map.gids, 0) : 0;
+}
+
 int user_map_open(const struct container_spec *spec, int *out_fd, int *out_network_fd,
                   struct error *err)
 {

@@ -29,6 +29,8 @@ int user_map_choose(struct engine *engine, struct container_spec *spec, struct e
 
 /* False: the numbers are the host's. */
 bool user_map_get(const struct container_spec *spec, struct id_map *out);
+/* The numbers of the container's root on the host. */
+void user_map_root(const struct container_spec *spec, uint32_t *out_uid, uint32_t *out_gid);
 /* A namespace with the container's numbers (user_namespace_make); 0 and *out_fd = -1 if it has the
  * host's. */
 int user_map_open(const struct container_spec *spec, int *out_fd, int *out_network_fd,

@@ -17,6 +17,7 @@
 #include "linux/mount.h"
 #include "linux/namespace.h"
 #include "linux/path.h"
+#include "linux/user_namespace.h"
 
 #include "base/banned.h"
 
@@ -161,6 +162,7 @@ void mount_view_done(struct mount_view *view)
 
 struct adding {
     int root_fd;
+    uint32_t maker_uid, maker_gid;
     struct mount_part *parts;
     size_t count;
 };
@@ -211,6 +213,9 @@ static int add(void *data, struct error *err)
 {
     struct adding *adding = data;
 
+    if ((adding->maker_uid || adding->maker_gid) &&
+        user_make_files_as(adding->maker_uid, adding->maker_gid, err) < 0)
+        return -1; /* to the end of this thread */
     for (size_t i = 0; i < adding->count; i++) {
         struct mount_part *part = &adding->parts[i];
         struct error why = {};
@@ -232,7 +237,7 @@ static int add(void *data, struct error *err)
 int mount_view_add(const struct mount_view *view, struct mount_part *parts, size_t count,
                    struct error *err)
 {
-    struct adding adding = { view->root_fd, parts, count };
+    struct adding adding = { view->root_fd, view->maker_uid, view->maker_gid, parts, count };
 
     return count ? run_errand(view->namespace_fd, add, &adding, err) : 0;
 }

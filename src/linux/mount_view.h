@@ -14,8 +14,9 @@
 #include "base/error.h"
 
 struct mount_view {
-    int root_fd;      /* O_PATH */
-    int namespace_fd; /* keeps it together */
+    int root_fd;                   /* O_PATH */
+    int namespace_fd;              /* keeps it together */
+    uint32_t maker_uid, maker_gid; /* whose the targets are that are made (user_make_files_as) */
 };
 
 /* 'root_mount_fd', a detached mount (kept by the caller), becomes the root. */

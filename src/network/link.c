@@ -117,6 +117,9 @@ static void put_bridge(struct nl_msg *msg, const struct bridge *bridge)
         NL_NEST (msg, IFLA_INFO_DATA) {
             nl_put_u32(msg, IFLA_BR_STP_STATE, 0);
             nl_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0);
+            /* Nobody asks who wants which group, so the kernel floods anyway; but each port that
+             * comes would set the timers of all others. */
+            nl_put_u8(msg, IFLA_BR_MCAST_SNOOPING, 0);
             if (bridge->is_filtered) {
                 nl_put_u8(msg, IFLA_BR_NF_CALL_IPTABLES, 1);
                 nl_put_u8(msg, IFLA_BR_NF_CALL_IP6TABLES, 1);

@@ -95,6 +95,29 @@ int error_context(struct error *err, const char *format, ...)
     return -1;
 }
 
+int error_add(struct error *err, const char *format, ...)
+{
+    char more[ERROR_TEXT_SIZE];
+    va_list arguments;
+
+    if (!err)
+        return -1;
+    va_start(arguments, format);
+    int size = vsnprintf(more, sizeof(more), format, arguments);
+    va_end(arguments);
+    size_t room = size < (int)sizeof(more) ? sizeof(err->text) - 1 - (size_t)size : 0;
+
+    if (strlen(err->text) > room) {
+        err->text[room] = 0;
+        trim_partial_character(err->text);
+    }
+    size_t length = strlen(err->text);
+    if (snprintf(err->text + length, sizeof(err->text) - length, "%s", more) >=
+        (int)(sizeof(err->text) - length))
+        trim_partial_character(err->text);
+    return -1;
+}
+
 const char *error_kind_name(enum error_kind kind)
 {
     return (size_t)kind < COUNT(kind_names) ? kind_names[kind] : "INTERNAL";

@@ -43,6 +43,10 @@ int error_sys(struct error *err, const char *format, ...) PRINTF(2, 3);
 /* Puts "<format>: " in front of the text that is there. Returns -1. */
 int error_context(struct error *err, const char *format, ...) PRINTF(2, 3);
 
+/* Puts "<format>" behind the text that is there, which loses its own end if both do not fit.
+ * Returns -1. */
+int error_add(struct error *err, const char *format, ...) PRINTF(2, 3);
+
 /* "NOT_FOUND" and so on. */
 const char *error_kind_name(enum error_kind kind);
 

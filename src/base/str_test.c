@@ -97,6 +97,25 @@ Test(error, tells_the_story_from_the_outside_in)
     cr_expect_eq(error_context(NULL, "no"), -1);
 }
 
+Test(error, keeps_what_is_put_behind_whole)
+{
+    struct error err;
+    char words[ERROR_TEXT_SIZE * 2];
+
+    error_set(&err, ERROR_INVALID, "no such key");
+    cr_expect_eq(error_add(&err, " (line %d)", 5), -1);
+    cr_expect_str_eq(err.text, "no such key (line 5)");
+    memset(words, 'x', sizeof(words) - 1);
+    words[sizeof(words) - 1] = 0;
+    error_set(&err, ERROR_INVALID, "%s", words);
+    error_add(&err, " (line %d)", 6);
+    cr_expect_eq(strlen(err.text), ERROR_TEXT_SIZE - 1);
+    cr_expect_str_eq(err.text + ERROR_TEXT_SIZE - 1 - strlen("x (line 6)"), "x (line 6)");
+    error_add(&err, "%s", words);
+    cr_expect_eq(strlen(err.text), ERROR_TEXT_SIZE - 1);
+    cr_expect_eq(error_add(NULL, "no"), -1);
+}
+
 Test(error, cuts_at_a_whole_character)
 {
     CLEANUP(str_done) struct str text = {};

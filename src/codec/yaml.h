@@ -13,8 +13,9 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define YAML_NODE_LIMIT  200000
-#define YAML_DEPTH_LIMIT 100
+#define YAML_NODE_LIMIT   200000
+#define YAML_DEPTH_LIMIT  100
+#define YAML_MEMBER_LIMIT 10000 /* of one list or dict that is read */
 
 enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_INTEGER, YAML_REAL, YAML_TEXT, YAML_LIST, YAML_DICT };
 
@@ -36,8 +37,8 @@ struct yaml {
     size_t count, capacity;
 };
 
-/* Reads all documents of a text into one LIST. INVALID "yaml: line N: …", also for keys that appear
- * twice. */
+/* Reads all documents of a text into one LIST. INVALID "yaml: line N: … (<file>:N)", also for keys
+ * that appear twice. */
 int yaml_parse(const char *text, size_t size, const char *file, struct yaml **out,
                struct error *err);
 

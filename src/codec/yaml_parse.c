@@ -13,20 +13,31 @@
 struct reader {
     yaml_parser_t parser;
     const char *file;
-    struct map anchors; /* name → struct yaml * (owned) */
+    const char *text;
+    struct map anchors; /* name → struct yaml *, which stays where it is until all is read */
+    struct yaml *kept;  /* LIST of what has no place in the tree, but perhaps an anchor */
     size_t node_count;
     int depth;
 };
 
-static void node_free(void *node)
+static int place(const struct reader *reader, size_t line, struct error *err)
 {
-    yaml_drop(node);
+    return error_add(err, " (%s:%zu)", reader->file ? reader->file : "yaml", line);
 }
 
 static int fail(const struct reader *reader, size_t line, struct error *err, const char *words)
 {
-    (void)reader;
-    return error_set(err, ERROR_INVALID, "yaml: line %zu: %s", line, words);
+    error_set(err, ERROR_INVALID, "yaml: line %zu: %s", line, words);
+    return place(reader, line, err);
+}
+
+static size_t line_at(const char *text, size_t offset)
+{
+    size_t line = 1;
+
+    for (size_t i = 0; i < offset; i++)
+        line += text[i] == '\n';
+    return line;
 }
 
 /* The line as Go's port of the library counts it. */
@@ -38,7 +49,12 @@ static int parser_error(const struct reader *reader, struct error *err)
 
     if (line && parser->error == YAML_SCANNER_ERROR)
         line++;
-    return line ? fail(reader, line, err, words) : error_set(err, ERROR_INVALID, "yaml: %s", words);
+    if (line)
+        return fail(reader, line, err, words);
+    error_set(err, ERROR_INVALID, "yaml: %s", words);
+    if (parser->error == YAML_READER_ERROR)
+        return place(reader, line_at(reader->text, parser->problem_offset), err);
+    return place(reader, parser->problem_mark.line + 1, err);
 }
 
 static int next_event(struct reader *reader, yaml_event_t *out, struct error *err)
@@ -71,8 +87,14 @@ static int read_tag(struct reader *reader, const yaml_char_t *tag, struct yaml *
 {
     const char *name = (const char *)tag;
 
-    if (!name || strcmp(name, "!") == 0 || text_starts(name, "tag:yaml.org,2002:"))
+    static const char *const known[] = { "!",           YAML_STR_TAG,  YAML_INT_TAG, YAML_FLOAT_TAG,
+                                         YAML_BOOL_TAG, YAML_NULL_TAG, YAML_MAP_TAG, YAML_SEQ_TAG };
+
+    if (!name)
         return 0;
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (strcmp(name, known[i]) == 0)
+            return 0;
     if (strcmp(name, "!reset") == 0)
         node->tag = YAML_RESET;
     else if (strcmp(name, "!override") == 0)
@@ -128,6 +150,8 @@ static int read_list(struct reader *reader, const yaml_event_t *start, struct ya
         if (ends)
             break;
         yaml_add(list, item);
+        if (list->count > YAML_MEMBER_LIMIT)
+            return fail(reader, (size_t)item->line, err, "a list with too many items");
     }
     *out = TAKE(list);
     return 0;
@@ -152,21 +176,31 @@ static int merge_in(struct reader *reader, struct yaml *dict, const struct yaml 
     return 0;
 }
 
+static int twice(const struct reader *reader, const struct yaml *key, int first_line,
+                 struct error *err)
+{
+    error_set(err, ERROR_INVALID, "line %d: mapping key \"%s\" already defined at line %d",
+              key->line, yaml_text(key) ?: "null", first_line);
+    return place(reader, (size_t)key->line, err);
+}
+
 static int add_member(struct reader *reader, struct yaml *dict, const struct yaml *key,
                       struct yaml *value, struct error *err)
 {
     const char *name = key->kind == YAML_NULL ? "null" : yaml_text(key);
     const struct yaml *old = name ? yaml_get(dict, name) : NULL;
+    const char *words = !name      ? "a key that is no text"
+                        : key->tag ? "a tag before a key means nothing: put it before the value"
+                        : dict->count == YAML_MEMBER_LIMIT ? "a mapping with too many keys"
+                                                           : NULL;
 
-    if (!name) {
+    if (words) {
         yaml_drop(value);
-        return fail(reader, (size_t)key->line, err, "a key that is no text");
+        return fail(reader, (size_t)key->line, err, words);
     }
     if (old) {
         yaml_drop(value);
-        return error_set(err, ERROR_INVALID,
-                         "line %d: mapping key \"%s\" already defined at line %d", key->line, name,
-                         old->line);
+        return twice(reader, key, old->line, err);
     }
     yaml_set(dict, name, value);
     return 0;
@@ -175,11 +209,13 @@ static int add_member(struct reader *reader, struct yaml *dict, const struct yam
 static int read_member(struct reader *reader, struct yaml *dict, struct yaml *merges,
                        const yaml_event_t *first, struct error *err)
 {
-    CLEANUP(yaml_drop) struct yaml *key = NULL;
-    struct yaml *value = NULL;
+    struct yaml *key, *value = NULL;
     yaml_event_t event;
 
-    if (read_node(reader, first, &key, err) < 0 || next_event(reader, &event, err) < 0)
+    if (read_node(reader, first, &key, err) < 0)
+        return -1;
+    yaml_add(reader->kept, key);
+    if (next_event(reader, &event, err) < 0)
         return -1;
     int result = read_node(reader, &event, &value, err);
     yaml_event_delete(&event);
@@ -187,7 +223,7 @@ static int read_member(struct reader *reader, struct yaml *dict, struct yaml *me
         return -1;
     if (key->kind == YAML_TEXT && strcmp(key->text, "<<") == 0) {
         yaml_add(merges, value);
-        return 0;
+        return merges->count == 1 ? 0 : twice(reader, key, merges->items[0]->line, err);
     }
     if (value->kind < YAML_LIST)
         value->line = key->line;
@@ -198,8 +234,9 @@ static int read_dict(struct reader *reader, const yaml_event_t *start, struct ya
                      struct error *err)
 {
     CLEANUP(yaml_drop) struct yaml *dict = node_at(reader, YAML_DICT, start);
-    CLEANUP(yaml_drop) struct yaml *merges = yaml_new(YAML_LIST);
+    struct yaml *merges = yaml_new(YAML_LIST);
 
+    yaml_add(reader->kept, merges);
     if (read_tag(reader, start->data.mapping_start.tag, dict, err) < 0)
         return -1;
     for (;;) {
@@ -270,7 +307,7 @@ static int read_node(struct reader *reader, const yaml_event_t *event, struct ya
     }
     reader->depth--;
     if (result == 0 && anchor)
-        map_set(&reader->anchors, anchor, yaml_clone(*out));
+        map_set(&reader->anchors, anchor, *out);
     return result;
 }
 
@@ -293,6 +330,8 @@ static int read_documents(struct reader *reader, struct yaml *documents, struct 
             return -1;
         if (document)
             yaml_add(documents, document);
+        if (document && document->tag)
+            return fail(reader, (size_t)document->line, err, "a tag before the whole document");
         if (type == YAML_STREAM_END_EVENT)
             return 0;
     }
@@ -302,11 +341,11 @@ int yaml_parse(const char *text, size_t size, const char *file, struct yaml **ou
                struct error *err)
 {
     CLEANUP(yaml_drop) struct yaml *documents = yaml_new(YAML_LIST);
-    struct reader reader = { .file = file };
+    CLEANUP(yaml_drop) struct yaml *kept = yaml_new(YAML_LIST);
+    struct reader reader = { .file = file, .text = text, .kept = kept };
 
     if (!yaml_parser_initialize(&reader.parser))
         return error_set(err, ERROR_INTERNAL, "yaml: out of memory");
-    map_init_empty(&reader.anchors, node_free);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, size);
     int result = read_documents(&reader, documents, err);
     yaml_parser_delete(&reader.parser);

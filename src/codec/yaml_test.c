@@ -45,11 +45,20 @@ Test(yaml, means_what_go_takes_it_for)
 static const struct {
     const char *yaml, *failure;
 } failures[] = {
-    { "a:\n  b: 1\n  b: 2\n", "line 3: mapping key \"b\" already defined at line 2" },
-    { "services:\n a:\n  image: b\n bad\n", "yaml: line 4: could not find expected ':'" },
-    { "a: *nobody\n", "yaml: line 1: unknown anchor 'nobody' referenced" },
-    { "a: !odd 1\n", "yaml: line 1: unknown tag !odd" },
-    { "{<<: 1}\n", "yaml: line 1: map merge requires map or sequence of maps as the value" },
+    { "a:\n  b: 1\n  b: 2\n", "line 3: mapping key \"b\" already defined at line 2 (file:3)" },
+    { "services:\n a:\n  image: b\n bad\n", "yaml: line 4: could not find expected ':' (file:4)" },
+    { "a: *nobody\n", "yaml: line 1: unknown anchor 'nobody' referenced (file:1)" },
+    { "a: !odd 1\n", "yaml: line 1: unknown tag !odd (file:1)" },
+    { "{<<: 1}\n",
+      "yaml: line 1: map merge requires map or sequence of maps as the value (file:1)" },
+    { "a: 1\nb: \x01\n", "yaml: control characters are not allowed (file:2)" },
+    { "a: 1\nb: \"\\0\"\n", "yaml: line 2: a text with a NUL in it (file:2)" },
+    { "a: !!binary AAAA\n", "yaml: line 1: unknown tag tag:yaml.org,2002:binary (file:1)" },
+    { "!reset {a: 1}\n", "yaml: line 1: a tag before the whole document (file:1)" },
+    { "{!reset a: 1}\n",
+      "yaml: line 1: a tag before a key means nothing: put it before the value (file:1)" },
+    { "x: &x {y: 1}\na: {<<: *x, <<: *x}\n",
+      "line 2: mapping key \"<<\" already defined at line 1 (file:2)" },
 };
 
 Test(yaml, names_the_line_of_a_fault)

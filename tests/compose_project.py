@@ -1,9 +1,10 @@
 """A compose project of a test's own, gone with it."""
 import json
+import subprocess
 
 import pytest
 
-from engine import run
+from engine import COMMAND_LIMIT_S, run
 
 
 class Project:
@@ -34,3 +35,19 @@ def project(engine, tmp_path, request):
         gone = made.compose("down", "-v", "--remove-orphans", "--rmi", "local", "-t", "0")
         assert gone.code == 0, gone
         assert made.name not in engine.docker("network", "ls").out + engine.docker("volume", "ls").out + engine.docker("ps", "-a").out
+
+
+def config(build, directory, arguments=("config",), variables={}, **options):
+    """Runs compose without any engine; gives its status and what it printed, with <project> for the directory."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/home/user", **variables}
+    done = subprocess.run([f"{build}/berth", "compose", *arguments], cwd=directory, env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, errors="replace", timeout=COMMAND_LIMIT_S, **options)
+    texts = (text.replace(str(directory), "<project>").replace(str(directory.parent), "<parent>") for text in (done.stdout, done.stderr))
+    return done.returncode, *texts
+
+
+@pytest.fixture
+def directory(tmp_path):
+    made = tmp_path / "project"
+    made.mkdir()
+    return made

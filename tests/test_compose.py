@@ -43,63 +43,6 @@ def test_hash_is_that_of_dockers_compose(project, text, hash):
     (project.directory / "compose.yaml").unlink()
 
 
-WRONG = [
-    ("services: {a: {image: busybox, depends_on: [b]}}", 'service "a" depends on undefined service "b": invalid compose project'),
-    ("services: {a: {image: busybox, depends_on: [b]}, b: {image: x, depends_on: [a]}}", "dependency cycle detected: a -> b -> a"),
-    ("services:\n  a:\n    image: busybox\n    foo: 1\n", "services.a additional properties 'foo' not allowed (line 4)"),
-    ("services: {a: {image: busybox, comand: x}}", "additional properties 'comand' not allowed, did you mean 'command'?"),
-    ("services: {a: {image: busybox, networks: [n]}}", 'service "a" refers to undefined network n: invalid compose project'),
-    ("services: {a: {image: busybox, volumes: ['vol:/x']}}", 'service "a" refers to undefined volume vol: invalid compose project'),
-    ("services: {a: {image: busybox, secrets: [s]}}", 'service "a" refers to undefined secret s: invalid compose project'),
-    ("services: {a: {image: busybox, configs: [s]}}", 'service "a" refers to undefined config s: invalid compose project'),
-    ("services: {a: {command: x}}", 'service "a" has neither an image nor a build context specified: invalid compose project'),
-    ("services:\n a:\n  image: b\n bad\n", "yaml: line 4: could not find expected ':'"),
-    ("services:\n a:\n  image: b\n  image: c\n", 'line 4: mapping key "image" already defined at line 3'),
-    ("services: {a: {image: busybox, cpus: x}}",
-     'error while interpolating services.a.cpus: failed to cast to expected type: strconv.ParseFloat: parsing "x": invalid syntax'),
-    ("services: {a: {image: 'busybox:${TAG?need tag}'}}",
-     "error while interpolating services.a.image: required variable TAG is missing a value: need tag"),
-    ("services: {a: {image: 'busybox:${TAG'}}",
-     "invalid interpolation format for services.a.image.\nYou may need to escape any $ with another $.\nbusybox:${TAG"),
-    ("services: {a: {image: busybox, ports: ['99999:1']}}", "Invalid hostPort: 99999"),
-    ("services: {a: {image: busybox, ports: ['80-81:90-92']}}", "Invalid ranges specified for container and host Ports: 90-92 and 80-81"),
-    ("services: {a: {image: busybox, ports: ['80/foo']}}", "Invalid proto: foo"),
-    ("", "empty compose file"),
-    ("x: 1", "additional properties 'x' not allowed"),
-    ("services: {a: {image: busybox, network_mode: host, networks: [x]}}\nnetworks: {x: {}}",
-     "service a declares mutually exclusive `network_mode` and `networks`: invalid compose project"),
-    ("services: {a: {image: busybox, container_name: zz, deploy: {replicas: 2}}}",
-     "services.deploy.replicas: can't set container_name and a as container name must be unique: invalid compose project"),
-    ("services: {a: {image: busybox, env_file: .e}}", "not found: stat "),
-    ("services: {a: {image: [x]}}", "services.a.image must be a string"),
-    ("services: {a: {image: busybox, environment: 5}}", "services.a.environment must be a mapping or a list"),
-    ("services: {a: {image: busybox, tty: maybe}}", "error while interpolating services.a.tty: failed to cast to expected type: invalid boolean: maybe"),
-    ("services: {a: {image: busybox, mem_limit: lots}}", "services.a.mem_limit invalid size: 'lots'"),
-    ("services: {a: {image: busybox, stop_grace_period: 5}}", 'time: missing unit in duration "5"'),
-    ("services: {a: {image: busybox, healthcheck: {test: [FOO, x]}}}", 'must start either by "CMD", "CMD-SHELL" or "NONE"'),
-    ("services: {a: {image: busybox, depends_on: {b: {condition: soon}}}, b: {image: x}}", "services.a.depends_on.b.condition must be one of"),
-    ("services: {a: {image: busybox, volumes: [{type: bind, target: /x}]}}", "type is bind, but there is no source"),
-    ("services: {a: {image: busybox, volumes: ['a:b:c:d']}}", "too many colons"),
-    ("services: {a: {extends: b}}", 'service "b" not found'),
-    ("services: {a: {extends: {service: a}}}", "circular reference"),
-    ("services: {a: {image: b, command: \"echo 'open\"}}", "a quote stays open"),
-    ("services: {a: {image: b, cpus: 1, deploy: {resources: {limits: {cpus: '2'}}}}}", "can't set distinct values on 'cpus'"),
-    ("services: {a: {image: b}}\nsecrets: {s: {}}", 'secrets.s: one of file|environment must be set'),
-    ("- a\n- b\n", "top-level object must be a mapping"),
-    ("include: nowhere.yaml", "nowhere.yaml: no such file or directory"),
-    ("services: {a: !what {image: b}}", "unknown tag !what"),
-]
-
-
-@pytest.mark.parametrize("text,words", WRONG, ids=range(len(WRONG)))
-def test_wrong_files_are_told(project, text, words):
-    project.write(text)
-    got = project.compose("config", "-q")
-    (project.directory / "compose.yaml").unlink()
-    assert got.code == 1 and words in got.err, got
-    assert got.out == ""
-
-
 def test_no_file(project):
     got = project.compose("config", "-q")
     assert (got.code, got.err) == (1, "no configuration file provided: not found\n")

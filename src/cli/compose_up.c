@@ -73,7 +73,7 @@ static int read_scales(const struct project *project, const struct strv *given, 
         CLEANUP(free) char *name = equals ? xstrndup(text, (size_t)(equals - text)) : NULL;
         int64_t count;
 
-        if (!equals || parse_int64(equals + 1, 0, 10000, &count, err) < 0)
+        if (!equals || parse_int64(equals + 1, 0, SCALE_LIMIT, &count, err) < 0)
             return error_set(err, ERROR_INVALID,
                              "invalid --scale option \"%s\": should be SERVICE=NUM", text);
         const struct yaml *service = project_service(project, name);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "compose/secret.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -24,6 +25,16 @@ struct run {
     struct error failure;
 };
 
+static int refuse_key(const char *name, const struct yaml *service, const char *key,
+                      struct error *err)
+{
+    struct spot top = { .name = "services" }, here = { .above = &top, .name = name },
+                spot = { .above = &here, .name = key };
+
+    error_set(err, ERROR_UNSUPPORTED, "service \"%s\": `%s` is not supported", name, key);
+    return spot_place(&spot, yaml_get(service, key), NULL, err);
+}
+
 int apply_check(const struct project *project, struct error *err)
 {
     static const char *const keys[] = { "provider", "models", "credential_spec", "use_api_socket" };
@@ -32,8 +43,7 @@ int apply_check(const struct project *project, struct error *err)
     for (size_t i = 0; i < yaml_count(services); i++) {
         for (size_t j = 0; j < COUNT(keys); j++)
             if (!yaml_is_null(yaml_get(services->items[i], keys[j])))
-                return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": `%s` is not supported",
-                                 services->keys[i], keys[j]);
+                return refuse_key(services->keys[i], services->items[i], keys[j], err);
         if (secret_check(project, services->items[i], err) < 0)
             return -1;
     }

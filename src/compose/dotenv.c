@@ -14,6 +14,7 @@ struct reader {
     int line;
     const struct variable_source *source;
     struct map *out;
+    size_t size; /* of the values with variables */
 };
 
 static const char *look_up(void *data, const char *name)
@@ -76,6 +77,10 @@ static int expand(struct reader *reader, const char *raw, struct str *out, struc
     source.missing = NULL;
     if (variable_expand(raw, &source, out, &is_malformed, err) < 0)
         return error_context(err, "line %d", reader->line);
+    reader->size += out->length;
+    if (reader->size > VARIABLE_ALL_SIZE_LIMIT)
+        return error_set(err, ERROR_INVALID,
+                         "line %d: the values grow too large by their variables", reader->line);
     return 0;
 }
 

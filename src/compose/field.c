@@ -2,16 +2,20 @@
 #include "compose/field.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/regex.h"
 #include "compose/words.h"
 
 #include "base/banned.h"
+
+enum { WORD_LIMIT = 64 }; /* no key of ours is as long */
 
 const struct field *field_find(const struct field *fields, const char *name)
 {
@@ -23,9 +27,10 @@ const struct field *field_find(const struct field *fields, const char *name)
 
 /* ---- scalars ---- */
 
-static int cast_error(const struct spot *spot, struct error *err, const char *format, ...)
-    PRINTF(3, 4);
-static int cast_error(const struct spot *spot, struct error *err, const char *format, ...)
+static int cast_error(const struct spot *spot, const struct yaml *node, struct error *err,
+                      const char *format, ...) PRINTF(4, 5);
+static int cast_error(const struct spot *spot, const struct yaml *node, struct error *err,
+                      const char *format, ...)
 {
     CLEANUP(free) char *where = spot_text(spot);
     CLEANUP(str_done) struct str words = {};
@@ -34,9 +39,10 @@ static int cast_error(const struct spot *spot, struct error *err, const char *fo
     va_start(arguments, format);
     str_add_vformat(&words, format, arguments);
     va_end(arguments);
-    return error_set(err, ERROR_INVALID,
-                     "error while interpolating %s: failed to cast to expected type: %s", where,
-                     str_text(&words));
+    error_set(err, ERROR_INVALID,
+              "error while interpolating %s: failed to cast to expected type: %s", where,
+              str_text(&words));
+    return spot_place(NULL, node, NULL, err);
 }
 
 /* "16" for 0x10, "1.5" for 1.50: numbers are texts in their shortest form. */
@@ -67,11 +73,26 @@ static int check_choice(const struct field *field, const struct yaml *node, cons
     return spot_error(spot, node, err, "value must be one of '%s'", words);
 }
 
+/* Each of the tables' few patterns is compiled once and kept; files are read by one thread. */
+static const struct regex *compiled(const char *pattern, struct error *err)
+{
+    static struct map known;
+    struct regex *found = map_get(&known, pattern);
+
+    if (!found) {
+        CLEANUP(free) char *whole = xasprintf("^(%s)$", pattern);
+
+        found = regex_new(whole, err);
+        if (found)
+            map_set(&known, pattern, found);
+    }
+    return found;
+}
+
 static int check_pattern(const struct field *field, const struct yaml *node,
                          const struct spot *spot, struct error *err)
 {
-    CLEANUP(free) char *whole = xasprintf("^(%s)$", field->pattern);
-    CLEANUP(regex_free) struct regex *pattern = regex_new(whole, err);
+    const struct regex *pattern = compiled(field->pattern, err);
 
     if (!pattern)
         return -1;
@@ -120,7 +141,7 @@ static int apply_bool(struct yaml *node, const struct spot *spot, struct error *
             node->boolean = strcasecmp(node->text, yes[i]) == 0;
             return 0;
         }
-    return cast_error(spot, err, "invalid boolean: %s", node->text);
+    return cast_error(spot, node, err, "invalid boolean: %s", node->text);
 }
 
 static int apply_number(struct yaml *node, bool may_have_fraction, const struct spot *spot,
@@ -133,7 +154,7 @@ static int apply_number(struct yaml *node, bool may_have_fraction, const struct 
         enum yaml_kind kind = yaml_resolve(node->text, &integer, &real, &boolean);
 
         if (kind != YAML_INTEGER && (kind != YAML_REAL || !may_have_fraction))
-            return cast_error(spot, err, "strconv.%s: parsing \"%s\": invalid syntax",
+            return cast_error(spot, node, err, "strconv.%s: parsing \"%s\": invalid syntax",
                               may_have_fraction ? "ParseFloat" : "Atoi", node->text);
         node->kind = kind;
         node->integer = integer;
@@ -145,6 +166,8 @@ static int apply_number(struct yaml *node, bool may_have_fraction, const struct 
         node->kind = YAML_INTEGER;
         node->integer = (int64_t)node->real;
     }
+    if (node->kind == YAML_REAL && !isfinite(node->real))
+        return spot_error(spot, node, err, "must be a number that is not endless");
     if (node->kind == YAML_INTEGER || (node->kind == YAML_REAL && may_have_fraction))
         return 0;
     return spot_error(spot, node, err,
@@ -311,6 +334,8 @@ static const char *suggest(const struct field *fields, const char *word)
     const char *best = NULL;
     size_t least = 3;
 
+    if (strlen(word) > WORD_LIMIT)
+        return NULL;
     for (; fields->name; fields++) {
         size_t far = text_distance(word, fields->name);
 

@@ -9,6 +9,7 @@
 #include "compose/load.h"
 #include "compose/merge.h"
 #include "compose/paths.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -37,16 +38,13 @@ int file_parse(struct loader *loader, const char *path, struct yaml **out_docume
     CLEANUP(str_done) struct str text = {};
 
     if (source_read(path, &text, err) < 0)
-        return -1;
+        return loader->origin ? spot_place(loader->origin_spot, loader->origin, NULL, err) : -1;
     /* Trees point to the name; the project keeps it. */
     strv_add(&loader->project->texts, path);
     const char *name = loader->project->texts.items[loader->project->texts.count - 1];
-    if (yaml_parse(str_text(&text), text.length, name, out_documents, err) < 0) {
-        if (!text_starts(err->text, "yaml:"))
-            return error_context(err, "failed to parse %s", path);
-        return loader->project->files.count > 1 ? error_context(err, "%s", path) : -1;
-    }
-    return 0;
+    if (yaml_parse(str_text(&text), text.length, name, out_documents, err) == 0)
+        return 0;
+    return text_starts(err->text, "yaml:") ? -1 : error_context(err, "failed to parse %s", path);
 }
 
 /* ---- extends ---- */
@@ -54,7 +52,30 @@ int file_parse(struct loader *loader, const char *path, struct yaml **out_docume
 struct extending {
     const struct extending *above;
     const char *file, *service;
+    const struct yaml *services; /* of the file */
 };
+
+/* Adds the place of the key "extends" to a message. */
+static int place_extends(const struct extending *at, const char *remedy, struct error *err)
+{
+    struct spot top = { .name = "services" }, service = { .above = &top, .name = at->service },
+                spot = { .above = &service, .name = "extends" };
+
+    return spot_place(&spot, yaml_get_path(at->services, at->service, "extends"), remedy, err);
+}
+
+/* Reads the file that the key names. */
+static int parse_base(struct loader *loader, const char *path, const struct extending *at,
+                      struct yaml **out_documents, struct error *err)
+{
+    struct spot top = { .name = "services" }, service = { .above = &top, .name = at->service },
+                spot = { .above = &service, .name = "extends" };
+    struct loader inner = *loader;
+
+    inner.origin = yaml_get_path(at->services, at->service, "extends");
+    inner.origin_spot = &spot;
+    return file_parse(&inner, path, out_documents, err);
+}
 
 static int extend_service(struct loader *loader, struct yaml *services, const char *name,
                           const char *file, const char *directory, const struct extending *above,
@@ -71,7 +92,7 @@ static int load_base(struct loader *loader, const char *path, const char *servic
     const char *slash = strrchr(path, '/');
     CLEANUP(free) char *directory = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 
-    if (file_parse(loader, path, &documents, err) < 0)
+    if (parse_base(loader, path, above, &documents, err) < 0)
         return -1;
     for (size_t i = 0; i < documents->count; i++) {
         struct yaml *services;
@@ -86,8 +107,9 @@ static int load_base(struct loader *loader, const char *path, const char *servic
         *out = yaml_clone(yaml_get(services, service));
         return 0;
     }
-    return error_set(err, ERROR_NOT_FOUND, "cannot extend service \"%s\" in %s: service not found",
-                     service, path);
+    error_set(err, ERROR_NOT_FOUND, "cannot extend service \"%s\" in %s: service not found",
+              service, path);
+    return place_extends(above, NULL, err);
 }
 
 static int check_chain(const struct extending *here, struct error *err)
@@ -96,10 +118,11 @@ static int check_chain(const struct extending *here, struct error *err)
 
     for (const struct extending *at = here->above; at; at = at->above, depth++)
         if ((strcmp(at->service, here->service) == 0 && strcmp(at->file, here->file) == 0) ||
-            depth > EXTENDS_LIMIT)
-            return error_set(err, ERROR_INVALID,
-                             "circular reference: service \"%s\" in %s extends itself",
-                             here->service, here->file);
+            depth > EXTENDS_LIMIT) {
+            error_set(err, ERROR_INVALID, "circular reference: service \"%s\" in %s extends itself",
+                      here->service, here->file);
+            return place_extends(here->above, "take one \"extends\" of the circle out", err);
+        }
     return 0;
 }
 
@@ -109,7 +132,7 @@ static int extend_service(struct loader *loader, struct yaml *services, const ch
                           struct error *err)
 {
     struct yaml *service = yaml_get(services, name), *extends = yaml_get(service, "extends");
-    struct extending here = { .above = above, .file = file, .service = name };
+    struct extending here = { .above = above, .file = file, .service = name, .services = services };
     const char *base_name = yaml_text(yaml_get(extends, "service"));
     const char *base_file = yaml_text(yaml_get(extends, "file"));
     CLEANUP(yaml_drop) struct yaml *base = NULL;
@@ -118,18 +141,22 @@ static int extend_service(struct loader *loader, struct yaml *services, const ch
         return -1;
     if (yaml_is_null(extends))
         return 0;
-    if (!base_name)
-        return error_set(err, ERROR_INVALID, "extends.%s.service is required", name);
+    if (!base_name) {
+        error_set(err, ERROR_INVALID, "extends.%s.service is required", name);
+        return place_extends(&here, NULL, err);
+    }
     if (base_file) {
         CLEANUP(free) char *path = paths_absolute(base_file, directory);
 
         if (load_base(loader, path, base_name, &here, &base, err) < 0)
             return -1;
     } else {
-        if (!yaml_get(services, base_name))
-            return error_set(err, ERROR_NOT_FOUND,
-                             "cannot extend service \"%s\" in %s: service \"%s\" not found", name,
-                             file, base_name);
+        if (!yaml_get(services, base_name)) {
+            error_set(err, ERROR_NOT_FOUND,
+                      "cannot extend service \"%s\" in %s: service \"%s\" not found", name, file,
+                      base_name);
+            return place_extends(&here, "name the file as well if it is in another one", err);
+        }
         if (extend_service(loader, services, base_name, file, directory, &here, err) < 0)
             return -1;
         base = yaml_clone(yaml_get(services, base_name));
@@ -150,14 +177,20 @@ static int prepare(struct loader *loader, struct yaml *document, const char *pat
                                       .missing = loader_variable_missing,
                                       .data = loader };
 
-    if (yaml_is_null(document))
-        return error_set(err, ERROR_INVALID, "empty compose file");
-    if (document->kind != YAML_DICT)
-        return error_set(err, ERROR_INVALID, "%s: top-level object must be a mapping", path);
+    if (yaml_is_null(document)) {
+        error_set(err, ERROR_INVALID, "empty compose file");
+        return spot_place(NULL, document, "\"services\" is what it needs", err);
+    }
+    if (document->kind != YAML_DICT) {
+        error_set(err, ERROR_INVALID, "%s: top-level object must be a mapping", path);
+        return spot_place(NULL, document, "as \"services: …\"", err);
+    }
     if (!loader->options->no_interpolate && interpolate_tree(document, NULL, &source, err) < 0)
         return -1;
-    if (yaml_get(document, "services") && yaml_is_null(yaml_get(document, "services")))
-        return error_set(err, ERROR_INVALID, "%s: services must be a mapping", path);
+    if (yaml_get(document, "services") && yaml_is_null(yaml_get(document, "services"))) {
+        error_set(err, ERROR_INVALID, "%s: services must be a mapping", path);
+        return spot_place(NULL, yaml_get(document, "services"), "as \"name: {image: …}\"", err);
+    }
     if (field_apply(&field_file, document, NULL, err) < 0)
         return -1;
     if (!loader->options->no_path_resolution)
@@ -179,7 +212,8 @@ int file_finish(struct loader *loader, struct yaml *documents, const char *path,
     CLEANUP(yaml_drop) struct yaml *model = NULL;
 
     if (!documents->count)
-        return error_set(err, ERROR_INVALID, "empty compose file");
+        return error_set(err, ERROR_INVALID,
+                         "empty compose file (%s:1; \"services\" is what it needs)", path);
     for (size_t i = 0; i < documents->count; i++) {
         struct yaml *document = documents->items[i], *services;
 

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "compose/load.h"
 #include "compose/paths.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -27,9 +28,15 @@ static int add_part(struct yaml *model, const struct yaml *from, const char *par
     for (size_t i = 0; i < given->count; i++) {
         const struct yaml *old = yaml_get(ours, given->keys[i]);
 
-        if (old && !yaml_equal(old, given->items[i]))
-            return error_set(err, ERROR_CONFLICT, "%s.%s conflicts with imported resource", part,
-                             given->keys[i]);
+        if (old && !yaml_equal(old, given->items[i])) {
+            CLEANUP(free)
+            char *other = old->file ? xasprintf("%s:%d has another one", old->file, old->line)
+                                    : xstrdup("give one of them another name");
+
+            error_set(err, ERROR_CONFLICT, "%s.%s conflicts with imported resource", part,
+                      given->keys[i]);
+            return spot_place(NULL, given->items[i], other, err);
+        }
         if (!old)
             yaml_set(ours, given->keys[i], yaml_clone(given->items[i]));
     }
@@ -59,6 +66,7 @@ static int read_environment(const struct loader *loader, const struct yaml *entr
 static int include_one(struct loader *loader, struct yaml *model, const struct yaml *entry,
                        const char *base_directory, struct error *err)
 {
+    static const struct spot spot = { .name = "include" };
     const struct yaml *paths = yaml_get(entry, "path");
     const char *given = yaml_text(yaml_get(entry, "project_directory"));
     CLEANUP(map_done) struct map environment = {};
@@ -68,7 +76,7 @@ static int include_one(struct loader *loader, struct yaml *model, const struct y
     static const char *const parts[] = { "services", "networks", "volumes", "secrets", "configs" };
 
     if (!yaml_count(paths))
-        return error_set(err, ERROR_INVALID, "include: path is required");
+        return spot_error(&spot, entry, err, "path is required");
     for (size_t i = 0; i < paths->count; i++) {
         if (strstr(paths->items[i]->text, "://") || text_starts(paths->items[i]->text, "git@"))
             return error_set(err, ERROR_UNSUPPORTED, "include: remote files are not supported: %s",
@@ -79,13 +87,17 @@ static int include_one(struct loader *loader, struct yaml *model, const struct y
                       : xstrndup(files.items[0],
                                  (size_t)(strrchr(files.items[0], '/') - files.items[0]));
     if (read_environment(loader, entry, base_directory, directory, &environment, err) < 0)
-        return -1;
+        return spot_place(&spot, entry, NULL, err);
     struct loader inner = { .project = loader->project,
                             .options = loader->options,
                             .environment = &environment,
-                            .depth = loader->depth + 1 };
-    if (inner.depth > INCLUDE_LIMIT)
-        return error_set(err, ERROR_INVALID, "include cycle detected: %s", files.items[0]);
+                            .depth = loader->depth + 1,
+                            .origin = entry,
+                            .origin_spot = &spot };
+    if (inner.depth > INCLUDE_LIMIT) {
+        error_set(err, ERROR_INVALID, "include cycle detected: %s", files.items[0]);
+        return spot_place(&spot, entry, "take one \"include\" of the circle out", err);
+    }
     if (model_load(&inner, &files, directory, &included, err) < 0)
         return -1;
     for (size_t i = 0; i < COUNT(parts); i++)

@@ -8,6 +8,7 @@
 #include "compose/field.h"
 #include "compose/load.h"
 #include "compose/merge.h"
+#include "compose/spot.h"
 #include "compose/variable.h"
 
 #include "base/banned.h"
@@ -73,7 +74,7 @@ static int name_from_files(struct loader *loader, char **out, struct error *err)
     for (size_t i = loader->project->files.count; i-- > 0;) {
         CLEANUP(yaml_drop) struct yaml *documents = NULL;
         CLEANUP(str_done) struct str text = {};
-        const char *name = NULL;
+        const struct yaml *name = NULL;
         bool is_malformed;
 
         if (strcmp(loader->project->files.items[i], "-") == 0)
@@ -81,14 +82,19 @@ static int name_from_files(struct loader *loader, char **out, struct error *err)
         if (file_parse(loader, loader->project->files.items[i], &documents, err) < 0)
             return -1;
         for (size_t j = 0; j < documents->count; j++)
-            name = yaml_text(yaml_get(documents->items[j], "name")) ?: name;
-        if (!name)
+            name = yaml_get(documents->items[j], "name") ?: name;
+        if (!yaml_text(name))
             continue;
-        if (variable_expand(name, &source, &text, &is_malformed, err) < 0)
-            return error_context(err, "name");
+        if (variable_expand(yaml_text(name), &source, &text, &is_malformed, err) < 0) {
+            error_context(err, "name");
+            return spot_place(NULL, name, NULL, err);
+        }
         *out = project_name_normalize(str_text(&text));
-        if (str_text(&text)[0] && !**out)
-            return error_set(err, ERROR_INVALID, "project name must not be empty");
+        if (str_text(&text)[0] && !**out) {
+            error_set(err, ERROR_INVALID, "project name must not be empty");
+            return spot_place(&(struct spot){ .name = "name" }, name,
+                              "it needs a letter or a digit", err);
+        }
         return 0;
     }
     return 0;

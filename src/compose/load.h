@@ -10,6 +10,9 @@ struct loader {
     const struct project_options *options;
     const struct map *environment; /* for variables */
     int depth;                     /* of includes */
+    /* What named the file that is read next, for messages; NULL: no other file did. */
+    const struct yaml *origin;
+    const struct spot *origin_spot;
 };
 
 /* source.c: finding things. Which files, which directory, what the environment says. */

@@ -71,10 +71,9 @@ void merge_into(const struct field *field, struct yaml *base, struct yaml *over)
         merge_dicts(field, base, over);
         return;
     }
-    while (over->count) {
-        yaml_add(base, over->items[0]);
-        over->items[0] = yaml_new(YAML_NULL);
-        yaml_remove_at(over, 0);
+    for (size_t i = 0; i < over->count; i++) {
+        yaml_add(base, over->items[i]);
+        over->items[i] = NULL;
     }
     yaml_drop(over);
 }

@@ -7,6 +7,7 @@
 #include "compose/dotenv.h"
 #include "compose/load.h"
 #include "compose/paths.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -74,6 +75,7 @@ static void add_dependencies(struct yaml *service)
 struct own_source {
     const struct loader *loader;
     const struct yaml *environment; /* of the service: it is known to its env files */
+    const struct spot *spot;        /* of the list of env files */
 };
 
 static const char *own_variable(void *data, const char *name)
@@ -93,15 +95,18 @@ static int read_env_file(const struct own_source *own, const struct yaml *entry,
     struct variable_source source = { .get = own_variable, .data = (void *)own };
     int result;
 
-    if (format && strcmp(format, "raw") != 0)
-        return error_set(err, ERROR_INVALID, "unsupported env_file format \"%s\"", format);
+    if (format && strcmp(format, "raw") != 0) {
+        error_set(err, ERROR_INVALID, "unsupported env_file format \"%s\"", format);
+        return spot_place(own->spot, entry, "\"raw\" is the only one that may be named", err);
+    }
     if (file_read(path, DOTENV_SIZE_LIMIT, &text, err) < 0) {
         if (err->kind != ERROR_NOT_FOUND)
-            return -1;
+            return spot_place(own->spot, entry, NULL, err);
         if (!yaml_is_true(yaml_get(entry, "required")))
             return 0;
-        return error_set(err, ERROR_NOT_FOUND,
-                         "env file %s not found: stat %s: no such file or directory", path, path);
+        error_set(err, ERROR_NOT_FOUND, "env file %s not found: stat %s: no such file or directory",
+                  path, path);
+        return spot_place(own->spot, entry, "\"required: false\" lets it be absent", err);
     }
     result = format ? dotenv_parse_raw(str_text(&text), out, err)
                     : dotenv_parse(str_text(&text), &source, out, err);
@@ -110,13 +115,15 @@ static int read_env_file(const struct own_source *own, const struct yaml *entry,
 
 /* env_file entries, later ones first, below what 'environment' says; keys without a value take
  * ours. */
-static int resolve_environment(const struct loader *loader, struct yaml *service, struct error *err)
+static int resolve_environment(const struct loader *loader, struct yaml *service,
+                               const struct spot *spot, struct error *err)
 {
+    struct spot here = { .above = spot, .name = "env_file" };
     CLEANUP(yaml_drop) struct yaml *files = yaml_take(service, "env_file");
     CLEANUP(map_done) struct map values = {};
     struct yaml *environment = yaml_get(service, "environment");
 
-    struct own_source own = { .loader = loader, .environment = environment };
+    struct own_source own = { .loader = loader, .environment = environment, .spot = &here };
 
     map_init_empty(&values, free);
     for (size_t i = 0; i < yaml_count(files); i++)
@@ -136,8 +143,9 @@ static int resolve_environment(const struct loader *loader, struct yaml *service
     return 0;
 }
 
-static int resolve_labels(struct yaml *service, struct error *err)
+static int resolve_labels(struct yaml *service, const struct spot *spot, struct error *err)
 {
+    struct spot here = { .above = spot, .name = "label_file" };
     CLEANUP(yaml_drop) struct yaml *files = yaml_take(service, "label_file");
     CLEANUP(map_done) struct map values = {};
     struct yaml *labels;
@@ -146,13 +154,17 @@ static int resolve_labels(struct yaml *service, struct error *err)
     for (size_t i = 0; i < yaml_count(files); i++) {
         CLEANUP(str_done) struct str text = {};
 
-        if (!file_exists(files->items[i]->text))
-            return error_set(err, ERROR_NOT_FOUND,
-                             "label file %s not found: stat %s: no such file or directory",
-                             files->items[i]->text, files->items[i]->text);
+        if (!file_exists(files->items[i]->text)) {
+            error_set(err, ERROR_NOT_FOUND,
+                      "label file %s not found: stat %s: no such file or directory",
+                      files->items[i]->text, files->items[i]->text);
+            return spot_place(&here, files->items[i], NULL, err);
+        }
         if (source_read(files->items[i]->text, &text, err) < 0 ||
-            dotenv_parse_raw(str_text(&text), &values, err) < 0)
-            return error_context(err, "label file %s", files->items[i]->text);
+            dotenv_parse_raw(str_text(&text), &values, err) < 0) {
+            error_context(err, "label file %s", files->items[i]->text);
+            return spot_place(&here, files->items[i], NULL, err);
+        }
     }
     if (!values.count)
         return 0;
@@ -215,8 +227,10 @@ static void drop_nulls(struct yaml *service)
             i++;
 }
 
-static int normalize_service(const struct loader *loader, struct yaml *service, struct error *err)
+static int normalize_service(const struct loader *loader, const char *name, struct yaml *service,
+                             struct error *err)
 {
+    struct spot top = { .name = "services" }, spot = { .above = &top, .name = name };
     const struct yaml *scale = yaml_get(service, "scale");
     struct yaml *deploy = yaml_get(service, "deploy");
 
@@ -233,9 +247,9 @@ static int normalize_service(const struct loader *loader, struct yaml *service, 
     }
     if (scale && deploy && !yaml_get(deploy, "replicas"))
         yaml_set(deploy, "replicas", yaml_clone(scale));
-    if (!loader->options->no_env_resolution && resolve_environment(loader, service, err) < 0)
+    if (!loader->options->no_env_resolution && resolve_environment(loader, service, &spot, err) < 0)
         return -1;
-    return resolve_labels(service, err);
+    return resolve_labels(service, &spot, err);
 }
 
 /* ---- names ---- */
@@ -290,7 +304,7 @@ int normalize(struct loader *loader, struct error *err)
             yaml_replace(services->items[i], yaml_new(YAML_DICT));
         if (loader->options->no_normalize)
             continue;
-        if (normalize_service(loader, services->items[i], err) < 0)
+        if (normalize_service(loader, services->keys[i], services->items[i], err) < 0)
             return -1;
     }
     if (loader->options->no_normalize)

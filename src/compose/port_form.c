@@ -9,6 +9,8 @@
 
 #include "base/banned.h"
 
+enum { PORT_LIMIT = 65536 }; /* of one service */
+
 struct port_range {
     int64_t first, last; /* 0: none */
 };
@@ -189,6 +191,9 @@ EXPANSION(ports)
             return spot_error(&here, item, err, "must be a number, a string or a mapping");
         if (read_form(item, &form, &here, err) < 0)
             return -1;
+        if (list->count + (size_t)(form.target.last - form.target.first) >= PORT_LIMIT)
+            return spot_error(&here, item, err,
+                              "is one port more than the %d that a service may have", PORT_LIMIT);
         add_entries(list, item, &form);
     }
     list->tag = node->tag;

@@ -10,6 +10,8 @@
 #include "base/strv.h"
 #include "codec/yaml.h"
 
+enum { SCALE_LIMIT = 10000 }; /* containers of one service */
+
 struct project {
     char *name;
     char separator;    /* between the parts of names of containers and images: '-', or '_' as old

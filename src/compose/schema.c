@@ -4,6 +4,7 @@
 
 #include "compose/expand.h"
 #include "compose/field.h"
+#include "compose/project.h"
 
 #include "base/banned.h"
 
@@ -189,7 +190,7 @@ static const struct field placement_fields[] = {
 
 static const struct field deploy_fields[] = {
     { "mode",            FIELD_TEXT },
-    { "replicas",        FIELD_INTEGER, .keeps_zero = true, .most = INT_MAX },
+    { "replicas",        FIELD_INTEGER, .keeps_zero = true, .most = SCALE_LIMIT },
     { "labels",          FIELD_PAIRS },
     { "update_config",   FIELD_OBJECT, update_fields },
     { "rollback_config", FIELD_OBJECT, update_fields },
@@ -384,7 +385,7 @@ static const struct field service_fields[] = {
     { "read_only",           FIELD_BOOL },
     { "restart",             FIELD_TEXT },
     { "runtime",             FIELD_TEXT },
-    { "scale",               FIELD_INTEGER, .keeps_zero = true, .most = INT_MAX },
+    { "scale",               FIELD_INTEGER, .keeps_zero = true, .most = SCALE_LIMIT },
     { "secrets",             FIELD_OBJECTS, secret_reference_fields, expand_references, identity_secret },
     { "security_opt",        FIELD_TEXTS, .is_unique = true },
     { "shm_size",            FIELD_SIZE },

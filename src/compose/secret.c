@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/tar.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -150,11 +151,16 @@ int secret_check(const struct project *project, const struct yaml *service, stru
             const char *name = yaml_text(yaml_get(references->items[i], "source"));
 
             if (yaml_is_true(yaml_get(found, "external")))
-                return error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s",
-                                 is_config ? "config" : "secret", name);
-            if (yaml_get(found, "driver") || yaml_get(found, "template_driver"))
-                return error_set(err, ERROR_UNSUPPORTED, "unsupported driver of %s %s",
-                                 is_config ? "config" : "secret", name);
+                error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s",
+                          is_config ? "config" : "secret", name);
+            else if (yaml_get(found, "driver") || yaml_get(found, "template_driver"))
+                error_set(err, ERROR_UNSUPPORTED, "unsupported driver of %s %s",
+                          is_config ? "config" : "secret", name);
+            else
+                continue;
+            struct spot top = { .name = is_config ? "configs" : "secrets" },
+                        spot = { .above = &top, .name = name };
+            return spot_place(&spot, found, "say the file, the variable or the content here", err);
         }
     }
     return 0;

@@ -139,6 +139,8 @@ static int expand(const char *text, const struct variable_source *source, int de
             str_add_char(out, '$');
         else if (apply(&use, source, depth, out, out_is_malformed, err) < 0)
             return -1;
+        if (out->length > VARIABLE_SIZE_LIMIT)
+            return error_set(err, ERROR_INVALID, "a text grows too large by its variables");
         text = behind;
     }
     return 0;

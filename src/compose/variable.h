@@ -8,6 +8,10 @@
 #include "base/map.h"
 #include "base/str.h"
 
+/* What one text may become. Whoever expands many of them has a limit of its own for all. */
+#define VARIABLE_SIZE_LIMIT     ((size_t)1 << 20)
+#define VARIABLE_ALL_SIZE_LIMIT ((size_t)16 << 20)
+
 struct variable_source {
     /* The value, or NULL if the variable is not set; borrowed. */
     const char *(*get)(void *data, const char *name);
@@ -16,8 +20,9 @@ struct variable_source {
     void *data;
 };
 
-/* Adds the expanded text to 'out'. INVALID "required variable X is missing a value: words" or, with
- * 'out_is_malformed' set, "invalid interpolation format". */
+/* Adds the expanded text to 'out'. INVALID for what grows beyond VARIABLE_SIZE_LIMIT, "required
+ * variable X is missing a value: words" or, with 'out_is_malformed' set, "invalid interpolation
+ * format". */
 int variable_expand(const char *text, const struct variable_source *source, struct str *out,
                     bool *out_is_malformed, struct error *err);
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "compose/spot.h"
 #include "spec/dockerignore.h"
 
 #include "base/banned.h"
@@ -168,10 +169,11 @@ static int read_rule(const char *name, const struct yaml *service, const struct 
     for (size_t i = 0; i < COUNT(actions); i++)
         if (text_equal(word, actions[i].word))
             rule.action = actions[i].action;
-    if (rule.action == WATCH_REBUILD && yaml_is_null(yaml_get(service, "build")))
-        return error_set(err, ERROR_INVALID,
-                         "can't watch service \"%s\" with action rebuild: it has no build section",
-                         name);
+    if (rule.action == WATCH_REBUILD && yaml_is_null(yaml_get(service, "build"))) {
+        error_set(err, ERROR_INVALID,
+                  "can't watch service \"%s\" with action rebuild: it has no build section", name);
+        return spot_place(NULL, trigger, NULL, err);
+    }
     CLEANUP(free) char *path = path_clean(yaml_text(yaml_get(trigger, "path")));
     if (rule.action != WATCH_REBUILD && is_mounted(service, path)) {
         strv_add_format(warnings,

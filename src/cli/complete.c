@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/context_store.h"
 #include "cli/global_options.h"
+#include "cli/plugin.h"
 #include "cli/settings.h"
 
 #include "base/banned.h"
@@ -360,6 +361,43 @@ static void offer_commands(const struct line *line)
             offer(line, "", (*at)->name, (*at)->summary);
 }
 
+static void offer_plugins(const struct line *line)
+{
+    CLEANUP(plugin_list_done) struct plugin_list plugins = {};
+    struct error ignored;
+
+    if (global_options_load(&line->global, &ignored) < 0)
+        return;
+    alarm(ANSWER_LIMIT_S);
+    plugin_list(&plugins);
+    for (size_t i = 0; i < plugins.count; i++)
+        if (!plugins.items[i].problem)
+            offer(line, "", plugins.items[i].name, plugins.items[i].summary);
+}
+
+/* What a plugin offers for its own words. Cobra's bit 4 says that files are none of it. */
+static void offer_of_plugin(const struct line *line, const struct strv *words)
+{
+    CLEANUP(str_done) struct str text = {};
+    CLEANUP(strv_done) struct strv rows = {};
+    struct error ignored;
+    int64_t bits;
+
+    if (global_options_load(&line->global, &ignored) < 0)
+        return;
+    alarm(ANSWER_LIMIT_S);
+    plugin_complete(words, &text);
+    strv_split(&rows, str_text(&text), '\n');
+    for (size_t i = 0; i < rows.count; i++) {
+        const char *row = rows.items[i];
+
+        if (*row == ':' && parse_int64(row + 1, 0, INT32_MAX, &bits, &ignored) == 0 && !(bits & 4))
+            puts(":files");
+        else if (*row && *row != ':')
+            puts(row);
+    }
+}
+
 /* ---- the walk ---- */
 
 /* The value of a global option counts for whom we ask. */
@@ -459,6 +497,8 @@ static void answer(struct line *line)
         offer_options(line);
     } else if (line->list) {
         offer_commands(line);
+        if (line->list == commands)
+            offer_plugins(line);
     } else if (line->command) {
         struct wish wish = argument_wish(line);
 
@@ -473,10 +513,20 @@ static int complete(struct cli *cli UNUSED, const void *options UNUSED,
 {
     struct line line = { .list = commands, .parent = "", .rows = global_rows };
 
-    for (size_t i = 0; i + 1 < arguments->count; i++)
+    CLEANUP(strv_done) struct strv foreign = {}; /* no command of ours, and what follows it */
+
+    for (size_t i = 0; i + 1 < arguments->count; i++) {
         walk(&line, arguments->items[i]);
+        if (!line.list && !line.command)
+            strv_add(&foreign, arguments->items[i]);
+    }
     line.current = arguments->count ? arguments->items[arguments->count - 1] : "";
-    answer(&line);
+    if (foreign.count) {
+        strv_add(&foreign, line.current);
+        offer_of_plugin(&line, &foreign);
+    } else {
+        answer(&line);
+    }
     strv_done(&line.global.hosts);
     return 0;
 }

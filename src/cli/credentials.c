@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "base/text.h"
+#include "cli/program.h"
 #include "cli/settings.h"
 #include "codec/base64.h"
 #include "codec/json.h"
@@ -17,9 +17,8 @@
 
 #include "base/banned.h"
 
-#define HELPER_ANSWER_LIMIT ((size_t)1 << 20)
-#define NOT_FOUND_TEXT      "credentials not found in native keychain"
-#define TOKEN_USER          "<token>"
+#define NOT_FOUND_TEXT "credentials not found in native keychain"
+#define TOKEN_USER     "<token>"
 
 void user_credentials_done(struct user_credentials *credentials)
 {
@@ -67,20 +66,6 @@ static char *helper_of(const char *server)
                                                     : xasprintf("docker-credential-%s", name);
 }
 
-/* A file without a name: helpers read and write little, and nobody has to read while they write. */
-static int scratch_file(const char *text, struct error *err)
-{
-    int fd = open(P_tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return error_sys(err, "create a temporary file");
-    if (text && (fd_write_all(fd, text, strlen(text), err) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static char *find_program(const char *name)
 {
     CLEANUP(strv_done) struct strv directories = {};
@@ -100,26 +85,14 @@ static int run_helper(const char *helper, const char *action, const char *input,
                       int *out_code, struct error *err)
 {
     CLEANUP(free) char *path = find_program(helper);
-    CLEANUP(close) int in = scratch_file(input, err);
-    CLEANUP(close) int answer = in < 0 ? -1 : scratch_file(NULL, err);
     char *arguments[] = { (char *)helper, (char *)action, NULL };
-    pid_t pid;
 
-    if (answer < 0)
-        return -1;
     if (!path)
         return error_set(err, ERROR_NOT_FOUND,
                          "error getting credentials - err: exec: \"%s\": executable file not found "
                          "in $PATH",
                          helper);
-    struct process_options options = {
-        .path = path, .arguments = arguments, .fds = { in, answer, STDERR_FILENO }, .fd_count = 3
-    };
-    if (process_spawn(&options, &pid, err) < 0 || process_wait(pid, out_code, err) < 0)
-        return -1;
-    if (lseek(answer, 0, SEEK_SET) < 0)
-        return error_sys(err, "read the answer of %s", helper);
-    return file_read_fd(answer, HELPER_ANSWER_LIMIT, out, err);
+    return program_ask(path, arguments, input, false, out, out_code, err);
 }
 
 static int helper_failed(const char *helper, const struct str *answer, struct error *err)

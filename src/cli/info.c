@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/format.h"
+#include "cli/plugin.h"
 
 #include "base/banned.h"
 
@@ -128,6 +129,27 @@ static void print_registries(const char *label, const struct json *value)
         print_lines("Registry Mirrors", mirrors);
 }
 
+/* The commands that other programs bring along. */
+static void print_commands(void)
+{
+    CLEANUP(plugin_list_done) struct plugin_list plugins = {};
+
+    plugin_list(&plugins);
+    if (plugins.count)
+        printf(" Plugins:\n");
+    for (size_t i = 0; i < plugins.count; i++) {
+        const struct plugin *plugin = &plugins.items[i];
+
+        if (plugin->problem)
+            printf("  %s: cannot be used: %s\n", plugin->name, plugin->problem);
+        else
+            printf("  %s: %s (%s)\n", plugin->name, plugin->summary, plugin->vendor);
+        if (!text_is_empty(plugin->version))
+            printf("    Version:  %s\n", plugin->version);
+        printf("    Path:     %s\n", plugin->path);
+    }
+}
+
 /* clang-format off */
 static const struct {
     const char *label, *key;
@@ -182,7 +204,9 @@ static int info(struct cli *cli, const void *parsed, const struct strv *argument
     int result = client_call(cli->client, "GET", &path, NULL, &answer, err);
     if (options->format)
         return result < 0 ? -1 : format_document(options->format, answer, err);
-    printf("Client: berth\n Version:    %s\n\nServer:\n", BERTH_VERSION);
+    printf("Client: berth\n Version:    %s\n", BERTH_VERSION);
+    print_commands();
+    printf("\nServer:\n");
     fflush(stdout);
     if (result < 0)
         return -1;

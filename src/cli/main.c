@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/global_options.h"
+#include "cli/plugin.h"
 #include "cli/settings.h"
 
 #include "base/banned.h"
@@ -66,15 +67,30 @@ static void print_children(const struct command *const *list)
             printf("  %-11s %s\n", (*list)->name, (*list)->summary);
 }
 
-static void print_global_help(const char *program)
+static void print_plugins(void)
+{
+    CLEANUP(plugin_list_done) struct plugin_list plugins = {};
+
+    plugin_list(&plugins);
+    if (plugins.count)
+        printf("\nCommands of plugins:\n");
+    for (size_t i = 0; i < plugins.count; i++)
+        printf("  %-11s %s\n", plugins.items[i].name,
+               plugins.items[i].problem ?: plugins.items[i].summary);
+}
+
+static void print_global_help(const char *program, const struct global_options *global)
 {
     CLEANUP(str_done) struct str text = {};
+    struct error ignored;
 
     options_help(global_rows, &text);
     printf("Usage:  %s [OPTIONS] COMMAND\n\nContainers: build them, run them, reach "
            "them\n\nCommands:\n",
            program);
     print_children(commands);
+    if (global_options_load(global, &ignored) == 0)
+        print_plugins();
     printf("\nGlobal Options:\n%s\nRun '%s COMMAND --help' for more information on a command.\n",
            str_text(&text), program);
 }
@@ -265,8 +281,9 @@ static int read_group_options(struct descent *descent, bool *out_wants_help, str
 }
 
 /* Goes down as far as the words lead. An exit code when that is all there is to do, else -1. */
-static int descend(struct cli *cli, const struct command *const *list, struct descent *descent)
+static int descend(struct cli *cli, const struct global_options *global, struct descent *descent)
 {
+    const struct command *const *list = commands;
     struct error err = {};
     bool wants_help = false;
 
@@ -291,8 +308,32 @@ static int descend(struct cli *cli, const struct command *const *list, struct de
     if (descent->command)
         print_help(cli, descent->command);
     else
-        print_global_help(cli->program);
+        print_global_help(cli->program, global);
     return 0;
+}
+
+/* "help run" is "run --help". */
+static void turn_help(struct strv *words, bool *wants_help)
+{
+    strv_remove(words, 0);
+    if (words->count)
+        strv_add(words, "--help");
+    else
+        *wants_help = true;
+}
+
+/* Words that begin with no command of ours may be a plugin's: then this does not return, or gives
+ * an exit code. -1: there is no such plugin. */
+static int try_plugin(const char *name, char **arguments, const struct global_options *global)
+{
+    struct error err = {};
+
+    if (global_options_load(global, &err) == 0)
+        plugin_run(name, arguments, &err);
+    if (err.kind == ERROR_NOT_FOUND)
+        return -1;
+    fprintf(stderr, "%s: %s\n", path_base(arguments[0]), err.text);
+    return 1;
 }
 
 int cli_main(int argument_count UNUSED, char **arguments)
@@ -322,9 +363,15 @@ int cli_main(int argument_count UNUSED, char **arguments)
         printf("berth version %s\n", BERTH_VERSION);
         return 0;
     }
+    if (descent.rest.count && strcmp(descent.rest.items[0], "help") == 0)
+        turn_help(&descent.rest, &wants_help);
     if (wants_help)
         strv_done(&descent.rest);
-    code = descend(&cli, commands, &descent);
+    code = -1;
+    if (descent.rest.count && !command_find(commands, descent.rest.items[0]))
+        code = try_plugin(descent.rest.items[0], arguments, &global);
+    if (code < 0)
+        code = descend(&cli, &global, &descent);
     cli.group_options = descent.group_options;
     if (code < 0)
         code = run_command(&cli, descent.command, descent.rest.items, &global);

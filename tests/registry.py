@@ -1,4 +1,5 @@
 """A private registry for tests, and hand-made images to put into it."""
+import contextlib
 import hashlib
 import http.client
 import json
@@ -7,11 +8,12 @@ import pathlib
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import urllib.parse
 
-from engine import run, wait_until
+from engine import LIMIT_S, free_port, run, wait_until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -21,12 +23,6 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 def digest_of(data, algorithm="sha256"):
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Answer:
@@ -83,10 +79,10 @@ class Registry:
         if self.process:
             self.process.send_signal(signal.SIGTERM)
             try:
-                code = self.process.wait(30)
+                code = self.process.wait(LIMIT_S)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise AssertionError("the registry did not end within 30 s of SIGTERM")
+                raise AssertionError(f"the registry did not end within {LIMIT_S} s of SIGTERM")
             self.process = None
             assert code == 0, self.log.read_text(errors="replace")[-6000:]
 
@@ -112,9 +108,15 @@ class Registry:
         self.process.send_signal(signal.SIGUSR1)
         wait_until(lambda: self.log.read_text().count("garbage is collected") > before, step_s=0.01, what="the collection")
 
+    def age(self, seconds):
+        """All that was pushed or asked for was so many seconds earlier than it was."""
+        with contextlib.closing(sqlite3.connect(self.root / "registry.db", timeout=LIMIT_S)) as database, database:
+            database.execute("UPDATE link SET touched = touched - ?", (seconds * 1000,))
+            database.execute("UPDATE manifest SET pushed = pushed - ?", (seconds * 1000,))
+
     def request(self, method, path, body=None, headers=None):
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()

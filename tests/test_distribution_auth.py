@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from registry import MANIFEST, Registry, digest_of, manifest_of
 from test_tls import certificates  # noqa: F401 (a fixture)
 from tokens import Key
@@ -211,7 +211,7 @@ def test_tls_and_client_certificates(build, certificates):  # noqa: F811
         context = ssl.create_default_context(cafile=certificates / "ca.pem")
 
         def ask(method, path, body=None):
-            connection = http.client.HTTPSConnection("127.0.0.1", registry.port, context=context, timeout=20)
+            connection = http.client.HTTPSConnection("127.0.0.1", registry.port, context=context, timeout=LIMIT_S)
             connection.request(method, path, body=body)
             answer = connection.getresponse()
             return answer.status, answer.read()

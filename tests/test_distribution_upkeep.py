@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from engine import run, wait_until
-from registry import MANIFEST, Registry, digest_of, free_port, manifest_of
+from engine import LIMIT_S, free_port, run, wait_until
+from registry import MANIFEST, Registry, digest_of, manifest_of
 
 pytestmark = pytest.mark.own
 
@@ -142,7 +142,7 @@ def test_service_manager(build, tmp_path):
     """Sockets come from it, and it is told when all is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, socket.socket() as listening:
         notify.bind(str(tmp_path / "notify"))
-        notify.settimeout(20)
+        notify.settimeout(LIMIT_S)
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         registry = Registry(build)
@@ -157,7 +157,7 @@ def test_service_manager(build, tmp_path):
             assert registry.get("/v2/").status == 200
             registry.process.send_signal(signal.SIGTERM)
             assert notify.recv(100) == b"STOPPING=1"
-            assert registry.process.wait(30) == 0
+            assert registry.process.wait(LIMIT_S) == 0
             registry.process = None
         finally:
             registry.remove()

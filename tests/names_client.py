@@ -24,12 +24,12 @@ for query in json.loads(sys.argv[1]):
     payload = bytes.fromhex(query["bytes"])
     try:
         if query["tcp"]:
-            with socket.create_connection(("127.0.0.11", 53), timeout=8) as s:
+            with socket.create_connection(("127.0.0.11", 53), timeout=60) as s:
                 s.sendall(struct.pack("!H", len(payload)) + payload)
                 answer = receive(s, struct.unpack("!H", receive(s, 2))[0])
         else:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.settimeout(8)
+                s.settimeout(60)
                 s.connect(("127.0.0.11", 53))
                 s.send(payload)
                 answer = s.recv(65535)
@@ -92,7 +92,7 @@ def ask_many(pid, queries):
     """queries: (name, kind, tcp, edns) each; gives Answers, or texts of what went wrong."""
     asked = [{"bytes": encode_query(name, kind, edns=edns).hex(), "tcp": tcp} for name, kind, tcp, edns in queries]
     done = subprocess.run(["nsenter", "-t", str(pid), "-n", "/usr/bin/python3", "-c", SCRIPT, json.dumps(asked)],
-                          capture_output=True, text=True, timeout=60, check=True)
+                          capture_output=True, text=True, timeout=300, check=True)
     return [text if text.startswith("!") else Answer(bytes.fromhex(text)) for text in json.loads(done.stdout)]
 
 

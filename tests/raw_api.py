@@ -5,7 +5,7 @@ import re
 import socket
 import urllib.parse
 
-CALL_LIMIT_S = 60
+CALL_LIMIT_S = 300
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -36,8 +36,8 @@ class Api:
     def __init__(self, socket_path, version="1.51"):
         self.socket_path, self.version = socket_path, version
 
-    def call(self, method, path, body=None, text=None, content_type="application/json", version=None):
-        """body is sent as JSON; text (or bytes) as it is, with content_type; without either nothing is sent."""
+    def begin(self, method, path, body=None, text=None, content_type="application/json", version=None):
+        """A call whose answer has begun to come: the connection and http.client's response, whose rest read() waits for."""
         connection = UnixConnection(self.socket_path)
         data = json.dumps(body) if body is not None else text
         connection.putrequest(method, f"/v{version or self.version}" + quote(path), skip_accept_encoding=True)
@@ -47,7 +47,11 @@ class Api:
         if data is not None or method in ("POST", "PUT"):
             connection.putheader("Content-Length", str(len(data or b"")))
         connection.endheaders(data)
-        response = connection.getresponse()
+        return connection, connection.getresponse()
+
+    def call(self, method, path, body=None, **options):
+        """body is sent as JSON; text (or bytes) as it is, with content_type; without either nothing is sent."""
+        connection, response = self.begin(method, path, body, **options)
         answer = Answer(response.status, dict(response.headers), response.read())
         connection.close()
         return answer

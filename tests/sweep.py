@@ -9,18 +9,15 @@ import mmap
 import os
 import pathlib
 import random
-import re
 import signal
 import struct
 import subprocess
 import time
 
-from engine import Engine, make_busybox_context, run, wait_until
+from engine import LIMIT_S, Engine, make_busybox_context, run, wait_until
 from raw_api import Api
 
 POINTS = int(os.environ.get("BERTH_SWEEP_POINTS", "8"))
-START_LIMIT_S = 30
-EMPTY_LIMIT_S = 10
 WHERE_END, CONTROL_SIZE = 120, 136  # of crash.c's struct control
 SOURCE = pathlib.Path(__file__).parent / "crash/crash.c"
 
@@ -92,13 +89,17 @@ class SweptEngine(Engine):
         self.docker("create", "--name", "first", "busybox", check=True)  # makes what is made once
         self.docker("start", "first", check=True)
         self.docker("rm", "-f", "first", check=True)
-        time.sleep(0.5)
-        self.baseline = self.fingerprint()
+        self.baseline = None
+
+        def is_at_rest():
+            before, self.baseline = self.baseline, self.fingerprint()
+            return self.baseline == before and not list(self.processes())
+        wait_until(is_at_rest, step_s=0.3, what="an engine at rest")
         return self
 
     # ---- the end of the engine ----
 
-    def died(self, limit_s=10):
+    def died(self, limit_s=LIMIT_S):
         """Whether it was killed; any other end is a failure."""
         try:
             code = self.process.wait(limit_s)
@@ -115,7 +116,7 @@ class SweptEngine(Engine):
             self.process = subprocess.Popen([self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
                                              "--debug"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
                                             env=self.daemon_environment)
-        end = time.monotonic() + START_LIMIT_S
+        end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 return self.died()
@@ -188,7 +189,7 @@ class SweptEngine(Engine):
             left = self.fingerprint() ^ self.baseline
             return not left
         try:
-            wait_until(is_empty, EMPTY_LIMIT_S, 0.02)
+            wait_until(is_empty, LIMIT_S, 0.02)
         except AssertionError:
             sign = {line: "left over" if line not in self.baseline else "lost" for line in sorted(left)}
             raise AssertionError(f"not empty: {[f'{what}: {line}' for line, what in sign.items()][:30]}") from None

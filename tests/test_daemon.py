@@ -10,7 +10,7 @@ import time
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 
 pytestmark = pytest.mark.own
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.own
 @pytest.fixture
 def berthd(build, tmp_path):
     def call(*arguments, **options):
-        return run([build / "berthd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run", *arguments], limit_s=20, **options)
+        return run([build / "berthd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run", *arguments], **options)
     return call
 
 
@@ -67,7 +67,7 @@ def test_run_directory_shows_nothing_else(engine):
 
 def test_a_second_engine_on_the_same_data_is_refused(engine, build):
     got = run([build / "berthd", "--data-root", engine.data, "--exec-root", engine.directory / "other", "-H",
-               f"unix://{engine.directory}/other.sock"], limit_s=20)
+               f"unix://{engine.directory}/other.sock"])
     assert got.code == 1 and "another berthd" in got.err
     assert engine.answers()
 
@@ -79,9 +79,8 @@ def test_two_engines_side_by_side(engine, private_engine):
 
 
 def test_reload(private_engine):
-    events = subprocess.Popen([engines.docker_program(), "events", "--filter", "type=daemon", "--format", "{{.Action}}"],
+    events = subprocess.Popen([engines.docker_program(), "events", "--since", f"{time.time():.6f}", "--filter", "type=daemon", "--format", "{{.Action}}"],
                               env=private_engine.environment, stdout=subprocess.PIPE)
-    time.sleep(0.5)
     private_engine.process.send_signal(signal.SIGHUP)
     assert events.stdout.readline() == b"reload\n"
     events.kill()
@@ -97,7 +96,7 @@ def test_socket_from_a_service_manager(build, tmp_path):
     listening.listen()
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(str(notify_path))
-    notify.settimeout(20)
+    notify.settimeout(LIMIT_S)
     command = f"exec 3<&{listening.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec {build}/berthd --data-root {tmp_path}/data --exec-root {tmp_path}/run -H fd://"
     daemon = subprocess.Popen(["bash", "-c", command], pass_fds=[listening.fileno()], env=dict(os.environ, NOTIFY_SOCKET=str(notify_path)),
                               stderr=subprocess.DEVNULL)
@@ -108,7 +107,7 @@ def test_socket_from_a_service_manager(build, tmp_path):
         assert got.code == 0 and "Server: berth" in got.out
     finally:
         daemon.terminate()
-        code = daemon.wait(30)
+        code = daemon.wait(LIMIT_S)
         run([build / "berthd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run", "--remove-kernel-objects"])
     assert code == 0
     assert path.exists(), "the socket belongs to the service manager"

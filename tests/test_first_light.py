@@ -10,13 +10,13 @@ import urllib.request
 
 import pytest
 
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 
 
-def fetch(port, path="/", host="127.0.0.1", limit_s=15):
+def fetch(port, path="/", host="127.0.0.1", limit_s=LIMIT_S):
     def once():
         try:
-            return urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=2).read().decode()
+            return urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=10).read().decode()
         except OSError:
             return None
     return wait_until(once, limit_s, what=f"an answer at port {port}")
@@ -68,7 +68,7 @@ def test_run_publishes_and_answers(engine, web_image, name, free_port):
     assert engine.inspect(name)["State"]["Status"] == "exited"
     assert engine.docker("rm", id, check=True).out.strip() == id
     with pytest.raises(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=2)
+        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=LIMIT_S)
 
 
 def test_published_port_is_refused_when_taken(engine, name, free_port):
@@ -153,7 +153,7 @@ class Terminal:
         os.close(slave)
         self.text = ""
 
-    def expect(self, wanted, limit_s=15):
+    def expect(self, wanted, limit_s=LIMIT_S):
         end = time.monotonic() + limit_s
         while wanted not in self.text:
             left = end - time.monotonic()
@@ -163,13 +163,13 @@ class Terminal:
                     self.text += os.read(self.master, 65536).decode(errors="replace")
                 except OSError:
                     assert wanted in self.text, f"ended without {wanted!r}: {self.text!r}"
-        at = self.text.index(wanted) + len(wanted)
-        self.text = self.text[at:]
+        before, _, self.text = self.text.partition(wanted)
+        return before
 
     def send(self, text):
         os.write(self.master, text.encode())
 
-    def end(self, limit_s=15):
+    def end(self, limit_s=LIMIT_S):
         code = self.process.wait(limit_s)
         os.close(self.master)
         return code
@@ -224,15 +224,10 @@ def test_terminal_size(engine, name, terminal):
     os.kill(t.process.pid, 28)
     t.expect("# ")
 
-    def asked():
-        t.send("stty size\r")
-        time.sleep(0.3)
-        t.expect("\n")
-        t.expect("\n")
-        return True
-    asked()
-    t.send("stty size; echo done\r")
-    t.expect("33 77")
+    def has_it():
+        t.send("stty size; echo answer''ed\r")
+        return "33 77" in t.expect("answered")
+    wait_until(has_it, what="the size within")  # the client tells it a moment after the start
 
 
 @pytest.mark.parametrize("command, code", [
@@ -259,7 +254,7 @@ def test_wait_and_kill(engine, name):
     waiting = subprocess.Popen([engine_docker(), "wait", name], env=engine.environment, stdout=subprocess.PIPE)
     time.sleep(0.3)
     engine.docker("kill", name, check=True)
-    assert waiting.communicate(timeout=15)[0] == b"137\n"
+    assert waiting.communicate(timeout=LIMIT_S)[0] == b"137\n"
 
 
 def engine_docker():
@@ -274,7 +269,7 @@ def test_signal_proxy(engine, name):
     assert started.stdout.readline() == b"ready\n"
     started.terminate()
     assert started.stdout.read() == b"got\n"
-    assert started.wait(15) == 9
+    assert started.wait(LIMIT_S) == 9
 
 
 def test_volumes_keep_data(engine, name):

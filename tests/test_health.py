@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 
-FAST = ("--health-interval", "200ms", "--health-timeout", "2s", "--health-retries", "2")
+FAST = ("--health-interval", "200ms", "--health-timeout", "60s", "--health-retries", "2")
 
 
 def health(engine, name):
     return engine.inspect(name)["State"].get("Health")
 
 
-def becomes(engine, name, status, limit_s=20):
+def becomes(engine, name, status, limit_s=LIMIT_S):
     return wait_until(lambda: (lambda h: h and h["Status"] == status and h)(health(engine, name)), limit_s,
                       what=f"{name} becoming {status}")
 
@@ -42,8 +42,8 @@ def test_healthy_unhealthy_and_back(engine, name):
     engine.docker("exec", name, "touch", "/tmp/ok", check=True)
     becomes(engine, name, "healthy")
     wait_until(lambda: len(health(engine, name)["Log"]) == 5, what="a full log")
-    seen = [action for action in events_since(engine, name, since) if action.startswith("health_status")]
-    assert seen == ["health_status: healthy", "health_status: unhealthy", "health_status: healthy"]
+    wait_until(lambda: [action for action in events_since(engine, name, since) if action.startswith("health_status")] ==
+               ["health_status: healthy", "health_status: unhealthy", "health_status: healthy"], what="three events")
     engine.docker("stop", "-t", "0", name, check=True)
     assert "health" not in engine.docker("ps", "-a", "--filter", f"name={name}", check=True).out.split(name)[0].split("Exited")[1]
     count = len(health(engine, name)["Log"])
@@ -85,8 +85,10 @@ def test_timeout_kills_the_probe_and_its_children(engine, name):
     engine.docker("run", "-d", "--name", name, "--health-interval", "300ms", "--health-timeout", "300ms", "--health-retries", "1",
                   "--health-cmd", "echo begun; sleep 777 & sleep 777", "busybox", "sleep", "1000", check=True)
     state = becomes(engine, name, "unhealthy")
-    assert state["Log"][0]["ExitCode"] == -1
-    assert state["Log"][0]["Output"] == "Health check exceeded timeout (300ms): begun\n"
+    assert {entry["ExitCode"] for entry in state["Log"]} == {-1}
+    # On a busy machine one may not have come so far as to say anything.
+    wait_until(lambda: any(entry["Output"] == "Health check exceeded timeout (300ms): begun\n" for entry in health(engine, name)["Log"]),
+               what="a probe that was cut off")
     # Between two probes nothing of them is left.
     wait_until(lambda: "sleep 777" not in engine.docker("exec", name, "ps", check=True).out, step_s=0.03, what="probes ending")
     # Output that nobody could keep does not stop a probe, and what is kept is bounded.
@@ -117,12 +119,13 @@ def test_start_period_and_events(engine, name):
 
 
 def test_pause_holds_the_probes(engine, name):
-    engine.docker("run", "-d", "--name", name, "--health-interval", "200ms", "--health-timeout", "1s", "--health-retries", "1",
+    engine.docker("run", "-d", "--name", name, "--health-interval", "200ms", "--health-timeout", "3s", "--health-retries", "1",
                   "--health-cmd", "sleep 0.5", "busybox", "sleep", "1000", check=True)
     becomes(engine, name, "healthy")
     engine.docker("pause", name, check=True)
+    time.sleep(0.5)  # for the end of one that was just over
     last = health(engine, name)["Log"][-1]["Start"]
-    time.sleep(1.5)
+    time.sleep(3)
     assert health(engine, name)["Log"][-1]["Start"] == last, "a paused container was probed"
     engine.docker("unpause", name, check=True)
     wait_until(lambda: health(engine, name)["Log"][-1]["Start"] > last, what="probing again")
@@ -132,7 +135,8 @@ def test_pause_holds_the_probes(engine, name):
 @pytest.mark.own
 def test_survives_the_engine(private_engine, name):
     engine = private_engine
-    engine.docker("run", "-d", "--name", name, *FAST, "--health-cmd", "test -e /tmp/ok", "busybox", "sleep", "1000", check=True)
+    # The log has five entries: seldom enough for one to be found again after a restart.
+    engine.docker("run", "-d", "--name", name, *FAST, "--health-interval", "2s", "--health-cmd", "test -e /tmp/ok", "busybox", "sleep", "1000", check=True)
     becomes(engine, name, "unhealthy")
     pid = engine.inspect(name)["State"]["Pid"]
     engine.kill()
@@ -207,10 +211,10 @@ def test_a_supervisor_that_does_not_answer_holds_up_nobody(engine, name):
     os.kill(shim, signal.SIGSTOP)
     try:
         engine.docker("run", "-d", "--name", other, *FAST, "--health-cmd", "true", "busybox", "sleep", "1000", check=True)
-        becomes(engine, other, "healthy", 10)
+        becomes(engine, other, "healthy", 40)
         assert engine.inspect(name)["State"]["Status"] == "running"
     finally:
         os.kill(shim, signal.SIGCONT)
         engine.docker("rm", "-f", other)
     last = health(engine, name)["Log"][-1]["Start"]
-    wait_until(lambda: health(engine, name)["Log"][-1]["Start"] > last, 60, what="probing again")
+    wait_until(lambda: health(engine, name)["Log"][-1]["Start"] > last, what="probing again")

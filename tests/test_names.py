@@ -120,6 +120,8 @@ def test_names_are_answered_without_the_engine(private_engine):
         # New names reach those who were started by the engine before.
         new = start(engine, "new", "--network", "net")
         assert ask(pid, "new").values == [address(new, "net")]
+        already = len(counted)
+        wait_until(lambda: len(counted) > already + 200 or not asking.is_alive(), what="answers by the new engine")
     finally:
         stop.set()
         asking.join()

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from engine import docker_program, wait_until
+from engine import LIMIT_S, docker_program, wait_until
 from test_first_light import Terminal, fetch
 
 pytestmark = pytest.mark.own
@@ -35,7 +35,7 @@ def test_containers_outlive_the_engine(private_engine, free_port):
     def knock():
         while not stop.is_set():
             try:
-                assert urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=5).read() == b"page\n"
+                assert urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=LIMIT_S).read() == b"page\n"
             except Exception as problem:
                 failures.append(repr(problem))
             time.sleep(0.02)
@@ -67,20 +67,20 @@ def test_containers_outlive_the_engine(private_engine, free_port):
 
     def complete():
         return engine.docker("logs", "--tail", "1", "writer").out.startswith(f"{LOGGED_LINES:08d} ")
-    wait_until(complete, 60, what="the last line in the log")
+    wait_until(complete, what="the last line in the log")
     lines = engine.docker("logs", "writer", check=True).out.splitlines()
     assert [line[:8] for line in lines] == [f"{n:08d}" for n in range(1, LOGGED_LINES + 1)]
     assert {len(line) for line in lines} == {99}
 
     terminal.send("exit 6\r")
-    assert terminal.process.wait(15) == 6 or engine.inspect("shell")["State"]["ExitCode"] == 6
+    assert terminal.process.wait(LIMIT_S) == 6 or engine.inspect("shell")["State"]["ExitCode"] == 6
     assert engine.inspect("shell")["State"]["ExitCode"] == 6
     os.close(terminal.master)
     engine.docker("rm", "-f", "web", "writer", "seven", "idle", "shell", check=True)
     left = engine.verify()
     assert left.code == 0, left
     with pytest.raises(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=2)
+        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=LIMIT_S)
 
 
 def test_auto_remove_and_policy_across_restart(private_engine):
@@ -120,8 +120,11 @@ def test_killed_in_the_middle_of_things(private_engine):
         for worker in workers:
             worker.join()
         engine.start()
-    ids = engine.docker("ps", "-aq").out.split()
-    if ids:
-        engine.docker("rm", "-f", *ids, check=True)
+
+    def is_empty():
+        """What is listed may be on its way out by itself."""
+        ids = engine.docker("ps", "-aq", check=True).out.split()
+        return not ids or engine.docker("rm", "-f", *ids).code is None
+    wait_until(is_empty, what="no container")
     left = engine.verify()
     assert left.code == 0, left

@@ -13,7 +13,7 @@ import grpc
 
 CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
-CALL_LIMIT_S = 60
+CALL_LIMIT_S = 300
 
 STAT, REQUEST, DATA, END, ERROR = range(5)
 

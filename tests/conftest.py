@@ -127,7 +127,4 @@ def name(request):
 
 @pytest.fixture
 def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return engines.free_port()

@@ -33,7 +33,7 @@ def agrees(engine):
 
 
 def check(engine):
-    wait_until(lambda: agrees(engine), limit_s=30, what=f"df ({usage(engine)['DataRoot']}) agreeing with du ({du(engine)})")
+    wait_until(lambda: agrees(engine), what=f"df ({usage(engine)['DataRoot']}) agreeing with du ({du(engine)})")
     said = usage(engine)["DataRoot"]
     assert said["Total"] == sum(value for key, value in said.items() if key != "Total")
 

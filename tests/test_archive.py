@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from engine import docker_program, wait_until
+from engine import LIMIT_S, docker_program, wait_until
 from raw_api import Api
 
 
@@ -213,13 +213,13 @@ def test_a_start_in_the_middle_of_a_copy(engine, api, created):
         data = make_tar(("first", b"a" * 4000000), ("second", b"b"))
         yield data[:2000000]
         sent.set()
-        assert go_on.wait(60)
+        assert go_on.wait(LIMIT_S)
         yield data[2000000:]
 
     results = []
     sender = threading.Thread(target=lambda: results.append(engine.sdk().api.put_archive(created, "/tmp", body())))
     sender.start()
-    assert sent.wait(60)
+    assert sent.wait(LIMIT_S)
     wait_until(lambda: stat_of(api, created, "/tmp/first") != 404, what="the first file being begun")
     engine.docker("start", created, check=True)
     engine.docker("exec", created, "sh", "-c", "echo mine > /tmp/own && cat /bin/busybox > /bin/copy", check=True)
@@ -241,7 +241,7 @@ def test_a_removal_in_the_middle_of_a_copy(engine, api, name):
         data = make_tar(*[(f"f{i}", b"x" * 3000) for i in range(1000)])
         yield data[:60000]
         sent.set()
-        assert go_on.wait(60)
+        assert go_on.wait(LIMIT_S)
         yield data[60000:]
 
     failures = []
@@ -254,7 +254,7 @@ def test_a_removal_in_the_middle_of_a_copy(engine, api, name):
 
     sender = threading.Thread(target=send)
     sender.start()
-    assert sent.wait(60)
+    assert sent.wait(LIMIT_S)
     engine.docker("rm", "-f", name, check=True)
     go_on.set()
     sender.join()
@@ -356,7 +356,7 @@ def test_dead_file_systems_hold_nobody_else_up(engine, api, name, dead_mount, tm
         engine.docker("rm", other, check=True)
         assert waiting.is_alive()
         revive()
-        waiting.join(30)
+        waiting.join(LIMIT_S)
         assert not waiting.is_alive(), "the request did not end with the file system"
     finally:
         engine.docker("rm", "-f", other)
@@ -569,7 +569,7 @@ def test_where_copies_go(engine, created, client, tmp_path):
 
 
 def run_in(directory, engine, program, *arguments, stdin=b""):
-    return subprocess.run([str(program), *arguments], cwd=directory, env=engine.environment, input=stdin, capture_output=True, timeout=60)
+    return subprocess.run([str(program), *arguments], cwd=directory, env=engine.environment, input=stdin, capture_output=True, timeout=LIMIT_S)
 
 
 def test_streams(engine, created, client, build, tmp_path):

@@ -10,7 +10,7 @@ websocket = pytest.importorskip("websocket", reason="python3-websocket is instal
 from engine import wait_until
 from raw_api import Api
 
-LIMIT_S = 30
+LIMIT_S = 120
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import urllib.parse
 import pytest
 
 from build_cases import FILES, LINKS, RIGHT, WRONG
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 from raw_api import Api
 
 
@@ -281,7 +281,7 @@ def test_add_from_the_web(api, web):
 def git(directory, *arguments):
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_DATE": "1600000000 +0000", "GIT_COMMITTER_DATE": "1600000000 +0000"}
     done = subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", "-c", "init.defaultBranch=main", *arguments], cwd=directory,
-                          env=environment, capture_output=True, text=True, timeout=60)
+                          env=environment, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done
     return done.stdout.strip()
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from raw_api import Api
 
 COUNT = int(os.environ.get("BERTH_CONTEXT_FILES", "300"))  # more than a context that is simply sent
@@ -197,7 +197,7 @@ def test_room_is_counted_and_given_back(engine, project):
 class Talk:
     def __init__(self, engine, key="by hand"):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(LIMIT_S)
         self.socket.connect(str(engine.socket))
         self.socket.sendall(f"POST /build/contexts?key={key.replace(' ', '%20')} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode())
         self.stream = self.socket.makefile("rb")

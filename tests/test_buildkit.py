@@ -13,7 +13,7 @@ import pytest
 
 import engine as engines
 from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, REQUEST, STAT, Client, Failure, entry_of, fields, go_mode, message, packet, upgrade
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 from registry import Registry
 from test_build_secrets import TALK, asking  # noqa: F401 (a fixture)
 from test_compose_build import USERS, basic
@@ -362,7 +362,7 @@ def test_broken_connections(client, engine):
             with upgrade(engine, path, *headers) as made:
                 made.sendall(garbage)
                 made.shutdown(socket.SHUT_WR)
-                made.settimeout(20)
+                made.settimeout(LIMIT_S)
                 while made.recv(65536):  # until the engine closes
                     pass
     with pytest.raises(Failure, match="unknown method"):

@@ -47,7 +47,7 @@ def ask(build, tmp_path_factory):
     environment = {"HOME": str(place), "PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nowhere.sock"}
 
     def run(*words):
-        return engines.run([pathlib.Path(build) / "berth", *words], env=environment, limit_s=20)
+        return engines.run([pathlib.Path(build) / "berth", *words], env=environment)
     return run
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import engine as engines
+from engine import LIMIT_S
 
 pytestmark = pytest.mark.own
 
@@ -39,7 +40,7 @@ def place(engine, build, tmp_path_factory):
 
 def offered(place, *words):
     home, environment = place
-    out = engines.run([home / "bin/berth", "__complete", "--", *words], env=environment, check=True, limit_s=20).out
+    out = engines.run([home / "bin/berth", "__complete", "--", *words], env=environment, check=True).out
     return [line.split("\t")[0] for line in out.splitlines()]
 
 
@@ -74,7 +75,7 @@ def test_an_engine_that_hangs_holds_no_shell(place, tmp_path):
         silent.listen(1)
         home, environment = place
         ended = subprocess.run([home / "bin/berth", "-H", f"unix://{tmp_path}/s", "__complete", "--", "-H", f"unix://{tmp_path}/s", "rm", ""],
-                               env=environment, capture_output=True, timeout=30)
+                               env=environment, capture_output=True, timeout=LIMIT_S)
         assert ended.stdout == b""
 
 
@@ -129,7 +130,7 @@ def test_zsh(place, line, wanted):
         os.close(terminal)
 
 
-def read_until(terminal, text, limit_s=20):
+def read_until(terminal, text, limit_s=LIMIT_S):
     seen, end = "", time.monotonic() + limit_s
     while text not in seen:
         ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from compose_project import project  # noqa: F401 (a fixture)
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 
 pytestmark = pytest.mark.own
 
@@ -252,7 +252,7 @@ def test_interrupt_stops_gently(project):
     try:
         wait_until(lambda: "up" in project.compose("logs").out, what="the container running")
         started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        out, err = started.communicate(timeout=LIMIT_S)
     finally:
         started.kill()
     assert started.returncode == 130
@@ -268,7 +268,7 @@ def test_a_second_interrupt_kills(project):
         started.send_signal(signal.SIGINT)
         wait_until(lambda: "no" in project.compose("logs").out, what="the gentle stop")
         started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        out, err = started.communicate(timeout=LIMIT_S)
     finally:
         started.kill()
     assert started.returncode == 130 and f"Container {project.name}-a-1  Killed" in err
@@ -282,7 +282,7 @@ def test_a_tree_on_a_terminal(project):
     try:
         done = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up", "-d"],
                                 env=project.engine.environment, stdout=slave, stderr=slave, stdin=slave)
-        assert done.wait(60) == 0
+        assert done.wait(LIMIT_S) == 0
         os.close(slave)
         text = b""
         try:

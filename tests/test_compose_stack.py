@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from compose_project import Project
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 from test_real_software import BUILD_LIMIT_S, debian  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.own, pytest.mark.debian]
@@ -39,7 +39,7 @@ def stack(engine, software, tmp_path, free_port):
 def test_stack(stack, engine, free_port):
     def ask(path):
         try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{free_port}/cgi-bin/{path}", timeout=5).read().decode().split()
+            return urllib.request.urlopen(f"http://127.0.0.1:{free_port}/cgi-bin/{path}", timeout=10).read().decode().split()
         except OSError:
             return []
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from compose_project import project  # noqa: F401 (a fixture)
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.own
 
@@ -40,13 +40,13 @@ class Watch:
         self.wait_for("Watch enabled")
 
     def wait_for(self, words, count=1):
-        wait_until(lambda: sum(words in line for line in self.lines) >= count or self.process.poll() is not None, 60, what=words)
+        wait_until(lambda: sum(words in line for line in self.lines) >= count or self.process.poll() is not None, what=words)
         assert sum(words in line for line in self.lines) >= count, self.lines
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(60)
-        self.reader.join(10)
+        code = self.process.wait(LIMIT_S)
+        self.reader.join(LIMIT_S)
         return code
 
 

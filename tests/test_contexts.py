@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 import engine as engines
+from engine import LIMIT_S
 from test_tls import certificates as tls_certificates
 
 pytestmark = [pytest.mark.own, pytest.mark.current_client]
@@ -269,4 +270,4 @@ def test_ssh_for_real(clients, engine, build, tmp_path, free_port):
             assert clients.ok(client, "-H", host, "run", "--rm", "-i", "busybox", "cat", env=environment, stdin="real\n") == "real\n"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(LIMIT_S)

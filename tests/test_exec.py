@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 from raw_api import Api
 
 MANY = 64
@@ -155,7 +155,7 @@ def test_many_at_once(engine, api, box):
 def test_leaving_by_keys_leaves_the_process(engine, api, box):
     made = make(api, box, "sh", "-c", "read line; exit 8", Tty=True, AttachStdin=True, AttachStdout=True, DetachKeys="ctrl-x,x")
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(LIMIT_S)
         client.connect(str(engine.socket))
         body = b'{"Tty":true}'
         client.sendall(b"POST /v1.51/exec/%s/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"

@@ -10,7 +10,7 @@ import pytest
 
 import engine as engines
 import raw_api
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 from names_client import Server, ask
 
 pytestmark = pytest.mark.own
@@ -37,7 +37,7 @@ def networks(engine, name):
 def page_of(url):
     """The page, or why there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.read()
     except OSError as problem:  # its server may not be there yet
         return problem
@@ -208,7 +208,7 @@ def test_ipv6(engine, name, free_port):
         engine.docker("network", "disconnect", "n6-user", name, check=True)
         gateway = config["IPAM"]["Config"][1]["Gateway"]
         assert f"default via {gateway} dev eth1" in engine.docker("exec", name, "ip", "-6", "route").out
-        assert urllib.request.urlopen(f"http://[{gateway}]:{free_port}/", timeout=5).read() == b"page\n", "the port went along"
+        assert urllib.request.urlopen(f"http://[{gateway}]:{free_port}/", timeout=LIMIT_S).read() == b"page\n", "the port went along"
         # A network without IPv6 carries none; that it has the default route takes nothing from the other family.
         engine.docker("network", "connect", "bridge", name, check=True)
         assert default_route(engine, name) == [networks(engine, name)["bridge"]["Gateway"]]
@@ -366,7 +366,7 @@ def change_ports_while_talking(engine, name, free_port):
         return got
 
     def connect(port):
-        s = socket.create_connection(("127.0.0.1", port), timeout=10)
+        s = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
         assert talk(s, b"first\n") == b"first\n"
         return s
 

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from test_first_light import fetch
 
 pytestmark = pytest.mark.debian
@@ -120,7 +120,7 @@ def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):
 
     def run():
         engine.docker("run", "-d", "--name", name, "--shm-size", "128m", "-v", "pgdata:/data", "test-postgres", check=True)
-        wait_until(lambda: sql("SELECT 1").out == "1\n", 60, what="PostgreSQL answering")
+        wait_until(lambda: sql("SELECT 1").out == "1\n", what="PostgreSQL answering")
     try:
         run()
         assert sql("CREATE TABLE kept(n int); INSERT INTO kept SELECT generate_series(1, 1000)").code == 0
@@ -152,20 +152,20 @@ def test_postgresql_replicates_to_another_container(engine, debian, name, tmp_pa
     def start_primary():
         engine.docker("run", "-d", "--name", name, "--network", "pair", "--network-alias", "primary", "-v", "pgpair:/data",
                       "test-postgres-pair", check=True)
-        wait_until(lambda: sql(name, "SELECT 1") == "1\n", 60, what="the primary answering")
+        wait_until(lambda: sql(name, "SELECT 1") == "1\n", what="the primary answering")
     engine.docker("network", "create", "pair", check=True)
     try:
         start_primary()
         engine.docker("run", "-d", "--name", standby, "--network", "pair", "-e", "PRIMARY=primary", "test-postgres-pair", check=True)
-        wait_until(lambda: sql(standby, "SELECT pg_is_in_recovery()") == "t\n", 60, what="the standby answering")
+        wait_until(lambda: sql(standby, "SELECT pg_is_in_recovery()") == "t\n", what="the standby answering")
         sql(name, "CREATE TABLE copied(n int); INSERT INTO copied SELECT generate_series(1, 1000)")
-        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500500\n", 30, what="the copy")
+        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500500\n", what="the copy")
         seen = sql(name, "SELECT client_addr FROM pg_stat_replication").strip()
         assert seen == engine.inspect(standby)["NetworkSettings"]["Networks"]["pair"]["IPAddress"]
         engine.docker("rm", "-f", name, check=True)
         start_primary()
         sql(name, "INSERT INTO copied VALUES (1)")
-        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500501\n", 30, what="the copy of what came later")
+        wait_until(lambda: sql(standby, "SELECT sum(n) FROM copied") == "500501\n", what="the copy of what came later")
     finally:
         engine.docker("rm", "-f", "-v", name, standby)
         engine.docker("network", "rm", "pair")
@@ -245,7 +245,7 @@ def test_compose_web_and_database(engine, application, tmp_path, free_port, is_c
 
     def rows():
         try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{free_port}/cgi-bin/rows", timeout=5).read().decode().strip()
+            return urllib.request.urlopen(f"http://127.0.0.1:{free_port}/cgi-bin/rows", timeout=10).read().decode().strip()
         except OSError:
             return ""
     try:
@@ -253,7 +253,7 @@ def test_compose_web_and_database(engine, application, tmp_path, free_port, is_c
         if is_checked:
             assert wait_until(rows, what="the page answering") == "1"  # the database did not keep it waiting
         else:
-            wait_until(lambda: rows().isdigit(), 60, what="the page showing a row")
+            wait_until(lambda: rows().isdigit(), what="the page showing a row")
         first = int(rows())
         assert int(rows()) == first + 1
         assert "shop-db-1" in compose("ps").out and "shop-web-1" in compose("ps").out

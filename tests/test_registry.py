@@ -16,19 +16,13 @@ import time
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from fake_registry import OCI, FakeRegistry, add_image
 from test_save_load import layer
 
 pytestmark = pytest.mark.own
 
 ZSTD = "layer.v1.tar+zstd"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def registry_program():
@@ -40,7 +34,7 @@ class RealRegistry:
     """Debian's docker-registry, with a directory and a port of its own."""
 
     def __init__(self, directory, users=None):
-        self.host = f"127.0.0.1:{free_port()}"
+        self.host = f"127.0.0.1:{engines.free_port()}"
         directory.mkdir(parents=True)
         config = {"version": "0.1", "log": {"level": "error"}, "http": {"addr": self.host},
                   "storage": {"filesystem": {"rootdirectory": str(directory / "data")}}}
@@ -480,7 +474,7 @@ def test_two_pulls_share_a_download(place, fake):
 
     def wait_for_gate(request, handler):
         if digest in request.path:
-            gate.wait(20)
+            gate.wait(LIMIT_S)
 
     fake.hook = wait_for_gate
     pulls = [subprocess.Popen([engines.docker_program(), "pull", f"{fake.host}/s:1"], env=place.environment, stdout=subprocess.PIPE)
@@ -489,7 +483,7 @@ def test_two_pulls_share_a_download(place, fake):
     time.sleep(0.3)
     gate.set()
     for pull in pulls:
-        out, _ = pull.communicate(timeout=60)
+        out, _ = pull.communicate(timeout=LIMIT_S)
         assert pull.returncode == 0 and b"Pull complete" in out
     assert len(fake.asked("GET", digest)) == 1
 
@@ -532,7 +526,7 @@ def test_cancelled_pull_leaves_whole_things_only(place, fake):
             handler.end_headers()
             handler.wfile.write(data[:1 << 20])
             handler.wfile.flush()
-            gate.wait(20)
+            gate.wait(LIMIT_S)
             return True
 
     fake.hook = hold_second

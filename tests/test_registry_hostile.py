@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from fake_registry import OCI, FakeRegistry, add_image
 from test_registry import SECRET, check_nothing_is_left, endless, blobs, with_auth
 from test_save_load import layer
@@ -88,7 +88,7 @@ def test_memory_stays_small(place, fake):
         fake.hook = None
         pulls = [subprocess.Popen([engines.docker_program(), "pull", "-q", f"{fake.host}/evil:{tag}"], env=place.environment,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for tag in ("bomb", "many", "long")]
-        assert [pull.wait(120) for pull in pulls] == [1, 0, 0]
+        assert [pull.wait(LIMIT_S) for pull in pulls] == [1, 0, 0]
         place.docker("rmi", "-f", f"{fake.host}/evil:many", f"{fake.host}/evil:long")
 
     peak = peak_of(place, pull_all)

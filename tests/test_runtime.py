@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+from engine import wait_until
+
 BUSYBOX = "/bin/busybox"
 CAPABILITIES = [
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
@@ -116,11 +118,7 @@ class Bundle:
         return json.loads(self.call("state", "box").stdout)["status"]
 
     def wait_for(self, status):
-        for _ in range(200):
-            if self.status() == status:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"still {self.status()}, not {status}")
+        wait_until(lambda: self.status() == status, step_s=0.02, what=f"the status {status}")
 
     def groups(self):
         return [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob(f"*{self.group}")] + [
@@ -664,7 +662,7 @@ def on_terminal(command):
     except OSError:
         pass
     os.close(master)
-    return text.decode(), process.wait(timeout=30)
+    return text.decode(), process.wait(timeout=300)
 
 
 def test_terminals(bundle):

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from engine import LIMIT_S
+
 docker = pytest.importorskip("docker", reason="python3-docker is installed by tools/install-deps --test")
 
 
@@ -135,7 +137,7 @@ def test_output_never_comes_together_with_the_head(engine, sdk):
             created = sdk.api.exec_create(container.id, ["echo", "output"])["Id"]
             body = b'{"Detach":false,"Tty":false}'
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(30)
+                s.settimeout(LIMIT_S)
                 s.connect(str(engine.socket))
                 s.sendall(b"POST /v1.51/exec/%s/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
                           b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (created.encode(), len(body), body))

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import engine as engines
+from engine import LIMIT_S
 import registry as registries
 
 pytestmark = pytest.mark.own
@@ -121,7 +122,7 @@ def test_container_of_the_models(sdk, box):
     waiter.start()
     time.sleep(0.3)
     box.kill(signal="SIGTERM")
-    waiter.join(20)
+    waiter.join(LIMIT_S)
     assert waited == {"StatusCode": 0}
     box.start()
     box.stop(timeout=0)

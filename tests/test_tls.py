@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import engine as engines
-from engine import run
+from engine import LIMIT_S, run
 from test_first_light import Terminal
 
 pytestmark = pytest.mark.own
@@ -32,9 +32,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tls_engine(build, certificates):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = engines.free_port()
     made = engines.Engine(build, extra=["-H", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", certificates / "ca.pem",
                                         "--tlscert", certificates / "server.pem", "--tlskey", certificates / "server-key.pem"])
     made.start()
@@ -85,10 +83,10 @@ def test_without_certificate_nobody_gets_in(tls_engine, certificates):
     (place / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
     environment["DOCKER_CERT_PATH"] = str(place)
     got = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{tls_engine.port}", "-CAfile", str(certificates / "ca.pem")],
-                         input=b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n", capture_output=True, timeout=20)
+                         input=b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n", capture_output=True, timeout=LIMIT_S)
     assert b"200 OK" not in got.stdout
 
 
 def test_plain_tcp_is_refused_without_the_flag(build, tmp_path):
-    got = run([build / "berthd", "--data-root", tmp_path / "d", "--exec-root", tmp_path / "r", "-H", "tcp://127.0.0.1:0"], limit_s=20)
+    got = run([build / "berthd", "--data-root", tmp_path / "d", "--exec-root", tmp_path / "r", "-H", "tcp://127.0.0.1:0"])
     assert got.code == 1 and "insecure" in got.err

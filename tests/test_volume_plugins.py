@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import engine as engines
-from engine import wait_until
+from engine import LIMIT_S, wait_until
 
 
 class Plugin:
@@ -148,5 +148,5 @@ def test_a_plugin_that_hangs_hangs_nobody_else(engine, plugin):
     assert all(process.poll() is None for process in waiting)
     plugin.stop()  # which ends the waiting
     for process in waiting[:2]:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode != 0 and "VolumeDriver." in err, (out, err)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import LIMIT_S, run, wait_until
 from raw_api import Api
 
 pytestmark = pytest.mark.own
@@ -64,7 +64,7 @@ def test_an_old_supervisor_serves_a_new_engine(build, docker_client, old_shim):
                                     stdout=subprocess.PIPE)
         attached.stdin.write(b"text\n")
         attached.stdin.flush()
-        assert attached.stdout.read() == b"got text\n" and attached.wait(30) == 4
+        assert attached.stdout.read() == b"got text\n" and attached.wait(LIMIT_S) == 4
         assert engine.docker("wait", "one", check=True).out == "4\n"
         assert engine.docker("logs", "one", check=True).out == "before\ngot text\n"
         engine.docker("stop", "two", check=True)

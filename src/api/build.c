@@ -16,6 +16,7 @@
 
 /* What the query says; build_options borrows from it. */
 struct build_query {
+    struct build_attest attest;
     struct strv tags, extra_hosts, cache_from, no_cache_stages, entitlements;
     struct map arguments, labels, contexts;
     struct json_list ulimits;
@@ -47,6 +48,7 @@ static void build_query_done(struct build_query *query)
 {
     struct ulimit_list ulimits = { .items = query->ulimits };
 
+    build_attest_done(&query->attest);
     strv_done(&query->tags);
     strv_done(&query->extra_hosts);
     strv_done(&query->cache_from);
@@ -121,6 +123,19 @@ static int read_ulimits(struct request *req, struct json_list *out, struct error
     if (json_decode(ulimit_list_fields, wrapped, strlen(wrapped), &list, err) < 0)
         return error_context(err, "error reading ulimits");
     *out = list.items;
+    return 0;
+}
+
+/* {"provenance":"mode=max","sbom":""} */
+static int read_attestations(struct request *req, struct build_attest *out, struct error *err)
+{
+    CLEANUP(map_done) struct map wanted = {};
+
+    if (read_texts(req, "attest", "attest", &wanted, err) < 0)
+        return -1;
+    MAP_EACH (&wanted, entry)
+        if (build_attest_read(entry->key, entry->value ? entry->value : "", out, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -232,8 +247,10 @@ static int read_query(struct request *req, struct build_query *query, struct bui
         read_list(req, "nocachefilter", "nocachefilter", &query->no_cache_stages, err) < 0 ||
         read_list(req, "allow", "allow", &query->entitlements, err) < 0 ||
         read_texts(req, "contexts", "contexts", &query->contexts, err) < 0 ||
-        read_ulimits(req, &query->ulimits, err) < 0)
+        read_ulimits(req, &query->ulimits, err) < 0 ||
+        read_attestations(req, &query->attest, err) < 0)
         return -1;
+    options->attest = &query->attest;
     options->dockerfile = text_or_null(req, "dockerfile");
     options->tags = &query->tags;
     options->arguments = &query->arguments;
@@ -309,8 +326,8 @@ static int read_context(struct request *req, struct context_sync **out, struct s
     return 0;
 }
 
-/* Parameters context, nocachefilter, allow, check, contexts, lender, steps and verify are berth's
- * own. */
+/* Parameters attest, context, nocachefilter, allow, check, contexts, lender, steps and verify are
+ * berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -372,8 +389,9 @@ int api_image_files(struct request *req, struct error *err)
     if (engine_image_get(req->engine, request_parameter(req, 0), &image, err) < 0 ||
         reply_stream_begin(req, "application/x-tar", err) < 0)
         return -1;
-    if (engine_image_files(req->engine, image, http_cancel_fd(req->exchange),
-                           http_reply_stream(req->exchange), err) == 0)
+    if (engine_image_files(req->engine, image, request_query_bool(req, "attestations"),
+                           http_cancel_fd(req->exchange), http_reply_stream(req->exchange),
+                           err) == 0)
         return 0;
     http_reply_break(req->exchange);
     return -1;

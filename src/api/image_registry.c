@@ -104,9 +104,9 @@ int api_image_pull(struct request *req, struct error *err)
 
 /* ---- push ---- */
 
-static void on_pushed(void *data, const char *tag, const char *digest, int64_t size)
+static void on_pushed(void *data, const char *tag, const struct push_result *result)
 {
-    progress_aux_push(data, tag, digest, size);
+    progress_aux_push(data, tag, result->digest, result->size);
 }
 
 int api_image_push(struct request *req, struct error *err)

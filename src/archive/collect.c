@@ -113,6 +113,23 @@ static int collect(struct collection *collection, int dir_fd, const char *name, 
     return fd < 0 ? -1 : tree_walk(fd, &visitor, collection, err);
 }
 
+static int write_texts(struct collection *collection, struct error *err)
+{
+    for (size_t i = 0; i < collection->options->text_count; i++) {
+        const struct collect_text *text = &collection->options->texts[i];
+        size_t size = strlen(text->text);
+        const struct tar_entry entry = { .name = (char *)(uintptr_t)text->name,
+                                         .type = TAR_FILE,
+                                         .mode = 0644,
+                                         .size = (int64_t)size };
+
+        if (tar_writer_entry(collection->writer, &entry, err) < 0 ||
+            tar_writer_data(collection->writer, text->text, size, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int collect_tree(int dir_fd, const char *name, const struct collect_options *options,
                  struct stream *out, struct error *err)
 {
@@ -122,7 +139,9 @@ int collect_tree(int dir_fd, const char *name, const struct collect_options *opt
 
     if (!writer)
         return -1;
-    int result = collect(&collection, dir_fd, name, err);
+    int result = write_texts(&collection, err);
+    if (result == 0)
+        result = collect(&collection, dir_fd, name, err);
     if (result == 0)
         result = tar_writer_finish(writer, err);
     entry_links_done(&collection.links);

@@ -8,6 +8,11 @@
 #include "base/stream.h"
 #include "linux/user_namespace.h"
 
+/* A file that is made here. */
+struct collect_text {
+    const char *name, *text;
+};
+
 struct collect_options {
     /* Name that the top gets in the archive ("x" gives "x", "x/a"…; "/" gives "/", "/a"…). NULL: a
      * directory's content only ("a"…). */
@@ -16,6 +21,8 @@ struct collect_options {
     const struct id_map *seen_in;          /* owners are written as this table's insides; NULL */
     bool with_nanoseconds;                 /* times with fractions of seconds */
     int cancel_fd;                         /* -1: none */
+    const struct collect_text *texts;      /* files in front of all others */
+    size_t text_count;
 };
 
 /* Writes a plain tar of 'name' in the directory 'dir_fd' ("." is that directory itself) with all

@@ -91,6 +91,15 @@ struct build_context {
 
 struct context_sync;
 struct context_store;
+struct build_attest;
+
+/* Where a context was fetched from. */
+#define BUILD_COMMIT_SIZE 72
+struct build_origin {
+    const char *uri;
+    char commit[BUILD_COMMIT_SIZE]; /* of a Git repository, "" otherwise */
+};
+
 struct build_options {
     /* Directory with the unpacked context (hostile: looked up in root only), or -1. The builder
      * removes files from it that .dockerignore excludes. */
@@ -114,7 +123,10 @@ struct build_options {
     const struct build_secrets *secrets; /* NULL: there are none */
     const struct strv *extra_hosts;
     const struct strv *cache_from; /* images whose steps count as done (build/cache_image.h) */
-    struct build_run limits;       /* resource fields only */
+    const struct build_attest
+        *attest; /* what to attest of the image (build/attest.h); NULL: nothing */
+    const struct build_origin *origin; /* of the context; NULL: it came from the client */
+    struct build_run limits;           /* resource fields only */
     int cancel_fd;
     /* Output in the form of the classic builder (spec/dockerfile.md section 13), piece by piece. */
     void (*stream)(void *data, const char *text, size_t size);
@@ -176,10 +188,12 @@ int build_context_unpack(struct stream *archive, int directory_fd, struct error 
 
 /* Contexts from elsewhere: a Git repository ("…#ref:subdirectory"), or an archive or a lone
  * Dockerfile by http. The files go into the empty directory 'path'; 'out_fd' is the context: that
- * directory or one in it. 'arguments' are the build's, may be NULL. */
+ * directory or one in it. 'arguments' are the build's, may be NULL. 'out_commit' (may be NULL) is
+ * "" for what is no repository. */
 bool build_context_is_remote(const char *text);
 int build_context_fetch(const char *remote, const struct map *arguments, const char *path,
-                        int cancel_fd, int *out_fd, struct error *err);
+                        int cancel_fd, int *out_fd, char out_commit[BUILD_COMMIT_SIZE],
+                        struct error *err);
 
 /* A directory that keeps what a client has sent of a context, so that the next build with the same
  * key needs only what has changed: for this build alone until it is given back. It is part of the

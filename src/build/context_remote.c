@@ -1,5 +1,6 @@
 /* Contexts from elsewhere: a Git repository, an archive, or a lone Dockerfile. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,7 +17,8 @@
 #include "base/banned.h"
 
 static int fetch_repository(const char *remote, const struct map *arguments, const char *path,
-                            int cancel_fd, int *out_fd, struct error *err)
+                            int cancel_fd, int *out_fd, char out_commit[BUILD_COMMIT_SIZE],
+                            struct error *err)
 {
     CLEANUP(git_source_done) struct git_source source = {};
     const char *keep = arguments ? map_get(arguments, "BUILDKIT_CONTEXT_KEEP_GIT_DIR") : NULL;
@@ -28,6 +30,8 @@ static int fetch_repository(const char *remote, const struct map *arguments, con
     if (git_resolve(&source, cancel_fd, commit, err) < 0 ||
         git_checkout(&source, commit, path, cancel_fd, err) < 0)
         return -1;
+    if (out_commit)
+        snprintf(out_commit, BUILD_COMMIT_SIZE, "%s", commit);
     CLEANUP(close) int root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0)
         return error_sys(err, "open %s", path);
@@ -89,14 +93,18 @@ bool build_context_is_remote(const char *text)
 }
 
 int build_context_fetch(const char *remote, const struct map *arguments, const char *path,
-                        int cancel_fd, int *out_fd, struct error *err)
+                        int cancel_fd, int *out_fd, char out_commit[BUILD_COMMIT_SIZE],
+                        struct error *err)
 {
     int result;
+
+    if (out_commit)
+        *out_commit = 0;
 
     if (!build_context_is_remote(remote))
         return error_set(err, ERROR_INVALID, "unsupported remote context: %s", remote);
     result = git_is_source(remote)
-                 ? fetch_repository(remote, arguments, path, cancel_fd, out_fd, err)
+                 ? fetch_repository(remote, arguments, path, cancel_fd, out_fd, out_commit, err)
                  : fetch_file(remote, path, cancel_fd, out_fd, err);
     return result < 0 && err && err->kind != ERROR_CANCELLED
                ? error_context(err, "failed to load the context %s", remote)

@@ -13,6 +13,7 @@
 #include "build/expand.h"
 #include "build/heredoc.h"
 #include "build/owner.h"
+#include "build/provenance.h"
 #include "linux/path.h"
 #include "spec/dockerignore.h"
 
@@ -362,6 +363,7 @@ static int look_at_remotes(struct job *job, struct copy_request *request, struct
             remote_look(job->builder, &part->remote, part->directory, job->cancel_fd, err) < 0)
             return err->kind == ERROR_CANCELLED ? -1
                                                 : error_context(err, "%s failed", request->word);
+        material_add_remote(job, part->remote.url, part->remote.digest);
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/provenance.h"
 #include "build/source.h"
 #include "build/step.h"
 
@@ -81,6 +82,7 @@ static int find_named_context(struct job *job, const struct build_context *conte
     }
     if (job_find_image(job, context->image, &image, err) < 0)
         return -1;
+    material_add_image(job, context->image, image);
     out->is_layers = true;
     snprintf(out->chain_id, sizeof(out->chain_id), "%s", image->chain_id);
     job_hold(job, out->chain_id);
@@ -111,6 +113,7 @@ int job_find_tree(struct job *job, size_t index, const char *name, struct job_tr
             return 0;
         if (job_find_image(job, name, &image, err) < 0)
             return error_context(err, "invalid from flag value %s", name);
+        material_add_image(job, name, image);
         snprintf(out->chain_id, sizeof(out->chain_id), "%s", image->chain_id);
         job_hold(job, out->chain_id);
         return 0;
@@ -146,8 +149,10 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
         return error_set(err, ERROR_INVALID,
                          "the context %s holds files, not an image: COPY --from=%s takes them",
                          plan->base, plan->base);
-    if (job_find_image(job, context ? context->image : plan->base, &image, err) < 0)
+    const char *name = context ? context->image : plan->base;
+    if (job_find_image(job, name, &image, err) < 0)
         return -1;
+    material_add_image(job, name, image);
     stage_begin_image(stage, &job->args, image);
     job_hold(job, stage->chain_id);
     return 0;

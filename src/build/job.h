@@ -44,6 +44,17 @@ void builder_end_job(struct builder *builder);
 void builder_forgot(struct builder *builder);
 void builder_release(struct builder *builder, const char *key);
 
+/* What goes into a build from outside of its context (build/provenance.h). */
+struct material {
+    char *uri;
+    const char *algorithm;
+    char *hex; /* NULL: not known */
+};
+struct materials {
+    struct material *items;
+    size_t count;
+};
+
 enum stage_state { STAGE_UNUSED, STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_FAILED };
 
 struct job {
@@ -61,6 +72,7 @@ struct job {
     int cancel_fd;                /* readable when the client cancels or a stage has failed */
     struct known_digests digests; /* of the context's files, if it is a synced one */
     int64_t epoch_ns;             /* SOURCE_DATE_EPOCH, -1: not given */
+    int64_t began_ns;             /* by the clock on the wall */
     size_t target;
     struct image **cache_images; /* those of --cache-from that are here */
     size_t cache_image_count;
@@ -78,6 +90,7 @@ struct job {
     struct strv declared_args; /* names that some ARG mentions */
     struct strv used_keys;     /* cache entries that were hit */
     struct strv held_layers;
+    struct materials materials;
     struct map mounts; /* chain id → descriptor + 1 of a read-only mount */
 };
 

@@ -16,6 +16,7 @@
 #include "build/include.h"
 #include "build/job.h"
 #include "build/location.h"
+#include "build/provenance.h"
 #include "build/step.h"
 #include "spec/reference.h"
 
@@ -23,9 +24,12 @@
 
 static void job_init(struct job *job, struct builder *builder, const struct build_options *options)
 {
-    *job = (struct job){
-        .builder = builder, .options = options, .abort_fd = -1, .cancel_fd = -1, .epoch_ns = -1
-    };
+    *job = (struct job){ .builder = builder,
+                         .options = options,
+                         .abort_fd = -1,
+                         .cancel_fd = -1,
+                         .epoch_ns = -1,
+                         .began_ns = clock_wall_ns() };
     if (options->synced)
         job->digests = context_sync_digests(options->synced);
     mutex_init(&job->lock);
@@ -59,6 +63,7 @@ static void job_done(struct job *job)
     strv_done(&job->declared_args);
     strv_done(&job->used_keys);
     strv_done(&job->held_layers);
+    materials_done(&job->materials);
     build_args_done(&job->args);
     output_done(&job->head);
     outputs_done(&job->outputs);
@@ -365,7 +370,10 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
             return -1;
     }
     snprintf(out->image_id, sizeof(out->image_id), "%s", image->id);
-    return 0;
+    CLEANUP(attestations_done) struct attestations attestations = {};
+    return attestations_make(job, stage, &attestations, err) < 0
+               ? -1
+               : store_image_attest(store, image->id, &attestations, err);
 }
 
 static void trim_cache(struct job *job)

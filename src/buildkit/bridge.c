@@ -24,6 +24,7 @@ static const char *const frontend_abilities[] = {
     "solve.base",
 };
 static const char *const llb_abilities[] = {
+    "exporter.image.attestations",
     "exporter.multiple",
     "source.git",
     "source.git.fullurl",

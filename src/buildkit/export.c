@@ -1,9 +1,11 @@
 /* Where results go: names here, registries, and files or directories of the client's. An option of
  * an exporter that is not known is refused. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "buildkit/internal.h"
@@ -26,6 +28,7 @@ struct export
     struct solve *solve;
     const struct exporter *exporter;
     const char *image_id;
+    bool hides_attestations;
     size_t index;
     int cancel_fd;
     struct strv names; /* from the option "name", familiar */
@@ -84,8 +87,7 @@ static int tag(struct export *export, struct error *err)
 /* What pushing tells, as output of the step. */
 struct push {
     struct export *export;
-    char digest[DIGEST_TEXT_SIZE];
-    int64_t size;
+    struct push_result result;
 };
 
 static void push_head(void *data UNUSED, const char *id UNUSED, const char *status UNUSED)
@@ -124,12 +126,11 @@ static bool push_is_cancelled(void *data)
     return poll(&cancelled, 1, 0) > 0;
 }
 
-static void pushed(void *data, const char *tag_name UNUSED, const char *digest, int64_t size)
+static void pushed(void *data, const char *tag_name UNUSED, const struct push_result *result)
 {
     struct push *push = data;
 
-    snprintf(push->digest, sizeof(push->digest), "%s", digest);
-    push->size = size;
+    push->result = *result;
 }
 
 static int push_one(struct export *export, struct peer *session, const char *text,
@@ -152,7 +153,7 @@ static int push_one(struct export *export, struct peer *session, const char *tex
         return error_context(err, "failed to push %s", text);
     CLEANUP(free)
     char *what = xasprintf("pushing manifest for %s/%s:%s@%s", reference.domain, reference.path,
-                           reference.tag, push->digest);
+                           reference.tag, push->result.digest);
     amount(export, what, true);
     return 0;
 }
@@ -169,12 +170,11 @@ static int push_all(struct export *export, struct error *err)
     for (size_t i = 0; i < export->names.count; i++)
         if (push_one(export, session, export->names.items[i], &push, err) < 0)
             return -1;
-    map_set_text(export->response, "containerimage.digest", push.digest);
+    map_set_text(export->response, "containerimage.digest", push.result.digest);
     CLEANUP(free)
-    char *json =
-        xasprintf("{\"mediaType\":\"application/vnd.docker.distribution.manifest.v2+json\","
-                  "\"digest\":\"%s\",\"size\":%lld}",
-                  push.digest, (long long)push.size);
+    char *json = xasprintf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}",
+                           push.result.is_index ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_DOCKER_MANIFEST,
+                           push.result.digest, (long long)push.result.size);
     CLEANUP(free) char *descriptor = base64_encode(json, strlen(json));
     map_set_text(export->response, "containerimage.descriptor", descriptor);
     return 0;
@@ -224,7 +224,8 @@ static int write_files(struct export *export, struct stream *out, struct error *
 
     if (engine_image_get(export->buildkit->engine, export->image_id, &image, err) < 0)
         return -1;
-    return engine_image_files(export->buildkit->engine, image, export->cancel_fd, out, err);
+    return engine_image_files(export->buildkit->engine, image, !export->hides_attestations,
+                              export->cancel_fd, out, err);
 }
 
 static int export_file(struct export *export, export_writer *writer, const char *what,
@@ -269,6 +270,34 @@ static int send_files(void *data, int tree_fd, struct error *err)
     return send_directory(session, export->index, tree_fd, export->cancel_fd, err);
 }
 
+/* What is attested of the image goes into a directory of its own, which is sent after the files. */
+static int send_statements(struct export *export, const struct image *image, struct error *err)
+{
+    CLEANUP(map_done) struct map statements = {};
+    CLEANUP(free) char *path = NULL;
+    CLEANUP(close) int fd = -1;
+    int result = 0;
+
+    if (engine_image_statements(export->buildkit->engine, image, &statements, err) < 0)
+        return -1;
+    if (statements.count == 0 || export->hides_attestations)
+        return 0;
+    path = engine_temporary_directory(export->buildkit->engine, err);
+    if (!path)
+        return -1;
+    MAP_EACH (&statements, entry) {
+        CLEANUP(free) char *file = path_join(path, entry->key);
+
+        if (result == 0)
+            result = file_write_atomic(file, entry->value, strlen(entry->value), 0644, false, err);
+    }
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (result == 0)
+        result = fd < 0 ? error_sys(err, "open %s", path) : send_files(export, fd, err);
+    tree_remove(path, NULL);
+    return result;
+}
+
 static int export_local(struct export *export, struct error *err)
 {
     struct engine *engine = export->buildkit->engine;
@@ -276,7 +305,8 @@ static int export_local(struct export *export, struct error *err)
 
     amount(export, "copying files", false);
     if (engine_image_get(engine, export->image_id, &image, err) < 0 ||
-        engine_image_lend(engine, image, send_files, export, err) < 0)
+        engine_image_lend(engine, image, send_files, export, err) < 0 ||
+        send_statements(export, image, err) < 0)
         return -1;
     amount(export, "copying files", true);
     return 0;
@@ -355,6 +385,7 @@ int export_result(struct buildkit *buildkit, struct solve *solve, const struct b
                              .solve = solve,
                              .exporter = exporter,
                              .image_id = built->image_id,
+                             .hides_attestations = built->hides_attestations,
                              .index = index,
                              .cancel_fd = cancel_fd,
                              .response = response };

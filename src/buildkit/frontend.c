@@ -15,6 +15,7 @@
 #include "codec/json.h"
 #include "codec/protobuf.h"
 #include "engine/build.h"
+#include "engine/image.h"
 #include "engine/image_registry.h"
 #include "spec/dockerignore.h"
 
@@ -43,6 +44,7 @@ struct frontend {
     struct json_list ulimits;
     struct build_pulls pulls;
     struct build_secrets secrets;
+    struct build_attest attest;
 };
 
 static const char *attribute(const struct frontend *frontend, const char *name)
@@ -74,6 +76,7 @@ static void frontend_done(struct frontend *frontend)
         free(JSON_ITEMS(&frontend->ulimits, struct ulimit)[i].name);
     free(frontend->ulimits.items);
     build_pulls_done(&frontend->pulls);
+    build_attest_done(&frontend->attest);
     peer_unref(frontend->session);
     close_cleanup(&frontend->cancel_fd);
 }
@@ -84,31 +87,15 @@ CLEANUP_VALUE(frontend_done, struct frontend)
 /* Those that are looked at somewhere, or that change nothing here; a '*' at the end stands for any
  * rest. */
 static const char *const known[] = {
-    "add-hosts",
-    "build-arg:*",
-    "cache-from",
-    "cache-imports",
-    "cgroup-parent",
-    "context",
-    "context:*",
-    "contextkey",
-    "dockerfilekey",
-    "filename",
-    "force-network-mode",
-    "frontend.caps",
-    "hostname",
-    "image-resolve-mode",
-    "input-metadata:*",
-    "label:*",
-    "local-sessionid:*",
-    "multi-platform",
-    "no-cache",
-    "platform",
-    "requestid",
-    "shm-size",
-    "target",
-    "ulimit",
-    "vcs:*",
+    "add-hosts",        "attest:*",      "build-arg:*",
+    "cache-from",       "cache-imports", "cgroup-parent",
+    "context",          "context:*",     "contextkey",
+    "dockerfilekey",    "filename",      "force-network-mode",
+    "frontend.caps",    "hostname",      "image-resolve-mode",
+    "input-metadata:*", "label:*",       "local-sessionid:*",
+    "multi-platform",   "no-cache",      "platform",
+    "requestid",        "shm-size",      "target",
+    "ulimit",           "vcs:*",
 };
 
 static bool is_known(const char *name)
@@ -225,6 +212,22 @@ static int read_cache_imports(struct frontend *frontend, struct error *err)
             return error_set(err, ERROR_INVALID, "a cache import names no image");
         strv_add(&frontend->cache_from, ref);
     }
+    return 0;
+}
+
+/* "attest:provenance", "attest:sbom"; what version control the client's context is under. */
+static int read_attestations(struct frontend *frontend, struct error *err)
+{
+    struct build_attest *attest = &frontend->attest;
+
+    MAP_EACH (frontend->request->attributes, entry)
+        if (text_starts(entry->key, "attest:") &&
+            build_attest_read(entry->key + strlen("attest:"), entry->value, attest, err) < 0)
+            return -1;
+    if (attribute(frontend, "vcs:source"))
+        attest->vcs_source = xstrdup(attribute(frontend, "vcs:source"));
+    if (attribute(frontend, "vcs:revision"))
+        attest->vcs_revision = xstrdup(attribute(frontend, "vcs:revision"));
     return 0;
 }
 
@@ -487,7 +490,7 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
     frontend->pulls.data = frontend->session;
     frontend->secrets = offer_secrets(frontend->session);
     if (read_hosts(frontend, err) < 0 || read_ulimits(frontend, err) < 0 ||
-        read_cache_imports(frontend, err) < 0)
+        read_cache_imports(frontend, err) < 0 || read_attestations(frontend, err) < 0)
         return -1;
     if (!text_is_empty(no_cache))
         strv_split(&frontend->no_cache_stages, no_cache, ',');
@@ -518,6 +521,7 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
         .event = tell_event,
         .data = frontend,
         .pull_data = &frontend->pulls,
+        .attest = &frontend->attest,
     };
     if (!text_is_empty(shm_size) &&
         parse_int64(shm_size, 0, INT64_MAX, &out->limits.shm_size_bytes, err) < 0)
@@ -689,19 +693,9 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
         return 0;
     snprintf(out->built.image_id, sizeof(out->built.image_id), "%s", result.image_id);
     out->built.is_new = result.is_new_image;
+    out->built.hides_attestations = frontend->attest.is_inline_only;
     built_add(frontend->buildkit, &out->built);
     return 0;
-}
-
-static int make_temporary(struct frontend *frontend, struct error *err)
-{
-    struct engine_info info;
-    char id[ID_LENGTH + 1];
-
-    engine_info(frontend->buildkit->engine, &info);
-    id_generate(id);
-    frontend->temporary_path = xasprintf("%s/tmp/frontend-%.16s", info.data_path, id);
-    return dir_make(frontend->temporary_path, 0700, err);
 }
 
 static int watch_cancellation(struct frontend *frontend, struct error *err)
@@ -733,7 +727,8 @@ int frontend_build(struct buildkit *buildkit, const struct frontend_request *req
     if (check_attributes(&frontend, err) < 0 || watch_cancellation(&frontend, err) < 0 ||
         peers_find(&buildkit->sessions, request->solve->session_id, frontend.cancel_fd,
                    &frontend.session, err) < 0 ||
-        make_temporary(&frontend, err) < 0 || bring_all(&frontend, err) < 0)
+        !(frontend.temporary_path = engine_temporary_directory(buildkit->engine, err)) ||
+        bring_all(&frontend, err) < 0)
         return -1;
     return build(&frontend, out, failure);
 }

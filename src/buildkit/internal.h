@@ -24,7 +24,8 @@ enum {
 struct built {
     char id[RESULT_ID_SIZE];
     char image_id[72];
-    bool is_new; /* it came to be by the build */
+    bool is_new;             /* it came to be by the build */
+    bool hides_attestations; /* from outputs that are no image */
 };
 
 /* An error with its details, as one call brings it and another one tells it. */

@@ -15,6 +15,7 @@
 #include "cli/context.h"
 #include "cli/context_sync.h"
 #include "cli/credentials.h"
+#include "cli/csv.h"
 #include "cli/proxies.h"
 
 #include "base/banned.h"
@@ -22,7 +23,7 @@
 struct build_options {
     bool no_cache, quiet, remove, force_remove, pull, push, check, verify, load;
     struct strv add_host, build_arg, cache_from, cache_to, label, tag, allow, build_context,
-        no_cache_filter, output, secret, ssh;
+        no_cache_filter, output, secret, ssh, attest;
     const char *file, *iidfile, *metadata_file, *network, *platform, *target, *cgroup_parent,
         *cpuset_cpus, *cpuset_mems, *progress, *provenance, *sbom;
     struct optional_int64 memory, memory_swap, shm_size, cpu_shares, cpu_period, cpu_quota;
@@ -32,6 +33,7 @@ struct build_options {
 #define AT(member) offsetof(struct build_options, member)
 static const struct option_row rows[] = {
     { 0,   "add-host",      OPTION_LIST,    AT(add_host),      "Add a line to /etc/hosts (name:ip)" },
+    { 0,   "attest",        OPTION_LIST,    AT(attest),        "Attest something of the image (type=provenance,mode=max; type=sbom)" },
     { 0,   "allow",         OPTION_LIST,    AT(allow),         "Let RUN have a privilege (security.insecure)" },
     { 0,   "build-arg",     OPTION_LIST,    AT(build_arg),     "Set a variable of the build" },
     { 0,   "build-context", OPTION_LIST,    AT(build_context), "Further context (name=path, URL or docker-image://image)" },
@@ -62,10 +64,10 @@ static const struct option_row rows[] = {
     { 0,   "progress",      OPTION_TEXT,    AT(progress),      "How to show what happens (auto, tty, plain, quiet, rawjson)" },
     { 0,   "pull",          OPTION_BOOL,    AT(pull),          "Fetch base images even if they are here" },
     { 0,   "push",          OPTION_BOOL,    AT(push),          "Push the image under all its names" },
-    { 0,   "provenance",    OPTION_TEXT,    AT(provenance),    "Attest where the image comes from (only false so far)" },
+    { 0,   "provenance",    OPTION_TEXT,    AT(provenance),    "Attest where the image comes from (true, false, mode=min, mode=max)" },
     { 'q', "quiet",         OPTION_BOOL,    AT(quiet),         "Print the image's id only" },
     { 0,   "rm",            OPTION_BOOL,    AT(remove),        "Remove what steps left", .initially_true = true },
-    { 0,   "sbom",          OPTION_TEXT,    AT(sbom),          "Attest what is in the image (only false so far)" },
+    { 0,   "sbom",          OPTION_TEXT,    AT(sbom),          "Attest which packages are in the image (true, false)" },
     { 0,   "secret",        OPTION_LIST,    AT(secret),        "Let steps read a secret (id=name,src=file or id=name,env=NAME)" },
     { 0,   "security-opt",  OPTION_UNSUPPORTED, 0, NULL },
     { 0,   "shm-size",      OPTION_BYTES,   AT(shm_size),      "Size of /dev/shm for RUN" },
@@ -198,6 +200,7 @@ struct input {
     char *dockerfile, *extra;
     struct context_syncing synced; /* instead of all of them */
     struct strv cache_from;        /* images that the engine has now */
+    struct strv attestations;      /* "provenance=mode=max" */
 };
 
 static void input_done(struct input *input)
@@ -211,6 +214,7 @@ static void input_done(struct input *input)
     free(input->extra);
     context_syncing_done(&input->synced);
     strv_done(&input->cache_from);
+    strv_done(&input->attestations);
 }
 CLEANUP_VALUE(input_done, struct input)
 
@@ -476,15 +480,44 @@ static int read_outputs(const struct strv *given, struct outputs *out, struct er
     return 0;
 }
 
+/* "type=provenance,mode=max" as the engine has it: the type, and the rest. */
+static int add_attestation(const char *text, struct strv *out, struct error *err)
+{
+    CLEANUP(strv_done) struct strv fields = {}, rest = {};
+    const char *type = NULL;
+
+    if (csv_split(text, &fields, err) < 0)
+        return -1;
+    for (size_t i = 0; i < fields.count; i++)
+        if (text_starts(fields.items[i], "type="))
+            type = fields.items[i] + strlen("type=");
+        else
+            strv_add(&rest, fields.items[i]);
+    if (!type || (strcmp(type, "provenance") != 0 && strcmp(type, "sbom") != 0))
+        return error_set(err, ERROR_INVALID,
+                         "invalid attestation %s: type=provenance or type=sbom is needed", text);
+    CLEANUP(free) char *settings = strv_join(&rest, ",");
+    strv_add_format(out, "%s=%s", type, settings);
+    return 0;
+}
+
+/* What is to be attested: "type=settings" each. */
+static int read_attestations(const struct build_options *options, struct strv *out,
+                             struct error *err)
+{
+    for (size_t i = 0; i < options->attest.count; i++)
+        if (add_attestation(options->attest.items[i], out, err) < 0)
+            return -1;
+    if (options->provenance)
+        strv_add_format(out, "provenance=%s", options->provenance);
+    if (options->sbom)
+        strv_add_format(out, "sbom=%s", options->sbom);
+    return 0;
+}
+
 /* What is asked for and cannot be had is said before anything is built. */
 static int check_options(const struct build_options *options, struct error *err)
 {
-    const char *const attestations[] = { options->provenance, options->sbom };
-
-    for (size_t i = 0; i < COUNT(attestations); i++)
-        if (attestations[i] && strcmp(attestations[i], "false") != 0)
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "attestations are not supported: leave --provenance and --sbom out");
     for (size_t i = 0; i < options->cache_to.count; i++) {
         CLEANUP(build_cache_done) struct build_cache cache = {};
 
@@ -592,6 +625,7 @@ static int send(struct cli *cli, const struct build_options *options, const char
     client_path_begin(&path, "/build");
     add_query(cli, &path, options, input->dockerfile);
     add_pairs(&path, "contexts", &input->contexts, false);
+    add_pairs(&path, "attest", &input->attestations, false);
     add_list(&path, "cachefrom", &input->cache_from);
     client_path_query(&path, "lender", lender_id);
     client_path_query(&path, "context", input->synced.id);
@@ -622,7 +656,9 @@ static int run(struct cli *cli, const struct build_options *options, const char 
         if (text_equal(outputs.items[i].destination, "-") && style != PROGRESS_QUIET)
             return error_set(err, ERROR_INVALID,
                              "an output on stdout needs --progress=quiet: both would mix");
-    int result = open_input(cli, options, context, &input, err);
+    int result = read_attestations(options, &input.attestations, err);
+    if (result == 0)
+        result = open_input(cli, options, context, &input, err);
     if (result == 0)
         result = build_cache_bring(cli, &options->cache_from, &input.cache_from, err);
     if (result == 0)

@@ -161,6 +161,7 @@ static void name_source(struct client_path *path, const struct build_output *out
 
     if (!is_archive) {
         client_path_begin(path, "/images/%s/files", image_id);
+        client_path_query(path, "attestations", "1");
         return;
     }
     client_path_begin(path, "/images/get");

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "build/attest.h"
 #include "build/build.h"
 #include "build/context_store.h"
 #include "engine/engine.h"

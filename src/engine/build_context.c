@@ -24,7 +24,8 @@
 struct build_files {
     char *path; /* holds "main", the context; "sent", further ones; "fetched-<n>" */
     int context_fd;
-    struct map contexts; /* struct build_context */
+    struct map contexts;        /* struct build_context */
+    struct build_origin origin; /* uri NULL: the context came from the client */
 };
 
 static void free_context(void *value)
@@ -75,9 +76,11 @@ static int bring_context(struct build_files *files, const struct build_input *in
         files->context_fd = fcntl(context_sync_fd(input->synced), F_DUPFD_CLOEXEC, 0);
         return files->context_fd < 0 ? error_sys(err, "open the build context") : 0;
     }
-    if (input->remote)
+    if (input->remote) {
+        files->origin.uri = input->remote;
         return build_context_fetch(input->remote, options->arguments, path, options->cancel_fd,
-                                   &files->context_fd, err);
+                                   &files->context_fd, files->origin.commit, err);
+    }
     files->context_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (files->context_fd < 0)
         return error_sys(err, "open %s", path);
@@ -108,7 +111,8 @@ static int fetch_context(struct build_files *files, const char *remote,
     int fd = -1;
 
     if (dir_make(path, 0755, err) < 0 ||
-        build_context_fetch(remote, options->arguments, path, options->cancel_fd, &fd, err) < 0)
+        build_context_fetch(remote, options->arguments, path, options->cancel_fd, &fd, NULL, err) <
+            0)
         return -1;
     return fd;
 }
@@ -269,6 +273,7 @@ int engine_build(struct engine *engine, const struct build_input *input,
         return -1;
     with_files.context_fd = files.context_fd;
     with_files.synced = input->synced;
+    with_files.origin = files.origin.uri ? &files.origin : NULL;
     with_files.contexts = &files.contexts;
     with_files.is_filtered = input->directories || input->synced;
     if ((input->is_verified ? build_verified(engine, &with_files, out, err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
@@ -336,6 +337,15 @@ void image_add_chains(const struct image *image, struct map *out)
 int engine_temporary_file(struct engine *engine, struct error *err)
 {
     return store_temporary_file(engine->store, err);
+}
+
+char *engine_temporary_directory(struct engine *engine, struct error *err)
+{
+    char id[ID_LENGTH + 1];
+
+    id_generate(id);
+    CLEANUP(free) char *path = xasprintf("%s/tmp/work-%.16s", engine->options.data_path, id);
+    return dir_make(path, 0700, err) < 0 ? NULL : TAKE(path);
 }
 
 int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,

@@ -40,6 +40,9 @@ int64_t engine_image_own_size(struct engine *engine, const struct image *image,
 
 /* A file without a name below the data root; -1 on error. */
 int engine_temporary_file(struct engine *engine, struct error *err);
+/* A directory below the data root, for the caller to remove; what a crash leaves goes at the next
+ * start. NULL on error. */
+char *engine_temporary_directory(struct engine *engine, struct error *err);
 
 /* docker import: an archive becomes a one-layer image. 'changes' are Dockerfile lines
  * (build_apply_changes). */

@@ -392,7 +392,7 @@ static int push_one(struct engine *engine, const struct reference *reference,
     char *line = xasprintf("%s: digest: %s size: %lld", reference->tag, result.digest,
                            (long long)result.size);
     watcher->registry.line(watcher->registry.data, line);
-    watcher->pushed(watcher->registry.data, reference->tag, result.digest, result.size);
+    watcher->pushed(watcher->registry.data, reference->tag, &result);
     registry_event(engine, image, reference, "push");
     return 0;
 }

@@ -26,11 +26,11 @@ void build_pulls_decode(const char *header, struct build_pulls *out);
 void build_pulls_done(struct build_pulls *pulls);
 CLEANUP_VALUE(build_pulls_done, struct build_pulls)
 
-/* Each tag that is done is told to 'pushed' ("1", digest, size of the manifest). 'tag' NULL or "":
+/* Each tag that is done is told to 'pushed'. 'tag' NULL or "":
  * all tags of the repository. */
 struct push_watcher {
     struct registry_watcher registry;
-    void (*pushed)(void *data, const char *tag, const char *digest, int64_t size);
+    void (*pushed)(void *data, const char *tag, const struct push_result *result);
 };
 /* INVALID for a bad name: before anything is told. */
 int engine_image_push_check(const char *name, const char *tag, struct reference *out,

@@ -9,6 +9,7 @@
 #include "codec/sha256.h"
 #include "codec/tar.h"
 #include "registry/archive.h"
+#include "registry/attest.h"
 #include "registry/manifest.h"
 
 #include "base/banned.h"
@@ -26,6 +27,7 @@ struct part {
 struct entry {
     const struct archive_item *item;
     const struct part *manifest, *config;
+    const struct part *index; /* of the image and what is attested of it; NULL if nothing is */
     const struct part **layers;
     size_t layer_count;
 };
@@ -161,9 +163,35 @@ static void add_manifest(struct save *save, struct entry *entry)
     entry->manifest = add_text(save, MEDIA_TYPE_OCI_MANIFEST, &text);
 }
 
-static int add_entry(struct save *save, const struct archive_item *item, struct error *err)
+static const struct part *add_document(struct save *save, struct attest_document *document)
 {
-    struct entry *entry = &save->entries[save->count++];
+    return add_text(save, document->media_type, &document->text);
+}
+
+/* What is attested of the image goes along. */
+static int add_attestations(struct save *save, struct entry *entry, struct error *err)
+{
+    CLEANUP(attestations_done) struct attestations attestations = {};
+    CLEANUP(attest_documents_done) struct attest_documents made = {};
+    const struct attest_subject subject = { entry->item->image, entry->manifest->media_type,
+                                            entry->manifest->digest, entry->manifest->size,
+                                            &entry->item->names };
+
+    if (store_image_attestations(save->store, entry->item->image->id, &attestations, err) < 0)
+        return -1;
+    if (attestations.count == 0)
+        return 0;
+    attest_documents_make(&subject, &attestations, &made);
+    for (size_t i = 0; i < made.blob_count; i++)
+        add_document(save, &made.blobs[i]);
+    add_document(save, &made.manifest);
+    entry->index = add_document(save, &made.index);
+    return 0;
+}
+
+static int add_image_parts(struct save *save, struct entry *entry, const struct archive_item *item,
+                           struct error *err)
+{
     char manifest_digest[DIGEST_TEXT_SIZE];
     CLEANUP(str_done) struct str config = {};
 
@@ -181,6 +209,13 @@ static int add_entry(struct save *save, const struct archive_item *item, struct 
     return 0;
 }
 
+static int add_entry(struct save *save, const struct archive_item *item, struct error *err)
+{
+    struct entry *entry = &save->entries[save->count++];
+
+    return add_image_parts(save, entry, item, err) < 0 ? -1 : add_attestations(save, entry, err);
+}
+
 /* ---- the documents in front ---- */
 
 static char *part_path(const struct part *part)
@@ -193,10 +228,12 @@ static void add_index_entry(struct json_writer *w, const struct entry *entry, co
     const struct image_config *config = &entry->item->image->config;
     CLEANUP(reference_done) struct reference reference = {};
 
+    const struct part *target = entry->index ?: entry->manifest;
+
     json_begin_dict(w, NULL);
-    json_add_text(w, "mediaType", entry->manifest->media_type);
-    json_add_text(w, "digest", entry->manifest->digest);
-    json_add_int64(w, "size", entry->manifest->size);
+    json_add_text(w, "mediaType", target->media_type);
+    json_add_text(w, "digest", target->digest);
+    json_add_int64(w, "size", target->size);
     if (name && reference_parse(name, &reference, NULL) == 0) {
         CLEANUP(free) char *canonical = reference_canonical(&reference);
 
@@ -205,12 +242,14 @@ static void add_index_entry(struct json_writer *w, const struct entry *entry, co
         json_add_text(w, "org.opencontainers.image.ref.name", reference.tag);
         json_end_dict(w);
     }
-    json_begin_dict(w, "platform");
-    json_add_text(w, "architecture", config->architecture ?: "");
-    json_add_text(w, "os", config->os ?: "");
-    if (!text_is_empty(config->variant))
-        json_add_text(w, "variant", config->variant);
-    json_end_dict(w);
+    if (!entry->index) {
+        json_begin_dict(w, "platform");
+        json_add_text(w, "architecture", config->architecture ?: "");
+        json_add_text(w, "os", config->os ?: "");
+        if (!text_is_empty(config->variant))
+            json_add_text(w, "variant", config->variant);
+        json_end_dict(w);
+    }
     json_end_dict(w);
 }
 

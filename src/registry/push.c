@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "codec/compress.h"
 #include "codec/sha256.h"
+#include "registry/attest.h"
 #include "registry/internal.h"
 #include "registry/upload.h"
 
@@ -42,6 +43,7 @@ struct push {
     size_t count;
     struct str manifest; /* that it came with; empty: one is made */
     char *manifest_type;
+    struct attestations attestations; /* that go along */
     struct mutex lock;
     size_t next GUARDED_BY(lock); /* layer to be taken by a thread */
     struct error failure GUARDED_BY(lock);
@@ -354,21 +356,28 @@ static int push_layers(struct push *push, struct error *err)
 
 /* ---- configuration and manifest ---- */
 
-static int push_config(struct push *push, struct error *err)
+/* The configuration, or a document that is made here: what is neither a layer nor a manifest. */
+static int push_blob(struct push *push, struct upload *upload, struct error *err)
 {
     struct layer_upload watched = { .push = push };
-    CLEANUP(close) int fd = -1;
-    struct upload upload = { .session = push->session,
-                             .digest = push->image->id,
-                             .is_cancelled = is_cancelled,
-                             .data = &watched };
     const char *source;
+
+    upload->session = push->session;
+    upload->is_cancelled = is_cancelled;
+    upload->data = &watched;
+    int exists = upload_exists(upload, err);
+    return exists ? MIN(exists, 0) : upload_run(upload, &source, err);
+}
+
+static int push_config(struct push *push, struct error *err)
+{
+    CLEANUP(close) int fd = -1;
+    struct upload upload = { .digest = push->image->id };
 
     if (blob_open(push->registry->store, push->image->id, &fd, &upload.size, err) < 0)
         return -1;
     upload.fd = fd;
-    int exists = upload_exists(&upload, err);
-    return exists ? MIN(exists, 0) : upload_run(&upload, &source, err);
+    return push_blob(push, &upload, err);
 }
 
 static void add_descriptor(struct json_writer *w, const char *key, const char *type,
@@ -400,17 +409,17 @@ static void make_manifest(struct push *push)
     push->manifest_type = xstrdup(MEDIA_TYPE_DOCKER_MANIFEST);
 }
 
-static int put_manifest(struct push *push, struct error *err)
+static int put_manifest(struct push *push, const char *target, const char *media_type,
+                        const struct str *text, struct error *err)
 {
     CLEANUP(answer_done) struct answer answer = {};
-    CLEANUP(free)
-    char *url = session_url(push->session, "/manifests/%s", reference_target(push->reference));
+    CLEANUP(free) char *url = session_url(push->session, "/manifests/%s", target);
     struct layer_upload watched = { .push = push };
     struct call call = { .method = "PUT",
                          .url = url,
-                         .content_type = push->manifest_type,
-                         .body = push->manifest.data,
-                         .body_size = push->manifest.length,
+                         .content_type = media_type,
+                         .body = text->data,
+                         .body_size = text->length,
                          .is_cancelled = is_cancelled,
                          .data = &watched };
 
@@ -418,9 +427,40 @@ static int put_manifest(struct push *push, struct error *err)
         return -1;
     if (answer.status != 201 && answer.status != 200)
         return answer_error(&answer, url, err);
-    sha256_digest(push->manifest.data, push->manifest.length, push->result->digest);
-    push->result->size = (int64_t)push->manifest.length;
+    sha256_digest(text->data, text->length, push->result->digest);
+    push->result->size = (int64_t)text->length;
+    push->result->is_index = media_type_is_index(media_type);
     return 0;
+}
+
+/* The image by its digest, what is attested of it, and the index of both under the tag. */
+static int put_attested(struct push *push, struct error *err)
+{
+    CLEANUP(attest_documents_done) struct attest_documents made = {};
+    CLEANUP(strv_done) struct strv names = {};
+    char digest[DIGEST_TEXT_SIZE];
+    const struct attest_subject subject = { push->image, push->manifest_type, digest,
+                                            (int64_t)push->manifest.length, &names };
+
+    strv_add_take(&names, reference_familiar(push->reference));
+    sha256_digest(push->manifest.data, push->manifest.length, digest);
+    attest_documents_make(&subject, &push->attestations, &made);
+    if (put_manifest(push, digest, push->manifest_type, &push->manifest, err) < 0)
+        return -1;
+    for (size_t i = 0; i < made.blob_count; i++) {
+        struct upload upload = { .digest = made.blobs[i].digest,
+                                 .size = (int64_t)made.blobs[i].text.length,
+                                 .fd = -1,
+                                 .bytes = str_text(&made.blobs[i].text) };
+
+        if (push_blob(push, &upload, err) < 0)
+            return -1;
+    }
+    return put_manifest(push, made.manifest.digest, made.manifest.media_type, &made.manifest.text,
+                        err) < 0
+               ? -1
+               : put_manifest(push, reference_target(push->reference), made.index.media_type,
+                              &made.index.text, err);
 }
 
 static int push_all(struct push *push, struct error *err)
@@ -429,7 +469,9 @@ static int push_all(struct push *push, struct error *err)
         return -1;
     if (!push->manifest.length)
         make_manifest(push);
-    return put_manifest(push, err);
+    return push->attestations.count > 0 ? put_attested(push, err)
+                                        : put_manifest(push, reference_target(push->reference),
+                                                       push->manifest_type, &push->manifest, err);
 }
 
 static int use_session(struct session *session, void *data, struct error *err)
@@ -467,8 +509,11 @@ int registry_push(struct registry *registry, const struct reference *reference,
 
     mutex_init(&push.lock);
     name_layers(&push);
-    int result = registry_each_endpoint(registry, reference, SESSION_PUSH, credentials, watcher,
+    int result = store_image_attestations(registry->store, image->id, &push.attestations, err);
+    if (result == 0)
+        result = registry_each_endpoint(registry, reference, SESSION_PUSH, credentials, watcher,
                                         use_session, &push, err);
+    attestations_done(&push.attestations);
     free(push.layers);
     str_done(&push.manifest);
     free(push.manifest_type);

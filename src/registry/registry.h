@@ -81,10 +81,11 @@ int registry_tags(struct registry *registry, const struct reference *reference,
 
 struct push_result {
     char digest[DIGEST_TEXT_SIZE];
-    int64_t size; /* of the manifest */
+    int64_t size; /* of the manifest, or of the index of it and what is attested of it */
+    bool is_index;
 };
-/* Sends one image under the tag of 'reference'. 'sources' (may be NULL) are repositories of the
- * same registry that may have its layers ("a/b"). */
+/* Sends one image, with what is attested of it, under the tag of 'reference'. 'sources' (may be
+ * NULL) are repositories of the same registry that may have its layers ("a/b"). */
 int registry_push(struct registry *registry, const struct reference *reference,
                   const struct image *image, const struct strv *sources,
                   const struct credentials *credentials, const struct registry_watcher *watcher,

@@ -38,6 +38,9 @@ static const char *const tables[] = {
     "CREATE TABLE compressed (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL,"
     " size INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE plain (diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE attestation (image_id TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,"
+    " place INTEGER NOT NULL, predicate_type TEXT NOT NULL, predicate TEXT NOT NULL,"
+    " PRIMARY KEY (image_id, place)) WITHOUT ROWID",
 };
 
 char *store_tmp_name(const struct store *store, const char *kind)

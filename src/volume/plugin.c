@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "http/client.h"
+#include "volume/plugin_answer.h"
 
 #include "base/banned.h"
 
@@ -158,25 +159,6 @@ static int open_client(const struct address *address, struct tls_context **out_t
 
 /* ---- asking ---- */
 
-static int check_answer(const char *method, int status, const struct str *text, struct json **out,
-                        struct error *err)
-{
-    CLEANUP(json_free) struct json *answer = NULL;
-    int result = json_parse(str_text(text), text->length, &answer, NULL);
-    const char *said = json_text(json_get(answer, "Err"));
-
-    if (!text_is_empty(said))
-        return error_set(err, ERROR_INTERNAL, "%s: %.1000s", method, said);
-    if (status == 404)
-        return error_set(err, ERROR_NOT_FOUND, "%s: the plugin does not know that", method);
-    if (status != 200 || result < 0)
-        return error_set(err, ERROR_INTERNAL, "%s: the plugin answered with status %d: %.500s",
-                         method, status, str_text(text));
-    if (out)
-        *out = TAKE(answer);
-    return 0;
-}
-
 static int ask(const struct address *address, const char *method, const char *body,
                struct json **out, struct error *err)
 {
@@ -199,7 +181,7 @@ static int ask(const struct address *address, const char *method, const char *bo
     if (http_client_send(client, &request, &response, err) < 0 ||
         http_response_read_all(response, ANSWER_LIMIT, &text, err) < 0)
         return error_context(err, "%s", method);
-    return check_answer(method, http_response_status(response), &text, out, err);
+    return plugin_answer_read(method, http_response_status(response), &text, out, err);
 }
 
 int plugin_call(const struct strv *directories, const char *name, const char *method,
@@ -222,9 +204,7 @@ int plugin_activate(const struct strv *directories, const char *name, struct err
 
     if (plugin_call(directories, name, "Plugin.Activate", "{}", &answer, err) < 0)
         return -1;
-    const struct json *kinds = json_get(answer, "Implements");
-    for (size_t i = 0; i < json_count(kinds); i++)
-        if (text_equal(json_text(json_at(kinds, i)), "VolumeDriver"))
-            return 0;
+    if (plugin_answer_has_volumes(answer))
+        return 0;
     return error_set(err, ERROR_INVALID, "plugin \"%s\" is no driver of volumes", name);
 }

@@ -8,6 +8,7 @@
 #include "linux/mount.h"
 #include "volume/internal.h"
 #include "volume/plugin.h"
+#include "volume/plugin_answer.h"
 
 #include "base/banned.h"
 
@@ -49,7 +50,7 @@ int volume_plugin_create(struct volume *volume, struct error *err)
     /* Old plugins do not know the question. */
     if (plugin_call(directories(volume), volume->driver, "VolumeDriver.Capabilities", "{}", &answer,
                     NULL) == 0 &&
-        text_equal(json_text(json_get(json_get(answer, "Capabilities"), "Scope")), "global")) {
+        plugin_answer_is_global(answer)) {
         free(volume->scope);
         volume->scope = xstrdup("global");
     }
@@ -64,12 +65,11 @@ int volume_plugin_remove(const struct volume *volume, struct error *err)
 int volume_plugin_mount(const struct volume *volume, struct error *err)
 {
     CLEANUP(json_free) struct json *answer = NULL;
+    CLEANUP(free) char *path = NULL;
 
     if (call(volume, "VolumeDriver.Mount", true, false, &answer, err) < 0)
         return -1;
-    const char *path = json_text(json_get(answer, "Mountpoint"));
-    if (text_is_empty(path) || *path != '/') {
-        error_set(err, ERROR_INTERNAL, "VolumeDriver.Mount: the plugin names no place");
+    if (plugin_answer_mountpoint(answer, &path, err) < 0) {
         volume_plugin_unmount(volume, NULL);
         return -1;
     }
@@ -96,14 +96,6 @@ int volume_ask_plugin(const struct volume *volume, char **out_mountpoint, char *
         return error_set(err, ERROR_UNSUPPORTED, "the local driver has nothing to say");
     if (call(volume, "VolumeDriver.Get", false, false, &answer, err) < 0)
         return -1;
-    const struct json *said = json_get(answer, "Volume"), *status = json_get(said, "Status");
-    const char *mountpoint = json_text(json_get(said, "Mountpoint"));
-    *out_mountpoint = xstrdup(mountpoint ? mountpoint : "");
-    if (json_count(status)) {
-        CLEANUP(str_done) struct str text = {};
-
-        json_add_value(&(struct json_writer){ .out = &text }, NULL, status);
-        *out_status = str_take(&text);
-    }
+    plugin_answer_volume(answer, out_mountpoint, out_status);
     return 0;
 }

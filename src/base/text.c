@@ -80,13 +80,13 @@ bool text_ends(const char *text, const char *suffix)
     return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
 }
 
-static const char digits[] = "0123456789";
+static const char decimals[] = "0123456789";
 
 /* 'a' and 'b' are at digits, and are moved behind them. */
 static int compare_numbers(const char **a, const char **b)
 {
     size_t zeros_a = strspn(*a, "0"), zeros_b = strspn(*b, "0");
-    size_t length_a = strspn(*a += zeros_a, digits), length_b = strspn(*b += zeros_b, digits);
+    size_t length_a = strspn(*a += zeros_a, decimals), length_b = strspn(*b += zeros_b, decimals);
     int order = length_a == length_b ? memcmp(*a, *b, length_a) : length_a < length_b ? -1 : 1;
 
     *a += length_a;

@@ -33,7 +33,6 @@ REFUSED = {
 }
 # (command, flag): why it is not known
 UNKNOWN = {
-    **{(command, "tree"): "an experiment of Docker's" for command in ("image ls", "image list", "images")},
     **{(command, flag): "Docker's own signatures, which ended in 2025" for command in ("image build", "build", "builder build")
        for flag in ("disable-content-trust",)},
 }

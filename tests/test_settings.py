@@ -86,15 +86,16 @@ def test_names_are_listed_as_people_count(settings):
 
 class Recorder(http.server.BaseHTTPRequestHandler):
     """An engine with nothing in it, that keeps what it was asked with."""
-    seen = []
+    seen, bodies = [], {}
 
     def do_GET(self):
         Recorder.seen.append(dict(self.headers))
         self.send_response(200)
         self.send_header("Api-Version", "1.51")
-        self.send_header("Content-Length", "2")
+        body = next((body for path, body in Recorder.bodies.items() if path in self.path), b"[]")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"[]")
+        self.wfile.write(body)
 
     do_HEAD = do_GET
 
@@ -104,7 +105,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def recorder():
-    Recorder.seen = []
+    Recorder.seen, Recorder.bodies = [], {}
     server = http.server.HTTPServer(("127.0.0.1", 0), Recorder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"tcp://127.0.0.1:{server.server_port}"
@@ -140,6 +141,27 @@ def test_exec_env_file(settings, tmp_path):
         assert refused.code == 1 and "contains whitespaces" in refused.err
     finally:
         settings.run("docker", "rm", "-f", "envs")
+
+
+def test_images_as_a_tree(settings, recorder):
+    def manifest(number, architecture, containers=(), **more):
+        return {"ID": f"sha256:{number:064x}", "Available": True, "Size": {"Total": 3000 * number, "Content": 1000 * number}, "Kind": "image",
+                "ImageData": {"Platform": {"os": "linux", "architecture": architecture, **more}, "Containers": list(containers)}}
+    attestation = {"ID": "sha256:" + "e" * 64, "Kind": "attestation", "Size": {"Total": 1, "Content": 1}}
+    Recorder.bodies["/images/json"] = json.dumps([
+        {"Id": "sha256:" + "a" * 64, "RepoTags": ["one:latest", "one:v1"], "Size": 9000, "Manifests": [manifest(1, "amd64", ["c"]), attestation, manifest(2, "arm64", variant="v8")]},
+        {"Id": "sha256:" + "b" * 64, "RepoTags": ["plain:latest"], "Size": 5000}, {"Id": "sha256:" + "c" * 64, "RepoTags": [], "Size": 7}]).encode()
+    Recorder.bodies["/containers/json"] = json.dumps([{"Id": "c", "ImageID": "sha256:" + "b" * 64}]).encode()
+    rows = settings.run("berth", "-H", recorder, "images", "--tree", check=True).out.splitlines()
+    assert [row.split() for row in rows] == [
+        ["IMAGE", "ID", "DISK", "USAGE", "CONTENT", "SIZE", "EXTRA"], ["one:latest"], ["one:v1", "a" * 12, "9kB", "3kB", "U"], ["├─", "linux/amd64", "0" * 12, "3kB", "1kB", "U"],
+        ["└─", "linux/arm64/v8", "0" * 12, "6kB", "2kB"], [], ["plain:latest", "b" * 12, "5kB", "0B", "U"]]
+    assert len({row.index("kB") for row in rows if "kB" in row}) == 1, "columns"
+    rows = settings.run("berth", "-H", recorder, "images", "--tree", "-a", check=True).out.splitlines()
+    assert rows[-1].split() == ["<untagged>", "c" * 12, "7B", "0B"]
+    for flag in ("-q", "--digests", "--no-trunc", "--format=x"):
+        ours, theirs = (settings.run(client, "-H", recorder, "images", "--tree", flag) for client in ("berth", "docker"))
+        assert ours.code == theirs.code == 1 and ours.err == theirs.err
 
 
 def test_platform_of_images(settings):

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/filter_query.h"
 #include "cli/format.h"
+#include "cli/image_tree.h"
 #include "cli/platform_query.h"
 #include "cli/settings.h"
 #include "spec/reference.h"
@@ -19,7 +20,7 @@
 /* ---- images ---- */
 
 struct images_options {
-    bool all, digests, no_trunc, quiet;
+    bool all, digests, no_trunc, quiet, tree;
     struct strv filters;
     const char *format;
 };
@@ -32,6 +33,7 @@ static const struct option_row images_rows[] = {
     { 0,   "format",   OPTION_TEXT, offsetof(struct images_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 0,   "no-trunc", OPTION_BOOL, offsetof(struct images_options, no_trunc), "Do not shorten" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct images_options, quiet),    "Show ids only" },
+    { 0,   "tree",     OPTION_BOOL, offsetof(struct images_options, tree),     "Show what they have for each platform" },
     {},
 };
 
@@ -71,6 +73,19 @@ static struct json *image_row(const struct json *image, const char *name, const 
     return row_finish(&row);
 }
 
+/* A tree has its own form. */
+static int check_tree(const struct images_options *options, struct error *err)
+{
+    const char *other = options->quiet      ? "quiet"
+                        : options->no_trunc ? "no-trunc"
+                        : options->digests  ? "show-digest"
+                        : options->format   ? "format"
+                                            : NULL;
+
+    return other ? error_set(err, ERROR_INVALID, "--%s is not yet supported with --tree", other)
+                 : 0;
+}
+
 static int images(struct cli *cli, const void *parsed, const struct strv *arguments,
                   struct error *err)
 {
@@ -83,6 +98,10 @@ static int images(struct cli *cli, const void *parsed, const struct strv *argume
     strv_copy(&filters, &options->filters);
     if (arguments->count)
         strv_add_format(&filters, "reference=%s", arguments->items[0]);
+    if (options->tree)
+        return check_tree(options, err) < 0
+                   ? -1
+                   : image_tree_print(cli->client, &filters, options->all, err);
     client_path_begin(&path, "/images/json");
     client_path_query(&path, "all", options->all ? "1" : NULL);
     if (filter_query_add(&path, &filters, err) < 0 ||

@@ -132,13 +132,14 @@ ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err)
     return (ssize_t)filled;
 }
 
-/* The new name of a file is safe only when its directory is on the disk too. */
-static int sync_parent(const char *path)
+int parent_sync(const char *path, struct error *err)
 {
     CLEANUP(free) char *parent = xstrndup(path, (size_t)(path_base(path) - path));
     CLEANUP(close) int fd = open(*parent ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    return fd < 0 ? -1 : fsync(fd);
+    if (fd < 0 || fsync(fd) < 0)
+        return error_sys(err, "sync the directory of %s", path);
+    return 0;
 }
 
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, bool sync,
@@ -156,9 +157,7 @@ int file_write_atomic(const char *path, const void *data, size_t size, mode_t mo
         unlink(temporary);
         return -1;
     }
-    if (sync && sync_parent(path) < 0)
-        return error_sys(err, "sync the directory of %s", path);
-    return 0;
+    return sync ? parent_sync(path, err) : 0;
 }
 
 int file_write_existing(const char *path, const char *text, struct error *err)

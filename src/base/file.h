@@ -25,6 +25,9 @@ int file_read_fd(int fd, size_t limit, struct str *out, struct error *err);
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, bool sync,
                       struct error *err);
 
+/* Forces to disk that the name is there, or gone: the directory above it. */
+int parent_sync(const char *path, struct error *err);
+
 /* Writes to an existing file (a kernel file: one write call). */
 int file_write_existing(const char *path, const char *text, struct error *err);
 

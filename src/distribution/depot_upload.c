@@ -325,16 +325,6 @@ static int verify(struct upload *upload, const char *digest, struct problem *pro
     return 0;
 }
 
-static int sync_parent(const char *path, struct problem *problem)
-{
-    CLEANUP(free) char *directory = xstrndup(path, (size_t)(path_base(path) - path));
-    CLEANUP(close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0)
-        return fail(problem, "sync directory of blobs");
-    return 0;
-}
-
 static int has_blob(struct depot *depot, const char *digest, struct problem *problem)
 {
     CLEANUP(query_close) struct query *query = NULL;
@@ -388,8 +378,8 @@ static int publish(struct upload *upload, const char *digest, int64_t quota,
             return fail(problem, "replace blob");
         if (link(upload_path, path) < 0)
             return fail(problem, "name blob");
-        if (sync_parent(path, problem) < 0)
-            return -1;
+        if (parent_sync(path, NULL) < 0)
+            return fail(problem, "sync directory of blobs");
     }
     if (record_durably(upload, digest, quota, problem) < 0) {
         if (!known)

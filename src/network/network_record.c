@@ -111,15 +111,11 @@ static int write_network(struct networks *networks, const char *sql, struct netw
     if (network->enable_ipv6)
         subnet6_format(&entry->subnet6, subnet6);
     json_encode(network_fields, network, &document);
-    if (database_begin(networks->database, DURABLE, err) < 0)
-        return -1;
-    if (database_run(networks->database, err, sql, "ssisiss", network->id, network->name,
-                     network->created_ns, subnet, (int64_t)entry->is_subnet_chosen,
-                     str_text(&document), subnet6) < 0) {
-        database_rollback(networks->database);
-        return -1;
-    }
-    return database_commit(networks->database, err);
+    return database_run_alone(networks->database, DURABLE, err, sql, "ssisiss", network->id,
+                              network->name, network->created_ns, subnet,
+                              (int64_t)entry->is_subnet_chosen, str_text(&document), subnet6) < 0
+               ? -1
+               : 0;
 }
 
 int record_network_insert(struct networks *networks, struct network *network, struct error *err)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "record/connection.h"
@@ -86,10 +87,13 @@ int database_open(const char *path, struct database **out, struct error *err)
     mutex_init(&database->lock);
     condition_init(&database->released);
 
+    bool is_new = !file_exists(path);
     /* SQLite gives its other files the mode of this one. */
     CLEANUP(close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_sys(err, "open %s", path);
+    if (is_new && parent_sync(path, err) < 0)
+        return -1;
     /* Closed before SQLite opens it: closing later would end the locks that the process has on it,
      * and another process that looked in would take the log away when it leaves. */
     close(TAKE_FD(fd));
@@ -173,25 +177,45 @@ static int run_held(struct database *database, struct error *err, const char *sq
     return result;
 }
 
+static int64_t run_alone(struct database *database, enum durability durability, struct error *err,
+                         const char *sql, const char *types, va_list arguments)
+{
+    int64_t changed = 0;
+
+    hold_writer(database);
+    if (durability == DURABLE)
+        reserve_refill(&database->reserve);
+    int result = synchronise(database, durability, err);
+    if (result == 0)
+        result = run_held(database, err, sql, types, arguments, &changed);
+    release_writer(database);
+    return result < 0 ? -1 : changed;
+}
+
 int64_t database_run(struct database *database, struct error *err, const char *sql,
                      const char *types, ...)
 {
-    bool is_inside = holds_writer(database);
     int64_t changed = 0;
     va_list arguments;
-    int result = 0;
 
-    if (!is_inside) {
-        hold_writer(database);
-        result = synchronise(database, RELAXED, err);
-    }
     va_start(arguments, types);
-    if (result == 0)
-        result = run_held(database, err, sql, types, arguments, &changed);
+    if (!holds_writer(database))
+        changed = run_alone(database, RELAXED, err, sql, types, arguments);
+    else if (run_held(database, err, sql, types, arguments, &changed) < 0)
+        changed = -1;
     va_end(arguments);
-    if (!is_inside)
-        release_writer(database);
-    return result < 0 ? -1 : changed;
+    return changed;
+}
+
+int64_t database_run_alone(struct database *database, enum durability durability, struct error *err,
+                           const char *sql, const char *types, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, types);
+    int64_t changed = run_alone(database, durability, err, sql, types, arguments);
+    va_end(arguments);
+    return changed;
 }
 
 static int run_steps(struct database *database, const char *subsystem, const char *const *steps,

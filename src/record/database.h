@@ -39,6 +39,10 @@ void database_rollback(struct database *database);
 int64_t database_run(struct database *database, struct error *err, const char *sql,
                      const char *types, ...);
 
+/* The same, always as a transaction of its own. */
+int64_t database_run_alone(struct database *database, enum durability durability, struct error *err,
+                           const char *sql, const char *types, ...);
+
 /* A query; several may be open. Inside a transaction it sees what that wrote. */
 struct query;
 int database_query(struct database *database, struct query **out, struct error *err,

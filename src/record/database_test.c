@@ -212,6 +212,19 @@ Test(database, stays_whole_when_another_process_looks_in)
     cr_expect_eq(count_things(), 2);
 }
 
+Test(database, runs_a_statement_alone)
+{
+    const char *sql = "INSERT INTO thing VALUES (?, 1, NULL, 'red')";
+
+    cr_expect_eq(database_run_alone(database, DURABLE, &err, sql, "s", "a"), 1, "%s", err.text);
+    cr_expect_eq(database_run_alone(database, DURABLE, &err, sql, "s", "a"), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    cr_expect_eq(database_run_alone(database, RELAXED, &err, sql, "s", "b"), 1, "%s", err.text);
+    cr_assert_eq(database_begin(database, DURABLE, &err), 0);
+    database_rollback(database);
+    cr_expect_eq(count_things(), 2);
+}
+
 Test(database, gives_bytes_back)
 {
     CLEANUP(query_close) struct query *query = NULL;

@@ -195,14 +195,9 @@ int store_image_untag(struct store *store, const char *familiar_name, struct err
     mutex_unlock(&store->memory);
     if (!exists) {
         result = error_set(err, ERROR_NOT_FOUND, "No such image: %.300s", familiar_name);
-    } else if (database_begin(store->database, DURABLE, err) < 0) {
+    } else if (database_run_alone(store->database, DURABLE, err, "DELETE FROM tag WHERE name = ?",
+                                  "s", familiar_name) < 0) {
         result = -1;
-    } else if (database_run(store->database, err, "DELETE FROM tag WHERE name = ?", "s",
-                            familiar_name) < 0) {
-        database_rollback(store->database);
-        result = -1;
-    } else {
-        result = database_commit(store->database, err);
     }
     if (result == 0) {
         mutex_lock(&store->memory);

@@ -14,28 +14,21 @@
 static int record_move(struct volumes *volumes, const char *name, const char *new_name,
                        struct error *err)
 {
-    if (database_begin(volumes->database, DURABLE, err) < 0)
-        return -1;
-    if (database_run(volumes->database, err, "UPDATE volume SET moving_to = ? WHERE name = ?", "ss",
-                     new_name, name) < 0) {
-        database_rollback(volumes->database);
-        return -1;
-    }
-    return database_commit(volumes->database, err);
+    return database_run_alone(volumes->database, DURABLE, err,
+                              "UPDATE volume SET moving_to = ? WHERE name = ?", "ss", new_name,
+                              name) < 0
+               ? -1
+               : 0;
 }
 
 static int record_name(struct volumes *volumes, const char *name, const char *new_name,
                        struct error *err)
 {
-    if (database_begin(volumes->database, DURABLE, err) < 0)
-        return -1;
-    if (database_run(volumes->database, err,
-                     "UPDATE volume SET name = ?, moving_to = NULL WHERE name = ?", "ss", new_name,
-                     name) < 0) {
-        database_rollback(volumes->database);
-        return -1;
-    }
-    return database_commit(volumes->database, err);
+    return database_run_alone(volumes->database, DURABLE, err,
+                              "UPDATE volume SET name = ?, moving_to = NULL WHERE name = ?", "ss",
+                              new_name, name) < 0
+               ? -1
+               : 0;
 }
 
 static int move_directory(const struct volumes *volumes, const char *name, const char *new_name,
@@ -43,12 +36,10 @@ static int move_directory(const struct volumes *volumes, const char *name, const
 {
     CLEANUP(free) char *from = volume_path(volumes, name);
     CLEANUP(free) char *to = volume_path(volumes, new_name);
-    CLEANUP(close) int dir_fd = open(volumes->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
         return error_sys(err, "rename %s to %s", from, to);
-    if (dir_fd < 0 || fsync(dir_fd) < 0) {
-        error_sys(err, "sync %s", volumes->path);
+    if (parent_sync(to, err) < 0) {
         if (rename(to, from) < 0)
             return error_context(err, "and %s stays", to);
         return -1;

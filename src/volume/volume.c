@@ -271,24 +271,22 @@ int volume_record(struct volumes *volumes, const struct volume *volume, enum vol
     CLEANUP(free) char *labels = encode(&volume->labels);
     CLEANUP(free) char *options = encode(&volume->options);
 
-    if (database_begin(volumes->database, DURABLE, err) < 0)
-        return -1;
-    if (database_run(volumes->database, err,
-                     "INSERT INTO volume (name, driver, labels, options, created_ns, state,"
-                     " snapshot_of, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ssssiiss", volume->name, volume->driver, labels, options, volume->created_ns,
-                     (int64_t)state, volume->snapshot_of, volume->scope) < 0) {
-        database_rollback(volumes->database);
-        return -1;
-    }
-    return database_commit(volumes->database, err);
+    return database_run_alone(volumes->database, DURABLE, err,
+                              "INSERT INTO volume (name, driver, labels, options, created_ns,"
+                              " state, snapshot_of, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                              "ssssiiss", volume->name, volume->driver, labels, options,
+                              volume->created_ns, (int64_t)state, volume->snapshot_of,
+                              volume->scope) < 0
+               ? -1
+               : 0;
 }
 
 void volume_take_back(struct volumes *volumes, const struct volume *volume)
 {
     CLEANUP(free) char *path = volume_path(volumes, volume->name);
 
-    if (limited_dir_end(volume->mountpoint, NULL) == 0 && tree_remove(path, NULL) == 0)
+    if (limited_dir_end(volume->mountpoint, NULL) == 0 && tree_remove(path, NULL) == 0 &&
+        parent_sync(path, NULL) == 0)
         database_run(volumes->database, NULL, "DELETE FROM volume WHERE name = ?", "s",
                      volume->name);
     else
@@ -531,17 +529,16 @@ void volume_end_leaving(struct volume *volume)
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
                      struct error *err)
 {
-    if (database_begin(volumes->database, DURABLE, err) < 0)
-        return -1;
-    if (database_run(volumes->database, err, "UPDATE volume SET state = ? WHERE name = ?", "is",
-                     (int64_t)state, name) < 0) {
-        database_rollback(volumes->database);
-        return -1;
-    }
-    return database_commit(volumes->database, err);
+    return database_run_alone(volumes->database, DURABLE, err,
+                              "UPDATE volume SET state = ? WHERE name = ?", "is", (int64_t)state,
+                              name) < 0
+               ? -1
+               : 0;
 }
 
-/* Out of the way first: while a large volume is being removed, its name is free again. */
+/* Out of the way first: while a large volume is being removed, its name is free again. A directory
+ * that is found without a record becomes a volume: it has left its place for good before the record
+ * lets go of it. */
 static int move_away(struct volumes *volumes, const char *name, char **out_path, struct error *err)
 {
     CLEANUP(free) char *path = volume_path(volumes, name);
@@ -553,6 +550,11 @@ static int move_away(struct volumes *volumes, const char *name, char **out_path,
         if (errno != ENOENT)
             return error_sys(err, "rename %s", path);
         return 0;
+    }
+    if (parent_sync(path, err) < 0) {
+        if (rename(trash, path) < 0)
+            return error_context(err, "and %s stays", trash);
+        return -1;
     }
     *out_path = TAKE(trash);
     return 0;

@@ -70,6 +70,8 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
         return -1;
     if (state == VOLUME_FILLING)
         return volume_set_state(volumes, name, VOLUME_READY, err);
+    if (parent_sync(path, err) < 0) /* else a power cut could bring it back without a record */
+        return -1;
     return database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?", "s", name) < 0
                ? -1
                : 0;

@@ -32,13 +32,15 @@ void known_blob_free(void *pointer)
     free(blob);
 }
 
-static void remember(struct store *store, const char *digest, int64_t size, const char *media_type)
+static struct known_blob *remember(struct store *store, const char *digest, int64_t size,
+                                   const char *media_type)
 {
     struct known_blob *blob = NEW(struct known_blob);
 
     blob->size = size;
     blob->media_type = xstrdup(media_type);
     map_set(&store->blobs, digest, blob);
+    return blob;
 }
 
 int store_load_blobs(struct store *store, struct error *err)
@@ -51,7 +53,9 @@ int store_load_blobs(struct store *store, struct error *err)
         return -1;
     while ((more = query_next(query, err)) == 1)
         if (digest_is_valid(query_text(query, 0)))
-            remember(store, query_text(query, 0), query_int64(query, 1), query_text(query, 2));
+            /* What an image names was synced before; the rest goes. */
+            remember(store, query_text(query, 0), query_int64(query, 1), query_text(query, 2))
+                ->is_synced = true;
     return more;
 }
 
@@ -161,6 +165,30 @@ int blob_put(struct store *store, const void *data, size_t size, char out_digest
     if (blob_writer_new(store, &writer, err) < 0 || blob_writer_add(writer, data, size, err) < 0)
         return -1;
     return blob_writer_finish(writer, NULL, -1, out_digest, err);
+}
+
+int blob_sync(struct store *store, const char *digest, struct error *err)
+{
+    struct known_blob *known;
+
+    mutex_lock(&store->memory);
+    known = map_get(&store->blobs, digest);
+    bool is_synced = !known || known->is_synced;
+    mutex_unlock(&store->memory);
+    if (is_synced)
+        return 0;
+    CLEANUP(free) char *path = store_blob_path(store, digest);
+    CLEANUP(close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return error_sys(err, "write blob %s to disk", digest);
+    if (parent_sync(path, err) < 0)
+        return -1;
+    mutex_lock(&store->memory);
+    known = map_get(&store->blobs, digest);
+    if (known)
+        known->is_synced = true;
+    mutex_unlock(&store->memory);
+    return 0;
 }
 
 bool blob_exists(struct store *store, const char *digest)

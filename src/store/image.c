@@ -169,21 +169,23 @@ static int describe(struct store *store, struct draft *draft, struct error *err)
     return 0;
 }
 
-/* One sync for all layers that are not on disk for good yet. */
-static int sync_layers(struct store *store, const struct strv *chain, struct error *err)
+/* One sync for all if there are layers that are not on disk for good yet; else what else is new. */
+static int sync_content(struct store *store, const struct draft *draft, struct error *err)
 {
     bool is_synced = true;
 
     mutex_lock(&store->memory);
-    for (size_t i = 0; i < chain->count; i++) {
-        const struct known_layer *known = map_get(&store->layers, chain->items[i]);
+    for (size_t i = 0; i < draft->chain.count; i++) {
+        const struct known_layer *known = map_get(&store->layers, draft->chain.items[i]);
 
         is_synced = is_synced && known && known->is_synced;
     }
     mutex_unlock(&store->memory);
-    if (!is_synced && syncfs(store->data_fd) < 0)
-        return error_sys(err, "write layers to disk");
-    return 0;
+    if (!is_synced)
+        return syncfs(store->data_fd) < 0 ? error_sys(err, "write layers to disk") : 0;
+    if (blob_sync(store, draft->config_digest, err) < 0)
+        return -1;
+    return blob_sync(store, draft->known->manifest_digest, err);
 }
 
 static int record_image(struct store *store, const struct draft *draft, struct error *err)
@@ -328,7 +330,7 @@ static int create(struct store *store, struct draft *draft, const char *parent_i
     if (result == 0)
         result = put_blobs(store, draft, err);
     if (result == 0)
-        result = sync_layers(store, &draft->chain, err);
+        result = sync_content(store, draft, err);
     if (result == 0) {
         mutex_lock(&store->changes);
         result = create_locked(store, draft, &image, err);

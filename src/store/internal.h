@@ -39,6 +39,7 @@ struct known_layer {
 struct known_blob {
     int64_t size;
     char *media_type; /* NULL: not a layer */
+    bool is_synced;   /* on disk for good */
 };
 
 struct known_image {
@@ -86,6 +87,9 @@ int store_load_blobs(struct store *store, struct error *err);
 int store_load_images(struct store *store, struct error *err);
 /* Makes record and disk agree. */
 int store_repair(struct store *store, struct error *err);
+
+/* Forces a blob to disk, with its name. One that is not known is no error. */
+int blob_sync(struct store *store, const char *digest, struct error *err);
 
 /* Rewrites index.json. The caller holds 'changes'. */
 int store_write_index(struct store *store, struct error *err) REQUIRES(store->changes);

@@ -152,14 +152,22 @@ void container_list_exec(struct container *container, const char *exec_id, bool 
     container_info_unref(old);
 }
 
+/* A power cut ends all containers, and those that go with their end nobody looks for afterwards:
+ * starting and removing them need not wait for the disk. */
+static enum durability durability_of(const struct container_info *info)
+{
+    return info->host_config.auto_remove ? RELAXED : DURABLE;
+}
+
 int container_set_spec(struct container *container, struct container_spec *spec, struct error *err)
 {
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(str_done) struct str text = {};
 
     json_encode(container_spec_fields, spec, &text);
-    if (database_run(container->engine->database, err,
-                     "UPDATE container SET spec = ?1 WHERE id = ?2", "ss", str_text(&text),
-                     container->id) < 0)
+    if (database_run_alone(container->engine->database, durability_of(info), err,
+                           "UPDATE container SET spec = ?1 WHERE id = ?2", "ss", str_text(&text),
+                           container->id) < 0)
         return -1;
     mutex_lock(&container->lock);
     struct container_info *old = container->info;
@@ -216,32 +224,44 @@ void container_publish(struct container *container, struct container_info *info)
     container_publish_only(container, info);
 }
 
-/* A power cut ends all containers, and those that go with their end nobody looks for afterwards:
- * starting and removing them need not wait for the disk. */
-static enum durability durability_of(const struct container_info *info)
-{
-    return info->host_config.auto_remove ? RELAXED : DURABLE;
-}
-
 int container_record(struct container *container, struct error *err)
 {
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(free) char *state = state_text(container, info);
     CLEANUP(str_done) struct str spec = {};
-    struct database *database = container->engine->database;
 
     json_encode(container_spec_fields, info->spec, &spec);
-    if (database_begin(database, durability_of(info), err) < 0)
-        return -1;
-    if (database_run(database, err,
-                     "INSERT INTO container(id, name, created_ns, sequence, spec, state) "
-                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-                     "ssiiss", container->id, info->name, info->created_ns,
-                     (int64_t)container->sequence, str_text(&spec), state) < 0) {
-        database_rollback(database);
-        return -1;
-    }
-    return database_commit(database, err);
+    return database_run(container->engine->database, err,
+                        "INSERT INTO container(id, name, created_ns, sequence, spec, state, "
+                        "is_whole) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)",
+                        "ssiiss", container->id, info->name, info->created_ns,
+                        (int64_t)container->sequence, str_text(&spec), state) < 0
+               ? -1
+               : 0;
+}
+
+int container_record_whole(struct container *container, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+
+    if (durability_of(info) == RELAXED)
+        return 0;
+    return database_run_alone(container->engine->database, DURABLE, err,
+                              "UPDATE container SET is_whole = 1 WHERE id = ?1", "s",
+                              container->id) < 0
+               ? -1
+               : 0;
+}
+
+int container_record_name(struct container *container, const char *name, struct error *err)
+{
+    CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+
+    return database_run_alone(container->engine->database, durability_of(info), err,
+                              "UPDATE container SET name = ?1 WHERE id = ?2", "ss", name,
+                              container->id) < 0
+               ? -1
+               : 0;
 }
 
 int container_forget(struct container *container, struct error *err)
@@ -249,14 +269,8 @@ int container_forget(struct container *container, struct error *err)
     struct engine *engine = container->engine;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
 
-    if (database_begin(engine->database, durability_of(info), err) < 0)
-        return -1;
-    if (database_run(engine->database, err, "DELETE FROM container WHERE id = ?1", "s",
-                     container->id) < 0) {
-        database_rollback(engine->database);
-        return -1;
-    }
-    if (database_commit(engine->database, err) < 0)
+    if (database_run_alone(engine->database, durability_of(info), err,
+                           "DELETE FROM container WHERE id = ?1", "s", container->id) < 0)
         return -1;
     mutex_lock(&engine->lock);
     bool was_there = map_has(&engine->containers, container->id);
@@ -346,6 +360,7 @@ static int load_row(struct engine *engine, struct query *query, struct error *er
     restore_state(container, &state);
     json_fields_done(state_fields, &state);
     restore_health(container, query_text(query, 6));
+    container->is_whole = query_int64(query, 7);
     map_set(&engine->containers, container->id, container);
     map_set(&engine->container_names, container->info->name, container);
     engine->next_sequence = MAX(engine->next_sequence, sequence + 1);
@@ -358,8 +373,8 @@ int containers_load(struct engine *engine, struct error *err)
     int row;
 
     if (database_query(engine->database, &query, err,
-                       "SELECT id, name, created_ns, sequence, spec, state, health FROM container "
-                       "ORDER BY sequence",
+                       "SELECT id, name, created_ns, sequence, spec, state, health, is_whole "
+                       "FROM container ORDER BY sequence",
                        "") < 0)
         return -1;
     mutex_lock(&engine->lock);

@@ -486,7 +486,7 @@ int container_volumes_fill(struct container *container, const struct container_s
     return 0;
 }
 
-static int prepare_directory(struct container *container, struct error *err)
+int container_prepare_directory(struct container *container, struct error *err)
 {
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
     CLEANUP(writable_done) struct writable writable = {};
@@ -526,12 +526,14 @@ static int create_named(struct engine *engine, struct container *container, stru
     bool is_entered = (spec->users || user_map_choose(engine, spec, err) == 0) &&
                       reserve_name(engine, container, err) == 0;
     mutex_unlock(&engine->lock);
-    /* The directory comes last: without it, an engine that starts after a crash knows that the
-     * container is not whole, and removes it with the anonymous volumes that it names. */
+    /* The directory comes last: without it and without a word that it is whole, an engine that
+     * starts after a crash knows that the container is not, and removes it with the anonymous
+     * volumes that it names. */
     if (is_entered && (container_record(container, err) < 0 ||
                        container_volumes_make(engine, &spec->mounts, &created_volumes, err) < 0 ||
                        container_volumes_fill(container, spec, err) < 0 ||
-                       prepare_directory(container, err) < 0)) {
+                       container_prepare_directory(container, err) < 0 ||
+                       container_record_whole(container, err) < 0)) {
         undo(container, &created_volumes);
         result = -1;
     }

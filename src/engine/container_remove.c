@@ -207,6 +207,11 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
         }
         mutex_unlock(&engine->lock);
     }
+    if (result == 0 && (result = container_record_name(container, name, err)) < 0) {
+        mutex_lock(&engine->lock);
+        map_take(&engine->container_names, name);
+        mutex_unlock(&engine->lock);
+    }
     if (result == 0) {
         struct container_info *next = container_info_copy(info);
 

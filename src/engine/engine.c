@@ -34,6 +34,7 @@ static const char *const schema[] = {
     exec_record_schema,
     "ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';",
     collector_schema,
+    "ALTER TABLE container ADD COLUMN is_whole INTEGER NOT NULL DEFAULT 1;",
 };
 
 /* Copies of what the options point to. */

@@ -78,6 +78,7 @@ struct container {
     uint64_t
         run_number GUARDED_BY(lock); /* counts starts: late news of an earlier run are told apart */
     int64_t restart_delay_ns;        /* under 'operation' */
+    bool is_whole;                   /* as the record had it when the engine started */
 };
 
 /* A RUN of a build in progress: its supervisor's exit is waited for by the thread that builds. */
@@ -172,7 +173,11 @@ bool container_set_health(struct container *container, uint64_t run_number,
 void container_record_health(struct container *container);
 struct container *container_new(struct engine *engine, const char *id, const char *name,
                                 struct container_spec *spec, int64_t created_ns, uint64_t sequence);
+/* A new container; a power cut may take it away again until it is said to be whole. One that goes
+ * with its end need not be. */
 int container_record(struct container *container, struct error *err);
+int container_record_whole(struct container *container, struct error *err);
+int container_record_name(struct container *container, const char *name, struct error *err);
 int containers_load(struct engine *engine, struct error *err);
 /* Takes it out of the maps and the record; tells those who wait for its removal. */
 int container_forget(struct container *container, struct error *err);
@@ -273,6 +278,9 @@ struct container_sources {
 int container_mounts_begin(struct engine *engine, const char *user,
                            const struct container_info *info, int user_namespace_fd,
                            struct container_sources *out, struct error *err);
+/* The directory of a container, with what its changes need below it; what is there already is fine.
+ */
+int container_prepare_directory(struct container *container, struct error *err);
 /* Empty volumes among the mounts get what the image has at their places. */
 int container_volumes_fill(struct container *container, const struct container_spec *spec,
                            struct error *err);

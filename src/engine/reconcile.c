@@ -116,12 +116,29 @@ void container_take_over(struct container *container)
     mutex_unlock(&container->operation);
 }
 
-/* Its creation was cut off between record and directory: no client was told of it. */
-static bool is_half_made(struct container *container, const struct container_info *info)
+static bool has_directory(struct container *container)
 {
     CLEANUP(free) char *directory = container_directory(container->engine, container->id);
 
-    return info->state == CONTAINER_CREATED && !info->started_ns && !file_exists(directory);
+    return file_exists(directory);
+}
+
+/* Its creation was cut off between record and directory: no client was told of it. */
+static bool is_half_made(struct container *container, const struct container_info *info)
+{
+    return info->state == CONTAINER_CREATED && !info->started_ns && !container->is_whole &&
+           !has_directory(container);
+}
+
+/* A power cut may take the directory of a container that is whole: it was not on disk yet. */
+static void make_directory_again(struct container *container)
+{
+    struct error err = {};
+
+    if (!container_is_removed(container) && !has_directory(container) &&
+        container_prepare_directory(container, &err) < 0)
+        log_warn("cannot make the directory of a container again", "container", container->id,
+                 "error", err.text);
 }
 
 /* Also those that had ended before, when the last engine did not come to removing them, and those
@@ -276,6 +293,7 @@ static void look_after(void *data)
     if (container_is_up(info))
         container_take_over(job->container);
     remove_ended(job->container);
+    make_directory_again(job->container);
     mutex_lock(&job->round->lock);
     job->round->left--;
     condition_broadcast(&job->round->changed);

@@ -96,6 +96,7 @@ def run(arguments, env=None, stdin=None, limit_s=COMMAND_LIMIT_S, check=False):
 
 class Engine:
     """berthd as a process of ours, or another engine that is only spoken to (host given)."""
+    look_s = 0.05  # between two looks whether it answers
 
     def __init__(self, build, host=None, directory=None, extra=(), namespace=None):
         self.build = pathlib.Path(build)
@@ -122,7 +123,7 @@ class Engine:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(a) for a in arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             start_new_session=True, env=self.daemon_environment)
-        wait_until(self.answers, what="the engine answering")
+        wait_until(self.answers, step_s=self.look_s, what="the engine answering")
         return self
 
     def answers(self):

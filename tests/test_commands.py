@@ -1,4 +1,4 @@
-"""Every command and every flag of Docker's command line is known to ours, or named here with the reason."""
+"""Every command and every flag of Docker's command line, and of its compose 2.40, is known to ours, or named here with the reason."""
 import json
 import pathlib
 import re
@@ -9,11 +9,13 @@ import engine as engines
 
 pytestmark = pytest.mark.own
 
-COMMANDS = json.loads((pathlib.Path(__file__).parent / "shapes/commands.json").read_text())
+SHAPES = pathlib.Path(__file__).parent / "shapes"
+COMMANDS = json.loads((SHAPES / "commands.json").read_text()) + json.loads((SHAPES / "compose_commands.json").read_text())
 
 CLUSTER = "clusters are not there yet"
 PLUGINS = "plugins of Docker's kind are not there yet"
 EXPERIMENT = "checkpoints are an experiment of Docker's"
+REFUSED_GROUPS = {("compose", "alpha"): "experiments", ("compose", "bridge"): "for other engines, with images of Docker's"}
 NO_COMMAND = {"config": CLUSTER, "node": CLUSTER, "secret": CLUSTER, "service": CLUSTER, "stack": CLUSTER, "swarm": CLUSTER,
               "plugin": PLUGINS, "checkpoint": EXPERIMENT}
 
@@ -30,6 +32,12 @@ REFUSED = {
     ("update", "availability"): VOLUMES,
     **{("start", flag): EXPERIMENT for flag in ("checkpoint", "checkpoint-dir")},
     **{("build", flag): CLASSIC for flag in ("compress", "isolation", "security-opt", "squash", "ulimit")},
+}
+# The same for words of two: a flag of one name is taken elsewhere.
+REFUSED_EXACTLY = {
+    ("compose build", "print"): "there is no bake",
+    ("compose", "no-ansi"): "deprecated there", ("compose", "verbose"): "deprecated there",
+    **{("compose publish", flag): "the whole command is" for flag in ("app", "oci-version", "resolve-image-digests", "with-env", "yes")},
 }
 # (command, flag): why it is not known
 UNKNOWN = {
@@ -79,24 +87,28 @@ def verdict(ask, words, listed, flag, kind):
 @pytest.mark.parametrize("command, flags", ROWS, ids=lambda value: value.replace(" ", "-") or "top" if isinstance(value, str) else "")
 def test_command_and_flags(ask, command, flags):
     words = command.split()
+    if tuple(words[:2]) in REFUSED_GROUPS:
+        assert f"compose {words[1]} is not supported: " in ask(*words).err
+        return
     group = words[0] if words else None
     if group in NO_COMMAND:
         assert "unknown command" in ask(*words, "--help").err, "it is there now: take it out of the list"
         return
     said = ask(*words, "--help")
     assert said.code == 0 and said.out.startswith(f"Usage:  berth {command}".rstrip()[:13])
-    assert "Commands:" not in said.out or not words, "it is a group"
+    assert "Commands:" not in said.out or command in ("", "compose"), "it is a group"
     listed = shown(said.out)
     wrong = {flag: found for flag, kind in flags.items() if (found := verdict(ask, words, listed, flag, kind))}
-    wanted = {flag: "refused" for flag in flags if words and (words[-1], flag) in REFUSED and
+    wanted = {flag: "refused" for flag in flags if words and words[0] != "compose" and (words[-1], flag) in REFUSED and
               (words[0] == "volume" or REFUSED[words[-1], flag] is not VOLUMES)}
+    wanted |= {flag: "refused" for flag in flags if (command, flag) in REFUSED_EXACTLY}
     wanted |= {flag: "unknown" for flag in flags if (command, flag) in UNKNOWN}
     assert wrong == wanted
 
 
 def test_every_exception_is_a_flag():
     flags = {(name, flag) for name, flags in ROWS for flag in flags}
-    assert all(entry in flags for entry in UNKNOWN)
+    assert all(entry in flags for entry in [*UNKNOWN, *REFUSED_EXACTLY])
     last = {(name.split()[-1], flag) for name, flag in flags if name}
     assert all(entry in last for entry in REFUSED)
     assert all(any(name.split()[:1] == [group] for name, _ in ROWS) for group in NO_COMMAND)

@@ -1,11 +1,14 @@
 """Compose: commands beside up and down, and their flags."""
 import io
+import json
+import re
 import subprocess
 import tarfile
 
 import pytest
 
 from compose_project import project  # noqa: F401 (a fixture)
+from registry import Registry
 
 pytestmark = pytest.mark.own
 
@@ -99,7 +102,7 @@ def test_what_is_not_there_is_refused(project):
     for remote in ("oci://example.org/app:1", "https://example.org/app.git", "git@example.org:app"):
         assert project.compose("-f", remote, "config").err == f"remote compose files are not supported: fetch {remote}, and name the file that is then here\n"
     project.write(f"services: {{a: {{{IDLE}}}}}")
-    assert project.compose("up", "--menu").err == "--menu is not supported\n"
+    assert project.compose("up", "--menu").err == "--menu is not supported: the keyboard is the terminal's own; `watch` and `up -d` do what its keys would\n"
     project.compose("up", "--menu=false", "-d", check=True)
     for words, key in (("provider: {type: model}", "provider"), ("image: busybox, models: {m: {}}", "models"),
                        ("image: busybox, credential_spec: {file: ./x}", "credential_spec"), ("image: busybox, use_api_socket: true", "use_api_socket")):
@@ -107,3 +110,54 @@ def test_what_is_not_there_is_refused(project):
         got = project.compose("up", "-d", "b")
         assert got.code == 1 and f'service "b": `{key}` is not supported' in got.err, got
     project.write("services: {a: {image: busybox, command: sleep 1000}}")
+
+
+def test_a_trial_may_be_asked_for_behind_the_command(project, engine):
+    project.write(f"services: {{a: {{{IDLE}}}}}")
+    tried = project.compose("up", "-d", "--dry-run", check=True)
+    assert "DRY-RUN MODE" in tried.err and not project.containers()
+    project.compose("up", "-d", check=True)
+    for words in (["stop"], ["kill"], ["restart"], ["pause"], ["rm", "-fs"], ["down", "-t", "0"], ["up", "-d", "--force-recreate"], ["scale", "a=0"]):
+        before = {name: (row["ID"], row["State"]) for name, row in project.containers().items()}
+        project.compose(*words, "--dry-run", check=True)
+        assert {name: (row["ID"], row["State"]) for name, row in project.containers().items()} == before
+    for words in (["exec", "a", "true"], ["run", "a", "true"], ["cp", "a:/etc/passwd", "x"], ["commit", "a"], ["export", "a"], ["watch"],
+                  ["attach", "a"], ["wait", "a"]):
+        said = project.compose(words[0], "--dry-run", *words[1:])
+        assert (said.code, said.err) == (1, f"--dry-run is not supported by compose {words[0]}\n")
+    assert project.compose("exec", "-T", "a", "echo", "--dry-run", check=True).out == "--dry-run\n"
+
+
+def test_version_of_the_group(project):
+    said = project.compose("version", check=True).out
+    assert project.compose("-v", check=True).out == project.compose("--version", check=True).out == said
+
+
+def test_images_by_their_digests(project, build):
+    registry = Registry(build).start()
+    image = f"{registry.host}/team/app:1"
+    try:
+        project.engine.docker("tag", "busybox", image, check=True)
+        pushed = project.engine.docker("push", image, check=True).out
+        digest = re.search(r"sha256:[0-9a-f]{64}", pushed)[0]
+        project.write(f"services: {{a: {{image: '{image}'}}, b: {{image: '{image}@{digest}'}}, c: {{build: .}}}}")
+        model = json.loads(project.compose("config", "--resolve-image-digests", "--format", "json", check=True).out)
+        assert model["services"]["a"]["image"] == model["services"]["b"]["image"] == f"{image}@{digest}"
+        locked = project.compose("config", "--lock-image-digests", check=True).out
+        assert locked == f"services:\n  a:\n    image: {image}@{digest}\n  b:\n    image: {image}@{digest}\n"
+        project.write(f"services: {{a: {{image: '{registry.host}/nobody:1'}}}}")
+        refused = project.compose("config", "--resolve-image-digests")
+        assert refused.code == 1 and f"digest of {registry.host}/nobody:1: " in refused.err
+    finally:
+        project.engine.docker("rmi", "-f", image)
+        registry.remove()
+
+
+def test_volumes_of_services(project):
+    project.write(f"services: {{a: {{{IDLE}, volumes: ['one:/x']}}, b: {{{IDLE}, volumes: ['two:/x']}}}}\nvolumes: {{one: {{}}, two: {{}}}}")
+    project.compose("up", "-d", check=True)
+    one, two = f"{project.name}_one", f"{project.name}_two"
+    assert project.compose("volumes", "-q", check=True).out == f"{one}\n{two}\n"
+    assert project.compose("volumes", "--format", "{{.Name}} {{.Driver}}", "b", check=True).out == f"{two} local\n"
+    assert project.compose("volumes", "a", check=True).out.split() == ["DRIVER", "VOLUME", "NAME", "local", one]
+    assert json.loads(project.compose("volumes", "--format", "json", "a", check=True).out)["Name"] == one

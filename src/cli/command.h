@@ -29,7 +29,8 @@ struct command {
                        */
     bool is_local;    /* needs no engine */
     bool is_hidden;   /* for programs: no help text names it */
-    /* 0, or -1 with an error that is printed; cli->exit_code may be set. */
+    /* 0, or -1 with an error that is printed; cli->exit_code may be set. Of a group: what it does
+     * when no command is named (NULL: print its help, which 1 asks for, too). */
     int (*run)(struct cli *cli, const void *options, const struct strv *arguments,
                struct error *err);
     /* NULL-ended: a group. Its 'options' stand between its name and the child's. */

@@ -15,7 +15,7 @@ static const struct option_row rows[] = {
     { 0,   "all-resources",     OPTION_BOOL,    AT(all_resources),     "Take in what no service uses, too" },
     { 0,   "ansi",              OPTION_TEXT,    AT(ansi),              "Colours and cursor movement: never, always or auto" },
     { 0,   "compatibility",     OPTION_BOOL,    AT(compatibility),     "Join names with '_' as old versions did" },
-    { 0,   "dry-run",           OPTION_BOOL,    AT(dry_run),           "Say what would be done, and do nothing" },
+    { 0,   "dry-run",           OPTION_BOOL,    AT(dry_run),           "Say what would be done, and do nothing", .is_inherited = true },
     { 0,   "env-file",          OPTION_LIST,    AT(env_files),         "Read variables from this file instead of .env" },
     { 'f', "file",              OPTION_LIST,    AT(files),             "Compose file; several are merged in order" },
     { 0,   "parallel",          OPTION_INTEGER, AT(parallel),          "At most so many things at once (-1: no limit)" },
@@ -23,14 +23,19 @@ static const struct option_row rows[] = {
     { 0,   "progress",          OPTION_TEXT,    AT(progress),          "How progress is shown: auto, tty, plain, json or quiet" },
     { 0,   "project-directory", OPTION_TEXT,    AT(project_directory), "Where relative paths begin (that of the first file)" },
     { 'p', "project-name",      OPTION_TEXT,    AT(project_name),      "Name of the project" },
-    { 0,   "verbose",           OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "workdir",           OPTION_TEXT,    AT(project_directory), "", .is_hidden = true },
+    { 0,   "no-ansi",           OPTION_UNSUPPORTED_FLAG, 0,            "write --ansi=never" },
+    { 0,   "verbose",           OPTION_UNSUPPORTED_FLAG, 0,            "there is no more to say than is said" },
+    { 'v', "version",           OPTION_BOOL,    AT(version),           "Print the version" },
     {},
 };
 /* clang-format on */
 
 /* clang-format off */
 extern const struct command
+    command_compose_alpha,
     command_compose_attach,
+    command_compose_bridge,
     command_compose_build,
     command_compose_commit,
     command_compose_config,
@@ -47,6 +52,7 @@ extern const struct command
     command_compose_pause,
     command_compose_port,
     command_compose_ps,
+    command_compose_publish,
     command_compose_pull,
     command_compose_push,
     command_compose_restart,
@@ -65,7 +71,9 @@ extern const struct command
     command_compose_watch;
 
 static const struct command *const compose_commands[] = {
+    &command_compose_alpha,
     &command_compose_attach,
+    &command_compose_bridge,
     &command_compose_build,
     &command_compose_commit,
     &command_compose_config,
@@ -82,6 +90,7 @@ static const struct command *const compose_commands[] = {
     &command_compose_pause,
     &command_compose_port,
     &command_compose_ps,
+    &command_compose_publish,
     &command_compose_pull,
     &command_compose_push,
     &command_compose_restart,
@@ -102,12 +111,25 @@ static const struct command *const compose_commands[] = {
 };
 /* clang-format on */
 
+static int show_version(struct cli *cli, const void *parsed UNUSED,
+                        const struct strv *arguments UNUSED, struct error *err)
+{
+    CLEANUP(strv_done) struct strv no_words = {};
+
+    if (!compose_options(cli)->version)
+        return 1;
+    strv_init_empty(&no_words);
+    return cli_call(cli, &command_compose_version, &no_words, err);
+}
+
 const struct command command_compose = {
     .name = "compose",
     .usage = "[OPTIONS] COMMAND",
     .summary = "Run applications of several containers out of one file",
     .options = rows,
     .options_size = sizeof(struct compose_options),
+    .is_local = true,
+    .run = show_version,
     .children = compose_commands,
 };
 
@@ -127,6 +149,14 @@ struct project_options compose_project_options(const struct cli *cli)
                                      .compatibility = given->compatibility,
                                      .directory = given->project_directory,
                                      .name = given->project_name };
+}
+
+int compose_refuse_trial(const struct cli *cli, struct error *err)
+{
+    return compose_options(cli)->dry_run
+               ? error_set(err, ERROR_UNSUPPORTED, "--dry-run is not supported by %s",
+                           cli->command_path)
+               : 0;
 }
 
 void compose_warn(const struct strv *warnings)

@@ -7,7 +7,7 @@
 #include "compose/project.h"
 
 struct compose_options {
-    bool all_resources, compatibility, dry_run;
+    bool all_resources, compatibility, dry_run, version;
     const char *ansi, *progress, *project_directory, *project_name;
     struct strv env_files, files, profiles;
     struct optional_int64 parallel;
@@ -23,6 +23,8 @@ struct project_options compose_project_options(const struct cli *cli);
  * their profiles count. */
 int compose_load(const struct cli *cli, const struct strv *services, struct project *out,
                  struct error *err);
+/* For commands that have no way to try themselves: UNSUPPORTED with --dry-run. */
+int compose_refuse_trial(const struct cli *cli, struct error *err);
 void compose_warn(const struct strv *warnings);
 
 extern const struct command command_compose;

@@ -296,7 +296,7 @@ static const struct option_row rows[] = {
     { 0,   "check",             OPTION_BOOL, AT(check),             "Only say what is unwise in the Dockerfiles" },
     { 'm', "memory",            OPTION_TEXT, AT(memory),            "Memory limit of RUN, in bytes" },
     { 0,   "no-cache",          OPTION_BOOL, AT(no_cache),          "Do every step anew" },
-    { 0,   "print",             OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "print",             OPTION_UNSUPPORTED_FLAG, 0,         "builds are not handed to bake, whose file it prints" },
     { 0,   "provenance",        OPTION_TEXT, AT(provenance),        "Attest how images were made (false; nothing else is supported)" },
     { 0,   "pull",              OPTION_BOOL, AT(pull),              "Look for newer base images" },
     { 0,   "push",              OPTION_BOOL, AT(push),              "Push the images afterwards" },

@@ -7,15 +7,19 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose.h"
+#include "cli/credentials.h"
+#include "cli/settings.h"
 #include "compose/canonical.h"
 #include "compose/load.h"
 #include "compose/variable.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
 struct config_options {
-    bool environment, images, models, networks, no_consistency, no_env_resolution, no_interpolate,
-        no_normalize, no_path_resolution, profiles, quiet, services, variables, volumes;
+    bool environment, images, lock_digests, resolve_digests, models, networks, no_consistency,
+        no_env_resolution, no_interpolate, no_normalize, no_path_resolution, profiles, quiet,
+        services, variables, volumes;
     const char *format, *hash, *output;
 };
 
@@ -26,7 +30,7 @@ static const struct option_row rows[] = {
     { 0,   "format",                OPTION_TEXT, AT(format),             "yaml or json" },
     { 0,   "hash",                  OPTION_TEXT, AT(hash),               "Print the hash of a service, or of all (*)" },
     { 0,   "images",                OPTION_BOOL, AT(images),             "Print the images, a line each" },
-    { 0,   "lock-image-digests",    OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "lock-image-digests",    OPTION_BOOL, AT(lock_digests),       "Print only the images, with their digests" },
     { 0,   "models",                OPTION_BOOL, AT(models),             "Print the models, a line each" },
     { 0,   "networks",              OPTION_BOOL, AT(networks),           "Print the networks, a line each" },
     { 0,   "no-consistency",        OPTION_BOOL, AT(no_consistency),     "Do not check that everything fits together" },
@@ -37,7 +41,7 @@ static const struct option_row rows[] = {
     { 'o', "output",                OPTION_TEXT, AT(output),             "Write to this file" },
     { 0,   "profiles",              OPTION_BOOL, AT(profiles),           "Print the profiles, a line each" },
     { 'q', "quiet",                 OPTION_BOOL, AT(quiet),              "Check only" },
-    { 0,   "resolve-image-digests", OPTION_UNSUPPORTED_FLAG, 0, NULL },
+    { 0,   "resolve-image-digests", OPTION_BOOL, AT(resolve_digests),    "Name images by their digests" },
     { 0,   "services",              OPTION_BOOL, AT(services),           "Print the services, a line each" },
     { 0,   "variables",             OPTION_BOOL, AT(variables),          "Print the variables that the file uses" },
     { 0,   "volumes",               OPTION_BOOL, AT(volumes),            "Print the volumes, a line each" },
@@ -153,6 +157,77 @@ static void print_variables(const struct project *project)
                yaml_text(yaml_get(uses->items[i], "alternate")));
 }
 
+/* ---- digests ---- */
+
+/* "name:tag@sha256:…" of an image as its registry has it now. */
+static int resolve_digest(struct cli *cli, struct yaml *image, struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(user_credentials_done) struct user_credentials credentials = {};
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(json_free) struct json *answer = NULL;
+    CLEANUP(map_done) struct map headers = {};
+
+    if (reference_parse(yaml_text(image), &reference, err) < 0)
+        return error_context(err, "%s", yaml_text(image));
+    CLEANUP(free) char *name = reference_canonical(&reference);
+    CLEANUP(free) char *server = credentials_server(reference.domain);
+    if (reference.digest) {
+        yaml_replace(image, yaml_new_text(name));
+        return 0;
+    }
+    if (credentials_load(server, &credentials, err) < 0)
+        return -1;
+    CLEANUP(free) char *header = credentials_header(server, &credentials);
+    map_init_empty(&headers, free);
+    map_set_text(&headers, "X-Registry-Auth", header);
+    client_path_begin(&path, "/distribution");
+    client_path_segment(&path, name);
+    client_path_begin(&path, "/json");
+    if (client_call_with(cli->client, "GET", &path, &headers, NULL, &answer, err) < 0)
+        return error_context(err, "digest of %s", yaml_text(image));
+    const char *digest = json_text(json_get(json_get(answer, "Descriptor"), "digest"));
+    if (!digest)
+        return error_set(err, ERROR_INTERNAL, "%s: its registry tells no digest", yaml_text(image));
+    CLEANUP(free) char *whole = xasprintf("%s@%s", name, digest);
+    yaml_replace(image, yaml_new_text(whole));
+    return 0;
+}
+
+static int resolve_digests(struct cli *cli, struct project *project, struct error *err)
+{
+    const struct yaml *services = yaml_get(project->model, "services");
+
+    if (settings_connect(&cli->client, err) < 0)
+        return -1;
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        struct yaml *image = yaml_get(services->items[i], "image");
+
+        if (!yaml_is_null(image) && resolve_digest(cli, image, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* What fixes the images when it is merged over the files. */
+static void keep_images(struct project *project)
+{
+    struct yaml *model = yaml_new(YAML_DICT), *services = yaml_new(YAML_DICT);
+    const struct yaml *all = yaml_get(project->model, "services");
+
+    for (size_t i = 0; i < yaml_count(all); i++) {
+        const struct yaml *image = yaml_get(all->items[i], "image");
+
+        if (yaml_is_null(image))
+            continue;
+        struct yaml *service = yaml_new(YAML_DICT);
+        yaml_set(service, "image", yaml_clone(image));
+        yaml_set(services, all->keys[i], service);
+    }
+    yaml_set(model, "services", services);
+    yaml_replace(project->model, model);
+}
+
 /* ---- the command ---- */
 
 static int print_project(const struct project *project, const struct config_options *options,
@@ -191,6 +266,11 @@ static int config(struct cli *cli, const void *parsed, const struct strv *argume
         return -1;
     if (arguments->count)
         normalize_unused(&project);
+    if ((options->resolve_digests || options->lock_digests) &&
+        resolve_digests(cli, &project, err) < 0)
+        return -1;
+    if (options->lock_digests)
+        keep_images(&project);
     if (options->services)
         print_keys(yaml_get(project.model, "services"));
     else if (options->volumes)

@@ -64,6 +64,8 @@ static int exec(struct cli *cli, const void *parsed, const struct strv *argument
     const struct actual_container *container;
     bool has_terminal = !options->no_tty && options->tty && terminal_is(STDIN_FILENO);
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (compose_session_open(cli, NULL, &session, err) < 0 ||
         find_running(&session, arguments->items[0], (int)options->index.value, &container, err) < 0)
         return -1;
@@ -125,6 +127,8 @@ static int attach(struct cli *cli, const void *parsed, const struct strv *argume
     CLEANUP(strv_done) struct strv words = {};
     const struct actual_container *container;
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (compose_session_open(cli, NULL, &session, err) < 0 ||
         find_running(&session, arguments->items[0], (int)options->index.value, &container, err) < 0)
         return -1;
@@ -289,6 +293,8 @@ static int cp(struct cli *cli, const void *parsed, const struct strv *arguments,
     CLEANUP(free) char *source = service_of(from), *target = service_of(to);
     CLEANUP(compose_session_done) struct compose_session session = {};
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (source && target)
         return error_set(err, ERROR_INVALID, "copying between services is not supported");
     if (!source && !target)

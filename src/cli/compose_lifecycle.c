@@ -285,6 +285,8 @@ static int wait_command(struct cli *cli, const void *parsed, const struct strv *
     struct ends ends = { .ends_all = options->down_project };
     size_t count = 0;
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
     list = xcalloc(session.actual.count + 1, sizeof(*list));

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_session.h"
-#include "cli/format.h"
+#include "cli/volume_row.h"
 #include "compose/label.h"
 
 #include "base/banned.h"
@@ -200,39 +200,57 @@ const struct command command_compose_top = {
 
 /* ---- volumes ---- */
 
-static int volumes(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
+static bool is_mounted(const struct compose_session *session, const struct strv *services,
+                       const char *volume)
+{
+    for (size_t i = 0; i < session->actual.count; i++) {
+        const struct actual_container *container = &session->actual.containers[i];
+        const struct json *mounts = json_get(container->document, "Mounts");
+
+        for (size_t j = 0; strv_contains(services, container->service) && j < json_count(mounts);
+             j++)
+            if (text_equal(json_text(json_get(json_at(mounts, j), "Name")), volume))
+                return true;
+    }
+    return false;
+}
+
+static int volumes(struct cli *cli, const void *parsed, const struct strv *arguments,
                    struct error *err)
 {
     const struct list_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
+    size_t count = 0;
 
     if (compose_session_open(cli, NULL, &session, err) < 0)
         return -1;
     const struct json *list = json_get(session.actual.volumes, "Volumes");
-    if (!options->quiet)
-        printf("%-10s%s\n", "DRIVER", "VOLUME NAME");
-    for (size_t i = 0; i < json_count(list); i++) {
-        const char *name = json_text(json_get(json_at(list, i), "Name"));
-
-        if (options->quiet)
-            puts(name);
-        else
-            printf("%-10s%s\n", json_text(json_get(json_at(list, i), "Driver")), name);
-    }
-    return 0;
+    struct json **rows = xcalloc(json_count(list) + 1, sizeof(*rows));
+    for (size_t i = 0; i < json_count(list); i++)
+        if (!arguments->count ||
+            is_mounted(&session, arguments, json_text(json_get(json_at(list, i), "Name"))))
+            rows[count++] = volume_row(json_at(list, i));
+    int result = format_rows(options->quiet ? "{{.Name}}" : options->format, "Driver Name",
+                             volume_columns, rows, count, err);
+    for (size_t i = 0; i < count; i++)
+        json_free(rows[i]);
+    free(rows);
+    return result;
 }
 
 /* clang-format off */
 static const struct option_row volumes_rows[] = {
-    { 'q', "quiet", OPTION_BOOL, AT(quiet), "Print names only" },
+    { 0,   "format", OPTION_TEXT, AT(format), "table, json or a template" },
+    { 'q', "quiet",  OPTION_BOOL, AT(quiet),  "Print names only" },
     {},
 };
 /* clang-format on */
 
 const struct command command_compose_volumes = {
     .name = "volumes",
-    .usage = "[OPTIONS]",
-    .summary = "List the volumes of the project",
+    .usage = "[OPTIONS] [SERVICE...]",
+    .summary = "List the volumes of the project, or those of services",
+    .most = MANY_ARGUMENTS,
     .options = volumes_rows,
     .options_size = sizeof(struct list_options),
     .run = volumes,

@@ -265,6 +265,8 @@ static int run(struct cli *cli, const void *parsed, const struct strv *arguments
     bool has_terminal = !options->no_tty && !options->detach && terminal_is(STDIN_FILENO) &&
                         terminal_is(STDOUT_FILENO);
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     strv_add(&named, name);
     if (compose_load(cli, &named, &session.project, err) < 0 ||
         project_select(&session.project, &named, options->no_deps, err) < 0 ||

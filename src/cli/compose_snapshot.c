@@ -59,6 +59,8 @@ static int commit(struct cli *cli, const void *parsed, const struct strv *argume
     const struct snapshot_options *options = parsed;
     CLEANUP(strv_done) struct strv words = {};
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (options->author)
         strv_add_format(&words, "--author=%s", options->author);
     if (options->message)
@@ -91,6 +93,8 @@ static int export(struct cli *cli, const void *parsed, const struct strv *argume
     const struct snapshot_options *options = parsed;
     CLEANUP(strv_done) struct strv words = {};
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (options->output)
         strv_add_format(&words, "--output=%s", options->output);
     if (add_container(cli, arguments->items[0], &options->index, &words, err) < 0)

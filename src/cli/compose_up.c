@@ -244,7 +244,10 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
                          compose_options(cli)->dry_run;
 
     if (options->menu)
-        return error_set(err, ERROR_UNSUPPORTED, "--menu is not supported");
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "--menu is not supported: the keyboard is the terminal's own; `watch` and "
+                         "`up -d` do what "
+                         "its keys would");
     if (options->watch && is_background)
         return error_set(err, ERROR_INVALID,
                          "--watch needs the foreground: it does not go with --detach, --no-start "

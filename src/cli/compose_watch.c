@@ -371,6 +371,8 @@ static int watch(struct cli *cli, const void *parsed, const struct strv *argumen
     struct up_options wish = { .build = true, .quiet_build = options->quiet };
     sigset_t signals;
 
+    if (compose_refuse_trial(cli, err) < 0)
+        return -1;
     if (compose_open_selected(cli, arguments, false, &session, err) < 0 ||
         (!options->no_up && compose_converge(cli, &session, &wish, arguments, err) < 0))
         return -1;

@@ -95,12 +95,29 @@ static void print_global_help(const char *program, const struct global_options *
            str_text(&text), program);
 }
 
+/* Called docker-compose, all commands are those of one group, which is not named. */
+static bool is_compose(const struct cli *cli)
+{
+    return text_ends(cli->program, "-compose");
+}
+
+/* "berth compose up", "docker-compose up". Yours. */
+static char *called(const struct cli *cli)
+{
+    const char *path = cli->command_path;
+
+    if (is_compose(cli) && text_starts(path, "compose"))
+        path += strlen(path) > strlen("compose") ? strlen("compose ") : strlen("compose");
+    return xasprintf("%s%s%s", cli->program, *path ? " " : "", path);
+}
+
 static void print_help(const struct cli *cli, const struct command *command)
 {
     CLEANUP(str_done) struct str text = {};
+    CLEANUP(free) char *name = called(cli);
 
-    printf("Usage:  %s %s %s\n\n%s\n", cli->program, cli->command_path,
-           command->children ? "COMMAND" : command->usage, command->summary);
+    printf("Usage:  %s %s\n\n%s\n", name,
+           command->children && !command->options ? "COMMAND" : command->usage, command->summary);
     if (command->aliases) {
         CLEANUP(strv_done) struct strv aliases = {};
         CLEANUP(free) char *joined = NULL;
@@ -117,38 +134,37 @@ static void print_help(const struct cli *cli, const struct command *command)
         return;
     printf("\nCommands:\n");
     print_children(command->children);
-    printf("\nRun '%s %s COMMAND --help' for more information on a command.\n", cli->program,
-           cli->command_path);
+    printf("\nRun '%s COMMAND --help' for more information on a command.\n", name);
 }
 
 static int usage_error(const struct cli *cli, const struct command *command,
                        const struct error *err)
 {
-    fprintf(stderr, "%s\n\nUsage:  %s %s %s\n\nRun '%s %s --help' for more information\n",
-            err->text, cli->program, cli->command_path, command->usage, cli->program,
-            cli->command_path);
+    CLEANUP(free) char *name = called(cli);
+
+    fprintf(stderr, "%s\n\nUsage:  %s %s\n\nRun '%s --help' for more information\n", err->text,
+            name, command->usage, name);
     return EXIT_USAGE;
 }
 
 static int count_error(const struct cli *cli, const struct command *command)
 {
+    CLEANUP(free) char *name = called(cli);
     const char *plural = (command->least ? command->least : command->most) == 1 ? "" : "s";
 
     if (command->least == command->most && command->least == 0)
-        fprintf(stderr, "%s: '%s %s' accepts no arguments\n", cli->program, cli->program,
-                cli->command_path);
+        fprintf(stderr, "%s: '%s' accepts no arguments\n", cli->program, name);
     else if (command->least == command->most)
-        fprintf(stderr, "%s: '%s %s' requires %d argument%s\n", cli->program, cli->program,
-                cli->command_path, command->least, plural);
+        fprintf(stderr, "%s: '%s' requires %d argument%s\n", cli->program, name, command->least,
+                plural);
     else if (command->most == MANY_ARGUMENTS)
-        fprintf(stderr, "%s: '%s %s' requires at least %d argument%s\n", cli->program, cli->program,
-                cli->command_path, command->least, plural);
+        fprintf(stderr, "%s: '%s' requires at least %d argument%s\n", cli->program, name,
+                command->least, plural);
     else
-        fprintf(stderr, "%s: '%s %s' requires at most %d argument%s\n", cli->program, cli->program,
-                cli->command_path, command->most, command->most == 1 ? "" : "s");
-    fprintf(stderr, "\nUsage:  %s %s %s\n\n%s '%s %s --help' for more information\n", cli->program,
-            cli->command_path, command->usage, command->least == command->most ? "Run" : "See",
-            cli->program, cli->command_path);
+        fprintf(stderr, "%s: '%s' requires at most %d argument%s\n", cli->program, name,
+                command->most, command->most == 1 ? "" : "s");
+    fprintf(stderr, "\nUsage:  %s %s\n\n%s '%s --help' for more information\n", name,
+            command->usage, command->least == command->most ? "Run" : "See", name);
     return 1;
 }
 
@@ -158,6 +174,8 @@ static int unknown_command(const char *program, const char *path, const struct c
     CLEANUP(str_done) struct str better = {};
 
     suggest(list, word, &better);
+    if (text_ends(program, "-compose") && strcmp(path, "compose") == 0)
+        path = "";
     fprintf(stderr, "%s: unknown command: %s %s%s%s\n", program, program, path, *path ? " " : "",
             word);
     if (better.length)
@@ -167,13 +185,77 @@ static int unknown_command(const char *program, const char *path, const struct c
     return 1;
 }
 
-static int run_command(struct cli *cli, const struct command *command, char *const *arguments,
-                       const struct global_options *global)
+/* The way from the top of the tree to a command. */
+struct descent {
+    const struct command *command;
+    struct str path;     /* "container ls" */
+    struct strv rest;    /* what is left for the command */
+    struct strv given;   /* the words that group options are borrowed from */
+    void *group_options; /* of the last group that has some */
+    const struct option_row *group_rows;
+};
+
+static void descent_done(struct descent *descent)
+{
+    str_done(&descent->path);
+    strv_done(&descent->rest);
+    strv_done(&descent->given);
+    if (descent->group_rows)
+        options_done(descent->group_rows, descent->group_options);
+    free(descent->group_options);
+}
+CLEANUP_VALUE(descent_done, struct descent)
+
+/* Rows of a command, and behind them those that it has from its group; their values stand behind
+ * the command's own options. */
+static struct option_row *joined_rows(const struct command *command,
+                                      const struct option_row *group_rows)
 {
     static const struct option_row no_options[] = { {} };
-    const struct option_row *rows = command->options ? command->options : no_options;
+    const struct option_row *own = command->options ? command->options : no_options;
+    size_t count = 0, more = 0;
+
+    while (own[count].name)
+        count++;
+    for (const struct option_row *row = group_rows; row && row->name; row++)
+        more += row->is_inherited;
+    struct option_row *rows = xcalloc(count + more + 1, sizeof(*rows));
+    memcpy(rows, own, count * sizeof(*rows));
+    for (const struct option_row *row = group_rows; row && row->name; row++)
+        if (row->is_inherited) {
+            rows[count] = *row;
+            rows[count++].offset = command->options_size + (size_t)(row - group_rows);
+        }
+    return rows;
+}
+
+static size_t row_count(const struct option_row *rows)
+{
+    size_t count = 0;
+
+    while (rows && rows[count].name)
+        count++;
+    return count;
+}
+
+/* What was said behind the command holds for the group. */
+static void hand_up(const struct command *command, const struct option_row *group_rows,
+                    const void *options, void *group_options)
+{
+    for (const struct option_row *row = group_rows; row && row->name; row++)
+        if (row->is_inherited &&
+            *((const bool *)options + command->options_size + (row - group_rows)))
+            *(bool *)(void *)((char *)group_options + row->offset) = true;
+}
+
+static int run_command(struct cli *cli, const struct descent *descent,
+                       const struct global_options *global)
+{
+    const struct command *command = descent->command;
+    CLEANUP(free) struct option_row *rows = joined_rows(command, descent->group_rows);
     struct command described = *command;
-    CLEANUP(free) void *options = xcalloc(1, command->options_size);
+    CLEANUP(free)
+    void *options = xcalloc(1, command->options_size + row_count(descent->group_rows));
     CLEANUP(strv_done) struct strv rest = {};
     struct error err = {};
     bool wants_help;
@@ -181,8 +263,8 @@ static int run_command(struct cli *cli, const struct command *command, char *con
 
     described.options = rows;
     strv_init_empty(&rest);
-    if (options_parse(rows, arguments, command->stops_early, options, &rest, &wants_help, &err) <
-        0) {
+    if (options_parse(rows, descent->rest.items, command->stops_early, options, &rest, &wants_help,
+                      &err) < 0) {
         options_done(rows, options);
         return usage_error(cli, &described, &err);
     }
@@ -193,11 +275,14 @@ static int run_command(struct cli *cli, const struct command *command, char *con
         print_help(cli, &described);
         return 0;
     }
+    hand_up(command, descent->group_rows, options, descent->group_options);
     result = global_options_load(global, &err);
     if (result == 0 && !command->is_local)
         result = settings_connect(&cli->client, &err);
     if (result == 0)
         result = command->run(cli, options, &rest, &err);
+    if (result > 0)
+        print_help(cli, &described);
     if (result < 0) {
         fflush(stdout);
         fprintf(stderr, "%s\n", err.text);
@@ -246,27 +331,6 @@ int cli_each(struct cli *cli, const struct strv *arguments,
     return 0;
 }
 
-/* The way from the top of the tree to a command. */
-struct descent {
-    const struct command *command;
-    struct str path;     /* "container ls" */
-    struct strv rest;    /* what is left for the command */
-    struct strv given;   /* the words that group options are borrowed from */
-    void *group_options; /* of the last group that has some */
-    const struct option_row *group_rows;
-};
-
-static void descent_done(struct descent *descent)
-{
-    str_done(&descent->path);
-    strv_done(&descent->rest);
-    strv_done(&descent->given);
-    if (descent->group_rows)
-        options_done(descent->group_rows, descent->group_options);
-    free(descent->group_options);
-}
-CLEANUP_VALUE(descent_done, struct descent)
-
 /* Reads the options of a group that has some; what follows them stays in 'rest'. */
 static int read_group_options(struct descent *descent, bool *out_wants_help, struct error *err)
 {
@@ -303,7 +367,8 @@ static int descend(struct cli *cli, const struct global_options *global, struct 
         if (list && found->options && read_group_options(descent, &wants_help, &err) < 0)
             return usage_error(cli, found, &err);
     }
-    if (descent->command && !descent->command->children)
+    if (descent->command && (!descent->command->children ||
+                             (descent->command->run && !wants_help && !descent->rest.count)))
         return -1;
     if (descent->command)
         print_help(cli, descent->command);
@@ -347,8 +412,7 @@ int cli_main(int argument_count UNUSED, char **arguments)
 
     signal(SIGPIPE, SIG_IGN);
     strv_init_empty(&descent.rest);
-    if (text_ends(cli.program, "-compose")) {
-        /* Called docker-compose: everything is for one group. */
+    if (is_compose(&cli)) {
         strv_add(&descent.rest, "compose");
         for (char **argument = arguments + 1; *argument; argument++)
             strv_add(&descent.rest, *argument);
@@ -374,7 +438,7 @@ int cli_main(int argument_count UNUSED, char **arguments)
         code = descend(&cli, &global, &descent);
     cli.group_options = descent.group_options;
     if (code < 0)
-        code = run_command(&cli, descent.command, descent.rest.items, &global);
+        code = run_command(&cli, &descent, &global);
     if (fflush(stdout) < 0 && errno != EPIPE)
         code = code ? code : 1;
     options_done(global_rows, &global);

@@ -8,6 +8,7 @@
 #include "cli/filter_query.h"
 #include "cli/format.h"
 #include "cli/settings.h"
+#include "cli/volume_row.h"
 
 #include "base/banned.h"
 
@@ -112,18 +113,6 @@ static int volume_create(struct cli *cli, const void *parsed, const struct strv 
     return 0;
 }
 
-static const struct format_column volume_columns[] = { { "Driver", "DRIVER" },
-                                                       { "Name", "VOLUME NAME" },
-                                                       { "Scope", "SCOPE" },
-                                                       { "Mountpoint", "MOUNTPOINT" },
-                                                       { "Labels", "LABELS" },
-                                                       { "Links", "LINKS" },
-                                                       { "Size", "SIZE" },
-                                                       { "Availability", "AVAILABILITY" },
-                                                       { "Group", "GROUP" },
-                                                       { "Status", "STATUS" },
-                                                       {} };
-
 static int by_name(const void *a, const void *b)
 {
     return text_compare_natural(json_text(json_get(*(const struct json *const *)a, "Name")),
@@ -146,24 +135,10 @@ static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arg
     struct json **made = xcalloc(listed + 1, sizeof(*made));
     for (size_t i = 0; i < listed; i++) {
         const struct json *volume = json_at(list, i);
-        CLEANUP(free) char *labels = format_labels(json_get(volume, "Labels"));
-        struct row row;
 
         if (options->cluster && json_type(json_get(volume, "ClusterVolume")) != JSON_DICT)
             continue;
-
-        row_begin(&row);
-        row_add(&row, "Availability", "N/A");
-        row_add(&row, "Driver", json_text(json_get(volume, "Driver")));
-        row_add(&row, "Group", "N/A");
-        row_add(&row, "Labels", labels);
-        row_add(&row, "Links", "N/A");
-        row_add(&row, "Mountpoint", json_text(json_get(volume, "Mountpoint")));
-        row_add(&row, "Name", json_text(json_get(volume, "Name")));
-        row_add(&row, "Scope", json_text(json_get(volume, "Scope")));
-        row_add(&row, "Size", "N/A");
-        row_add(&row, "Status", "N/A");
-        made[count++] = row_finish(&row);
+        made[count++] = volume_row(volume);
     }
     qsort(made, count, sizeof(struct json *), by_name);
     return print_list(options, "{{.Name}}",

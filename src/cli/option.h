@@ -32,6 +32,7 @@ struct option_row {
     const char *help;
     bool initially_true; /* OPTION_BOOL */
     bool is_hidden;      /* another spelling of the row before */
+    bool is_inherited;   /* OPTION_BOOL of a group: may stand behind its commands, too */
     int (*check)(const char *value,
                  struct error *err); /* OPTION_LIST: of each; NULL: any will do */
 };

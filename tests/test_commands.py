@@ -135,3 +135,10 @@ def test_all_help_has_words(ask):
             continue
         text = ask(*name.split(), "--help").out.partition("Options:\n")[2]
         assert not [line for line in text.splitlines() if re.match(r"  (-\S, |    )--\S+( \w+)? *$", line)]
+
+
+@pytest.mark.parametrize("arguments", [(), ("a",), ("/etc/passwd", "a:/x"), ("a", "", "-")])
+def test_no_command_breaks_down_without_an_engine(ask, arguments):
+    """Whatever cannot be done ends with an exit code, not with a signal."""
+    codes = {name: ask(*name.split(), *arguments).code for name in (row["names"][0] for row in COMMANDS)}
+    assert not {name: code for name, code in codes.items() if code not in (0, 1, 125, 126, 127)}

@@ -92,7 +92,7 @@ char *copy_argument_container(const char *argument, const char **out_path)
     const char *colon = strchr(argument, ':');
 
     *out_path = argument;
-    if (argument[0] == '/' || argument[0] == '.' || !colon)
+    if (argument[0] == '/' || argument[0] == '.' || !colon || colon == argument)
         return NULL;
     *out_path = colon + 1;
     return xstrndup(argument, (size_t)(colon - argument));

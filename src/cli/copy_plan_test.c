@@ -62,7 +62,7 @@ static const struct {
 } arguments[] = {
     { "c:/a", "c", "/a" },      { "c:", "c", "" },          { "/a:b", NULL, "/a:b" },
     { "./a:b", NULL, "./a:b" }, { "plain", NULL, "plain" }, { "c:a:b", "c", "a:b" },
-    { "-", NULL, "-" },
+    { "-", NULL, "-" },         { ":/a", NULL, ":/a" },
 };
 
 Test(copy_plan, tells_containers_from_paths)

@@ -204,6 +204,9 @@ static int send(struct client *client, const struct http_request *request,
 static int exchange(struct client *client, struct http_request *request,
                     const struct client_path *path, struct http_response **out, struct error *err)
 {
+    struct error own = {};
+
+    err = err ?: &own; /* what it says is read here */
     for (int attempt = 0;; attempt++) {
         CLEANUP(http_response_free) struct http_response *response = NULL;
 

@@ -11,8 +11,7 @@ import pytest
 
 import engine as engines
 from engine import run
-from registry import Registry
-from test_registry import RealRegistry
+from registries import registry  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.own
 SAID = "hello from inside\n"
@@ -26,18 +25,6 @@ def program(name):
     if prefix and subprocess.run([*prefix, "which", name], capture_output=True, check=False).returncode == 0:
         return [*prefix, name]
     pytest.skip(f"not run: there is no {name}, neither on PATH nor behind $TEST_PEERS")
-
-
-@pytest.fixture(scope="module", params=["berth-registry", "docker-registry"])
-def registry(request, build, tmp_path_factory):
-    if request.param == "berth-registry":
-        made = Registry(build).start()
-        yield made
-        made.remove()
-    else:
-        made = RealRegistry(tmp_path_factory.mktemp("registry") / "open")
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

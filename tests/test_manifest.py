@@ -7,24 +7,12 @@ import pytest
 
 import engine as engines
 from engine import run
+from registries import registry  # noqa: F401 (a fixture)
 from registry import DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST, Registry
-from test_registry import RealRegistry
 from test_save_load import archive, docker_archive, layer, load
 
 pytestmark = pytest.mark.own
 PLATFORMS = ("amd64", "arm64")
-
-
-@pytest.fixture(scope="module", params=["berth-registry", "docker-registry"])
-def registry(request, build, tmp_path_factory):
-    if request.param == "berth-registry":
-        made = Registry(build).start()
-        yield made
-        made.remove()
-    else:
-        made = RealRegistry(tmp_path_factory.mktemp("registry") / "open")
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

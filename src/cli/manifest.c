@@ -10,7 +10,6 @@
 #include "cli/manifest_entry.h"
 #include "cli/manifest_store.h"
 #include "codec/base64.h"
-#include "spec/image.h"
 
 #include "base/banned.h"
 

@@ -54,7 +54,13 @@ class Control:
         """The program dies at that one of its next calls, or waits there until it is let go; 0: it lives."""
         self.memory[16:WHERE_END] = bytes(WHERE_END - 16)
         struct.pack_into("q", self.memory, WHERE_END, hold)
-        struct.pack_into("q", self.memory, 8, self.calls + calls if calls else 0)
+        self.last = self.calls + calls if calls else 0
+        struct.pack_into("q", self.memory, 8, self.last)
+
+    def disarm(self):
+        """The program lives on, unless it came to its last call just before: whether it may have."""
+        struct.pack_into("q", self.memory, 8, 0)
+        return 0 < self.last <= self.calls
 
     def let_go(self):
         struct.pack_into("q", self.memory, WHERE_END, 0)
@@ -121,8 +127,8 @@ class SweptEngine(Engine):
             if self.process.poll() is not None:
                 return self.died()
             try:
-                if self.answers():
-                    return False
+                if self.answers():  # and goes on with work of its own
+                    return self.control.disarm() and self.died()
             except AssertionError:
                 return self.died()
             time.sleep(0.005)

@@ -16,6 +16,7 @@
 #include "cli/context_sync.h"
 #include "cli/credentials.h"
 #include "cli/csv.h"
+#include "cli/platform_query.h"
 #include "cli/proxies.h"
 
 #include "base/banned.h"
@@ -160,7 +161,7 @@ static void add_query(const struct cli *cli, struct client_path *path,
     client_path_query(path, "rm", options->remove ? "1" : "0");
     client_path_query(path, "forcerm", options->force_remove ? "1" : NULL);
     client_path_query(path, "networkmode", options->network);
-    client_path_query(path, "platform", options->platform);
+    client_path_query(path, "platform", platform_or_default(options->platform));
     client_path_query(path, "target", options->target);
     client_path_query(path, "cgroupparent", options->cgroup_parent);
     client_path_query(path, "cpusetcpus", options->cpuset_cpus);

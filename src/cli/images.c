@@ -334,7 +334,7 @@ static int import(struct cli *cli, const void *parsed, const struct strv *argume
         client_path_query(&path, "tag", name);
     }
     client_path_query(&path, "message", options->message);
-    client_path_query(&path, "platform", options->platform);
+    client_path_query(&path, "platform", platform_or_default(options->platform));
     for (size_t i = 0; i < options->changes.count; i++)
         client_path_query(&path, "changes", options->changes.items[i]);
     if (client_stream(cli->client, "POST", &path, NULL, is_url ? NULL : body,

@@ -1,11 +1,20 @@
 /* The engine wants an object, not the text. */
 #include "cli/platform_query.h"
 
+#include <stdlib.h>
+
 #include "base/strv.h"
 #include "base/text.h"
 #include "codec/json.h"
 
 #include "base/banned.h"
+
+const char *platform_or_default(const char *given)
+{
+    const char *platform = given ?: getenv("DOCKER_DEFAULT_PLATFORM");
+
+    return text_is_empty(platform) ? NULL : platform;
+}
 
 int platform_query_add(struct client_path *path, const char *name, const char *platform,
                        struct error *err)

@@ -11,6 +11,7 @@
 #include "cli/credentials.h"
 #include "cli/filter_query.h"
 #include "cli/format.h"
+#include "cli/platform_query.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "spec/reference.h"
@@ -35,13 +36,6 @@ static int stream_with_auth(struct cli *cli, const char *image, const struct cli
                                     err);
     map_done(&headers);
     return result;
-}
-
-static const char *default_platform(const char *given)
-{
-    const char *platform = given ?: getenv("DOCKER_DEFAULT_PLATFORM");
-
-    return text_is_empty(platform) ? NULL : platform;
 }
 
 /* ---- pull ---- */
@@ -70,7 +64,7 @@ static int pull_reference(struct cli *cli, const struct reference *reference, co
     client_path_begin(&path, "/images/create");
     client_path_query(&path, "fromImage", name);
     client_path_query(&path, "tag", reference->digest ?: reference->tag);
-    client_path_query(&path, "platform", default_platform(platform));
+    client_path_query(&path, "platform", platform_or_default(platform));
     if (stream_with_auth(cli, name, &path, &messages, err) < 0)
         return -1;
     int result = progress_follow(&messages, out, err);

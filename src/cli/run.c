@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/platform_query.h"
 #include "cli/registry.h"
 #include "cli/run_check.h"
 #include "cli/run_options.h"
@@ -55,6 +56,13 @@ static bool pulls(const struct run_options *options, const char *when)
     return strcmp(text_is_empty(options->pull) ? "missing" : options->pull, when) == 0;
 }
 
+/* It is not there, or not for the wanted platform. */
+static bool is_missing_image(const struct error *err)
+{
+    return err->kind == ERROR_NOT_FOUND &&
+           (strstr(err->text, "No such image") || strstr(err->text, "was found but its platform"));
+}
+
 /* Asks for the container; an image that is missing is pulled once, unless that is not wanted. */
 static int ask_for_container(struct cli *cli, const struct run_options *options, const char *image,
                              const char *platform, const struct client_path *path, const char *body,
@@ -66,8 +74,7 @@ static int ask_for_container(struct cli *cli, const struct run_options *options,
         return -1;
     if (client_call(cli->client, "POST", path, body, out, err) == 0)
         return 0;
-    if (!pulls(options, "missing") || err->kind != ERROR_NOT_FOUND ||
-        !strstr(err->text, "No such image"))
+    if (!pulls(options, "missing") || !is_missing_image(err))
         return -1;
     CLEANUP(reference_done) struct reference reference = {};
     if (reference_parse(image, &reference, NULL) < 0)
@@ -88,8 +95,7 @@ static int create(struct cli *cli, const struct run_options *options, const stru
     CLEANUP(str_done) struct str body = {};
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
-    const char *platform = options->platform ? options->platform
-                                             : getenv("DOCKER_DEFAULT_PLATFORM");
+    const char *platform = platform_or_default(options->platform);
 
     if (run_options_check(options, err) < 0)
         return -1;
@@ -103,7 +109,7 @@ static int create(struct cli *cli, const struct run_options *options, const stru
         return -1;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", options->name);
-    client_path_query(&path, "platform", text_is_empty(platform) ? NULL : platform);
+    client_path_query(&path, "platform", platform);
     if (ask_for_container(cli, options, arguments->items[0], platform, &path, str_text(&body),
                           &answer, err) < 0)
         return -1;

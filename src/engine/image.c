@@ -348,6 +348,18 @@ char *engine_temporary_directory(struct engine *engine, struct error *err)
     return dir_make(path, 0700, err) < 0 ? NULL : TAKE(path);
 }
 
+/* What an imported image says that it is for: this machine, if nothing else is said. */
+static int choose_platform(const char *text, struct platform *out, struct error *err)
+{
+    if (text_is_empty(text))
+        platform_native(out);
+    else if (platform_parse(text, out, err) < 0)
+        return -1;
+    if (strcmp(out->os, "linux") != 0)
+        return error_set(err, ERROR_INVALID, "operating system is not supported: \"%s\"", out->os);
+    return 0;
+}
+
 int engine_image_import(struct engine *engine, struct stream *archive, const char *repository,
                         const char *tag, const char *message, const struct strv *changes,
                         const char *platform, char out_id[72], struct error *err)
@@ -355,6 +367,7 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
     struct image_config config = {};
     CLEANUP(image_unref) struct image *image = NULL;
     CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(platform_done) struct platform target = {};
     struct layer layer;
 
     if (!text_is_empty(repository)) {
@@ -364,21 +377,17 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
         if (reference_parse(name, &reference, err) < 0)
             return -1;
     }
-    if (!text_is_empty(platform)) {
-        CLEANUP(free) char *native = xasprintf("linux/%s", image_native_architecture());
-
-        if (strcmp(platform, native) != 0 && strcmp(platform, "linux") != 0)
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "import for platform %s is not supported on %s yet", platform, native);
-    }
+    if (choose_platform(platform, &target, err) < 0)
+        return -1;
     if (build_apply_changes(changes, &config.config, err) < 0)
         return -1;
     int result = store_layer_unpack(engine->store, "", archive, false, &layer, err);
     if (result == 0) {
         struct image_history *history = json_list_add(&config.history, sizeof(*history));
 
-        config.architecture = xstrdup(image_native_architecture());
-        config.os = xstrdup("linux");
+        config.architecture = TAKE(target.architecture);
+        config.variant = TAKE(target.variant);
+        config.os = TAKE(target.os);
         config.created_ns = history->created_ns = clock_wall_ns();
         history->comment = xstrdup(text_is_empty(message) ? "Imported from -" : message);
         config.comment = xstrdup(history->comment);

@@ -1,0 +1,228 @@
+"""Lists of images and what is chosen from them: filters, pruning, platforms; by Docker's client and by ours."""
+import gzip
+import json
+
+import pytest
+
+import engine as engines
+from engine import run
+from fake_registry import OCI, FakeRegistry, add_image
+from raw_api import Api
+from test_registry import add_index
+from test_save_load import layer
+
+pytestmark = pytest.mark.own
+
+
+@pytest.fixture(scope="module")
+def fake():
+    made = FakeRegistry()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def place(build, docker_client, fake):
+    made = engines.Engine(build).start()
+    context = made.directory / "context"
+    context.mkdir()
+    (context / "file").write_text("x")
+    made.names = {}
+    for name, tag, labels in (("one", "f/one:1", {"k": "v", "a": "b"}), ("two", "f/two:1", {"k": "w"}), ("three", "g/three:1", {}),
+                              ("nameless", None, {"k": "v"}), ("plain", None, {})):
+        lines = ["FROM scratch", f"COPY file /{name}", *(f"LABEL {key}={value}" for key, value in labels.items())]
+        (context / "Dockerfile").write_text("\n".join(lines) + "\n")
+        made.names[name] = made.docker("build", "-q", *(["-t", tag] if tag else []), context, check=True).out.strip()
+    made.docker("tag", "f/one:1", "other/f/one:3", check=True)
+    add_image(fake, "old", "1", [layer({"old": b"1"})], gzip.compress)
+    made.old = f"{fake.host}/old:1"
+    made.docker("pull", "-q", made.old, check=True)
+    made.names["old"] = made.docker("inspect", "-f", "{{.Id}}", made.old, check=True).out.strip()
+    yield made
+    made.remove()
+
+
+def listed(place, client, *flags):
+    """Which images, by the names of the fixture; as a set, for one image comes once a name."""
+    ids = getattr(place, client)("images", "-q", "--no-trunc", *flags, check=True).out.split()
+    return {name for name, id_ in place.names.items() if id_ in ids}
+
+
+EVERYTHING = {"one", "two", "three", "nameless", "plain", "old"}
+FILTERS = {
+    "": EVERYTHING,
+    "dangling=true": {"nameless", "plain"},
+    "dangling=false": EVERYTHING - {"nameless", "plain"},
+    "label=k": {"one", "two", "nameless"},
+    "label=k=v": {"one", "nameless"},
+    "label=k=v label=a=b": {"one"},
+    "label!=k": {"three", "plain", "old"},
+    "before=f/two:1": {"one", "old"},
+    "since=f/two:1": {"three", "nameless", "plain"},
+    "label=k before=f/two:1": {"one"},
+    "reference=f/*": {"one", "two"},
+    "reference=f/*:1 reference=g/*": {"one", "two", "three"},
+    "reference=*/f/*": {"one"},
+    "until=1h": {"old"},
+    "until=2021-06-01": {"old"},
+    "until=2020-06-01": set(),
+}
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+@pytest.mark.parametrize("filters", FILTERS)
+def test_filters(place, client, filters):
+    flags = [word for one in filters.split() for word in ("--filter", one)]
+    assert listed(place, client, *flags) == FILTERS[filters]
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_wrong_filters(place, client):
+    for one, text in (("nope=1", "invalid filter 'nope'"), ("dangling=maybe", "invalid filter 'dangling=[maybe]'"),
+                      ("before=not-here", "No such image: not-here:latest")):
+        said = getattr(place, client)("images", "--filter", one)
+        assert said.code == 1 and text in said.err, said
+    for one, text in (("nope=1", "invalid filter 'nope'"), ("until=soon", 'failed to parse value as time or duration: "soon"')):
+        said = getattr(place, client)("image", "prune", "-f", "--filter", one)
+        assert said.code == 1 and text in said.err, said
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_columns(place, client):
+    shown = getattr(place, client)("images", "--digests", "--no-trunc", place.old.removesuffix(":1"), check=True).out.split("\n")[1].split()
+    assert shown[:4] == [place.old.removesuffix(":1"), "1", shown[2], place.names["old"]] and shown[2].startswith("sha256:")
+    assert place.docker("inspect", "-f", "{{index .RepoDigests 0}}", place.old).out.strip() == f"{shown[0]}@{shown[2]}"
+    row = getattr(place, client)("images", "--format", "{{.Repository}} {{.Tag}} {{.ID}} {{.Size}} {{.Digest}}", "g/three", check=True).out.split()
+    assert row == ["g/three", "1", place.names["three"][7:19], "1B", "<none>"]
+
+
+# ---- platforms ----
+
+@pytest.fixture(scope="module")
+def many(fake):
+    """An index of two platforms, with what a builder attests about one of them."""
+    ours, _ = add_image(fake, "many", None, [layer({"who": b"amd64"})], gzip.compress)
+    theirs, _ = add_image(fake, "many", None, [layer({"who": b"arm64"})], gzip.compress, architecture="arm64")
+    statement = json.dumps({"_type": "https://in-toto.io/Statement/v0.1", "subject": []}).encode()
+    config = json.dumps({"architecture": "unknown", "os": "unknown", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    note = fake.add_manifest("many", None, OCI + "manifest.v1+json", {
+        "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
+        "config": {"mediaType": OCI + "config.v1+json", "digest": fake.add_blob(config), "size": len(config)},
+        "layers": [{"mediaType": "application/vnd.in-toto+json", "digest": fake.add_blob(statement), "size": len(statement)}]})
+    note.update(platform={"os": "unknown", "architecture": "unknown"},
+                annotations={"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": ours["digest"]})
+    add_index(fake, "many", "1", [note, ours, theirs])
+    return f"{fake.host}/many:1", note["digest"]
+
+
+def architecture(place, name):
+    return place.docker("inspect", "-f", "{{.Architecture}}{{.Variant}}", name, check=True).out.strip()
+
+
+def with_default(place, platform, *arguments, **options):
+    return run([place.build / "berth", *arguments], env={**place.environment, "DOCKER_DEFAULT_PLATFORM": platform}, **options)
+
+
+def test_the_default_platform_counts(place, many, tmp_path):
+    name, _ = many
+    try:
+        with_default(place, "linux/arm64", "pull", "-q", name, check=True)
+        assert architecture(place, name) == "arm64"
+        # What is there for another platform is as good as missing.
+        with_default(place, "linux/amd64", "create", "-q", "--name", "user", name, check=True)
+        assert architecture(place, name) == "amd64"
+        place.docker("rm", "user", check=True)
+        said = with_default(place, "linux/arm64", "create", "--pull=never", name)
+        assert said.code != 0 and "does not match the specified platform (linux/arm64)" in said.err
+        archive = layer({"x": b"y"})
+        with_default(place, "linux/arm/v7", "import", "-", "imported:1", stdin=archive, check=True)
+        assert architecture(place, "imported:1") == "armv7"
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+        said = with_default(place, "linux/s390x", "build", "-q", tmp_path)
+        assert said.code != 0 and "linux/s390x" in said.err
+    finally:
+        place.docker("rmi", "-f", name, "imported:1")
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_imported_for_a_platform(place, client):
+    call = getattr(place, client)
+    call("import", "--platform", "linux/arm64", "-", "imported:2", stdin=layer({"x": b"z"}), check=True)
+    assert architecture(place, "imported:2") == "arm64"
+    call("import", "-", "imported:2", stdin=layer({"x": b"z"}), check=True)
+    assert architecture(place, "imported:2") == "amd64"
+    said = call("import", "--platform", "windows/amd64", "-", "imported:2", stdin=layer({"x": b"z"}))
+    assert said.code == 1 and 'operating system is not supported: "windows"' in said.err
+    place.docker("rmi", "imported:2", check=True)
+
+
+@pytest.mark.current_client
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_commands_with_a_platform(place, many, client, tmp_path):
+    name, _ = many
+    call = getattr(place, client)
+    place.docker("pull", "-q", name, check=True)
+    try:
+        archive = tmp_path / "saved.tar"
+        for right, wrong in ((("image", "inspect", "--platform=linux/amd64", name), ("image", "inspect", "--platform=linux/arm64", name)),
+                             (("history", "-q", "--platform=linux/amd64", name), ("history", "--platform=linux/arm64", name)),
+                             (("save", "--platform=linux/amd64", "-o", archive, name), ("save", "--platform=linux/arm64", "-o", archive, name))):
+            call(*right, check=True)
+            said = call(*wrong)
+            assert said.code == 1 and "its platform (linux/amd64) does not match the specified platform (linux/arm64)" in said.err, said
+        said = call("push", "--platform=linux/arm64", name)
+        assert said.code == 1 and "does not match the specified platform (linux/arm64)" in said.out + said.err, said
+        place.docker("rmi", "-f", name, check=True)
+        said = call("load", "--platform=linux/arm64", "-i", archive)
+        assert said.code == 1 and "no image for platform linux/arm64" in said.err
+        call("load", "--platform=linux/amd64", "-i", archive, check=True)
+        assert architecture(place, name) == "amd64"
+    finally:
+        place.docker("rmi", "-f", name)
+
+
+def test_attestations_are_left_alone(place, fake, many):
+    name, note = many
+    api = Api(place.socket)
+    place.docker("pull", "-q", name, check=True)
+    assert not fake.asked("GET", note) and not fake.asked("HEAD", note)
+    (entry,) = [one for one in api.do("GET", "/images/json?manifests=1") if name in (one["RepoTags"] or [])]
+    told = api.do("GET", f"/images/{name}/json?manifests=1")
+    assert entry["Id"] == told["Id"] and told["Architecture"] == "amd64"
+    place.docker("rmi", "-f", name, check=True)
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_an_artifact_does_not_run(place, fake, client):
+    document = {"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
+                "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "size": 2, "digest": fake.add_blob(b"{}")},
+                "layers": [{"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "size": 2, "digest": fake.add_blob(b"{}")}]}
+    fake.add_manifest("chart", "1", OCI + "manifest.v1+json", document)
+    said = getattr(place, client)("run", "--rm", f"{fake.host}/chart:1")
+    assert said.code == 125 and "it is an artifact (application/vnd.cncf.helm.config.v1+json), not an image" in said.err
+
+
+# ---- pruning, last: it removes ----
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_pruning_with_filters(place, client):
+    call, before = getattr(place, client), listed(place, client)
+    images = before & {"one", "two", "three", "old"}  # what is nameless may have been pruned by the other client
+    call("image", "prune", "-f", "--filter", "until=24h", check=True)
+    assert listed(place, client) == before, "nothing that is nameless is so old"
+    call("image", "prune", "-f", "--filter", "label!=k", check=True)
+    assert listed(place, client) == before - {"plain"}
+    call("image", "prune", "-f", "--filter", "label=k=w", check=True)
+    assert listed(place, client) == before - {"plain"}
+    call("image", "prune", "-f", "--filter", "dangling=true", "--filter", "label=k=v", check=True)
+    assert listed(place, client) == images
+    place.docker("create", "--name", "user", "f/two:1", "x", check=True)
+    try:
+        said = call("image", "prune", "-af", "--filter", "label=k=w", check=True)
+        assert said.out.strip() == "Total reclaimed space: 0B" and listed(place, client) == images, "what a container uses stays"
+    finally:
+        place.docker("rm", "user", check=True)
+    said = call("image", "prune", "-af", "--filter", "until=24h", check=True)
+    if "old" in images:
+        assert f"untagged: {place.old}" in said.out
+    assert listed(place, client) == images - {"old"}

@@ -291,11 +291,12 @@ class Client:
         except grpc.RpcError as error:
             raise Failure(error) from None
 
-    def begin(self, session, attributes, exporters=(), ref=None, entitlements=()):
+    def begin(self, session, attributes, exporters=(), ref=None, entitlements=(), caches=()):
         """A build under way: its reference and the call."""
         ref = ref or secrets.token_hex(12)
         outputs = [(13, message((1, kind), (2, options))) for kind, options in exporters]
-        request = message((1, ref), (5, session.id), (6, "dockerfile.v0"), (7, attributes), *((9, e) for e in entitlements), *outputs)
+        request = message((1, ref), (5, session.id), (6, "dockerfile.v0"), (7, attributes), *((9, e) for e in entitlements), *outputs,
+                          (8, message(*((4, message((1, kind), (2, options))) for kind, options in caches))))
         return ref, self.channel.unary_unary(CONTROL + "Solve").future(request, timeout=CALL_LIMIT_S)
 
     def build(self, session, attributes=None, exporters=(), **options):

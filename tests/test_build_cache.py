@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from buildkit_client import Client
 from raw_api import Api
 from registry import Registry
 from test_build import build, context
@@ -94,9 +95,9 @@ def test_what_a_history_does_not_tell_is_done_anew(engine, project):
 
 @pytest.mark.parametrize("options, text", [
     (["--cache-from", "type=gha"], "cache type gha"), (["--cache-from", "type=inline"], "cache type inline"), (["--cache-to", "type=s3"], "cache type s3"),
-    (["--cache-to", "type=registry,ref=x,mode=max"], "mode=max"), (["--cache-to", "type=registry"], "needs ref="), (["--cache-to", "type=local"], "needs dest="),
+    (["--cache-to", "type=registry,ref=x,mode=mid"], "mode=mid"), (["--cache-to", "type=inline,mode=max"], "mode=max needs"), (["--cache-to", "type=registry"], "needs ref="), (["--cache-to", "type=local"], "needs dest="),
     (["--cache-from", "type=local"], "needs src="), (["--cache-from", "UPPER"], "UPPER"), (["--cache-to", "type=local,colour=red"], "colour=red"),
-    (["--provenance=mode=max"], "attestations"), (["--sbom=true"], "attestations"), (["--push"], "needs a name"), (["-o", "type=oci,tar=false"], "dest is required"),
+    (["--push"], "needs a name"), (["-o", "type=oci,tar=false"], "dest is required"),
     (["-o", "type=local,dest=x,push=true"], "are for images"), (["-o", "type=image,push=odd"], "odd"),
 ])
 def test_wrong_words(engine, project, options, text):
@@ -122,3 +123,61 @@ def test_where_images_go(engine, registry, project, tmp_path):
         assert engine.inspect(name)["Id"] == first
     engine.berth("build", "-q", "-o", f"type=oci,tar=false,dest={tmp_path}/layout", str(project), check=True)
     assert os.path.exists(tmp_path / "layout/oci-layout") and os.listdir(tmp_path / "layout/blobs/sha256")
+
+
+STAGES = """FROM busybox AS tools
+RUN date +%s%N > /tool
+FROM tools AS part
+COPY --link file /linked
+RUN --mount=type=bind,source=file,target=/m date +%s%N > /made && cat /m >> /made
+FROM busybox
+ENV A=1
+COPY --from=part /made /linked /tool /all/
+RUN --network=none date +%s%N > /when
+"""
+
+
+@pytest.fixture
+def stages(project):
+    (project / "Dockerfile").write_text(STAGES)
+    return project
+
+
+@pytest.mark.parametrize("kind", ["registry", "local"])
+def test_steps_of_all_stages(engine, registry, stages, tmp_path, kind):
+    name = f"localhost:{registry.port}/cached:{kind}-max"
+    place = {"registry": (f"ref={name}", f"ref={name}"), "local": (f"dest={tmp_path}/max", f"src={tmp_path}/max")}[kind]
+    before = engine.berth("images", "-aq", check=True).out.split()
+    _, first = build_it(engine, stages, "--cache-to", f"type={kind},{place[0]},mode=max")
+    left = set(engine.berth("images", "-aq", check=True).out.split()) - set(before)
+    assert {image[:12] for image in left} <= {first.split(":")[1][:12]}, "images of the cache alone do not stay"
+    forget(engine, "again", name)
+    done, second = build_it(engine, stages, "--cache-from", f"type={kind},{place[1]}")
+    assert done.out.count("CACHED") == 6 and second == first, done
+    forget(engine, "again", name)
+    (stages / "file").write_text("two\n")
+    done, third = build_it(engine, stages, "--cache-from", f"type={kind},{place[1]}")
+    assert done.out.count("CACHED") == 2 and third != first, done  # the tools, and ENV
+    assert engine.berth("run", "--rm", "again", "cat", "/all/linked", check=True).out == "two\n"
+    forget(engine, "again", name)
+    for image in engine.berth("images", "-aq", "--filter", "dangling=true", check=True).out.split():
+        engine.berth("rmi", "-f", image)
+
+
+def test_steps_of_all_stages_by_buildkits_protocol(engine, registry, stages):
+    name = f"localhost:{registry.port}/cached:kit"
+    client, directories = Client(engine), {"context": stages, "dockerfile": stages}
+    try:
+        build = lambda attributes, **options: client.build(client.session(directories), attributes, [("moby", {"name": "again"})], **options)
+        build({}, caches=[("registry", {"ref": name, "mode": "max"}), ("inline", {})])
+        first = engine.inspect("again")["Id"]
+        forget(engine, "again", name)
+        _, progress = build({"cache-imports": json.dumps([{"Type": "registry", "Attrs": {"ref": name}}])})
+        assert engine.inspect("again")["Id"] == first and progress.find("--network=none").get(4) == [1]
+        for caches, said in ((("gha", {}), "type=gha"), (("registry", {}), "needs ref"), (("registry", {"ref": name, "compression": "zstd"}), "the option compression"),
+                             (("registry", {"ref": name, "mode": "odd"}), "invalid mode odd")):
+            _, call = client.begin(client.session(directories), {}, caches=[caches])
+            assert said in call.exception().details()
+    finally:
+        client.close()
+        forget(engine, "again", name)

@@ -1,5 +1,6 @@
 /* Building from a context that the client sends along. */
 #include "engine/build.h"
+#include "engine/build_cache.h"
 #include "engine/build_lender.h"
 #include "engine/image_registry.h"
 
@@ -17,7 +18,7 @@
 /* What the query says; build_options borrows from it. */
 struct build_query {
     struct build_attest attest;
-    struct strv tags, extra_hosts, cache_from, no_cache_stages, entitlements;
+    struct strv tags, extra_hosts, cache_from, cache_to, no_cache_stages, entitlements;
     struct map arguments, labels, contexts;
     struct json_list ulimits;
 };
@@ -52,6 +53,7 @@ static void build_query_done(struct build_query *query)
     strv_done(&query->tags);
     strv_done(&query->extra_hosts);
     strv_done(&query->cache_from);
+    strv_done(&query->cache_to);
     strv_done(&query->no_cache_stages);
     strv_done(&query->entitlements);
     map_done(&query->contexts);
@@ -244,6 +246,7 @@ static int read_query(struct request *req, struct build_query *query, struct bui
     if (read_texts(req, "buildargs", "build args", &query->arguments, err) < 0 ||
         read_texts(req, "labels", "labels", &query->labels, err) < 0 ||
         read_list(req, "cachefrom", "cachefrom", &query->cache_from, err) < 0 ||
+        read_list(req, "cacheto", "cacheto", &query->cache_to, err) < 0 ||
         read_list(req, "nocachefilter", "nocachefilter", &query->no_cache_stages, err) < 0 ||
         read_list(req, "allow", "allow", &query->entitlements, err) < 0 ||
         read_texts(req, "contexts", "contexts", &query->contexts, err) < 0 ||
@@ -273,6 +276,8 @@ static int read_query(struct request *req, struct build_query *query, struct bui
     }
     options->extra_hosts = &query->extra_hosts;
     options->cache_from = &query->cache_from;
+    if (query->cache_to.count > 0 || request_query_bool(req, "cacheimages"))
+        options->cache_mode = BUILD_CACHE_MAX;
     read_limits(req, &options->limits);
     options->limits.ulimits = &query->ulimits;
     return 0;
@@ -326,8 +331,27 @@ static int read_context(struct request *req, struct context_sync **out, struct s
     return 0;
 }
 
-/* Parameters attest, context, nocachefilter, allow, check, contexts, lender, steps and verify are
- * berth's own. */
+/* Those that the caller wants to save are told, and are his to remove; the others have gone to
+ * their registries, and go. */
+static int give_caches(struct request *req, const struct build_query *query,
+                       const struct build_pulls *pulls, const struct build_result *result,
+                       struct error *err)
+{
+    const struct strv *images = &result->cache_images;
+    int done = 0;
+
+    for (size_t i = 0; i < query->cache_to.count && done == 0; i++)
+        done = engine_build_cache_push(req->engine, query->cache_to.items[i], images, pulls,
+                                       http_cancel_fd(req->exchange), err);
+    if (done == 0 && request_query_bool(req, "cacheimages"))
+        progress_aux_list(req, "CacheImages", images);
+    else
+        engine_build_cache_drop(req->engine, images);
+    return done;
+}
+
+/* Parameters attest, cacheimages, cacheto, context, nocachefilter, allow, check, contexts, lender,
+ * steps and verify are berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -360,7 +384,8 @@ int api_build(struct request *req, struct error *err)
         .contexts = &query.contexts,
         .is_verified = request_query_bool(req, "verify"),
     };
-    if (engine_build(req->engine, &input, &options, &result, err) < 0) {
+    if (engine_build(req->engine, &input, &options, &result, err) < 0 ||
+        give_caches(req, &query, &pulls, &result, err) < 0) {
         if (!result.has_begun && !http_reply_has_begun(req->exchange))
             return refuse(&result, err);
         if (result.location.length > 0 && !build.quiet)

@@ -145,6 +145,19 @@ void progress_aux_push(struct request *req, const char *tag, const char *digest,
     send_message(req, &w);
 }
 
+void progress_aux_list(struct request *req, const char *name, const struct strv *list)
+{
+    CLEANUP(str_done) struct str line = {};
+    struct json_writer w = { .out = &line };
+
+    json_begin_dict(&w, NULL);
+    json_begin_dict(&w, "aux");
+    json_add_strv(&w, name, list);
+    json_end_dict(&w);
+    json_end_dict(&w);
+    progress_raw(req, &line);
+}
+
 void progress_aux_id(struct request *req, const char *id)
 {
     CLEANUP(str_done) struct str out = {};

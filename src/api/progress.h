@@ -17,6 +17,8 @@ void progress_amount(struct request *req, const char *id, const char *status, in
 /* {"status":…,"id":…} */
 void progress_head(struct request *req, const char *id, const char *status);
 void progress_aux_id(struct request *req, const char *id); /* {"aux":{"ID":…}} */
+/* {"aux":{<name>:[…]}} */
+void progress_aux_list(struct request *req, const char *name, const struct strv *list);
 void progress_aux_push(struct request *req, const char *tag, const char *digest, int64_t size);
 /* {"errorDetail":{"code":…,"message":…},"error":…}; code 0 is left out. */
 void progress_error(struct request *req, int code, const char *message);

@@ -89,6 +89,10 @@ struct build_context {
     char *image;
 };
 
+/* Images that hold steps for other builds: none, those of the image itself, or those of all stages
+ * that it needed. */
+enum build_cache_mode { BUILD_CACHE_NONE, BUILD_CACHE_MIN, BUILD_CACHE_MAX };
+
 struct context_sync;
 struct context_store;
 struct build_attest;
@@ -122,7 +126,8 @@ struct build_options {
     const char *hostname;                /* of RUN; NULL: always the same */
     const struct build_secrets *secrets; /* NULL: there are none */
     const struct strv *extra_hosts;
-    const struct strv *cache_from; /* images whose steps count as done (build/cache_image.h) */
+    const struct strv *cache_from;    /* images whose steps count as done (build/cache_image.h) */
+    enum build_cache_mode cache_mode; /* of what result->cache_images shall hold */
     const struct build_attest
         *attest; /* what to attest of the image (build/attest.h); NULL: nothing */
     const struct build_origin *origin; /* of the context; NULL: it came from the client */
@@ -157,7 +162,8 @@ struct build_result {
     char *file_name;     /* the same as data: NULL and 0 if it is not known */
     struct str file_text;
     int line;
-    size_t finding_count; /* of the checks */
+    size_t finding_count;     /* of the checks */
+    struct strv cache_images; /* ids, that of the target last; the caller removes them */
 };
 void build_result_done(struct build_result *result);
 CLEANUP_VALUE(build_result_done, struct build_result)

@@ -5,11 +5,45 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "build/step.h"
+#include "codec/sha256.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
-static void open_one(struct job *job, const char *name)
+#define COMMENT_WORD "berth-cache"
+#define OTHERS_LIMIT 1000 /* images that one may name */
+
+char *cache_images_comment(const struct strv *digests)
+{
+    CLEANUP(free) char *list = strv_join(digests, " ");
+
+    return xasprintf(COMMENT_WORD " %s", list);
+}
+
+static void open_one(struct job *job, const char *name, bool may_name_others);
+
+/* Those that it names come from where it came from. */
+static void open_others(struct job *job, const char *name, const char *comment)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(strv_done) struct strv words = {};
+
+    if (!comment || !text_starts(comment, COMMENT_WORD " ") ||
+        reference_parse(name, &reference, NULL) < 0)
+        return;
+    CLEANUP(free) char *repository = reference_familiar_name(&reference);
+    strv_split(&words, comment, ' ');
+    for (size_t i = 1; i < MIN(words.count, (size_t)OTHERS_LIMIT); i++) {
+        CLEANUP(free) char *other = xasprintf("%s@%s", repository, words.items[i]);
+
+        if (digest_is_valid(words.items[i]))
+            open_one(job, other, false);
+    }
+}
+
+static void open_one(struct job *job, const char *name, bool may_name_others)
 {
     CLEANUP(image_unref) struct image *image = NULL;
     struct error why = {};
@@ -24,7 +58,10 @@ static void open_one(struct job *job, const char *name)
     job_hold(job, image->chain_id);
     job->cache_images = xrealloc(job->cache_images, job->cache_image_count + 1,
                                  sizeof(struct image *));
+    const char *comment = image->config.comment;
     job->cache_images[job->cache_image_count++] = TAKE(image);
+    if (may_name_others)
+        open_others(job, name, comment);
 }
 
 void cache_images_open(struct job *job)
@@ -32,7 +69,7 @@ void cache_images_open(struct job *job)
     const struct strv *names = job->options->cache_from;
 
     for (size_t i = 0; names && !job->options->no_cache && i < names->count; i++)
-        open_one(job, names->items[i]);
+        open_one(job, names->items[i], true);
 }
 
 void cache_images_close(struct job *job)
@@ -54,9 +91,15 @@ static bool is_same_step(const struct image_history *step, const char *created_b
     return step->created_by && strcmp(step->created_by, created_by) == 0;
 }
 
+/* Is it the one asked for? */
+static bool is_wanted(const struct image_history *step, const char *key, const char *created_by)
+{
+    return text_equal(step->comment, key) || (created_by && is_same_step(step, created_by));
+}
+
 /* The image's next step if it began as the stage did, and that is the one asked for. */
 static const struct image_history *next_step(const struct image_config *image,
-                                             const struct image_config *so_far,
+                                             const struct image_config *so_far, const char *key,
                                              const char *created_by)
 {
     size_t steps = so_far->history.count, layers = so_far->rootfs.diff_ids.count;
@@ -71,7 +114,7 @@ static const struct image_history *next_step(const struct image_config *image,
             history_at(image, i)->empty_layer != history_at(so_far, i)->empty_layer)
             return NULL;
     const struct image_history *next = history_at(image, steps);
-    return is_same_step(next, created_by) &&
+    return is_wanted(next, key, created_by) &&
                    (next->empty_layer || image->rootfs.diff_ids.count > layers)
                ? next
                : NULL;
@@ -94,6 +137,7 @@ static int take_over(struct job *job, struct stage *stage, const struct image *i
         job_hold(job, chain_id);
     }
     stage_commit(stage, step->created_by, has_layer ? &layer : NULL, step->created_ns, &entry);
+    strv_add(&stage->keys, key);
     mutex_lock(&job->lock);
     job->has_new_entries = true;
     mutex_unlock(&job->lock);
@@ -113,11 +157,48 @@ int cache_images_probe(struct job *job, struct stage *stage, const char *key,
         return -1;
     for (size_t i = 0; i < job->cache_image_count; i++) {
         const struct image *image = job->cache_images[i];
-        const struct image_history *step = next_step(&image->config, &stage->image, created_by);
+        const struct image_history *step = next_step(&image->config, &stage->image, key,
+                                                     created_by);
         int taken = step ? take_over(job, stage, image, step, key, err) : 0;
 
         if (taken != 0)
             return taken;
     }
     return 0;
+}
+
+/* ---- making them ---- */
+
+static int make_one(struct job *job, const struct stage *stage, struct strv *out_ids,
+                    struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    struct image_config config;
+
+    if (stage->keys.count == 0 || stage->keys.count > stage->image.history.count)
+        return 0;
+    json_fields_copy(image_config_fields, &stage->image, &config);
+    for (size_t i = 0; i < stage->keys.count; i++) {
+        struct image_history *step = &JSON_ITEMS(
+            &config.history, struct image_history)[config.history.count - stage->keys.count + i];
+
+        free(step->comment);
+        step->comment = xstrdup(stage->keys.items[i]);
+    }
+    int result = store_image_create(job->builder->store, &config, "", &image, err);
+    json_fields_done(image_config_fields, &config);
+    if (result == 0 && !strv_contains(out_ids, image->id))
+        strv_add(out_ids, image->id);
+    return result;
+}
+
+int cache_images_make(struct job *job, struct strv *out_ids, struct error *err)
+{
+    enum build_cache_mode mode = job->options->cache_mode;
+
+    for (size_t i = 0; mode == BUILD_CACHE_MAX && i < job->graph.count; i++)
+        if (i != job->target && job->graph.stages[i].is_needed &&
+            make_one(job, &job->stages[i], out_ids, err) < 0)
+            return -1;
+    return mode == BUILD_CACHE_NONE ? 0 : make_one(job, &job->stages[job->target], out_ids, err);
 }

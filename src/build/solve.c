@@ -459,6 +459,8 @@ static int solve(struct job *job, struct build_result *out, struct error *err)
     outputs_unused_args(&job->outputs, &unused);
     if (make_image(job, &job->stages[job->target], job->names, out, err) < 0)
         return -1;
+    if (cache_images_make(job, &out->cache_images, err) < 0)
+        return -1;
     output_success(&job->outputs, out->image_id, job->names);
     return 0;
 }
@@ -468,6 +470,7 @@ void build_result_done(struct build_result *result)
     str_done(&result->location);
     free(result->file_name);
     str_done(&result->file_text);
+    strv_done(&result->cache_images);
 }
 
 static int build(struct job *job, struct build_result *out, struct error *err)

@@ -63,6 +63,7 @@ void stage_begin_stage(struct stage *stage, const struct build_args *args, const
     copy_id(stage->base_id, base->base_id);
     copy_id(stage->chain_id, base->chain_id);
     stage->is_changed = base->is_changed;
+    strv_add_all(&stage->keys, &base->keys);
 }
 
 void stage_done(struct stage *stage)
@@ -71,6 +72,7 @@ void stage_done(struct stage *stage)
     free(stage->author);
     build_args_done(&stage->args);
     strv_done(&stage->triggers);
+    strv_done(&stage->keys);
     output_done(&stage->output);
     *stage = (struct stage){};
 }

@@ -22,6 +22,7 @@ struct stage {
     struct build_args args;
     struct strv triggers;    /* ONBUILD of the base */
     bool is_uncached;        /* --no-cache, --no-cache-filter */
+    struct strv keys;        /* of the steps so far: the last entries of the history */
     char claim[DIGEST_SIZE]; /* key of the step that is being carried out, "" if none */
     struct output output;
 };

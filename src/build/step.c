@@ -24,6 +24,7 @@ static int probe_once(struct job *job, struct stage *stage, const char *key, str
     if (*entry.chain_id && store_layer_get(job->builder->store, entry.chain_id, &layer, NULL) < 0)
         return 0;
     stage_restore(stage, &entry, key);
+    strv_add(&stage->keys, key);
     job_hold(job, stage->chain_id);
     mutex_lock(&job->lock);
     strv_add(&job->used_keys, key);
@@ -51,7 +52,7 @@ int step_probe(struct job *job, struct stage *stage, const char *key, const char
     /* The one before may have ended between the look and the claim. */
     snprintf(stage->claim, sizeof(stage->claim), "%s", key);
     int found = probe_once(job, stage, key, err);
-    return found != 0 || !created_by ? found : cache_images_probe(job, stage, key, created_by, err);
+    return found != 0 ? found : cache_images_probe(job, stage, key, created_by, err);
 }
 
 int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
@@ -63,6 +64,7 @@ int step_finish(struct job *job, struct stage *stage, const char *key, const cha
         return -1;
     stage_commit(stage, created_by, layer, job->epoch_ns >= 0 ? job->epoch_ns : clock_wall_ns(),
                  &entry);
+    strv_add(&stage->keys, key);
     mutex_lock(&job->lock);
     job->has_new_entries = true;
     mutex_unlock(&job->lock);

@@ -7,13 +7,17 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "buildkit/internal.h"
+#include "buildkit/offer.h"
 #include "codec/protobuf.h"
+#include "engine/build_cache.h"
 #include "engine/image.h"
+#include "engine/image_registry.h"
 #include "spec/platform.h"
 
 #include "base/banned.h"
 
 #define WAIT_STEP_NS (50 * NS_PER_MS)
+#define CACHE_KEY    "cache"
 enum { EXPORTER_LIMIT = 32 };
 
 /* ---- Solve ---- */
@@ -27,7 +31,8 @@ struct solve_request {
     struct exporter exporters[EXPORTER_LIMIT];
     size_t exporter_count;
     struct exporter first; /* as older clients say it */
-    char *cache_export;    /* the type of the first one; NULL: none */
+    enum build_cache_mode cache_mode;
+    struct strv cache_to; /* registries */
 };
 
 static void exporter_done(struct exporter *exporter)
@@ -47,7 +52,7 @@ static void solve_request_done(struct solve_request *request)
     for (size_t i = 0; i < request->exporter_count; i++)
         exporter_done(&request->exporters[i]);
     exporter_done(&request->first);
-    free(request->cache_export);
+    strv_done(&request->cache_to);
 }
 CLEANUP_VALUE(solve_request_done, struct solve_request)
 
@@ -79,20 +84,59 @@ static int read_exporter(const struct protobuf_field *field, struct solve_reques
     return found;
 }
 
-/* CacheOptions: only what is exported matters, all builds here share one cache. */
+/* An export of the cache: inline ones are in every image, those for registries are images. */
+static int take_cache_export(const char *type, const struct map *attributes,
+                             struct solve_request *request, struct error *err)
+{
+    bool is_inline = strcmp(type, "inline") == 0;
+    const char *mode = map_get(attributes, "mode"), *ref = map_get(attributes, "ref");
+
+    if (!is_inline && strcmp(type, "registry") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "exporting the cache (type=%s) is not supported by this engine through "
+                         "BuildKit's protocol: inline or registry",
+                         type);
+    MAP_EACH (attributes, entry)
+        if (strcmp(entry->key, "mode") != 0 && (is_inline || strcmp(entry->key, "ref") != 0))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "the option %s of the cache type=%s is not supported by this engine",
+                             entry->key, type);
+    if (mode && strcmp(mode, "min") != 0 && strcmp(mode, "max") != 0)
+        return error_set(err, ERROR_INVALID, "invalid mode %s of a cache: min or max", mode);
+    if (is_inline)
+        return 0;
+    if (text_is_empty(ref))
+        return error_set(err, ERROR_INVALID, "the cache type=registry needs ref");
+    strv_add(&request->cache_to, ref);
+    request->cache_mode = MAX(request->cache_mode,
+                              text_equal(mode, "max") ? BUILD_CACHE_MAX : BUILD_CACHE_MIN);
+    return 0;
+}
+
+/* CacheOptions: exports are 4; imports come as attributes of the frontend. */
 static int read_cache(const struct protobuf_field *field, struct solve_request *request,
                       struct error *err)
 {
     struct protobuf_reader inside = protobuf_inside(field);
-    struct protobuf_field part, text;
+    struct protobuf_field part, detail;
     int found;
 
     while ((found = protobuf_next(&inside, &part, err)) > 0) {
         struct protobuf_reader entry = protobuf_inside(&part);
+        CLEANUP(map_done) struct map attributes = {};
+        CLEANUP(free) char *type = NULL;
 
-        while (part.number == 4 && protobuf_next(&entry, &text, NULL) > 0)
-            if (text.number == 1)
-                set_text(&request->cache_export, &text);
+        if (part.number != 4)
+            continue;
+        map_init_empty(&attributes, free);
+        while ((found = protobuf_next(&entry, &detail, err)) > 0)
+            if (detail.number == 1)
+                set_text(&type, &detail);
+            else if (detail.number == 2 &&
+                     protobuf_map_entry(&detail, &attributes, ATTRIBUTE_LIMIT, err) < 0)
+                return -1;
+        if (found < 0 || take_cache_export(type ? type : "", &attributes, request, err) < 0)
+            return -1;
     }
     return found;
 }
@@ -156,11 +200,6 @@ static int read_solve(const struct buf *message, struct solve_request *out, stru
         return -1;
     if (text_is_empty(out->ref))
         return error_set(err, ERROR_INVALID, "the build has no reference");
-    if (out->cache_export && strcmp(out->cache_export, "inline") != 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "exporting the cache (type=%s) is not supported by this engine through "
-                         "BuildKit's protocol",
-                         out->cache_export);
     return 0;
 }
 
@@ -172,6 +211,7 @@ static int announce(struct solve *solve, struct solve_request *request, struct e
     if (!was_known) {
         solve->session_id = TAKE(request->session);
         strv_add_all(&solve->entitlements, &request->entitlements);
+        solve->cache_mode = request->cache_mode;
         solve->is_known = true;
         condition_broadcast(&solve->changed);
     }
@@ -279,6 +319,47 @@ static int export_all(struct buildkit *buildkit, struct solve *solve,
     return result;
 }
 
+/* Credentials are those of the client, asked for when a registry wants them. */
+static int send_caches(struct buildkit *buildkit, struct solve *solve,
+                       const struct solve_request *request, const struct strv *images,
+                       int cancel_fd, struct error *err)
+{
+    CLEANUP(peer_unref) struct peer *session = NULL;
+    CLEANUP(build_pulls_done) struct build_pulls pulls = { .find = offer_credentials };
+
+    map_init_empty(&pulls.credentials, NULL);
+    if (peers_find(&buildkit->sessions, solve->session_id, cancel_fd, &session, err) < 0)
+        return -1;
+    pulls.data = session;
+    for (size_t i = 0; i < request->cache_to.count; i++)
+        if (engine_build_cache_push(buildkit->engine, request->cache_to.items[i], images, &pulls,
+                                    cancel_fd, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* After a build that went well; the images go in any case. */
+static int export_caches(struct buildkit *buildkit, struct solve *solve,
+                         const struct solve_request *request, int cancel_fd, int built,
+                         struct error *err)
+{
+    CLEANUP(strv_done) struct strv images = {};
+    int result = built;
+
+    if (request->cache_to.count == 0)
+        return built;
+    mutex_lock(&solve->lock);
+    strv_add_all(&images, &solve->cache_images);
+    mutex_unlock(&solve->lock);
+    if (built == 0) {
+        trace_begin(&solve->progress, CACHE_KEY, "exporting cache to registry");
+        result = send_caches(buildkit, solve, request, &images, cancel_fd, err);
+        trace_end(&solve->progress, CACHE_KEY, result < 0 ? err->text : NULL);
+    }
+    engine_build_cache_drop(buildkit->engine, &images);
+    return result;
+}
+
 static int run_solve(struct buildkit *buildkit, struct solve *solve, struct solve_request *request,
                      struct grpc_call *call, struct map *response, struct error *err)
 {
@@ -291,7 +372,9 @@ static int run_solve(struct buildkit *buildkit, struct solve *solve, struct solv
         result = run_frontend(buildkit, solve, request, cancel_fd, call, err);
     else
         result = wait_for_return(solve, cancel_fd, call, err);
-    return result < 0 ? -1 : export_all(buildkit, solve, request, cancel_fd, response, err);
+    if (result == 0)
+        result = export_all(buildkit, solve, request, cancel_fd, response, err);
+    return export_caches(buildkit, solve, request, cancel_fd, result, err);
 }
 
 int control_solve(struct grpc_call *call, void *data, struct error *err)

@@ -522,6 +522,7 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
         .data = frontend,
         .pull_data = &frontend->pulls,
         .attest = &frontend->attest,
+        .cache_mode = frontend->request->solve->cache_mode,
     };
     if (!text_is_empty(shm_size) &&
         parse_int64(shm_size, 0, INT64_MAX, &out->limits.shm_size_bytes, err) < 0)
@@ -695,6 +696,10 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
     out->built.is_new = result.is_new_image;
     out->built.hides_attestations = frontend->attest.is_inline_only;
     built_add(frontend->buildkit, &out->built);
+    struct solve *solve = frontend->request->solve;
+    mutex_lock(&solve->lock);
+    strv_add_all(&solve->cache_images, &result.cache_images);
+    mutex_unlock(&solve->lock);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "build/build.h"
 #include "buildkit/buildkit.h"
 #include "buildkit/grpc.h"
 #include "buildkit/peer.h"
@@ -52,9 +53,11 @@ struct solve {
     struct failure failure;
     char result_id[RESULT_ID_SIZE]; /* "" if there is none */
     struct map metadata;            /* of the result: name → struct buf */
+    struct strv cache_images;       /* that hold its steps, for exports of the cache */
     /* Set before is_known. */
     char *session_id;
     struct strv entitlements;
+    enum build_cache_mode cache_mode;
     int over_fd; /* an event: the build is over or called off */
 };
 

@@ -50,6 +50,7 @@ void solve_unref(struct solve *solve)
     failure_done(&solve->failure);
     map_done(&solve->metadata);
     strv_done(&solve->entitlements);
+    strv_done(&solve->cache_images);
     close_cleanup(&solve->over_fd);
     mutex_done(&solve->lock);
     condition_done(&solve->changed);

@@ -202,6 +202,8 @@ struct input {
     struct context_syncing synced; /* instead of all of them */
     struct strv cache_from;        /* images that the engine has now */
     struct strv attestations;      /* "provenance=mode=max" */
+    struct strv cache_to;    /* registries to which the engine sends the steps of all stages */
+    bool wants_cache_images; /* to be saved here */
 };
 
 static void input_done(struct input *input)
@@ -216,6 +218,7 @@ static void input_done(struct input *input)
     context_syncing_done(&input->synced);
     strv_done(&input->cache_from);
     strv_done(&input->attestations);
+    strv_done(&input->cache_to);
 }
 CLEANUP_VALUE(input_done, struct input)
 
@@ -530,14 +533,29 @@ static int check_options(const struct build_options *options, struct error *err)
     return 0;
 }
 
-static int write_caches(struct cli *cli, const struct strv *given, const char *id,
+/* What the engine has to do for --cache-to. */
+static int read_caches(const struct strv *given, struct input *out, struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+
+        if (build_cache_read(given->items[i], true, &cache, err) < 0)
+            return -1;
+        if (cache.is_max && cache.type == BUILD_CACHE_REGISTRY)
+            strv_add(&out->cache_to, cache.place);
+        out->wants_cache_images |= cache.is_max && cache.type == BUILD_CACHE_LOCAL;
+    }
+    return 0;
+}
+
+static int write_caches(struct cli *cli, const struct strv *given, const struct build_told *told,
                         struct error *err)
 {
     for (size_t i = 0; i < given->count; i++) {
         CLEANUP(build_cache_done) struct build_cache cache = {};
 
         if (build_cache_read(given->items[i], true, &cache, err) < 0 ||
-            build_cache_write(cli, &cache, id, err) < 0)
+            build_cache_write(cli, &cache, told->id, &told->cache_images, err) < 0)
             return -1;
     }
     return 0;
@@ -552,11 +570,15 @@ static int push_image(struct cli *cli, const struct build_options *options, cons
 }
 
 static int finish(struct cli *cli, const struct build_options *options,
-                  const struct outputs *outputs, const char *id, struct error *err)
+                  const struct outputs *outputs, const struct build_told *told, struct error *err)
 {
+    const char *id = told->id;
     bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
 
-    if (write_caches(cli, &options->cache_to, id, err) < 0 || push_image(cli, options, id, err) < 0)
+    int written = write_caches(cli, &options->cache_to, told, err);
+    for (size_t i = 0; i < told->cache_images.count; i++)
+        forget_image(cli, told->cache_images.items[i]);
+    if (written < 0 || push_image(cli, options, id, err) < 0)
         return -1;
 
     for (size_t i = 0; i < outputs->count; i++) {
@@ -628,6 +650,8 @@ static int send(struct cli *cli, const struct build_options *options, const char
     add_pairs(&path, "contexts", &input->contexts, false);
     add_pairs(&path, "attest", &input->attestations, false);
     add_list(&path, "cachefrom", &input->cache_from);
+    add_list(&path, "cacheto", &input->cache_to);
+    client_path_query(&path, "cacheimages", input->wants_cache_images ? "1" : NULL);
     client_path_query(&path, "lender", lender_id);
     client_path_query(&path, "context", input->synced.id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
@@ -642,7 +666,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
     CLEANUP(outputs_done) struct outputs outputs = {};
     CLEANUP(input_done) struct input input = {};
     CLEANUP(build_lending_end) struct build_lending *lending = NULL;
-    CLEANUP(free) char *id = NULL;
+    CLEANUP(build_told_done) struct build_told told = {};
     struct client_messages messages = {};
     enum progress_style style;
 
@@ -659,6 +683,8 @@ static int run(struct cli *cli, const struct build_options *options, const char 
                              "an output on stdout needs --progress=quiet: both would mix");
     int result = read_attestations(options, &input.attestations, err);
     if (result == 0)
+        result = read_caches(&options->cache_to, &input, err);
+    if (result == 0)
         result = open_input(cli, options, context, &input, err);
     if (result == 0)
         result = build_cache_bring(cli, &options->cache_from, &input.cache_from, err);
@@ -668,14 +694,14 @@ static int run(struct cli *cli, const struct build_options *options, const char 
         result = send(cli, options, context, &input, build_lending_id(lending), style, &messages,
                       err);
     if (result == 0)
-        result = build_progress_follow(cli, &messages, style, &id, err);
+        result = build_progress_follow(cli, &messages, style, &told, err);
     client_messages_done(&messages);
     if (input.extra && text_equal(options->file, "-"))
         unlink(input.extra);
-    if (result == 0 && id && !is_silent)
-        tell(options, &outputs, style, id);
-    if (result == 0 && id)
-        result = finish(cli, options, &outputs, id, err);
+    if (result == 0 && told.id && !is_silent)
+        tell(options, &outputs, style, told.id);
+    if (result == 0 && told.id)
+        result = finish(cli, options, &outputs, &told, err);
     return result;
 }
 

@@ -1,5 +1,6 @@
 /* An image is its own cache: its history says what each step was. So to write the cache is to put
- * the image somewhere, and to read it is to have the image. */
+ * the image somewhere, and to read it is to have the image. With mode=max the engine makes images
+ * of all stages for that. */
 #include "cli/build_cache.h"
 
 #include <stdio.h>
@@ -42,13 +43,12 @@ static int read_field(const char *field, bool is_target, struct build_cache *out
 
     if (text_starts(field, "type="))
         return read_type(field + 5, is_target, out, err);
-    if (strcmp(field, "mode=min") == 0 && is_target)
-        return 0;
-    if (text_starts(field, "mode=") && is_target)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "cache %s is not supported: the steps of the image itself are kept "
-                         "(mode=min)",
-                         field);
+    if (text_starts(field, "mode=") && is_target) {
+        out->is_max = strcmp(field, "mode=max") == 0;
+        return out->is_max || strcmp(field, "mode=min") == 0
+                   ? 0
+                   : error_set(err, ERROR_INVALID, "invalid cache %s: mode=min or mode=max", field);
+    }
     for (size_t i = 0; i < COUNT(places[is_target]); i++) {
         size_t length = strlen(places[is_target][i]);
 
@@ -76,6 +76,10 @@ int build_cache_read(const char *text, bool is_target, struct build_cache *out, 
             if (read_field(fields.items[i], is_target, &cache, err) < 0)
                 return -1;
     }
+    if (cache.type == BUILD_CACHE_INLINE && cache.is_max)
+        return error_set(err, ERROR_INVALID,
+                         "an inline cache has the steps of the image itself: mode=max needs "
+                         "type=registry or type=local");
     if (cache.type != BUILD_CACHE_INLINE && text_is_empty(cache.place))
         return error_set(err, ERROR_INVALID, "cache %s needs %s", text,
                          cache.type == BUILD_CACHE_REGISTRY ? "ref=NAME"
@@ -163,19 +167,22 @@ int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *ou
 /* ---- to ---- */
 
 int build_cache_write(struct cli *cli, const struct build_cache *cache, const char *image_id,
-                      struct error *err)
+                      const struct strv *cache_ids, struct error *err)
 {
-    const struct strv no_tags = {};
+    const struct strv no_tags = {}, *names = cache->is_max ? cache_ids : &no_tags;
+    bool is_sent = cache->type == BUILD_CACHE_REGISTRY && cache->is_max;
 
-    if (cache->type == BUILD_CACHE_INLINE)
-        return 0; /* It is in the image. */
+    if (cache->type == BUILD_CACHE_INLINE || is_sent)
+        return 0; /* It is in the image, or the engine has sent it. */
+    if (cache->is_max && cache_ids->count == 0)
+        return 0; /* There was no step to be kept. */
     const struct build_output output = { .type = cache->type == BUILD_CACHE_LOCAL ? OUTPUT_OCI
                                                                                   : OUTPUT_IMAGE,
                                          .destination = cache->place,
                                          .is_directory = true,
                                          .is_pushed = cache->type == BUILD_CACHE_REGISTRY,
                                          .name = cache->place };
-    return build_output_write(cli, &output, image_id, &no_tags, err) < 0
+    return build_output_write(cli, &output, image_id, names, err) < 0
                ? error_context(err, "cache-to %s", cache->place)
                : 0;
 }

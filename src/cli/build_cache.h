@@ -9,6 +9,7 @@
 struct build_cache {
     enum { BUILD_CACHE_INLINE, BUILD_CACHE_LOCAL, BUILD_CACHE_REGISTRY } type;
     char *place; /* reference or directory */
+    bool is_max; /* the steps of all stages, not of the image alone */
 };
 void build_cache_done(struct build_cache *cache);
 CLEANUP_VALUE(build_cache_done, struct build_cache)
@@ -21,8 +22,9 @@ int build_cache_read(const char *text, bool is_target, struct build_cache *out, 
 int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *out,
                       struct error *err);
 
-/* Puts a finished image where it can be read from. */
+/* Puts a finished image where it can be read from; with mode=max the images that hold the steps
+ * ('cache_ids'), into a directory (the engine sends them to a registry itself). */
 int build_cache_write(struct cli *cli, const struct build_cache *cache, const char *image_id,
-                      struct error *err);
+                      const struct strv *cache_ids, struct error *err);
 
 #endif

@@ -300,12 +300,20 @@ static void take_text(struct display *display, const char *text)
     display->drawn_lines = 0; /* what is on the screen is not ours to overwrite */
 }
 
+void build_told_done(struct build_told *told)
+{
+    free(told->id);
+    strv_done(&told->cache_images);
+}
+
 static int take_message(struct cli *cli, struct display *display, const struct json *message,
-                        char **last_text, char **out_id, struct error *err)
+                        char **last_text, struct build_told *out, struct error *err)
 {
     const char *text = json_text(json_get(message, "stream"));
     const char *failed = json_text(json_get(message, "error"));
-    const char *id = json_text(json_get(json_get(message, "aux"), "ID"));
+    const struct json *aux = json_get(message, "aux");
+    const struct json *images = json_get(aux, "CacheImages");
+    const char *id = json_text(json_get(aux, "ID"));
 
     if (text) {
         free(*last_text);
@@ -315,9 +323,12 @@ static int take_message(struct cli *cli, struct display *display, const struct j
     if (json_get(message, "step"))
         take_step(display, json_get(message, "step"));
     if (id) {
-        free(*out_id);
-        *out_id = xstrdup(id);
+        free(out->id);
+        out->id = xstrdup(id);
     }
+    for (size_t i = 0; i < json_count(images); i++)
+        if (json_text(json_at(images, i)))
+            strv_add(&out->cache_images, json_text(json_at(images, i)));
     if (!failed)
         return 0;
     int64_t code = json_to_int64(json_get(json_get(message, "errorDetail"), "code"));
@@ -327,7 +338,7 @@ static int take_message(struct cli *cli, struct display *display, const struct j
 }
 
 int build_progress_follow(struct cli *cli, struct client_messages *messages,
-                          enum progress_style style, char **out_id, struct error *err)
+                          enum progress_style style, struct build_told *out, struct error *err)
 {
     CLEANUP(free) char *last_text = NULL;
     struct display display;
@@ -343,7 +354,7 @@ int build_progress_follow(struct cli *cli, struct client_messages *messages,
             json_write(message, &line);
             printf("%s\n", str_text(&line));
         }
-        int result = take_message(cli, &display, message, &last_text, out_id, err);
+        int result = take_message(cli, &display, message, &last_text, out, err);
         fflush(stdout);
         mutex_unlock(&display.lock);
         json_free(message);
@@ -353,7 +364,7 @@ int build_progress_follow(struct cli *cli, struct client_messages *messages,
         }
     }
     display_end(&display);
-    if (more == 0 && style == PROGRESS_QUIET && last_text && !*out_id)
-        *out_id = xstrndup(last_text, strcspn(last_text, "\n"));
+    if (more == 0 && style == PROGRESS_QUIET && last_text && !out->id)
+        out->id = xstrndup(last_text, strcspn(last_text, "\n"));
     return more;
 }

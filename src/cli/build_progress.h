@@ -2,6 +2,7 @@
 #ifndef BERTH_CLI_BUILD_PROGRESS_H
 #define BERTH_CLI_BUILD_PROGRESS_H
 
+#include "base/strv.h"
 #include "cli/command.h"
 
 enum progress_style {
@@ -18,9 +19,17 @@ int progress_style_read(const char *text, enum progress_style *out, struct error
 /* Does the engine have to tell steps one by one? */
 bool progress_wants_steps(enum progress_style style);
 
-/* Until the build is over: gives the image's id (NULL if it was not told), or its error;
- * cli->exit_code is then that of the failed command. */
+/* What the engine told: yours. */
+struct build_told {
+    char *id;                 /* of the image, NULL if it was not told */
+    struct strv cache_images; /* ids */
+};
+void build_told_done(struct build_told *told);
+CLEANUP_VALUE(build_told_done, struct build_told)
+
+/* Until the build is over: what was told, or its error; cli->exit_code is then that of the failed
+ * command. */
 int build_progress_follow(struct cli *cli, struct client_messages *messages,
-                          enum progress_style style, char **out_id, struct error *err);
+                          enum progress_style style, struct build_told *out, struct error *err);
 
 #endif

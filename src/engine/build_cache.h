@@ -13,4 +13,11 @@ int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool
 /* Forgets these entries and removes layers that nothing else uses. */
 int engine_build_cache_remove(struct engine *engine, const struct strv *keys, struct error *err);
 
+/* What a build left in build_result.cache_images goes to a registry under that name, as an index of
+ * all of them; and then away. */
+struct build_pulls;
+int engine_build_cache_push(struct engine *engine, const char *name, const struct strv *image_ids,
+                            const struct build_pulls *pulls, int cancel_fd, struct error *err);
+void engine_build_cache_drop(struct engine *engine, const struct strv *image_ids);
+
 #endif

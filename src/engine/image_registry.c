@@ -1,13 +1,11 @@
 /* Names and events around what registry/ does. */
 #include "engine/image_registry.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "codec/base64.h"
 #include "codec/sha256.h"
 #include "engine/image.h"
 #include "engine/internal.h"
@@ -196,114 +194,6 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
         "Status: %s for %s",
         pulling.any_newer || all_tags ? "Downloaded newer image" : "Image is up to date", familiar);
     watcher->line(watcher->data, status);
-    return 0;
-}
-
-/* ---- pulls of builds ---- */
-
-static void free_credentials(void *credentials)
-{
-    credentials_done(credentials);
-    free(credentials);
-}
-
-void build_pulls_decode(const char *header, struct build_pulls *out)
-{
-    CLEANUP(buf_done) struct buf text = {};
-    CLEANUP(json_free) struct json *value = NULL;
-
-    map_init_empty(&out->credentials, free_credentials);
-    if (text_is_empty(header) || base64_decode(header, &text, NULL) < 0 || !text.size ||
-        json_parse((const char *)buf_bytes(&text), text.size, &value, NULL) < 0)
-        return;
-    JSON_EACH (value, key) {
-        struct credentials *credentials = NEW(struct credentials);
-
-        credentials_from_json(json_key_value(key), credentials);
-        map_set(&out->credentials,
-                strcmp(key, "https://index.docker.io/v1/") == 0 ? "docker.io" : key, credentials);
-    }
-}
-
-void build_pulls_done(struct build_pulls *pulls)
-{
-    map_done(&pulls->credentials);
-}
-
-/* The build's own way of being cancelled, and of telling. */
-struct build_watcher {
-    const struct registry_watcher *inner;
-    int cancel_fd;
-};
-
-static void tell_head(void *data, const char *id, const char *status)
-{
-    const struct registry_watcher *inner = ((struct build_watcher *)data)->inner;
-
-    if (inner)
-        inner->head(inner->data, id, status);
-}
-
-static void tell_layer(void *data, const char *id, const char *status)
-{
-    const struct registry_watcher *inner = ((struct build_watcher *)data)->inner;
-
-    if (inner)
-        inner->layer(inner->data, id, status);
-}
-
-static void tell_amount(void *data, const char *id, const char *status, int64_t current,
-                        int64_t total)
-{
-    const struct registry_watcher *inner = ((struct build_watcher *)data)->inner;
-
-    if (inner)
-        inner->amount(inner->data, id, status, current, total);
-}
-
-static void tell_line(void *data, const char *status)
-{
-    const struct registry_watcher *inner = ((struct build_watcher *)data)->inner;
-
-    if (inner)
-        inner->line(inner->data, status);
-}
-
-static bool build_is_cancelled(void *data)
-{
-    struct pollfd cancel = { .fd = ((struct build_watcher *)data)->cancel_fd, .events = POLLIN };
-
-    return poll(&cancel, 1, 0) > 0;
-}
-
-int build_worker_pull(void *engine, const char *text, const struct build_options *options,
-                      struct error *err)
-{
-    const struct build_pulls *pulls = options->pull_data;
-    struct build_watcher told = { pulls ? pulls->watcher : NULL, options->cancel_fd };
-    struct registry_watcher watcher = { &told,       tell_head, tell_layer,
-                                        tell_amount, tell_line, build_is_cancelled };
-    CLEANUP(reference_done) struct reference reference = {};
-    CLEANUP(platform_done) struct platform platform = {};
-    bool has_platform = !text_is_empty(options->platform);
-
-    if (reference_parse(text, &reference, err) < 0 ||
-        (has_platform && platform_parse(options->platform, &platform, err) < 0))
-        return -1;
-    CLEANUP(free) char *name = reference_familiar_name(&reference);
-    CLEANUP(credentials_done) struct credentials found = {};
-    const struct credentials *credentials = pulls ? map_get(&pulls->credentials, reference.domain)
-                                                  : NULL;
-    if (!credentials && pulls && pulls->find) {
-        int known = pulls->find(pulls->data, reference.domain, options->cancel_fd, &found, err);
-
-        if (known < 0)
-            return -1;
-        credentials = known ? &found : NULL;
-    }
-    if (engine_image_pull(engine, name, reference.digest ?: reference.tag,
-                          has_platform ? &platform : NULL, credentials, &watcher, err) < 0)
-        return error_context(err, "pull %s", text);
     return 0;
 }
 

@@ -459,19 +459,23 @@ static int put_attested(struct push *push, struct error *err)
     return put_manifest(push, made.manifest.digest, made.manifest.media_type, &made.manifest.text,
                         err) < 0
                ? -1
-               : put_manifest(push, reference_target(push->reference), made.index.media_type,
-                              &made.index.text, err);
+               : put_manifest(push, push->reference->tag, made.index.media_type, &made.index.text,
+                              err);
 }
 
 static int push_all(struct push *push, struct error *err)
 {
+    char digest[DIGEST_TEXT_SIZE];
+
     if (push_layers(push, err) < 0 || push_config(push, err) < 0)
         return -1;
     if (!push->manifest.length)
         make_manifest(push);
-    return push->attestations.count > 0 ? put_attested(push, err)
-                                        : put_manifest(push, reference_target(push->reference),
-                                                       push->manifest_type, &push->manifest, err);
+    if (push->attestations.count > 0 && push->reference->tag)
+        return put_attested(push, err);
+    sha256_digest(push->manifest.data, push->manifest.length, digest);
+    return put_manifest(push, push->reference->tag ?: digest, push->manifest_type, &push->manifest,
+                        err);
 }
 
 static int use_session(struct session *session, void *data, struct error *err)

@@ -84,8 +84,9 @@ struct push_result {
     int64_t size; /* of the manifest, or of the index of it and what is attested of it */
     bool is_index;
 };
-/* Sends one image, with what is attested of it, under the tag of 'reference'. 'sources' (may be
- * NULL) are repositories of the same registry that may have its layers ("a/b"). */
+/* Sends one image, with what is attested of it, under the tag of 'reference'; without a tag the
+ * image alone, by the digest of its manifest. 'sources' (may be NULL) are repositories of the same
+ * registry that may have its layers ("a/b"). */
 int registry_push(struct registry *registry, const struct reference *reference,
                   const struct image *image, const struct strv *sources,
                   const struct credentials *credentials, const struct registry_watcher *watcher,

@@ -406,10 +406,29 @@ def test_driver_options_of_an_endpoint(engine, two, name):
     assert ": front@" in out and ": eth0@" in out and out.endswith("\n1\n")
     for option, text in (("com.docker.network.endpoint.ifname=eth0/x", "invalid interface name: eth0/x"),
                          ("com.docker.network.endpoint.sysctls=net.ipv4.ip_forward=1", "invalid endpoint sysctl 'net.ipv4.ip_forward=1'"),
-                         ("com.docker.network.endpoint.odd=1", "driver option com.docker.network.endpoint.odd on network na is not supported yet")):
+                         ("com.docker.network.endpoint.odd=1", "driver option com.docker.network.endpoint.odd on network na is not supported")):
         refused = engine.docker("run", "--rm", "--network", f"name=na,driver-opt={option}", "busybox", "true")
         assert refused.code == 125 and text in refused.err, refused
     engine.docker("rm", "-f", name, check=True)
+
+
+def test_link_local_addresses(engine, two, name):
+    """Beside the one that the engine chose; nobody counts them. Both families, at creation and later."""
+    engine.docker("network", "create", "--ipv6", "ll6", check=True)
+    try:
+        shown = engine.docker("run", "--rm", "--network", "ll6", "--link-local-ip", "169.254.8.8", "--link-local-ip", "fe80::77", "busybox",
+                              "ip", "addr", "show", "eth0", check=True).out
+        assert "inet 169.254.8.8/16 " in shown and "inet6 fe80::77/64 " in shown
+        engine.docker("run", "-d", "--name", name, "busybox", "sleep", "300", check=True)
+        engine.docker("network", "connect", "--link-local-ip", "169.254.8.9", "na", name, check=True)
+        assert "inet 169.254.8.9/16 " in engine.docker("exec", name, "ip", "addr", "show", "eth1", check=True).out
+        assert networks(engine, name)["na"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.8.9"]}
+        for network, address, said in (("na", "odd", "invalid link-local IP address: odd"), ("na", "fe80::1", "which has no IPv6")):
+            refused = engine.docker("run", "--rm", "--network", network, "--link-local-ip", address, "busybox", "true")
+            assert refused.code == 125 and said in refused.err
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("network", "rm", "ll6", check=True)
 
 
 def test_names_and_hosts_change_while_it_runs(engine, two, name):

@@ -189,26 +189,28 @@ static void name_default_network(struct container_spec *spec)
     map_set(endpoints, "bridge", endpoint);
 }
 
-/* What an endpoint may ask for and does not get yet. */
+/* Addresses that are meant for one link: nobody counts who else has them. */
+static int check_link_locals(const struct strv *addresses, struct error *err)
+{
+    for (size_t i = 0; i < addresses->count; i++) {
+        bool is_ipv6 = strchr(addresses->items[i], ':') != NULL;
+        struct in6_addr address;
+
+        if (inet_pton(is_ipv6 ? AF_INET6 : AF_INET, addresses->items[i], &address) != 1)
+            return error_set(err, ERROR_INVALID, "invalid link-local IP address: %s",
+                             addresses->items[i]);
+    }
+    return 0;
+}
+
+/* What an endpoint may ask for and does not get. */
 static int check_endpoint_unsupported(const struct endpoint_settings *endpoint, const char *network,
                                       struct error *err)
 {
-    const struct endpoint_ipam *ipam = endpoint->ipam_config;
-    const struct {
-        bool is_wanted;
-        const char *what;
-    } rows[] = {
-        { ipam && ipam->link_local_ips.count > 0, "a link-local address" },
-    };
-
-    for (size_t i = 0; i < COUNT(rows); i++)
-        if (rows[i].is_wanted)
-            return error_set(err, ERROR_UNSUPPORTED, "%s on network %s is not supported yet",
-                             rows[i].what, network);
     MAP_EACH (&endpoint->driver_opts, option)
         if (strcmp(option->key, ENDPOINT_IFNAME) != 0 && strcmp(option->key, ENDPOINT_SYSCTLS) != 0)
             return error_set(err, ERROR_UNSUPPORTED,
-                             "driver option %s on network %s is not supported yet", option->key,
+                             "driver option %s on network %s is not supported", option->key,
                              network);
     for (size_t i = 0; i < endpoint->links.count; i++) {
         CLEANUP(free) char *name = NULL, *alias = NULL;
@@ -263,7 +265,8 @@ int container_check_endpoint(const char *network, const struct endpoint_settings
     bool is_user = strcmp(network, "bridge") != 0 && strcmp(network, "host") != 0 &&
                    strcmp(network, "none") != 0;
 
-    if (check_mac_address(endpoint->mac_address, network, err) < 0)
+    if (check_mac_address(endpoint->mac_address, network, err) < 0 ||
+        (ipam && check_link_locals(&ipam->link_local_ips, err) < 0))
         return -1;
     if (check_endpoint_unsupported(endpoint, network, err) < 0)
         return -1;

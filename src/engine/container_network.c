@@ -164,6 +164,7 @@ int container_attach(struct container *container, const struct container_info *i
         .network_id = network->id,
         .address = ipam && !text_is_empty(ipam->ipv4_address) ? ipam->ipv4_address : NULL,
         .address6 = ipam && !text_is_empty(ipam->ipv6_address) ? ipam->ipv6_address : NULL,
+        .link_locals = ipam ? &ipam->link_local_ips : NULL,
         .mac_address = text_is_empty(mac) ? NULL : mac,
         .names = &names,
         .gateway_priority = settings ? settings->gw_priority : 0,

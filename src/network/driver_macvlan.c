@@ -78,6 +78,7 @@ static int read_options(struct networks *networks, struct network_entry *entry, 
         return read_mode(entry, "macvlan_mode", MACVLAN_MODE_BRIDGE, &entry->link_mode, err);
     if (read_mode(entry, "ipvlan_mode", IPVLAN_MODE_L2, &entry->link_mode, err) < 0)
         return -1;
+    entry->routes_by_link = entry->link_mode != IPVLAN_MODE_L2;
     return read_mode(entry, "ipvlan_flag", 0, &entry->link_flags, err);
 }
 

@@ -63,15 +63,20 @@ static int prepare(struct attachment *attachment, struct error *err)
     if (!entry->driver->has_endpoints)
         return error_set(err, ERROR_INVALID, "containers cannot be attached to network %s",
                          attachment->network->name);
+    for (size_t i = 0; wish->link_locals && i < wish->link_locals->count; i++)
+        if (strchr(wish->link_locals->items[i], ':') && !attachment->network->enable_ipv6)
+            return error_set(err, ERROR_INVALID,
+                             "link-local address %s on network %s, which has no IPv6",
+                             wish->link_locals->items[i], attachment->network->name);
     id_generate(id);
     endpoint->id = xstrdup(id);
     endpoint->network_id = xstrdup(attachment->network->id);
     endpoint->network_name = xstrdup(attachment->network->name);
     endpoint->container_id = xstrdup(wish->container_id);
     endpoint->prefix_length = entry->subnet.prefix_length;
-    if (!attachment->network->internal)
+    if (network_has_gateway(attachment->network))
         address_format(entry->subnet.address, gateway);
-    if (!attachment->network->internal && attachment->network->enable_ipv6)
+    if (network_has_gateway(attachment->network) && attachment->network->enable_ipv6)
         address6_format(&entry->subnet6.address, gateway6);
     endpoint->gateway = xstrdup(gateway);
     endpoint->gateway6 = xstrdup(gateway6);
@@ -205,6 +210,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
     struct network_entry *entry = network_entry(attachment->network);
     const struct endpoint *endpoint = &attachment->row.endpoint;
     bool has_ipv6 = attachment->network->enable_ipv6;
+    bool has_gateway = network_has_gateway(attachment->network);
     struct subnet6 address6 = { .prefix_length = entry->subnet6.prefix_length };
     CLEANUP(strv_done) struct strv sysctls = {};
     char host_name[IFNAMSIZ];
@@ -213,9 +219,10 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .host_name = host_name,
         .inner_name = endpoint->interface_name,
         .address = { attachment->row.address, entry->subnet.prefix_length },
-        .gateway = attachment->network->internal ? 0 : entry->subnet.address,
+        .gateway = has_gateway ? entry->subnet.address : 0,
         .address6 = has_ipv6 ? &address6 : NULL,
-        .gateway6 = has_ipv6 && !attachment->network->internal ? &entry->subnet6.address : NULL,
+        .gateway6 = has_ipv6 && has_gateway ? &entry->subnet6.address : NULL,
+        .link_locals = attachment->wish->link_locals,
         .is_default = attachment->is_default,
         .is_default6 = attachment->is_default6,
         /* An announcement wakes each container on the bridge; an address that always has the same
@@ -369,11 +376,11 @@ int endpoint_list(struct networks *networks, const char *network_id, const char 
 
         list[i] = rows.items[i].endpoint;
         rows.items[i].endpoint = (struct endpoint){};
-        if (network && !network->internal)
+        if (network && network_has_gateway(network))
             address_format(network_entry(network)->subnet.address, gateway);
         char gateway6[ADDRESS6_TEXT_SIZE] = "";
 
-        if (network && !network->internal && network->enable_ipv6)
+        if (network && network_has_gateway(network) && network->enable_ipv6)
             address6_format(&network_entry(network)->subnet6.address, gateway6);
         list[i].gateway6 = xstrdup(gateway6);
         list[i].prefix_length6 = network && network->enable_ipv6

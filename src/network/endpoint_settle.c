@@ -115,11 +115,13 @@ static int set_default_routes(struct networks *networks, const struct endpoint_r
 
     if (network) {
         gateway.link_name = best->endpoint.interface_name;
-        gateway.address = network_entry(network)->subnet.address;
+        if (network_has_gateway(network))
+            gateway.address = network_entry(network)->subnet.address;
     }
     if (network6) {
         gateway.link_name6 = best6->endpoint.interface_name;
-        gateway.address6 = network_entry(network6)->subnet6.address;
+        if (network_has_gateway(network6))
+            gateway.address6 = network_entry(network6)->subnet6.address;
     }
     return gateway_set(&gateway, networks->home_fd, namespace_fd, err);
 }

@@ -27,7 +27,8 @@ struct network_entry {
     bool is_routed, is_routed6;           /* gateway mode routed */
     bool is_isolated;                     /* the host has no address there */
     uint32_t link_mode, link_flags;       /* of macvlan and ipvlan */
-    const char *interface_prefix;         /* of its interfaces in containers: "eth" */
+    bool routes_by_link; /* of layer 3: default routes have no gateway, the link takes all */
+    const char *interface_prefix; /* of its interfaces in containers: "eth" */
     int mtu;
     struct subnet subnet;     /* with the gateway's address */
     struct subnet range;      /* where addresses are taken from */
@@ -39,6 +40,12 @@ struct network_entry {
 static inline struct network_entry *network_entry(struct network *network)
 {
     return CONTAINER_OF(network, struct network_entry, network);
+}
+
+/* Has it got an address that leads out? */
+static inline bool network_has_gateway(struct network *network)
+{
+    return !network->internal && !network_entry(network)->routes_by_link;
 }
 
 struct networks {

@@ -228,9 +228,10 @@ static void fill_default_route(struct nl_msg *msg, struct rtmsg *route, int inde
     route->rtm_family = AF_INET;
     route->rtm_table = RT_TABLE_MAIN;
     route->rtm_protocol = RTPROT_BOOT;
-    route->rtm_scope = RT_SCOPE_UNIVERSE;
+    route->rtm_scope = address ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
     route->rtm_type = RTN_UNICAST;
-    nl_put(msg, RTA_GATEWAY, &address, sizeof(address));
+    if (address)
+        nl_put(msg, RTA_GATEWAY, &address, sizeof(address));
     nl_put_u32(msg, RTA_OIF, (uint32_t)index);
 }
 
@@ -254,7 +255,8 @@ static void put_default_route6(struct nl_msg *msg, int index, const struct in6_a
     route->rtm_protocol = RTPROT_BOOT;
     route->rtm_scope = RT_SCOPE_UNIVERSE;
     route->rtm_type = RTN_UNICAST;
-    nl_put(msg, RTA_GATEWAY, gateway, sizeof(*gateway));
+    if (gateway && !IN6_IS_ADDR_UNSPECIFIED(gateway))
+        nl_put(msg, RTA_GATEWAY, gateway, sizeof(*gateway));
     nl_put_u32(msg, RTA_OIF, (uint32_t)index);
 }
 
@@ -387,6 +389,19 @@ static int settle_ipv6(const struct pair *pair, const struct inner_link *link, s
     return link->has_ipv6 ? disable_ipv6(pair->inner_name, err) : 0;
 }
 
+static void put_link_locals(struct nl_msg *msg, int index, const struct strv *addresses)
+{
+    for (size_t i = 0; addresses && i < addresses->count; i++) {
+        struct subnet ipv4 = { .prefix_length = 16 };
+        struct subnet6 ipv6 = { .prefix_length = 64 };
+
+        if (address_parse(addresses->items[i], &ipv4.address, NULL) == 0)
+            put_address(msg, index, &ipv4);
+        else if (address6_parse(addresses->items[i], &ipv6.address, NULL) == 0)
+            put_address6(msg, index, &ipv6);
+    }
+}
+
 /* Within the namespace. With arp_notify the kernel announces the address when the link comes up. */
 static int configure_inner_end(void *data, struct error *err)
 {
@@ -403,11 +418,12 @@ static int configure_inner_end(void *data, struct error *err)
     put_address(&msg, link.index, &pair->address);
     if (pair->address6)
         put_address6(&msg, link.index, pair->address6);
+    put_link_locals(&msg, link.index, pair->link_locals);
     nl_msg_next(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, link.index, IFF_UP, IFF_UP);
-    if (pair->is_default && pair->gateway)
+    if (pair->is_default)
         put_default_route(&msg, link.index, pair->gateway);
-    if (pair->is_default6 && pair->gateway6)
+    if (pair->is_default6 && pair->address6)
         put_default_route6(&msg, link.index, pair->gateway6);
     if (netlink_call(netlink, &msg, err) < 0)
         return -1;

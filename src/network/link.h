@@ -37,12 +37,13 @@ struct pair {
     const char *inner_name;
     uint8_t mac[6]; /* of the inner end */
     struct subnet address;
-    uint32_t gateway;                /* 0: none (internal networks) */
+    uint32_t gateway;                /* 0: none, its default route leads to the link itself */
     const struct subnet6 *address6;  /* NULL: IPv6 is off on this link */
     const struct in6_addr *gateway6; /* NULL: none */
     bool is_default, is_default6;    /* the default route shall go here */
     bool is_isolated;                /* may not talk to other isolated ones on the bridge */
     bool is_announced;               /* the neighbours are told who has the address now */
+    const struct strv *link_locals;  /* more addresses, of either family; NULL: none */
     const struct strv *sysctls;      /* \"net/ipv4/conf/eth0/forwarding=1\"; NULL: none */
     bool is_hairpin;                 /* the bridge may send a packet back to where it came from */
     int mtu;
@@ -67,7 +68,8 @@ int inner_link_remove(const char *name, int home_fd, int namespace_fd, struct er
 int lonely_create(const char *name, struct error *err);
 int vlan_create(const char *name, const char *master_name, uint16_t id, struct error *err);
 
-/* Where the default routes of a namespace go; without a name there is none of that family. */
+/* Where the default routes of a namespace go; without a name there is none of that family, without
+ * an address it leads to the link itself. */
 struct gateway {
     const char *link_name, *link_name6;
     uint32_t address;

@@ -102,8 +102,9 @@ struct endpoint_wish {
     const char *mac_address;        /* NULL: generated */
     const struct strv *names;   /* that it is found by on that network, its own first; NULL: none */
     const char *interface_name; /* NULL: the next of the network's kind, eth0… */
-    const struct strv *sysctls; /* "net.ipv4.conf.IFNAME.forwarding=1"; NULL: none */
-    int64_t gateway_priority;   /* the default route goes where this is highest, then by name */
+    const struct strv *link_locals; /* more addresses that nobody else counts; NULL: none */
+    const struct strv *sysctls;     /* "net.ipv4.conf.IFNAME.forwarding=1"; NULL: none */
+    int64_t gateway_priority;       /* the default route goes where this is highest, then by name */
     const struct port_mapping *ports;
     size_t port_count;
 };

@@ -431,6 +431,15 @@ def test_link_local_addresses(engine, two, name):
         engine.docker("network", "rm", "ll6", check=True)
 
 
+def test_who_shares_a_network_goes_by_its_name(engine, name):
+    engine.docker("run", "-d", "--name", name, "--hostname", "lender", "busybox", "sleep", "300", check=True)
+    try:
+        shown = engine.docker("run", "--rm", "--network", f"container:{name}", "busybox", "sh", "-c", "hostname; cat /etc/hostname; ping -c 1 lender")
+        assert shown.code == 0 and shown.out.startswith("lender\nlender\nPING lender"), shown
+    finally:
+        engine.docker("rm", "-f", name)
+
+
 def test_names_and_hosts_change_while_it_runs(engine, two, name):
     """update --dns, --add-host and so on: its files and its resolver follow at once, and a restart keeps it so."""
     def read(path):

@@ -362,11 +362,27 @@ static int check_networks(struct engine *engine, struct container_spec *spec, st
     return 0;
 }
 
-static void fill_hostname(struct container_spec *spec, const char *id)
+/* Who shares the network of another one goes by its name, as in its hosts file. */
+static bool take_hostname(struct engine *engine, struct container_config *config, const char *mode)
+{
+    CLEANUP(container_unref) struct container *other = NULL;
+
+    if (!text_starts(mode, "container:") || container_find(engine, mode + 10, &other, NULL) < 0)
+        return false;
+    CLEANUP(container_info_unref) struct container_info *theirs = container_snapshot(other);
+    free(config->hostname);
+    free(config->domainname);
+    config->hostname = xstrdup(theirs->config.hostname);
+    config->domainname = xstrdup(theirs->config.domainname);
+    return true;
+}
+
+static void fill_hostname(struct engine *engine, struct container_spec *spec, const char *id)
 {
     char host[65] = "";
 
-    if (!text_is_empty(spec->config.hostname))
+    if (!text_is_empty(spec->config.hostname) ||
+        take_hostname(engine, &spec->config, spec->host_config.network_mode))
         return;
     if (strcmp(spec->host_config.network_mode, "host") == 0 ||
         text_equal(spec->host_config.uts_mode, "host"))
@@ -614,7 +630,7 @@ static int create_wished(struct engine *engine, const char *name, const char *pl
                          "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
                          name);
     id_generate(id);
-    fill_hostname(spec, id);
+    fill_hostname(engine, spec, id);
     mutex_lock(&engine->lock);
     bool is_taken = name && check_name_is_free(engine, name, err) < 0;
     mutex_unlock(&engine->lock);

@@ -171,3 +171,39 @@ def test_events_take_times_as_people_write_them(project):
     said = project.compose("events", "--since", "10m", "--until", "0s", "--json", check=True).out
     assert [json.loads(line)["action"] for line in said.splitlines()][:2] == ["create", "start"]
     assert project.compose("events", "--since", "yesterday").code == 1
+
+
+def test_services_are_built_side_by_side(project, engine):
+    """Each build waits for the other one: one after the other they would never end. Whose line is whose can be told."""
+    for name, other in (("one", "three"), ("three", "one")):
+        (project.directory / f"{name}.Dockerfile").write_text(
+            f"FROM busybox\nRUN --mount=type=cache,id={project.name},target=/met touch /met/{name}; n=0; "
+            f"until test -e /met/{other}; do n=$((n+1)); test $n -lt 1000 || exit 7; sleep 0.1; done; echo {name} is here\n")
+    project.write("""
+services:
+  one: {build: {context: ., dockerfile: one.Dockerfile}}
+  two: {build: {context: ., dockerfile_inline: "FROM one\\nRUN echo two is here", additional_contexts: {one: "service:one"}}}
+  three: {build: {context: ., dockerfile: three.Dockerfile}}
+""")
+    built = project.compose("build", check=True)
+    lines = built.out.splitlines()
+    last_alone = [line for line in lines if not line.startswith(("one    | ", "three  | "))]
+    assert last_alone == lines[-len(last_alone):] and last_alone[0].endswith("FROM one") and "two is here" in last_alone
+    assert {"one    | one is here", "three  | three is here"} < set(lines)
+    for name in ("one", "three"):
+        assert any(line.startswith(f"{name:5}  | Successfully built ") for line in lines)
+    told = [line.strip() for line in built.err.splitlines()]
+    assert max(told.index("Service one  Built"), told.index("Service three  Built")) < told.index("Service two  Building")
+    quiet = project.compose("build", "-q", "--no-cache", "one", "three", check=True)
+    assert "is here" not in quiet.out
+
+
+def test_a_build_that_fails_among_others_is_named(project, engine):
+    project.write("""
+services:
+  bad: {build: {context: ., dockerfile_inline: "FROM busybox\\nRUN exit 9"}}
+  good: {build: {context: ., dockerfile_inline: "FROM busybox\\nRUN true"}}
+""")
+    said = project.compose("build")
+    assert said.code == 9 and 'service "bad": build: ' in said.err and "Service good  Built" in said.err
+    assert "Service bad  Error" in said.err

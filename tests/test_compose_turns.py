@@ -124,3 +124,22 @@ def test_hashes_are_the_same(build, theirs, directory, case):
                               text=True, timeout=60)
         answers.append((done.returncode, sorted(done.stdout.splitlines())))
     assert answers[0] == answers[1] or answers[0][0] == answers[1][0] == 1
+
+
+@pytest.mark.parametrize("case", list(read_cases()), ids=lambda case: case["title"])
+def test_what_is_recorded_is_dockers_answer(theirs, directory, case):
+    """tests/compose/canonical.txt says what Docker's compose prints."""
+    for name, text in case["files"].items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/home/user", **case["variables"]}
+    done = subprocess.run([*theirs, *case["arguments"]], cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60)
+    got, wanted = (text.replace(str(directory), "<project>").replace(str(directory.parent), "<parent>").splitlines()
+                   for text in (done.stdout, case["answers"]["docker"]))
+    if wanted[:1] and wanted[0].startswith("refused"):
+        assert done.returncode != 0
+    elif case["unordered"]:
+        assert sorted(got) == sorted(wanted)
+    else:
+        assert got == wanted

@@ -16,6 +16,7 @@
 #include "cli/context_sync.h"
 #include "cli/credentials.h"
 #include "cli/csv.h"
+#include "cli/labelled.h"
 #include "cli/platform_query.h"
 #include "cli/proxies.h"
 
@@ -596,9 +597,10 @@ static int finish(struct cli *cli, const struct build_options *options,
 }
 
 /* What the builder says at its end, where it was not let. */
-static void tell(const struct build_options *options, const struct outputs *outputs,
-                 enum progress_style style, const char *id)
+static void tell(const struct cli *cli, const struct build_options *options,
+                 const struct outputs *outputs, enum progress_style style, const char *id)
 {
+    CLEANUP(labelled_done) struct labelled out = { .label = cli->label };
     const char *digits = text_starts(id, "sha256:") ? id + strlen("sha256:") : id;
 
     for (size_t i = 0; i < outputs->count; i++)
@@ -608,9 +610,9 @@ static void tell(const struct build_options *options, const struct outputs *outp
         puts(id);
     if (style != PROGRESS_TTY && style != PROGRESS_PLAIN)
         return;
-    printf("Successfully built %.12s\n", digits);
+    labelled_print(&out, "Successfully built %.12s\n", digits);
     for (size_t i = 0; i < options->tag.count; i++)
-        printf("Successfully tagged %s\n", options->tag.items[i]);
+        labelled_print(&out, "Successfully tagged %s\n", options->tag.items[i]);
 }
 
 /* With all that the user is to registries: any of them may have what a FROM names. */
@@ -699,7 +701,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
     if (input.extra && text_equal(options->file, "-"))
         unlink(input.extra);
     if (result == 0 && told.id && !is_silent)
-        tell(options, &outputs, style, told.id);
+        tell(cli, options, &outputs, style, told.id);
     if (result == 0 && told.id)
         result = finish(cli, options, &outputs, &told, err);
     return result;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "cli/labelled.h"
 #include "cli/terminal.h"
 
 #include "base/banned.h"
@@ -30,6 +31,7 @@ struct step {
 
 struct display {
     enum progress_style style;
+    struct labelled out;
     struct mutex lock; /* guards all below */
     struct condition changed;
     struct step *steps;
@@ -93,8 +95,8 @@ static struct step *add_step(struct display *display, size_t number, const char 
 static void end_line(struct display *display, struct step *step)
 {
     if (display->style == PROGRESS_PLAIN)
-        printf("#%zu %.3f %s\n", step->number, (double)step->elapsed_ns / NS_PER_S,
-               str_text(&step->line));
+        labelled_print(&display->out, "#%zu %.3f %s\n", step->number,
+                       (double)step->elapsed_ns / NS_PER_S, str_text(&step->line));
     strv_add(&step->tail, str_text(&step->line));
     if (step->tail.count > TAIL_COUNT * 4)
         strv_remove(&step->tail, 0);
@@ -201,9 +203,11 @@ static void *keep_drawing(void *data)
     return NULL;
 }
 
-static void display_begin(struct display *display, enum progress_style style)
+static void display_begin(struct display *display, enum progress_style style, const char *label)
 {
-    *display = (struct display){ .style = style, .started_ns = clock_monotonic_ns() };
+    *display = (struct display){ .style = style,
+                                 .out = { .label = label },
+                                 .started_ns = clock_monotonic_ns() };
     mutex_init(&display->lock);
     condition_init(&display->changed);
     if (style == PROGRESS_TTY)
@@ -212,17 +216,18 @@ static void display_begin(struct display *display, enum progress_style style)
 }
 
 /* The last words of steps that failed. */
-static void print_failures(const struct display *display)
+static void print_failures(struct display *display)
 {
     for (size_t i = 0; i < display->count; i++) {
         const struct step *step = &display->steps[i];
 
         if (step->state != STEP_FAILED)
             continue;
-        printf("------\n > [%zu/%zu] %s:\n", step->number, display->total, step->text);
+        labelled_print(&display->out, "------\n > [%zu/%zu] %s:\n", step->number, display->total,
+                       step->text);
         for (size_t k = 0; k < step->tail.count; k++)
-            puts(step->tail.items[k]);
-        puts("------");
+            labelled_print(&display->out, "%s\n", step->tail.items[k]);
+        labelled_print(&display->out, "------\n");
     }
 }
 
@@ -238,6 +243,7 @@ static void display_end(struct display *display)
         draw(display);
     if (display->style != PROGRESS_RAW)
         print_failures(display);
+    labelled_done(&display->out);
     for (size_t i = 0; i < display->count; i++) {
         free(display->steps[i].text);
         strv_done(&display->steps[i].tail);
@@ -250,12 +256,13 @@ static void display_end(struct display *display)
 
 /* ---- messages ---- */
 
-static void plain_end(const struct step *step)
+static void plain_end(struct display *display, const struct step *step)
 {
     if (step->state == STEP_CACHED)
-        printf("#%zu CACHED\n\n", step->number);
+        labelled_print(&display->out, "#%zu CACHED\n\n", step->number);
     else if (step->state == STEP_DONE)
-        printf("#%zu DONE %.1fs\n\n", step->number, (double)step->elapsed_ns / NS_PER_S);
+        labelled_print(&display->out, "#%zu DONE %.1fs\n\n", step->number,
+                       (double)step->elapsed_ns / NS_PER_S);
 }
 
 static void take_step(struct display *display, const struct json *message)
@@ -275,7 +282,8 @@ static void take_step(struct display *display, const struct json *message)
         step = add_step(display, number, text);
     step->elapsed_ns = (uint64_t)json_to_int64(json_get(message, "elapsed"));
     if (strcmp(state, "began") == 0 && is_plain)
-        printf("#%zu [%zu/%zu] %s\n", number, number, display->total, step->text);
+        labelled_print(&display->out, "#%zu [%zu/%zu] %s\n", number, number, display->total,
+                       step->text);
     else if (strcmp(state, "said") == 0)
         add_output(display, step, text);
     else if (strcmp(state, "cached") == 0)
@@ -287,16 +295,16 @@ static void take_step(struct display *display, const struct json *message)
     if (step->state == STEP_RUNNING)
         step->state = strcmp(state, "done") == 0 ? STEP_DONE : STEP_FAILED;
     if (is_plain && step->state == STEP_FAILED)
-        printf("#%zu ERROR: %s\n", number, text);
+        labelled_print(&display->out, "#%zu ERROR: %s\n", number, text);
     else if (is_plain)
-        plain_end(step);
+        plain_end(display, step);
 }
 
 static void take_text(struct display *display, const char *text)
 {
     if (display->style == PROGRESS_QUIET || display->style == PROGRESS_RAW)
         return;
-    fputs(text, stdout);
+    labelled_print(&display->out, "%s", text);
     display->drawn_lines = 0; /* what is on the screen is not ours to overwrite */
 }
 
@@ -345,14 +353,16 @@ int build_progress_follow(struct cli *cli, struct client_messages *messages,
     struct json *message = NULL;
     int more;
 
-    display_begin(&display, style);
+    if (cli->label && style == PROGRESS_TTY)
+        style = PROGRESS_PLAIN; /* There is one screen only. */
+    display_begin(&display, style, cli->label);
     while ((more = client_messages_next(messages, &message, err)) > 0) {
         mutex_lock(&display.lock);
         if (style == PROGRESS_RAW) {
             CLEANUP(str_done) struct str line = {};
 
             json_write(message, &line);
-            printf("%s\n", str_text(&line));
+            labelled_print(&display.out, "%s\n", str_text(&line));
         }
         int result = take_message(cli, &display, message, &last_text, out, err);
         fflush(stdout);

@@ -14,6 +14,7 @@ struct cli {
     const char *program;      /* the name we were called by */
     const char *command_path; /* "container ls" */
     struct client *client;
+    const char *label;         /* before each line of a build that is one of several; NULL: alone */
     int exit_code;             /* set by a command that ends with something else than 0 */
     const void *group_options; /* of the group that the command is in, if that has any */
 };

@@ -10,6 +10,7 @@
 #include "cli/build.h"
 #include "cli/compose_image.h"
 #include "cli/compose_pull.h"
+#include "cli/parallel.h"
 
 #include "base/banned.h"
 
@@ -220,63 +221,142 @@ static int write_words(const struct project *project, const char *name,
     return 0;
 }
 
-static int build_one(struct cli *cli, const struct project *project, const char *name,
-                     const struct compose_image_options *options, struct error *err)
-{
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
-    CLEANUP(strv_done) struct strv words = {};
-    CLEANUP(free) char *temporary = NULL;
+/* ---- several: those whose files others take first, the rest side by side ---- */
 
-    progress_tell(progress, "Service", name, "Building", PROGRESS_WORKING);
-    int result = write_words(project, name, options, &words, &temporary, err);
-    if (result == 0 && !compose_options(cli)->dry_run)
-        result = cli_build(cli, &words, options->quiet_build, err);
-    if (result < 0 && err->kind == ERROR_UNSUPPORTED)
-        error_context(err, "service \"%s\": build", name);
-    progress_tell(progress, "Service", name, result < 0 ? "Error" : "Built",
-                  result < 0 ? PROGRESS_FAILED : PROGRESS_DONE);
-    if (temporary)
-        unlink(temporary);
+struct build_task {
+    struct cli cli; /* of its own: its exit code, its label */
+    const char *name;
+    struct strv words;
+    char *temporary; /* file; NULL: none */
+    char *label;
+    bool is_quiet;
+    struct progress *progress; /* everybody's */
+    struct error failure;
+    bool has_failed;
+};
+
+static void run_task(void *item)
+{
+    struct build_task *task = item;
+    struct error *err = &task->failure;
+
+    progress_tell(task->progress, "Service", task->name, "Building", PROGRESS_WORKING);
+    if (!compose_options(&task->cli)->dry_run)
+        task->has_failed = cli_build(&task->cli, &task->words, task->is_quiet, err) < 0;
+    if (task->has_failed && (err->kind == ERROR_UNSUPPORTED || task->label))
+        error_context(err, "service \"%s\": build", task->name);
+    progress_tell(task->progress, "Service", task->name, task->has_failed ? "Error" : "Built",
+                  task->has_failed ? PROGRESS_FAILED : PROGRESS_DONE);
+}
+
+static void task_done(struct build_task *task)
+{
+    if (task->temporary)
+        unlink(task->temporary);
+    free(task->temporary);
+    free(task->label);
+    strv_done(&task->words);
+}
+
+/* Builds the named services at once, as many as may be; they need nothing of each other. */
+static int build_together(struct cli *cli, const struct project *project, const struct strv *names,
+                          const struct compose_image_options *options, struct error *err)
+{
+    bool is_alone = names->count == 1;
+    CLEANUP(progress_free)
+    struct progress *progress = is_alone || options->quiet_build ? compose_progress(cli)
+                                                                 : compose_progress_lines(cli);
+    struct build_task *tasks = xcalloc(names->count + 1, sizeof(*tasks));
+    int width = 0, result = 0;
+
+    for (size_t i = 0; i < names->count; i++)
+        width = MAX(width, (int)strlen(names->items[i]));
+    /* Words are written one after the other: variables may go into our own environment. */
+    for (size_t i = 0; i < names->count && result == 0; i++) {
+        struct build_task *task = &tasks[i];
+
+        *task = (struct build_task){ .cli = *cli,
+                                     .name = names->items[i],
+                                     .is_quiet = options->quiet_build,
+                                     .progress = progress };
+        task->label = is_alone ? NULL : xasprintf("%-*s  | ", width, task->name);
+        task->cli.label = task->label;
+        result = write_words(project, task->name, options, &task->words, &task->temporary, err);
+        if (result < 0 && err->kind == ERROR_UNSUPPORTED)
+            error_context(err, "service \"%s\": build", task->name);
+    }
+    if (result == 0)
+        parallel_each(tasks, sizeof(*tasks), names->count, (size_t)compose_parallel(cli, project),
+                      run_task);
+    for (size_t i = 0; i < names->count; i++) {
+        if (tasks[i].has_failed && result == 0) {
+            *err = tasks[i].failure;
+            cli->exit_code = tasks[i].cli.exit_code;
+            result = -1;
+        }
+        task_done(&tasks[i]);
+    }
+    free(tasks);
     return result;
 }
 
-/* ---- several, each after those whose images it takes files from ---- */
-
-static int build_after_contexts(struct cli *cli, const struct project *project, const char *name,
-                                const struct compose_image_options *options, struct map *seen,
-                                struct error *err)
+/* How many builds have to be over before that of 'name' (0: none), in 'depths' (service → that
+ * number + 1); those that it takes files from are added to it. */
+static int find_depth(const struct project *project, const char *name, struct map *depths,
+                      size_t *out, struct error *err)
 {
+    static const char begun;
     const struct yaml *build = yaml_get(project_any_service(project, name), "build");
     const struct yaml *contexts = yaml_get(build, "additional_contexts");
-    const char *state = map_get(seen, name);
+    const void *state = map_get(depths, name);
+    size_t depth = 0;
 
-    if (yaml_is_null(build) || text_equal(state, "built"))
-        return 0;
-    if (state)
+    if (state == &begun)
         return error_set(err, ERROR_INVALID,
                          "service \"%s\": its build takes files from itself by additional_contexts",
                          name);
-    map_set_text(seen, name, "begun");
+    if (state) {
+        *out = (size_t)state;
+        return 0;
+    }
+    map_set(depths, name, (void *)&begun);
     for (size_t i = 0; i < yaml_count(contexts); i++) {
         const char *where = yaml_text(contexts->items[i]);
+        size_t other;
 
-        if (text_starts(where, "service:") &&
-            build_after_contexts(cli, project, where + strlen("service:"), options, seen, err) < 0)
+        if (!text_starts(where, "service:"))
+            continue;
+        if (find_depth(project, where + strlen("service:"), depths, &other, err) < 0)
             return -1;
+        depth = MAX(depth, other);
     }
-    map_set_text(seen, name, "built");
-    return build_one(cli, project, name, options, err);
+    *out = depth + 1;
+    map_set(depths, name, (void *)*out);
+    return 0;
 }
 
 int compose_build_services(struct cli *cli, const struct project *project, const struct strv *names,
                            const struct compose_image_options *options, struct error *err)
 {
-    CLEANUP(map_done) struct map seen = {};
+    CLEANUP(map_done) struct map depths = {};
+    size_t deepest = 0, depth;
 
-    map_init_empty(&seen, free);
-    for (size_t i = 0; i < names->count; i++)
-        if (build_after_contexts(cli, project, names->items[i], options, &seen, err) < 0)
+    for (size_t i = 0; i < names->count; i++) {
+        if (find_depth(project, names->items[i], &depths, &depth, err) < 0)
             return -1;
+        deepest = MAX(deepest, depth);
+    }
+    for (depth = 1; depth <= deepest; depth++) {
+        CLEANUP(strv_done) struct strv together = {};
+
+        MAP_EACH (&depths, entry)
+            if ((size_t)entry->value == depth &&
+                !yaml_is_null(yaml_get(project_any_service(project, entry->key), "build")))
+                strv_add(&together, entry->key);
+        strv_sort(&together);
+        if (together.count && build_together(cli, project, &together, options, err) < 0)
+            return -1;
+    }
     return 0;
 }
 

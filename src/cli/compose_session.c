@@ -22,7 +22,7 @@ bool compose_has_colors(const struct cli *cli, int fd)
     return text_equal(ansi, "always") || terminal_is(fd);
 }
 
-struct progress *compose_progress(const struct cli *cli)
+static struct progress *make_progress(const struct cli *cli, bool may_be_tree)
 {
     const char *mode = compose_options(cli)->progress ?: getenv("COMPOSE_PROGRESS");
     bool colors = compose_has_colors(cli, STDERR_FILENO);
@@ -30,12 +30,22 @@ struct progress *compose_progress(const struct cli *cli)
 
     if (text_equal(mode, "tty") ||
         ((text_is_empty(mode) || text_equal(mode, "auto")) && terminal_is(STDERR_FILENO) && colors))
-        chosen = PROGRESS_TTY;
+        chosen = may_be_tree ? PROGRESS_TTY : PROGRESS_PLAIN;
     else if (text_equal(mode, "json"))
         chosen = PROGRESS_JSON;
     else if (text_equal(mode, "quiet"))
         chosen = PROGRESS_QUIET;
     return progress_new(chosen, STDERR_FILENO, compose_options(cli)->dry_run, colors);
+}
+
+struct progress *compose_progress(const struct cli *cli)
+{
+    return make_progress(cli, true);
+}
+
+struct progress *compose_progress_lines(const struct cli *cli)
+{
+    return make_progress(cli, false);
 }
 
 int compose_parallel(const struct cli *cli, const struct project *project)

@@ -8,6 +8,8 @@
 
 /* By --progress, --ansi and what stderr is. */
 struct progress *compose_progress(const struct cli *cli);
+/* The same, but never a tree: other output stands between the lines. */
+struct progress *compose_progress_lines(const struct cli *cli);
 bool compose_has_colors(const struct cli *cli, int fd);
 /* By --parallel and COMPOSE_PARALLEL_LIMIT. */
 int compose_parallel(const struct cli *cli, const struct project *project);

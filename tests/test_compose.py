@@ -190,9 +190,9 @@ def test_stack(stack, engine):
 
 
 def test_orphans_and_names(project, engine):
-    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}, b: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}, b: {image: busybox, command: sleep 1000, stop_grace_period: 0s}}")
     project.compose("up", "-d", check=True)
-    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}}")
     warned = project.compose("up", "-d", check=True).err
     assert f"Found orphan containers ([{project.name}-b-1]) for this project." in warned
     project.compose("up", "-d", "--remove-orphans", check=True)
@@ -206,13 +206,13 @@ def test_orphans_and_names(project, engine):
 
 
 @pytest.mark.parametrize("first,condition,words", [
-    ("command: sh -c 'echo words of it; sleep 100', healthcheck: {test: 'echo not well; false', interval: 100ms, retries: 5}", "service_healthy", "dependency failed to start: container {n}-a-1 is unhealthy"),
-    ("command: sh -c 'echo words of it; sleep 100'", "service_healthy", "dependency failed to start: container {n}-a-1 has no healthcheck configured"),
+    ("command: sh -c 'echo words of it; sleep 1000', healthcheck: {test: 'echo not well; false', interval: 100ms, retries: 5}", "service_healthy", "dependency failed to start: container {n}-a-1 is unhealthy"),
+    ("command: sh -c 'echo words of it; sleep 1000'", "service_healthy", "dependency failed to start: container {n}-a-1 has no healthcheck configured"),
     ("command: sh -c 'echo words of it >&2; exit 1'", "service_completed_successfully", 'service "a" didn\'t complete successfully: exit 1'),
 ])
 def test_dependencies_that_fail(project, first, condition, words):
     project.write(f"services: {{a: {{image: busybox, stop_grace_period: 0s, {first}}}, "
-                  f"b: {{image: busybox, command: sleep 100, depends_on: {{a: {{condition: {condition}}}}}}}}}")
+                  f"b: {{image: busybox, command: sleep 1000, depends_on: {{a: {{condition: {condition}}}}}}}}}")
     got = project.compose("up", "-d")
     assert got.code == 1 and got.err.splitlines()[-1] == words.format(n=project.name)
     assert (f"Last lines of {project.name}-a-1:\na-1  | words of it\n" in got.err) == ("configured" not in words)
@@ -221,7 +221,7 @@ def test_dependencies_that_fail(project, first, condition, words):
 
 
 def test_external_things_must_be_there(project, engine):
-    project.write("services: {a: {image: busybox, command: sleep 100}}\nnetworks: {default: {external: true, name: nope}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000}}\nnetworks: {default: {external: true, name: nope}}")
     got = project.compose("up", "-d")
     assert (got.code, got.err) == (1, "network nope declared as external, but could not be found\n")
     project.write("services: {a: {image: nosuchimage, pull_policy: never}}")
@@ -230,7 +230,7 @@ def test_external_things_must_be_there(project, engine):
 
 def test_foreground(project):
     project.write("services: {a: {image: busybox, command: sh -c 'echo out; echo err >&2; sleep 1; exit 3'}, "
-                  "other: {image: busybox, command: sh -c 'echo x; sleep 30', stop_grace_period: 0s}}")
+                  "other: {image: busybox, command: sh -c 'echo x; sleep 1000', stop_grace_period: 0s}}")
     got = project.compose("up", "--abort-on-container-exit")
     assert got.code == 3
     lines = got.out.splitlines()
@@ -246,7 +246,7 @@ def test_foreground(project):
 
 
 def test_interrupt_stops_gently(project):
-    project.write("services: {a: {image: busybox, command: sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'}}")
+    project.write("services: {a: {image: busybox, command: sh -c 'trap \"seq 50000; echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'}}")
     started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
                                env=project.engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -256,7 +256,7 @@ def test_interrupt_stops_gently(project):
     finally:
         started.kill()
     assert started.returncode == 130
-    assert "a-1  | bye" in out and f"Container {project.name}-a-1  Stopped" in err
+    assert "a-1  | 50000\na-1  | bye\n" in out and f"Container {project.name}-a-1  Stopped" in err
 
 
 def test_a_second_interrupt_kills(project):
@@ -277,7 +277,7 @@ def test_a_second_interrupt_kills(project):
 
 def test_a_tree_on_a_terminal(project):
     """A row for each thing, drawn over itself; plain lines are what test_stack sees."""
-    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}}")
     master, slave = pty.openpty()
     try:
         done = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up", "-d"],
@@ -299,14 +299,14 @@ def test_a_tree_on_a_terminal(project):
 
 
 def test_dry_run_changes_nothing(project):
-    project.write("services: {a: {image: busybox, command: sleep 100}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000}}")
     got = project.compose("--dry-run", "up", "-d", check=True)
     assert f"DRY-RUN MODE -  Container {project.name}-a-1  Created" in got.err
     assert project.containers() == {}
 
 
 def test_waiting_has_a_limit_and_old_names(project):
-    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s, "
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s, "
                   "healthcheck: {test: 'false', interval: 100ms, retries: 10000}}}\nvolumes: {spare: {}}")
     got = project.compose("--compatibility", "up", "-d", "--wait", "--wait-timeout", "1")
     assert got.code == 1 and got.err.splitlines()[-1] == "application not healthy after 1s"
@@ -319,6 +319,6 @@ def test_waiting_has_a_limit_and_old_names(project):
 def test_called_docker_compose(project, tmp_path_factory):
     link = tmp_path_factory.mktemp("bin") / "docker-compose"
     os.symlink(project.engine.build / "berth", link)
-    project.write("services: {a: {image: busybox, command: sleep 100}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000}}")
     got = run([link, "-f", project.directory / "compose.yaml", "config", "--services"], env=project.engine.environment, check=True)
     assert got.out == "a\n"

@@ -77,9 +77,10 @@ static void *stop_in_background(void *data)
     return NULL;
 }
 
-/* Stops everything; a further interrupt kills what still runs. */
+/* Stops everything and shows what that leads to; a further interrupt kills what still runs. */
 static int end_all(struct cli *cli, struct compose_session *session,
-                   const struct up_options *options, int signal_fd, struct error *err)
+                   const struct up_options *options, struct follower *follower, int signal_fd,
+                   struct error *err)
 {
     CLEANUP(close) int done_fd = eventfd(0, EFD_CLOEXEC);
     struct stopping stopping = {
@@ -109,6 +110,7 @@ static int end_all(struct cli *cli, struct compose_session *session,
         }
     }
     pthread_join(thread, NULL);
+    follower_finish(follower);
     return 0;
 }
 
@@ -169,7 +171,7 @@ static int watch_foreground(struct cli *cli, struct compose_session *session,
         if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
             fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
             cli->exit_code = EXIT_INTERRUPTED;
-            return end_all(cli, session, options, signal_fd, err);
+            return end_all(cli, session, options, follower, signal_fd, err);
         }
         if (!fds[0].revents)
             continue;
@@ -181,7 +183,7 @@ static int watch_foreground(struct cli *cli, struct compose_session *session,
         if (is_over) {
             fprintf(stderr, "Aborting on container exit...\n");
             cli->exit_code = code;
-            return end_all(cli, session, options, signal_fd, err);
+            return end_all(cli, session, options, follower, signal_fd, err);
         }
         if (follower_running(follower) <= 0)
             return 0;

@@ -12,12 +12,16 @@
 
 #include "base/banned.h"
 
+/* So long the last lines of a container are waited for that has ended. */
+#define LAST_LINES_NS (10 * NS_PER_S)
+
 struct follower {
     struct client *client;
     struct log_printer *printer;
     struct follower_options options;
     struct client_messages messages;
     struct mutex lock;
+    struct condition changed; /* of the two that follow */
     int running;
     struct map followed; /* container id → itself, while its log is copied */
     struct map ends;     /* container id → when it ended last, as the API writes times */
@@ -51,6 +55,7 @@ static void *copy_log(void *data)
     log_print(follower->client, follower->printer, &wish, &unheard);
     mutex_lock(&follower->lock);
     map_remove(&follower->followed, copying->id);
+    condition_broadcast(&follower->changed);
     mutex_unlock(&follower->lock);
     free(copying->id);
     free(copying->name);
@@ -93,14 +98,13 @@ static const char *short_name(const struct follower *follower, const char *name)
  * after the last line. */
 static void wait_for_log(struct follower *follower, const char *id)
 {
-    for (int i = 0; i < 200; i++) {
-        mutex_lock(&follower->lock);
-        bool is_copying = map_has(&follower->followed, id);
-        mutex_unlock(&follower->lock);
-        if (!is_copying)
-            return;
-        usleep(10 * 1000);
-    }
+    uint64_t deadline_ns = clock_monotonic_ns() + LAST_LINES_NS;
+
+    mutex_lock(&follower->lock);
+    while (map_has(&follower->followed, id) &&
+           condition_wait_until(&follower->changed, &follower->lock, deadline_ns))
+        continue;
+    mutex_unlock(&follower->lock);
 }
 
 /* "seconds.nanoseconds" of an event. Yours. */
@@ -120,7 +124,6 @@ static void end(struct follower *follower, const char *id, const char *name, con
     int code = text ? (int)strtol(text, NULL, 10) : 0;
 
     mutex_lock(&follower->lock);
-    follower->running--;
     map_set_text(&follower->ends, id, time);
     mutex_unlock(&follower->lock);
     if (follower->options.says_ends && is_shown(follower, service)) {
@@ -129,6 +132,10 @@ static void end(struct follower *follower, const char *id, const char *name, con
         char *words = xasprintf("%s exited with code %d", short_name(follower, name), code);
         log_printer_say(follower->printer, words);
     }
+    mutex_lock(&follower->lock);
+    follower->running--;
+    condition_broadcast(&follower->changed);
+    mutex_unlock(&follower->lock);
     if (follower->options.ended)
         follower->options.ended(follower->options.data, service, name, code);
 }
@@ -185,6 +192,7 @@ int follower_start(struct client *client, struct log_printer *printer,
     follower->printer = printer;
     follower->options = *options;
     mutex_init(&follower->lock);
+    condition_init(&follower->changed);
     map_init_empty(&follower->followed, NULL);
     map_init_empty(&follower->ends, free);
     json_begin_dict(&w, NULL);
@@ -214,6 +222,17 @@ void follower_add(struct follower *follower, const struct actual_container *cont
     if (is_shown(follower, container->service))
         follow(follower, container->id, short_name(follower, container->name),
                follower->options.since);
+}
+
+void follower_finish(struct follower *follower)
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + LAST_LINES_NS;
+
+    mutex_lock(&follower->lock);
+    while ((follower->running > 0 || follower->followed.count > 0) &&
+           condition_wait_until(&follower->changed, &follower->lock, deadline_ns))
+        continue;
+    mutex_unlock(&follower->lock);
 }
 
 int follower_running(struct follower *follower)

@@ -29,7 +29,11 @@ int follower_start(struct client *client, struct log_printer *printer,
 /* Begins to follow a container that runs already. */
 void follower_add(struct follower *follower, const struct actual_container *container);
 
-/* Number of the followed containers that have not ended. */
+/* Number of the followed containers whose end has not been told. */
 int follower_running(struct follower *follower);
+
+/* After all of them were stopped: waits until their last lines and their ends are told; some
+ * seconds at most. */
+void follower_finish(struct follower *follower);
 
 #endif

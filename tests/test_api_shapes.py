@@ -172,7 +172,7 @@ def story(api):
     do("POST", f"/exec/{created}/start", {"Detach": True})
     engines.wait_until(lambda: do("GET", f"/exec/{created}/json")["ExitCode"] is not None, what="the end of the exec")
     record("exec inspect, finished", id=created)
-    sleeping = do("POST", "/containers/g-full/exec", {"Cmd": ["sleep", "60"], "AttachStdout": True, "AttachStderr": True})["Id"]
+    sleeping = do("POST", "/containers/g-full/exec", {"Cmd": ["sleep", "600"], "AttachStdout": True, "AttachStderr": True})["Id"]
     record("exec start, detached", id=sleeping)
     record("exec inspect, running", id=sleeping)
 
@@ -192,7 +192,7 @@ def story(api):
     do("POST", "/containers/g-host/start")
     do("POST", "/containers/g-host/wait")
     record("container inspect, host network")
-    do("POST", "/containers/create?name=g-priv", {"Image": "shapes", "Cmd": ["sleep", "100"],
+    do("POST", "/containers/create?name=g-priv", {"Image": "shapes", "Cmd": ["sleep", "1000"],
                                                   "HostConfig": {"NetworkMode": "none", "Privileged": True}})
     do("POST", "/containers/g-priv/attach?logs=1&stdout=1")
     do("POST", "/containers/g-priv/start")
@@ -328,7 +328,7 @@ def test_other_versions_are_refused(api, version, message):
 
 # ---- errors ----
 
-SLEEP = {"Image": "shapes", "Cmd": ["sleep", "100"], "StopTimeout": 0, "HostConfig": {"NetworkMode": "none"}}
+SLEEP = {"Image": "shapes", "Cmd": ["sleep", "1000"], "StopTimeout": 0, "HostConfig": {"NetworkMode": "none"}}
 
 
 class World:
@@ -362,7 +362,7 @@ class World:
 
     def execute(self, _, state):
         self.container("c1", "running")
-        made = self.api.do("POST", "/containers/c1/exec", {"Cmd": ["nope" if state == "nope" else "sleep", "60"]})["Id"]
+        made = self.api.do("POST", "/containers/c1/exec", {"Cmd": ["nope" if state == "nope" else "sleep", "600"]})["Id"]
         if state == "running":
             self.api.do("POST", f"/exec/{made}/start", {"Detach": True})
         if state == "paused":

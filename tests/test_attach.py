@@ -138,7 +138,7 @@ def test_websocket_messages_are_text_for_old_clients(engine, name):
 
 
 def test_websocket_protocol_and_origin(engine, name):
-    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "60", check=True)
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "600", check=True)
     path = f"/containers/{name}/attach/ws?stream=1&stdout=1"
     client = connect(engine, path, subprotocols=["chat"], origin="http://elsewhere")
     assert client.subprotocol == "chat"
@@ -173,7 +173,7 @@ def test_websocket_replays_a_long_log(engine, name):
 
 
 def test_websocket_that_is_none_is_refused(engine, api, name):
-    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "60", check=True)
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "600", check=True)
     answer = api.call("GET", f"/containers/{name}/attach/ws?stream=1")
     assert answer.status == 400 and b"not websocket protocol" in answer.data
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:

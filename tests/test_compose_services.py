@@ -33,8 +33,8 @@ volumes: {shared: {}}
 
 
 def test_a_hook_that_fails_ends_up(project):
-    project.write("services: {a: {image: busybox, command: sleep 100, stop_grace_period: 0s, post_start: [{command: 'false'}]}, "
-                  "b: {image: busybox, command: sleep 100, stop_grace_period: 0s, pre_stop: [{command: 'false'}]}}")
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s, post_start: [{command: 'false'}]}, "
+                  "b: {image: busybox, command: sleep 1000, stop_grace_period: 0s, pre_stop: [{command: 'false'}]}}")
     got = project.compose("up", "-d", "a")
     assert got.code == 1 and "hook exited with status code 1" in got.err
     project.compose("up", "-d", "b", check=True)

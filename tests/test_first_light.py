@@ -75,7 +75,7 @@ def test_published_port_is_refused_when_taken(engine, name, free_port):
     with socket.socket() as holder:
         holder.bind(("0.0.0.0", free_port))
         holder.listen()
-        refused = engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "busybox", "sleep", "60")
+        refused = engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "busybox", "sleep", "600")
     assert refused.code == 125
     # A port of another container is "already allocated"; of one that a foreign process holds engines speak differently.
     assert "port is already allocated" in refused.err or "address already in use" in refused.err

@@ -57,7 +57,7 @@ def test_several_networks_at_creation(engine, two, name):
     assert got["na"]["Aliases"] == ["one"] and "one" in got["na"]["DNSNames"] and "one" not in got["nb"]["DNSNames"]
     assert default_route(engine, name) == [got["nb"]["Gateway"]], "the higher priority wins over the name"
     inside = engine.docker("exec", name, "ip", "addr", check=True).out
-    assert f"{NET4}.40.9/24" in inside and f"{got['nb']['IPAddress']}/16" in inside and "02:00:00:00:00:09" in inside
+    assert f"{NET4}.40.9/24" in inside and f"{got['nb']['IPAddress']}/{got['nb']['IPPrefixLen']}" in inside and "02:00:00:00:00:09" in inside
     listed = json.loads(engine.docker("network", "inspect", "na").out)[0]["Containers"]
     assert [c["IPv4Address"] for c in listed.values()] == [f"{NET4}.40.9/24"]
     # The address is another's meanwhile only if this one does not run.

@@ -89,7 +89,7 @@ def mapped(engine, script, *options, mode="auto"):
 
 
 def test_auto_gives_numbers_that_no_other_has(engine, name):
-    engine.berth("run", "-d", "--name", name, "--userns", "auto", "busybox", "sleep", "100", check=True)
+    engine.berth("run", "-d", "--name", name, "--userns", "auto", "busybox", "sleep", "1000", check=True)
     [first] = maps(engine.berth("exec", name, "cat", "/proc/self/uid_map", check=True).out)
     [second] = maps(mapped(engine, "cat /proc/self/uid_map"))
     [small] = maps(mapped(engine, "cat /proc/self/gid_map", mode="auto:size=1000"))
@@ -136,7 +136,7 @@ def test_networks_names_and_limits_work(engine, name):
 
 
 def test_execs_and_copies_see_the_containers_numbers(engine, name, tmp_path):
-    engine.berth("run", "-d", "--name", name, "--userns", "auto", "-v", "/v", "busybox", "sh", "-c", "echo a > /a; chown somebody /a; sleep 100", check=True)
+    engine.berth("run", "-d", "--name", name, "--userns", "auto", "-v", "/v", "busybox", "sh", "-c", "echo a > /a; chown somebody /a; sleep 1000", check=True)
     wait_until(lambda: engine.berth("exec", name, "stat", "-c", "%u", "/a").out == "1000\n", what="the file")
     assert engine.berth("exec", "-u", "somebody", name, "id", "-u", check=True).out == "1000\n"
 
@@ -194,7 +194,7 @@ def test_a_matched_bind_in_a_user_namespace(engine, place):
 
 
 def test_an_init_a_health_check_and_a_restart(engine, name):
-    engine.berth("run", "-d", "--init", "--name", name, "--userns", "auto", "--health-cmd", "id -u | grep -q 0", "--health-interval", "200ms", "busybox", "sleep", "100", check=True)
+    engine.berth("run", "-d", "--init", "--name", name, "--userns", "auto", "--health-cmd", "id -u | grep -q 0", "--health-interval", "200ms", "busybox", "sleep", "1000", check=True)
     wait_until(lambda: engine.inspect(name)["State"]["Health"]["Status"] == "healthy", what="health")
     before = engine.berth("exec", name, "cat", "/proc/self/uid_map", check=True).out
     engine.berth("restart", "-t", "0", name, check=True)

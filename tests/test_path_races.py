@@ -109,7 +109,7 @@ def copy_in(api, container, path, tar):
     return api.call("PUT", f"/containers/{container}/archive?path={path}", text=tar, content_type="application/x-tar").status == 200
 
 
-def turns(count, is_proven, limit_s=60):
+def turns(count, is_proven, limit_s=300):
     """Numbers of so many turns, and of some more until both sides have won; else nothing is proven."""
     yield from range(count)
     end = time.monotonic() + limit_s

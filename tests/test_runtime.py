@@ -383,7 +383,7 @@ def test_our_program_cannot_be_overwritten(bundle):
                 shutil.copy(word, target)
     done = bundle.run("/evil")
     assert "container id" in done.stderr or "unknown command" in done.stderr, done.stderr
-    bundle.config["process"]["args"] = ["sleep", "100"]
+    bundle.config["process"]["args"] = ["sleep", "1000"]
     bundle.write()
     assert bundle.call("create", "-b", bundle.path, "box", stdin=subprocess.DEVNULL).returncode == 0
     pid = json.loads(bundle.call("state", "box").stdout)["pid"]
@@ -394,7 +394,7 @@ def test_our_program_cannot_be_overwritten(bundle):
 
 def test_waiting_init_is_out_of_reach(bundle):
     """Before its exec nobody without CAP_SYS_PTRACE can look into the init, be it root like itself."""
-    bundle.config["process"]["args"] = ["sleep", "100"]
+    bundle.config["process"]["args"] = ["sleep", "1000"]
     bundle.write()
     assert bundle.call("create", "-b", bundle.path, "box").returncode == 0
     pid = json.loads(bundle.call("state", "box").stdout)["pid"]
@@ -409,7 +409,7 @@ def test_no_descriptor_leaks(bundle, tmp_path):
         os.set_inheritable(leak.fileno(), True)
         text = bundle.run("sh", "-c", "ls -l /proc/self/fd", close_fds=False).stdout
     assert "leak" not in text
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     with open(tmp_path / "leak", "w") as leak:
         os.set_inheritable(leak.fileno(), True)
         text = bundle.call("exec", "box", "ls", "-l", "/proc/self/fd", close_fds=False).stdout
@@ -466,7 +466,7 @@ def test_user_namespace(bundle):
 @pytest.fixture
 def user_namespace():
     """A process that is alone in a user namespace and in a network namespace that belongs to it."""
-    process = subprocess.Popen(["unshare", "--user", "--net", "sleep", "100"])
+    process = subprocess.Popen(["unshare", "--user", "--net", "sleep", "1000"])
     while os.readlink(f"/proc/{process.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
         time.sleep(0.01)
     for name, first in (("uid_map", 100000), ("gid_map", 200000)):
@@ -487,7 +487,7 @@ def test_joining_a_user_namespace(bundle, user_namespace):
     assert words[7] == os.readlink(f"/proc/{user_namespace}/ns/user")
     assert (bundle.rootfs / "x").stat().st_uid == 100000
     assert bundle.run("sh", "-c", "exit 7").returncode == 7
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     assert bundle.status() == "running"
     done = bundle.call("exec", "box", "sh", "-c", "readlink /proc/self/ns/user; id -u; cat /proc/self/cgroup")
     assert done.stdout.split()[:2] == [words[7], "0"], done.stderr
@@ -502,7 +502,7 @@ def test_a_user_namespace_that_is_not_there(bundle):
 
 
 def test_joining_namespaces(bundle):
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     pid = json.loads(bundle.call("state", "box").stdout)["pid"]
     other = Bundle(bundle.program, bundle.path / "other")
     other.config["linux"]["namespaces"] = [{"type": "mount"}] + [
@@ -512,7 +512,7 @@ def test_joining_namespaces(bundle):
         links = [f"/proc/self/ns/{name}" for name in ("net", "pid", "ipc", "uts")]
         found = other.output("sh", "-c", " ".join(f"readlink {link};" for link in links) + "ps").splitlines()
         assert found[:4] == [os.readlink(f"/proc/{pid}/ns/{name}") for name in ("net", "pid", "ipc", "uts")]
-        assert any("sleep 100" in line for line in found[4:])
+        assert any("sleep 1000" in line for line in found[4:])
     finally:
         other.clean()
 
@@ -542,7 +542,7 @@ def test_bind_mounts(bundle, tmp_path):
 
 
 def test_life_in_steps(bundle):
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     assert bundle.status() == "running"
     state = json.loads(bundle.call("state", "box").stdout)
     assert state["pid"] == int((bundle.path / "pid").read_text()) and state["bundle"] == str(bundle.path)
@@ -576,7 +576,7 @@ def test_exit_codes(bundle, code):
 
 
 def test_limits_can_be_updated(bundle):
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     done = bundle.call("update", "-r", "-", "box", stdin=None, input='{"pids":{"limit":33}}')
     assert done.returncode == 0, done.stderr
     assert [pathlib.Path(g, "pids.max").read_text() for g in bundle.groups() if os.path.exists(g + "/pids.max")] == ["33\n"]
@@ -607,7 +607,7 @@ def test_hooks_are_told_and_obeyed(bundle, tmp_path):
 
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
     assert "error running hook /bin/false" in bundle.run("true").stderr
-    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1}]}
+    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "600"], "timeout": 1}]}
     assert "timeout" in bundle.run("true").stderr
 
 
@@ -615,7 +615,7 @@ def test_hooks_are_told_and_obeyed(bundle, tmp_path):
 
 
 def test_exec(bundle):
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     text = bundle.call("exec", "box", "sh", "-c", "id -u; hostname; cat /proc/self/cgroup; cat /proc/self/status; env").stdout
     init = {line.split(":")[2] for line in pathlib.Path(f"/proc/{(bundle.path / 'pid').read_text()}/cgroup").read_text().split()}
     assert {line.split(":")[2] for line in text.splitlines() if line.count(":") == 2 and line[0].isdigit()} == init
@@ -636,7 +636,7 @@ def test_exec(bundle):
     (["-u", "nope", "box", "true"], "unable to find user nope: no matching entries in passwd file"),
 ])
 def test_exec_that_fails(bundle, arguments, text):
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     done = bundle.call("exec", *arguments)
     assert done.returncode == 255 and text in done.stderr
 
@@ -646,7 +646,7 @@ def test_exec_follows_the_profile(bundle):
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
     }
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     assert "Operation not permitted" in bundle.call("exec", "box", "mkdir", "/tmp/x").stderr
 
 
@@ -672,7 +672,7 @@ def test_terminals(bundle):
     text, code = on_terminal([bundle.program, "--root", bundle.state_root, "run", "-b", bundle.path, "box"])
     assert code == 3 and "/dev/pts/0" in text and text.count("crw--w----") == 2 and "88:0" in text
     bundle.config["process"]["terminal"] = False
-    bundle.start("sleep", "100")
+    bundle.start("sleep", "1000")
     text, code = on_terminal([bundle.program, "--root", bundle.state_root, "exec", "-t", "box", "tty"])
     assert (text, code) == ("/dev/pts/0\r\n", 0)
 
@@ -683,7 +683,7 @@ def test_console_socket(bundle):
     listener.bind(path)
     listener.listen()
     bundle.config["process"]["terminal"] = True
-    bundle.config["process"]["args"] = ["sh", "-c", "echo hello; sleep 100"]
+    bundle.config["process"]["args"] = ["sh", "-c", "echo hello; sleep 1000"]
     bundle.write()
     assert "without setting console socket" in bundle.call("create", "-b", bundle.path, "box").stderr
     assert bundle.call("create", "-b", bundle.path, "--console-socket", path, "box").returncode == 0

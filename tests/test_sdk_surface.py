@@ -177,7 +177,7 @@ def test_container_of_the_api(sdk):
         exec_id = api.exec_create("api-box", ["sh", "-c", "echo out; exit 3"], stdout=True, user="1000", environment=["E=1"])["Id"]
         assert api.exec_start(exec_id) == b"out\n"
         assert (api.exec_inspect(exec_id)["ExitCode"], api.exec_inspect(exec_id)["Running"]) == (3, False)
-        tty = api.exec_create("api-box", ["sleep", "60"], tty=True, stdin=True)["Id"]
+        tty = api.exec_create("api-box", ["sleep", "600"], tty=True, stdin=True)["Id"]
         opened = api.exec_start(tty, tty=True, socket=True)
         api.exec_resize(tty, 10, 20)
         opened.close()

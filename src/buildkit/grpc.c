@@ -356,7 +356,13 @@ int grpc_call_new(struct http2 *channel, const char *path, const struct grpc_met
 
 int grpc_finish_sending(struct grpc_call *call, struct error *err)
 {
-    return http2_end(call->stream, NULL, 0, err) < 0 ? explain(call, err) : 0;
+    if (http2_end(call->stream, NULL, 0, err) == 0)
+        return 0;
+    /* Who has answered well already need not have waited for this end: it is then no failure. */
+    const char *status = http2_header_get(call->stream, "grpc-status");
+    if (call->is_client && text_equal(status, "0"))
+        return 0;
+    return explain(call, err);
 }
 
 void grpc_call_free(struct grpc_call *call)

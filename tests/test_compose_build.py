@@ -6,7 +6,9 @@ import time
 import pytest
 
 from compose_project import project  # noqa: F401 (a fixture)
+from engine import run
 from registry import Registry
+from test_build_secrets import TALK, agent, asking  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.own
 
@@ -141,8 +143,6 @@ secrets: {token: {file: ./token.txt}, word: {environment: WORD}}
 
 
 @pytest.mark.parametrize("section,words", [
-    ("{context: ., provenance: true}", 'service "a": build: provenance is not supported'),
-    ("{context: ., sbom: true}", 'service "a": build: sbom is not supported'),
     ("{context: ., isolation: hyperv}", 'service "a": build: isolation is not supported'),
     ("{context: ., dockerfile: nowhere}", "failed to read dockerfile: open {directory}/nowhere: no such file or directory"),
     ("{context: ., dockerfile_inline: 'FROM self', additional_contexts: {self: 'service:a'}}",
@@ -159,9 +159,8 @@ def test_builds_that_cannot_be(project, section, words):
 def test_builders_that_are_not_there(project):
     (project.directory / "Dockerfile").write_text("FROM busybox\n")
     project.write("services: {a: {build: .}}")
-    for flag in ("--builder=other", "--provenance=true", "--sbom=true"):
-        got = project.compose("build", flag)
-        assert (got.code, got.err) == (1, f"{flag} is not supported\n")
+    got = project.compose("build", "--builder=other")
+    assert (got.code, got.err) == (1, "--builder=other is not supported\n")
     project.compose("build", "-q", "--builder=default", "--provenance=false", "--check", check=True)
 
 
@@ -171,6 +170,56 @@ def test_events_take_times_as_people_write_them(project):
     said = project.compose("events", "--since", "10m", "--until", "0s", "--json", check=True).out
     assert [json.loads(line)["action"] for line in said.splitlines()][:2] == ["create", "start"]
     assert project.compose("events", "--since", "yesterday").code == 1
+
+
+@pytest.mark.parametrize("section, flags, there", [("provenance: mode=max, sbom: true", [], {"provenance.json", "sbom.spdx.json"}),
+                                                   ("sbom: true", ["--sbom=false"], set()), ("provenance: false", ["--provenance=true"], {"provenance.json"})])
+def test_attestations(project, engine, section, flags, there):
+    project.write(f"services: {{a: {{build: {{context: ., dockerfile_inline: 'FROM busybox', {section}}}}}}}")
+    project.compose("build", *flags, check=True)
+    name = f"{project.name}-a"
+    written = project.directory / "image.tar"
+    engine.berth("save", "-o", written, name, check=True)
+    text = run(["tar", "-xOf", written, "--wildcards", "blobs/sha256/*"], check=True).out
+    assert ("slsa.dev/provenance" in text) == ("provenance.json" in there)
+    assert ("spdx.dev/Document" in text) == ("sbom.spdx.json" in there)
+
+
+def test_agents_of_builds(project, agent, asking):
+    """By the build section, as a list and as a mapping, and by the command line."""
+    inline = "FROM asking\\nRUN --mount=type=ssh,id={id},required " + TALK.format("word", "WORD").replace('"', '\\"')
+    for section, id, flags in ((f", ssh: ['mine={agent.path}']", "mine", []), (f", ssh: {{mine: '{agent.path}'}}", "mine", []),
+                               (", ssh: [default]", "default", []), ("", "default", ["--ssh", "default"])):
+        project.write(f'services: {{a: {{build: {{context: ., no_cache: true, dockerfile_inline: "{inline.format(id=id)}"{section}}}}}}}')
+        seen = len(agent.seen)
+        done = project.compose("build", *flags, env={"SSH_AUTH_SOCK": agent.path})
+        assert done.code == 0 and len(agent.seen) == seen + 1, done
+    project.write(f'services: {{a: {{build: {{context: ., no_cache: true, dockerfile_inline: "{inline.format(id="mine")}"}}}}}}')
+    assert "ssh mine: not found" in project.compose("build").err
+
+
+def test_steps_come_from_a_cache_elsewhere(project, engine, build):
+    registry = Registry(build).start()
+    place = f"type=registry,ref={registry.host}/cache:1"
+    try:
+        project.write(f"""
+services:
+  a:
+    build:
+      context: .
+      dockerfile_inline: "FROM busybox\\nRUN cat /proc/sys/kernel/random/uuid > /once"
+      cache_from: ["{place}"]
+      cache_to: ["{place},mode=max"]
+    command: cat /once
+""")
+        project.compose("up", "--build", check=True)
+        first = said_by(project, "a")
+        project.compose("down", "--rmi", "local", check=True)
+        engine.berth("builder", "prune", "-af", check=True)
+        project.compose("up", "--build", check=True)
+        assert said_by(project, "a") == first
+    finally:
+        registry.remove()
 
 
 def test_services_are_built_side_by_side(project, engine):

@@ -127,15 +127,8 @@ static void add_contexts(struct strv *words, const struct project *project,
 
 static int refuse_unsupported(const struct yaml *build, struct error *err)
 {
-    static const char *const attestations[] = { "provenance", "sbom" };
     const char *isolation = yaml_text(yaml_get(build, "isolation"));
 
-    for (size_t i = 0; i < COUNT(attestations); i++) {
-        const char *value = yaml_text(yaml_get(build, attestations[i]));
-
-        if (value && strcmp(value, "false") != 0)
-            return error_set(err, ERROR_UNSUPPORTED, "%s is not supported", attestations[i]);
-    }
     if (isolation && strcmp(isolation, "default") != 0)
         return error_set(err, ERROR_UNSUPPORTED, "isolation is not supported");
     return 0;
@@ -210,6 +203,8 @@ static int write_words(const struct project *project, const char *name,
     add_word(words, "shm-size", yaml_text(yaml_get(build, "shm_size")));
     add_platforms(words, service);
     add_word(words, "memory", options->memory);
+    add_word(words, "provenance", options->provenance ?: yaml_text(yaml_get(build, "provenance")));
+    add_word(words, "sbom", options->sbom ?: yaml_text(yaml_get(build, "sbom")));
     add_flag(words, "no-cache", options->no_cache || yaml_is_true(yaml_get(build, "no_cache")));
     add_flag(words, "pull", options->pull_base || yaml_is_true(yaml_get(build, "pull")));
     add_flag(words, "check", options->check);
@@ -377,11 +372,11 @@ static const struct option_row rows[] = {
     { 'm', "memory",            OPTION_TEXT, AT(memory),            "Memory limit of RUN, in bytes" },
     { 0,   "no-cache",          OPTION_BOOL, AT(no_cache),          "Do every step anew" },
     { 0,   "print",             OPTION_UNSUPPORTED_FLAG, 0,         "builds are not handed to bake, whose file it prints" },
-    { 0,   "provenance",        OPTION_TEXT, AT(provenance),        "Attest how images were made (false; nothing else is supported)" },
+    { 0,   "provenance",        OPTION_TEXT, AT(provenance),        "Attest how images were made (true, false, mode=min, mode=max)" },
     { 0,   "pull",              OPTION_BOOL, AT(pull),              "Look for newer base images" },
     { 0,   "push",              OPTION_BOOL, AT(push),              "Push the images afterwards" },
     { 'q', "quiet",             OPTION_BOOL, AT(quiet),             "Print nothing of the builds" },
-    { 0,   "sbom",              OPTION_TEXT, AT(sbom),              "Attest what images hold (false; nothing else is supported)" },
+    { 0,   "sbom",              OPTION_TEXT, AT(sbom),              "Attest which packages are in images (true, false)" },
     { 0,   "ssh",               OPTION_LIST, AT(ssh),               "Let RUN use an SSH agent or key (default or id=path)" },
     { 0,   "with-dependencies", OPTION_BOOL, AT(with_dependencies), "Build what the services depend on, too" },
     {},
@@ -390,16 +385,8 @@ static const struct option_row rows[] = {
 
 static int check_options(const struct build_options *options, struct error *err)
 {
-    const struct {
-        const char *name, *value, *only;
-    } fixed[] = { { "builder", options->builder, "default" },
-                  { "provenance", options->provenance, "false" },
-                  { "sbom", options->sbom, "false" } };
-
-    for (size_t i = 0; i < COUNT(fixed); i++)
-        if (!text_is_empty(fixed[i].value) && strcmp(fixed[i].value, fixed[i].only) != 0)
-            return error_set(err, ERROR_UNSUPPORTED, "--%s=%s is not supported", fixed[i].name,
-                             fixed[i].value);
+    if (!text_is_empty(options->builder) && strcmp(options->builder, "default") != 0)
+        return error_set(err, ERROR_UNSUPPORTED, "--builder=%s is not supported", options->builder);
     return 0;
 }
 
@@ -414,6 +401,8 @@ static int build(struct cli *cli, const void *parsed, const struct strv *argumen
                                           .quiet_build = options->quiet,
                                           .check = options->check,
                                           .memory = options->memory,
+                                          .provenance = options->provenance,
+                                          .sbom = options->sbom,
                                           .ssh = &options->ssh,
                                           .build_args = &options->build_arg };
 

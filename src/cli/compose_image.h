@@ -11,6 +11,7 @@ struct compose_image_options {
     bool quiet_build, quiet_pull;
     const char *pull;                    /* policy over that of the file; NULL: the file's */
     const char *memory;                  /* of the build */
+    const char *provenance, *sbom;       /* over those of the build section; NULL: not given */
     const struct strv *build_args, *ssh; /* may be NULL */
 };
 

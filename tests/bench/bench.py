@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
 from compose_bench import bench_compose  # noqa: E402
-from fleet_bench import bench_fleet, bench_life  # noqa: E402
+from fleet_bench import bench_fleet, bench_life, bench_list  # noqa: E402
 from images_bench import bench_images  # noqa: E402
 from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
@@ -390,6 +390,8 @@ def bench_copy(engine, build, docker, rounds):
 PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
 
 PARTS["fleet"] = lambda engine, build, docker, rounds: bench_fleet(engine, build, timed, memory_of, shim_pids)
+
+PARTS["list"] = lambda engine, build, docker, rounds: bench_list(engine, build, docker, rounds, timed, interleave, print_table)
 
 PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
 

@@ -38,6 +38,25 @@ def bench_life(engine, build, docker, floor, rounds, timed, interleave, print_ta
         print_table(title, interleave(rows(*steps), rounds), "kernel floor (a whole run)")
 
 
+def bench_list(engine, build, docker, rounds, timed, interleave, print_table):
+    """ps -a with two hundred containers, none of which runs: Docker would take minutes to start them."""
+    engines = {"berth": engine.socket, **({"docker": docker.socket} if docker else {})}
+    for socket in engines.values():
+        for number in range(FLEET):
+            Api(socket).do("POST", f"/containers/create?name=l{number}", {"Image": "busybox", "Cmd": ["true"]})
+    variants = {"berth": lambda: timed([build / "berth", "ps", "-a"], engine.environment)}
+    if docker_program():
+        variants["berth, through docker's client"] = lambda: timed([docker_program(), "ps", "-a"], engine.environment)
+    if docker:
+        variants["docker"] = lambda: docker.measure("ps", "-a")
+    print_table(f"ps -a of {FLEET}", interleave(variants, rounds), "berth")
+    calls = {name: lambda s=socket: time_of(lambda: Api(s).do("GET", "/containers/json?all=1")) for name, socket in engines.items()}
+    print_table(f"the list of {FLEET} by the API", interleave(calls, rounds), "berth")
+    for socket in engines.values():
+        for number in range(FLEET):
+            Api(socket).do("DELETE", f"/containers/l{number}")
+
+
 def start_many(api, count, at_once):
     """Seconds that each start took, in the order of their beginning."""
     def start_one(number):

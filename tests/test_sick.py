@@ -1,20 +1,18 @@
 """One sick container never keeps anybody waiting but those who ask for it: frozen from outside, with a supervisor that is stopped,
 with a file system that does not answer, with clients that do not read. Limits here are far beyond what a healthy engine needs."""
 import concurrent.futures
-import glob
 import os
 import pathlib
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
 import engine as engines
-from engine import run, wait_until
+from engine import wait_until
 from raw_api import Api
+from sickness import Fuse, connect, fill, freezer_of, stall_exec, supervisor_of
 
 pytestmark = pytest.mark.own
 
@@ -26,11 +24,6 @@ MANY_STUCK = 20
 def box(engine, name, *command, options=()):
     engine.docker("run", "-d", "--name", name, *options, "busybox", *(command or ("sleep", "600")), check=True)
     return engine.inspect(name)["State"]["Pid"]
-
-
-def supervisor_of(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("PPid:"))
 
 
 def lives(pid):
@@ -51,14 +44,6 @@ def is_sanitized(pid):
     return any(word in open(f"/proc/{pid}/maps").read() for word in ("libasan", "libtsan"))
 
 
-def freezer_of(pid):
-    """The file, and what freezes and thaws."""
-    groups = dict((line.split(":")[1], line.strip().split(":", 2)[2]) for line in open(f"/proc/{pid}/cgroup"))
-    if "freezer" in groups:
-        return pathlib.Path("/sys/fs/cgroup/freezer" + groups["freezer"]) / "freezer.state", "FROZEN", "THAWED"
-    return pathlib.Path("/sys/fs/cgroup" + groups[""]) / "cgroup.freeze", "1", "0"
-
-
 def healthy_all_answer(engine, name):
     """Everything that users look at while one of their containers is sick."""
     limit = {"limit_s": ANSWER_S}
@@ -68,29 +53,11 @@ def healthy_all_answer(engine, name):
     assert engine.docker("info", check=True, **limit)
     assert engine.docker("logs", name, check=True, **limit).out == "well\n"
     assert engine.docker("exec", name, "echo", "hi", check=True, **limit).out == "hi\n"
+    assert name in engine.docker("stats", "--no-stream", name, check=True, **limit).out and "sleep" in engine.docker("top", name, check=True, **limit).out
     assert engine.docker("events", "--since", "1m", "--until", f"{time.time():.6f}", check=True, **limit)
     assert engine.docker("images", check=True, **limit) and engine.docker("volume", "ls", check=True, **limit)
     got = engine.docker("run", "--rm", "busybox", "sh", "-c", "exit 3", **limit)
     assert got.code == 3, got
-
-
-class Fuse:
-    """A mount whose server is ours: it answers, is stopped, or takes requests and says nothing."""
-
-    def __init__(self, directory):
-        self.path = directory
-        directory.mkdir()
-        program = pathlib.Path(__file__).with_name("fuse_server.py")
-        self.server = subprocess.Popen([sys.executable, "-B", program, directory], stdout=subprocess.PIPE)
-        assert self.server.stdout.readline() == b"mounted\n"
-
-    def silence(self, number):
-        self.server.send_signal(number)
-
-    def end(self):
-        self.server.kill()
-        self.server.wait()
-        run(["umount", "-l", self.path])
 
 
 @pytest.fixture
@@ -211,16 +178,6 @@ def test_a_process_that_the_kernel_does_not_let_go(ward, fuse):
     assert not lives(pid)
 
 
-def connect(engine, head):
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(ANSWER_S)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(str(engine.socket))
-    client.sendall(f"{head} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
-    assert client.recv(12) in (b"HTTP/1.1 101", b"HTTP/1.1 200")
-    return client
-
-
 def test_clients_that_never_read(ward):
     ward.docker("create", "--name", "writer", "busybox", "sh", "-c", "dd if=/dev/zero bs=1M count=40 | tr '\\0' 'x' | fold -w 99; exit 5",
                 check=True)
@@ -246,6 +203,22 @@ def test_clients_that_never_read(ward):
     for client in clients:
         client.close()
     ward.docker("rm", "writer", check=True)
+
+
+def test_what_a_container_does_not_read(ward):
+    """A pipe that is full holds up who fills it, and takes nothing else along."""
+    box(ward, "deaf", options=("-i",))
+    api = Api(ward.socket)
+    connection = connect(ward, "POST /v1.51/containers/deaf/attach?stream=1&stdin=1&stdout=1")
+    stalled, taken = stall_exec(ward, api, "deaf")
+    assert fill(connection) < 16 << 20 and taken < 16 << 20, "what nobody reads is not kept"
+    assert memory_of(supervisor_of(ward.inspect("deaf")["State"]["Pid"])) < 16 << 20 or is_sanitized(ward.process.pid)
+    healthy_all_answer(ward, "healthy")
+    assert ward.docker("exec", "deaf", "echo", "hi", check=True, limit_s=ANSWER_S).out == "hi\n"
+    assert ward.docker("stop", "-t", "0", "deaf", limit_s=SICK_S).code == 0
+    assert ward.docker("rm", "-f", "deaf", limit_s=SICK_S).code == 0
+    for one in (connection, stalled):
+        one.close()
 
 
 def test_the_engine_stops_among_the_sick(private_engine):

@@ -258,8 +258,10 @@ bool client_feed(struct client *client)
         size_t count = task_write_input(client->task, buf_bytes(&client->input),
                                         client->input.size);
 
-        if (count == 0)
+        if (count == 0) {
+            update(client); /* no more is taken from it meanwhile */
             return false;
+        }
         buf_consume(&client->input, count);
     }
     buf_done(&client->input);

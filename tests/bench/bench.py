@@ -26,6 +26,7 @@ from fleet_bench import bench_fleet, bench_life, bench_list  # noqa: E402
 from images_bench import bench_images  # noqa: E402
 from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
+from sick_bench import bench_sick  # noqa: E402
 
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
@@ -392,6 +393,8 @@ PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log
 PARTS["fleet"] = lambda engine, build, docker, rounds: bench_fleet(engine, build, timed, memory_of, shim_pids)
 
 PARTS["list"] = lambda engine, build, docker, rounds: bench_list(engine, build, docker, rounds, timed, interleave, print_table)
+
+PARTS["sick"] = lambda engine, build, docker, rounds: bench_sick(engine)
 
 PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
 

@@ -1,6 +1,7 @@
 """What system df says is what du says; and it goes on being so while things change."""
 import json
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -72,3 +73,78 @@ def test_shared_and_unique_bytes(private_engine, tmp_path):
     base, above = images["busybox:latest"], images["above:latest"]
     assert above["Size"] - above["SharedSize"] == 100 * 1024 and above["SharedSize"] == base["SharedSize"] == base["Size"]
     assert usage(engine)["LayersSize"] == above["Size"]
+
+
+def volume_size(engine, name):
+    return next(v["UsageData"]["Size"] for v in usage(engine)["Volumes"] if v["Name"] == name)
+
+
+def recorded(engine):
+    with sqlite3.connect(f"file:{engine.data}/berth.db?mode=ro", uri=True) as record:
+        return {path for (path,) in record.execute("SELECT path FROM usage")}
+
+
+def fill(engine, volume, letters):
+    engine.docker("run", "--rm", "-v", f"{volume}:/v", "busybox", "sh", "-c", f"echo -n {letters} >> /v/f", check=True)
+
+
+def test_sizes_are_kept_over_a_restart(private_engine):
+    """What was measured at rest is in the record, so the first question after a start walks nothing of it; and what was changed since is not there."""
+    engine = private_engine
+    fill(engine, "kept", "12345")
+    fill(engine, "used", "12345")
+    assert (volume_size(engine, "kept"), volume_size(engine, "used")) == (5, 5)
+    wait_until(lambda: {"volumes/kept/_data", "volumes/used/_data"} <= recorded(engine), what="the record having the sizes")
+    engine.stop()
+    (engine.data / "volumes/kept/_data/g").write_text("behind the engine's back: whoever does not walk does not see it")
+    engine.start()
+    assert volume_size(engine, "kept") == 5
+    # In use, through a crash: the row went before the first byte was written.
+    engine.docker("run", "-d", "--name", "writes", "-v", "used:/v", "busybox", "sh", "-c", "echo -n 67890 >> /v/f; touch /ready; exec sleep 300", check=True)
+    wait_until(lambda: engine.docker("exec", "writes", "test", "-e", "/ready").code == 0, what="the file being written")
+    assert "volumes/used/_data" not in recorded(engine)
+    engine.kill()
+    engine.start()
+    engine.docker("rm", "-f", "writes", check=True)
+    assert volume_size(engine, "used") == 10
+    fill(engine, "kept", "6")  # whoever mounts it makes it measured anew
+    assert volume_size(engine, "kept") > 6
+    check(engine)
+
+
+def test_sizes_are_known_before_anybody_asks(private_engine):
+    engine = private_engine
+    fill(engine, "early", "12345")
+    wait_until(lambda: "volumes/early/_data" in recorded(engine) and any(path.startswith("layers/") for path in recorded(engine)), limit_s=60, what="the engine measuring by itself")
+    assert volume_size(engine, "early") == 5
+    engine.docker("volume", "rm", "early", check=True)
+    wait_until(lambda: "volumes/early/_data" not in recorded(engine), limit_s=60, what="the engine forgetting what is gone")
+
+
+def test_a_name_that_is_used_again(private_engine):
+    engine = private_engine
+    fill(engine, "again", "12345")
+    assert volume_size(engine, "again") == 5
+    engine.docker("volume", "rm", "again", check=True)
+    engine.docker("volume", "create", "again", check=True)
+    assert volume_size(engine, "again") == 0
+    fill(engine, "other", "12")
+    engine.docker("volume", "rm", "again", check=True)
+    engine.berth("volume", "rename", "other", "again", check=True)
+    assert volume_size(engine, "again") == 2
+
+
+def test_a_large_volume_goes_behind_the_answer(private_engine):
+    """Its name is free at once, nothing of it stays, not even if the engine ends meanwhile."""
+    engine = private_engine
+    for ends in (False, True):
+        engine.docker("run", "--rm", "-v", "large:/v", "busybox", "sh", "-c", f"seq {5 * FILES} | (cd /v; xargs touch)", limit_s=300, check=True)
+        engine.docker("volume", "rm", "large", check=True)
+        engine.docker("volume", "create", "large", check=True)
+        if ends:
+            engine.kill()
+            engine.start()
+        assert volume_size(engine, "large") == 0 and not any((engine.data / "volumes/large/_data").iterdir())
+        wait_until(lambda: not list((engine.data / "volumes").glob(".removed-*")), what="the old one being gone")
+        assert engine.verify().code == 0, engine.verify()
+    check(engine)

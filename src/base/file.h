@@ -3,6 +3,7 @@
 #ifndef BERTH_BASE_FILE_H
 #define BERTH_BASE_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -53,6 +54,9 @@ struct tree_usage {
 };
 /* 'path' is a directory or a file. What vanishes meanwhile is passed over. */
 int tree_usage(const char *path, struct tree_usage *out, struct error *err);
+/* The same, called off (CANCELLED) when the flag is set. */
+int tree_usage_until(const char *path, const atomic_bool *is_called_off, struct tree_usage *out,
+                     struct error *err);
 int tree_size(const char *path, int64_t *out_bytes, struct error *err); /* size_bytes alone */
 
 #endif

@@ -240,7 +240,8 @@ static int measure_entry(struct descent *descent, const char *name, struct seen 
     return fd < 0 ? 0 : descend(descent, fd, name, err);
 }
 
-static int measure_tree(int fd, struct tree_usage *usage, struct error *err)
+static int measure_tree(int fd, const atomic_bool *is_called_off, struct tree_usage *usage,
+                        struct error *err)
 {
     CLEANUP(descent_done) struct descent descent = { .keeps_place = true };
     struct seen seen = {};
@@ -250,7 +251,9 @@ static int measure_tree(int fd, struct tree_usage *usage, struct error *err)
         struct dirent *entry = readdir(deepest(&descent)->dir);
         CLEANUP(free) char *name = NULL;
 
-        if (!entry)
+        if (is_called_off && *is_called_off)
+            result = error_set(err, ERROR_CANCELLED, "the measurement was called off");
+        else if (!entry)
             result = ascend(&descent, &name, err);
         else if (!is_dot(entry->d_name))
             result = measure_entry(&descent, entry->d_name, &seen, usage, err);
@@ -259,7 +262,8 @@ static int measure_tree(int fd, struct tree_usage *usage, struct error *err)
     return result;
 }
 
-int tree_usage(const char *path, struct tree_usage *out, struct error *err)
+int tree_usage_until(const char *path, const atomic_bool *is_called_off, struct tree_usage *out,
+                     struct error *err)
 {
     struct tree_usage usage = {};
     struct stat status;
@@ -272,13 +276,18 @@ int tree_usage(const char *path, struct tree_usage *out, struct error *err)
 
         if (fd < 0)
             return error_sys(err, "open %s", path);
-        if (measure_tree(fd, &usage, err) < 0)
+        if (measure_tree(fd, is_called_off, &usage, err) < 0)
             return -1;
     } else if (S_ISREG(status.st_mode)) {
         usage.size_bytes = status.st_size;
     }
     *out = usage;
     return 0;
+}
+
+int tree_usage(const char *path, struct tree_usage *out, struct error *err)
+{
+    return tree_usage_until(path, NULL, out, err);
 }
 
 int tree_size(const char *path, int64_t *out_bytes, struct error *err)

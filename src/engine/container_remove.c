@@ -15,7 +15,6 @@
 #include "base/banned.h"
 
 enum { REMOVE_ATTEMPTS = 10 };
-#define TRASH_DELAY_NS (20 * NS_PER_MS)
 
 static int check_removable(const struct container_info *info, const char *text, bool force,
                            struct error *err)
@@ -71,15 +70,6 @@ void container_drop_attaches(struct container *container)
     mutex_unlock(&container->lock);
 }
 
-static void empty_trash(void *data)
-{
-    CLEANUP(free) char *path = data;
-    struct error err = {};
-
-    if (tree_remove(path, &err) < 0)
-        log_warn("cannot remove what a container left", "path", path, "error", err.text);
-}
-
 /* Out of the way in one step; the files themselves go when nobody waits for it, at the latest with
  * the next start of the engine, which empties tmp/. */
 static int remove_directory(struct engine *engine, const char *directory, struct error *err)
@@ -91,7 +81,7 @@ static int remove_directory(struct engine *engine, const char *directory, struct
         return -1;
     if (rename(directory, trash) < 0)
         return tree_remove(directory, err);
-    work_submit(engine->work, TRASH_DELAY_NS, empty_trash, empty_trash, TAKE(trash));
+    engine_discard_later(engine, TAKE(trash));
     return 0;
 }
 

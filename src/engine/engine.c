@@ -35,6 +35,7 @@ static const char *const schema[] = {
     "ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';",
     collector_schema,
     "ALTER TABLE container ADD COLUMN is_whole INTEGER NOT NULL DEFAULT 1;",
+    usage_cache_schema,
 };
 
 /* Copies of what the options point to. */
@@ -398,7 +399,8 @@ static int open_parts(struct engine *engine, struct error *err)
 
     if (database_open(database_path, &engine->database, err) < 0 ||
         database_migrate(engine->database, "engine", schema, COUNT(schema), err) < 0 ||
-        load_identity(engine, err) < 0)
+        load_identity(engine, err) < 0 ||
+        usage_cache_open(engine->database, options->data_path, &engine->usage, err) < 0)
         return error_context(err, "open the record");
     if (store_open(&store, engine->database, &engine->store, err) < 0)
         return error_context(err, "open the store");
@@ -428,7 +430,6 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
     mutex_init(&engine->filter_lock);
     engine->events = event_ring_new();
     engine->metrics = metrics_new();
-    engine->usage = usage_cache_new();
     engine->build_lenders = build_lenders_new();
     const char *id = options->engine_id ? options->engine_id : "";
     if (text_is_empty(parent))
@@ -444,6 +445,7 @@ int engine_open(const struct engine_options *options, struct engine **out, struc
         return -1;
     }
     engine->collector = collector_new(engine, &options->collection);
+    engine_usage_prepare(engine);
     *out = engine;
     return 0;
 }
@@ -454,6 +456,7 @@ void engine_close(struct engine *engine)
         return;
     health_end(engine);
     collector_end(engine->collector);
+    usage_cache_end(engine->usage);
     /* Jobs use the monitor, and the monitor hands out jobs. */
     if (engine->work && !work_queue_end(engine->work)) {
         /* It still uses all this. The record is whole at any moment, and the process ends. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
@@ -122,6 +123,13 @@ static void enqueue(struct event_subscription *subscription, struct event *event
     eventfd_write(subscription->wake_fd, 1);
 }
 
+static bool changes_files(const char *type, const char *action)
+{
+    return (strcmp(type, "container") == 0 || strcmp(type, "image") == 0 ||
+            strcmp(type, "volume") == 0) &&
+           !text_starts(action, "exec_") && !text_starts(action, "health_");
+}
+
 void engine_event(struct engine *engine, const char *type, const char *action, const char *id,
                   const struct map *attributes)
 {
@@ -143,6 +151,8 @@ void engine_event(struct engine *engine, const char *type, const char *action, c
     LIST_EACH (&ring->subscriptions, struct event_subscription, link, subscription)
         enqueue(subscription, event);
     mutex_unlock(&ring->lock);
+    if (changes_files(type, action))
+        engine_usage_prepare(engine);
 }
 
 int engine_events_subscribe(struct engine *engine, int64_t since_ns, int64_t until_ns,

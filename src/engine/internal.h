@@ -129,6 +129,7 @@ struct engine {
     struct health_probes *health;
     struct metrics *metrics;
     struct usage_cache *usage;
+    atomic_flag prepares_usage;
     struct collector *collector;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */
@@ -488,8 +489,17 @@ int metrics_note(struct engine *engine, enum metric_action action, uint64_t bega
                  const struct error *err);
 
 /* ---- usage (usage.c): what is changed, or was, is measured anew ---- */
+/* Some seconds from now: something has changed. */
+void engine_usage_prepare(struct engine *engine);
 void engine_usage_touch_volume(struct engine *engine, const struct volume *volume);
 void engine_usage_touch_container(struct container *container);
+
+/* ---- what is to be removed (trash.c) ---- */
+/* Removes a tree that no record names any more (taken; NULL is fine). Room is free again when this
+ * returns, unless that takes long: then it goes on behind the answer. */
+void engine_discard(struct engine *engine, char *path);
+/* The same, but nobody waits, and it begins after the answer. */
+void engine_discard_later(struct engine *engine, char *path);
 
 /* ---- start and end ---- */
 int engine_reconcile(struct engine *engine, struct error *err);

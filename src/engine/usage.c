@@ -1,10 +1,14 @@
-/* Sizes: of layers the store knows them, the rest is measured and kept as long as it holds. */
+/* Sizes: of layers the store knows them, the rest is measured and kept as long as it holds. What
+ * has come to rest is measured before anybody asks. */
 #include "engine/usage.h"
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -14,7 +18,7 @@
 
 #include "base/banned.h"
 
-enum { BLOCK_SIZE = 512 };
+enum { BLOCK_SIZE = 512, PREPARE_NICENESS = 15 };
 
 int64_t engine_layer_size(struct engine *engine, const char *chain_id)
 {
@@ -133,8 +137,9 @@ static int64_t disk_of(const char *path)
     return lstat(path, &status) < 0 ? 0 : status.st_blocks * BLOCK_SIZE;
 }
 
-/* The entries of a directory, and itself, by what 'at_rest' says of each. */
-static int64_t measure_entries(struct engine *engine, const char *path,
+/* The entries of a directory, and itself, by what 'at_rest' says of each. 'prepares': nobody waits
+ * for the sum. */
+static int64_t measure_entries(struct engine *engine, const char *path, bool prepares,
                                bool (*at_rest)(struct engine *engine, const char *name,
                                                const void *data),
                                const void *data)
@@ -145,11 +150,15 @@ static int64_t measure_entries(struct engine *engine, const char *path,
 
     while (dir && (entry = readdir(dir))) {
         CLEANUP(free) char *inner = path_join(path, entry->d_name);
-        struct tree_usage usage;
+        struct tree_usage usage = {};
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        usage_cache_measure(engine->usage, inner, at_rest(engine, entry->d_name, data), &usage);
+        bool is_at_rest = at_rest(engine, entry->d_name, data);
+        if (prepares)
+            usage_cache_prepare(engine->usage, inner, is_at_rest);
+        else
+            usage_cache_measure(engine->usage, inner, is_at_rest, &usage);
         total += usage.disk_bytes;
     }
     if (dir)
@@ -216,19 +225,78 @@ static int64_t measure_others(struct engine *engine, int64_t *out_blobs)
     return total;
 }
 
-void engine_data_usage(struct engine *engine, struct data_usage *out)
+static void measure_parts(struct engine *engine, bool prepares, struct data_usage *out)
 {
     CLEANUP(map_done) struct map busy = {};
     const char *root = engine->options.data_path;
     CLEANUP(free) char *layers_path = path_join(root, "layers");
     CLEANUP(free) char *volumes_path = path_join(root, "volumes");
 
-    *out = (struct data_usage){};
     find_busy_volumes(engine, &busy);
-    out->layers = measure_entries(engine, layers_path, layer_at_rest, NULL);
-    out->containers = measure_entries(engine, engine->containers_path, container_at_rest, NULL);
-    out->volumes = measure_entries(engine, volumes_path, volume_at_rest, &busy);
+    out->layers = measure_entries(engine, layers_path, prepares, layer_at_rest, NULL);
+    out->containers = measure_entries(engine, engine->containers_path, prepares, container_at_rest,
+                                      NULL);
+    out->volumes = measure_entries(engine, volumes_path, prepares, volume_at_rest, &busy);
+}
+
+void engine_data_usage(struct engine *engine, struct data_usage *out)
+{
+    *out = (struct data_usage){};
+    measure_parts(engine, false, out);
     out->other = measure_others(engine, &out->blobs);
     out->total = out->blobs + out->layers + out->containers + out->volumes + out->other;
     usage_cache_sweep(engine->usage);
+}
+
+/* ---- beforehand ---- */
+
+/* Long enough for the next change to come along, short enough for the next question. */
+#define PREPARE_DELAY_NS (3 * NS_PER_S)
+
+static void prepare_changes(struct engine *engine)
+{
+    struct container_info **list;
+    size_t count;
+
+    if (engine_container_list(engine, &list, &count, NULL) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!text_is_empty(list[i]->upper_path))
+            usage_cache_prepare(engine->usage, list[i]->upper_path,
+                                is_container_at_rest(engine, list[i]));
+    engine_container_list_free(list, count);
+}
+
+static void prepare_volumes(struct engine *engine)
+{
+    struct volume **list;
+    size_t count;
+
+    if (volume_list(engine->volumes, &list, &count, NULL) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        usage_cache_prepare(engine->usage, list[i]->mountpoint, is_volume_at_rest(engine, list[i]));
+    volume_list_free(list, count);
+}
+
+static void prepare(void *data)
+{
+    struct engine *engine = data;
+    struct data_usage ignored = {};
+    id_t thread = (id_t)gettid();
+    int before = getpriority(PRIO_PROCESS, thread);
+
+    atomic_flag_clear(&engine->prepares_usage); /* Who changes something now asks anew. */
+    setpriority(PRIO_PROCESS, thread, PREPARE_NICENESS);
+    prepare_changes(engine);
+    prepare_volumes(engine);
+    measure_parts(engine, true, &ignored);
+    usage_cache_sweep(engine->usage);
+    setpriority(PRIO_PROCESS, thread, before);
+}
+
+void engine_usage_prepare(struct engine *engine)
+{
+    if (engine->work && !atomic_flag_test_and_set(&engine->prepares_usage))
+        work_submit(engine->work, PREPARE_DELAY_NS, prepare, NULL, engine);
 }

@@ -17,6 +17,7 @@ int engine_volume_create(struct engine *engine, const char *name, const char *dr
     if (volume_create(engine->volumes, name, driver, options, labels, out, &is_new, err) < 0)
         return -1;
     if (is_new) {
+        engine_usage_touch_volume(engine, *out);
         CLEANUP(map_done) struct map attributes = {};
 
         map_set_text(&attributes, "driver", (*out)->driver);
@@ -81,8 +82,12 @@ int engine_volume_remove(struct engine *engine, const char *name, bool force, st
 
     if (volume_get(engine->volumes, name, &volume, err) < 0)
         return force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
-    if (check_unused(engine, "remove", name, err) < 0 ||
-        volume_remove(engine->volumes, name, force, err) < 0)
+    if (check_unused(engine, "remove", name, err) < 0)
+        return -1;
+    char *trash;
+    int result = volume_take_away(engine->volumes, name, force, &trash, err);
+    engine_discard(engine, trash);
+    if (result < 0)
         return -1;
     CLEANUP(map_done) struct map attributes = {};
     map_set_text(&attributes, "driver", volume->driver);
@@ -99,6 +104,7 @@ int engine_volume_rename(struct engine *engine, const char *name, const char *ne
     if (check_unused(engine, "rename", name, err) < 0 ||
         volume_rename(engine->volumes, name, new_name, &volume, err) < 0)
         return -1;
+    engine_usage_touch_volume(engine, volume);
     map_set_text(&attributes, "driver", volume->driver);
     map_set_text(&attributes, "oldName", name);
     engine_event(engine, "volume", "rename", new_name, &attributes);

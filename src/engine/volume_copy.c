@@ -120,6 +120,7 @@ static void tell(struct engine *engine, const struct volume *volume)
 {
     CLEANUP(map_done) struct map attributes = {};
 
+    engine_usage_touch_volume(engine, volume);
     map_set_text(&attributes, "driver", volume->driver);
     engine_event(engine, "volume", "create", volume->name, &attributes);
 }

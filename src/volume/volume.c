@@ -613,15 +613,23 @@ static int remove_by_plugin(struct volumes *volumes, const char *name, bool forg
     return error_context(err, "remove %.300s", name);
 }
 
-int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err)
+int volume_take_away(struct volumes *volumes, const char *name, bool forgets, char **out_trash,
+                     struct error *err)
 {
-    CLEANUP(free) char *trash = NULL;
-
+    *out_trash = NULL;
     if (remove_by_plugin(volumes, name, forgets, err) < 0)
         return -1;
     mutex_lock(&volumes->changes);
-    int result = remove_locked(volumes, name, &trash, err);
+    int result = remove_locked(volumes, name, out_trash, err);
     mutex_unlock(&volumes->changes);
+    return result;
+}
+
+int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err)
+{
+    CLEANUP(free) char *trash = NULL;
+    int result = volume_take_away(volumes, name, forgets, &trash, err);
+
     if (trash && tree_remove(trash, err) < 0)
         return error_context(err, "remove volume %s", name);
     return result;

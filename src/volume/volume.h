@@ -58,6 +58,10 @@ void volume_list_free(struct volume **list, size_t count);
 /* Record first, then the directory. The caller has checked that nobody uses it. 'forgets': what a
  * plugin says against it, or that it does not answer, does not count. */
 int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err);
+/* The same, but for the files: they are at *out_trash (yours) to be removed, NULL if there are
+ * none. What is left of them at the next opening goes then. */
+int volume_take_away(struct volumes *volumes, const char *name, bool forgets, char **out_trash,
+                     struct error *err);
 
 /* Another name for a volume that nobody uses; *out is the renamed one. CONFLICT if it has users, or
  * the new name an owner. After a crash it has the one name or the other, and all its content. */

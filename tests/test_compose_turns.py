@@ -36,10 +36,25 @@ services:
     logging: {driver: json-file, options: {max-size: 1m}}
   e: {image: busybox, command: sleep 1000, stop_grace_period: 0s, network_mode: "service:a", pid: "service:a", ipc: "service:a", init: true, cap_add: [NET_ADMIN]}
   f: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes_from: ["a:ro"], links: ["b:bee"]}
-networks: {back: {internal: true, ipam: {config: [{subnet: 10.213.7.0/24}]}}}
-volumes: {data: {labels: {k: v}}}
-secrets: {s: {file: ./secret}}
-configs: {g: {content: hello}}
+  g:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    profiles: [extra]
+    networks: {front: {ipv4_address: 10.213.8.9, mac_address: "02:42:0a:d5:08:09", priority: 5, gw_priority: 1}, back: {link_local_ips: [169.254.8.8]}}
+    volumes: ["kept:/kept:ro,nocopy", {type: volume, source: sized, target: /sized, volume: {subpath: ""}}]
+    secrets: [{source: s, target: /etc/s, uid: "7", gid: "8", mode: 0440}, from_environment]
+    configs: [{source: g, target: /etc/g, uid: "7", mode: 0555}, from_file]
+    tmpfs: [/run:size=1m]
+    sysctls: {net.ipv4.ip_unprivileged_port_start: 80}
+    depends_on: [h]
+  h: {image: busybox, command: sleep 1000, stop_grace_period: 0s, profiles: [extra], deploy: {mode: replicated, replicas: 2}, network_mode: none, read_only: true}
+networks:
+  front: {driver: bridge, attachable: true, driver_opts: {com.docker.network.driver.mtu: "1400"}, labels: [l=v], ipam: {config: [{subnet: 10.213.8.0/24, gateway: 10.213.8.1, ip_range: 10.213.8.128/25, aux_addresses: {host: 10.213.8.5}}]}}
+  back: {internal: true, ipam: {config: [{subnet: 10.213.7.0/24}]}}
+volumes: {data: {labels: {k: v}}, kept: {external: true, name: KEPT}, sized: {name: NAMED, driver: local, driver_opts: {type: tmpfs, device: tmpfs, o: size=1m}}}
+secrets: {s: {file: ./secret}, from_environment: {environment: HOME}}
+configs: {g: {content: hello}, from_file: {file: ./secret}}
 """
 
 
@@ -57,7 +72,7 @@ def both(project, theirs, engine):
     (project.directory / "secret").write_text("s")
     (project.directory / "one.env").write_text('ONE=1\nEMPTY=\nTAKEN\nQUOTED="a b"\n')
     (project.directory / "raw.env").write_text('RAW="a b" # c\n')
-    project.write(FILE.replace("DIRECTORY", str(project.directory)))
+    project.write(FILE.replace("DIRECTORY", str(project.directory)).replace("KEPT", f"kept-{project.name}").replace("NAMED", f"sized-{project.name}"))
 
     def call(words):
         def compose(*arguments):
@@ -107,6 +122,38 @@ def test_turns(project, both, engine, first, second):
     assert {row["State"] for row in project.containers().values()} == {"running"}
     other("down", "-v", "-t", "0")
     assert things()[0] == {} and project.name not in engine.docker("network", "ls").out + engine.docker("volume", "ls").out
+
+
+@pytest.mark.parametrize("first,second", [("berth", "docker"), ("docker", "berth")])
+def test_turns_with_a_profile(project, both, engine, first, second):
+    """Networks with options and addresses, a volume from elsewhere, secrets and configs with modes, scale by the command line."""
+    kept = f"kept-{project.name}"
+    engine.docker("volume", "create", kept, check=True)
+
+    def things():
+        rows = engine.docker("ps", "-a", "--filter", f"label=com.docker.compose.project={project.name}", "--format", "{{.Names}} {{.ID}}", check=True)
+        return sorted(rows.out.splitlines()), sorted(engine.docker("network", "ls", "-q").out.split()), sorted(engine.docker("volume", "ls", "-q").out.split())
+
+    one, other = both[first], both[second]
+    extra = ("--profile", "extra")
+    try:
+        one(*extra, "up", "-d", "--scale", "h=3")
+        made = things()
+        assert len(made[0]) == 11
+        for compose in (other, one, other):
+            said = compose(*extra, "up", "-d", "--scale", "h=3").err
+            assert "Recreate" not in said and things() == made, said
+        other("up", "-d")  # without the profile its services are left alone
+        assert things() == made
+        other(*extra, "up", "-d")
+        assert len(things()[0]) == 10
+        one(*extra, "stop", "g")
+        other(*extra, "up", "-d")
+        assert set(things()[0]) < set(made[0])
+        one(*extra, "down", "-v", "-t", "0")
+        assert things()[0] == [] and kept in things()[2] and project.name not in " ".join(name for name in things()[2] if name != kept)
+    finally:
+        engine.docker("volume", "rm", kept)
 
 
 @pytest.mark.parametrize("case", [c for c in read_cases() if c["arguments"][-1:] == ["config"] and not c["reason"]], ids=lambda case: case["title"])

@@ -22,6 +22,11 @@ static int each_element(const struct nft_element *element, void *data UNUSED,
     return 0;
 }
 
+static void each_rule(const char *chain, void *data UNUSED)
+{
+    seen += strlen(chain);
+}
+
 static int each_message(const struct nlmsghdr *message, void *data, struct error *err)
 {
     const struct nlattr *attributes[65];
@@ -30,6 +35,8 @@ static int each_message(const struct nlmsghdr *message, void *data, struct error
     for (size_t i = 0; i < COUNT(attributes); i++)
         seen += strlen(nl_get_string(attributes[i])) + nl_get_u32(attributes[i]);
     seen += nft_tells_of_loss(message, "berth");
+    seen += nft_tells_of_lost_chain(message, "berth");
+    nft_rule_read(message, "berth", each_rule, NULL);
     return nft_elements_read(message, each_element, data, err);
 }
 

@@ -441,6 +441,16 @@ int nft_elements(struct netlink *netlink, const char *table, const char *set,
     return 0;
 }
 
+void nft_rule_read(const struct nlmsghdr *message, const char *table, nft_each_rule *each,
+                   void *data)
+{
+    const struct nlattr *attributes[NFTA_RULE_CHAIN + 1];
+
+    nl_attributes(message, sizeof(struct nfgenmsg), attributes, NFTA_RULE_CHAIN);
+    if (strcmp(nl_get_string(attributes[NFTA_RULE_TABLE]), table) == 0)
+        each(nl_get_string(attributes[NFTA_RULE_CHAIN]), data);
+}
+
 struct rule_reader {
     const char *table;
     nft_each_rule *each;
@@ -450,11 +460,8 @@ struct rule_reader {
 static int read_rule_message(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
 {
     struct rule_reader *reader = data;
-    const struct nlattr *attributes[NFTA_RULE_CHAIN + 1];
 
-    nl_attributes(message, sizeof(struct nfgenmsg), attributes, NFTA_RULE_CHAIN);
-    if (strcmp(nl_get_string(attributes[NFTA_RULE_TABLE]), reader->table) == 0)
-        reader->each(nl_get_string(attributes[NFTA_RULE_CHAIN]), reader->data);
+    nft_rule_read(message, reader->table, reader->each, reader->data);
     return 0;
 }
 

@@ -177,6 +177,9 @@ int nft_elements_read(const struct nlmsghdr *message, nft_each_element *each, vo
 typedef void nft_each_rule(const char *chain, void *data);
 int nft_rules(struct netlink *netlink, uint8_t family, const char *table, nft_each_rule *each,
               void *data, struct error *err);
+/* The same with one message of the answer. */
+void nft_rule_read(const struct nlmsghdr *message, const char *table, nft_each_rule *each,
+                   void *data);
 
 /* Does this notification (of group NFNLGRP_NFTABLES) say that something of 'table' was removed or,
  * for tables, changed? */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
-#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "linux/netlink.h"
+#include "network/link_read.h"
 #include "network/namespace.h"
 
 #include "base/banned.h"
@@ -329,36 +329,6 @@ static int write_wished_sysctls(const struct strv *sysctls, struct error *err)
     return 0;
 }
 
-/* What is asked of a link before it is configured. */
-struct inner_link {
-    int index;
-    bool has_ipv6;
-};
-
-static int read_inner_link(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
-{
-    struct inner_link *link = data;
-    const struct ifinfomsg *header = (const void *)(message + 1);
-    const struct nlattr *attributes[IFLA_AF_SPEC + 1], *families[AF_INET6 + 1];
-    const struct nlattr *settings[IFLA_INET6_CONF + 1];
-    size_t offset = DEVCONF_DISABLE_IPV6 * sizeof(int32_t);
-
-    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
-        return 0;
-    link->index = header->ifi_index;
-    nl_attributes(message, sizeof(*header), attributes, IFLA_AF_SPEC);
-    nl_attributes_nested(attributes[IFLA_AF_SPEC], families, AF_INET6);
-    nl_attributes_nested(families[AF_INET6], settings, IFLA_INET6_CONF);
-    if (nl_size(settings[IFLA_INET6_CONF]) >= offset + sizeof(int32_t)) {
-        int32_t is_disabled;
-
-        memcpy(&is_disabled, (const uint8_t *)nl_data(settings[IFLA_INET6_CONF]) + offset,
-               sizeof(is_disabled));
-        link->has_ipv6 = is_disabled == 0;
-    }
-    return 0;
-}
-
 static int find_inner_link(struct netlink *netlink, const char *name, struct inner_link *out,
                            struct error *err)
 {
@@ -368,7 +338,7 @@ static int find_inner_link(struct netlink *netlink, const char *name, struct inn
     nl_put_link(&msg, 0);
     nl_put_string(&msg, IFLA_IFNAME, name);
     nl_put_u32(&msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    if (netlink_dump(netlink, &msg, read_inner_link, out, err) < 0)
+    if (netlink_dump(netlink, &msg, inner_link_read, out, err) < 0)
         return error_context(err, "find %s", name);
     return out->index ? 0 : error_set(err, ERROR_INTERNAL, "there is no link %s", name);
 }
@@ -577,47 +547,18 @@ int vlan_create(const char *name, const char *master_name, uint16_t id, struct e
 
 /* ---- what there is ---- */
 
-struct link_reader {
-    struct link *items;
-    size_t count, capacity;
-};
-
-static int read_link(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
-{
-    struct link_reader *reader = data;
-    const struct ifinfomsg *header = (const void *)(message + 1);
-    const struct nlattr *attributes[IFLA_LINKINFO + 1], *info[IFLA_INFO_KIND + 1];
-    struct link *link;
-
-    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
-        return 0;
-    nl_attributes(message, sizeof(*header), attributes, IFLA_LINKINFO);
-    nl_attributes_nested(attributes[IFLA_LINKINFO], info, IFLA_INFO_KIND);
-    if (reader->count == reader->capacity) {
-        reader->capacity = MAX(reader->capacity * 2, (size_t)32);
-        reader->items = xrealloc(reader->items, reader->capacity, sizeof(*link));
-    }
-    link = &reader->items[reader->count++];
-    *link = (struct link){ .index = header->ifi_index,
-                           .master = (int)nl_get_u32(attributes[IFLA_MASTER]),
-                           .is_up = (header->ifi_flags & IFF_UP) != 0 };
-    snprintf(link->name, sizeof(link->name), "%s", nl_get_string(attributes[IFLA_IFNAME]));
-    snprintf(link->kind, sizeof(link->kind), "%s", nl_get_string(info[IFLA_INFO_KIND]));
-    return 0;
-}
-
 int link_list(struct link **out, size_t *out_count, struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nl_msg_done) struct nl_msg msg = {};
-    struct link_reader reader = {};
+    struct links reader = {};
     struct error failure = {};
 
     if (netlink_open(NETLINK_ROUTE, &netlink, err) < 0)
         return -1;
     nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
     nl_put_link(&msg, 0);
-    if (netlink_dump(netlink, &msg, read_link, &reader, &failure) < 0) {
+    if (netlink_dump(netlink, &msg, link_read, &reader, &failure) < 0) {
         free(reader.items);
         return error_set(err, failure.kind, "list links: %s", failure.text);
     }
@@ -661,31 +602,9 @@ int link_watch_open(struct netlink **out, struct error *err)
     return 0;
 }
 
-struct loss {
-    bool (*is_ours)(void *data, const char *name);
-    void *data;
-    bool is_lost;
-};
-
-/* A bridge tells of ports that leave it in the same words, with a family of its own. */
-static int look_for_loss(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
-{
-    struct loss *loss = data;
-    const struct ifinfomsg *header = (const void *)(message + 1);
-    const struct nlattr *attributes[IFLA_IFNAME + 1];
-
-    if (message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)) || header->ifi_family != AF_UNSPEC ||
-        (message->nlmsg_type != RTM_DELLINK &&
-         (message->nlmsg_type != RTM_NEWLINK || (header->ifi_flags & IFF_UP))))
-        return 0;
-    nl_attributes(message, sizeof(*header), attributes, IFLA_IFNAME);
-    loss->is_lost |= loss->is_ours(loss->data, nl_get_string(attributes[IFLA_IFNAME]));
-    return 0;
-}
-
 bool link_was_lost(struct netlink *watch, bool (*is_ours)(void *data, const char *name), void *data)
 {
-    struct loss loss = { is_ours, data, false };
+    struct link_loss loss = { is_ours, data, false };
     /* News have no number of a conversation, or that of somebody else's. */
     struct netlink_answer all = { .count = UINT32_MAX };
     CLEANUP(free) uint8_t *buffer = xmalloc(NEWS_SIZE);
@@ -698,36 +617,8 @@ bool link_was_lost(struct netlink *watch, bool (*is_ours)(void *data, const char
         else if (size < 0 && errno != EINTR)
             return loss.is_lost;
         else if (size > 0)
-            netlink_answer_read(&all, buffer, (size_t)size, look_for_loss, &loss, NULL);
+            netlink_answer_read(&all, buffer, (size_t)size, link_loss_read, &loss, NULL);
     }
-}
-
-static void add_subnet(struct subnets *list, const struct nlattr *address, int prefix_length)
-{
-    struct subnet subnet = { ntohl(nl_get_u32(address)), prefix_length };
-
-    if (nl_size(address) == sizeof(uint32_t) && prefix_length > 0 && prefix_length <= 32)
-        subnets_add(list, subnet);
-}
-
-static int read_subnet(const struct nlmsghdr *message, void *data, struct error *err UNUSED)
-{
-    const struct rtmsg *route = (const void *)(message + 1);
-    const struct ifaddrmsg *address = (const void *)(message + 1);
-    const struct nlattr *attributes[RTA_DST + 1];
-
-    _Static_assert((int)RTA_DST == (int)IFA_ADDRESS, "one table of attributes does for both");
-    if (message->nlmsg_type == RTM_NEWROUTE && message->nlmsg_len >= NLMSG_LENGTH(sizeof(*route))) {
-        nl_attributes(message, sizeof(*route), attributes, RTA_DST);
-        if (route->rtm_family == AF_INET && route->rtm_table == RT_TABLE_MAIN)
-            add_subnet(data, attributes[RTA_DST], route->rtm_dst_len);
-    } else if (message->nlmsg_type == RTM_NEWADDR &&
-               message->nlmsg_len >= NLMSG_LENGTH(sizeof(*address))) {
-        nl_attributes(message, sizeof(*address), attributes, IFA_ADDRESS);
-        if (address->ifa_family == AF_INET)
-            add_subnet(data, attributes[IFA_ADDRESS], address->ifa_prefixlen);
-    }
-    return 0;
 }
 
 static int dump_subnets(struct netlink *netlink, uint16_t type, size_t header_size,
@@ -740,7 +631,7 @@ static int dump_subnets(struct netlink *netlink, uint16_t type, size_t header_si
     nl_msg_init(&msg, type, NLM_F_DUMP);
     family = nl_put_header(&msg, header_size); /* the first byte of either header */
     *family = AF_INET;
-    if (netlink_dump(netlink, &msg, read_subnet, out, &failure) == 0)
+    if (netlink_dump(netlink, &msg, subnet_read, out, &failure) == 0)
         return 0;
     return error_set(err, failure.kind, "list subnets in use: %s", failure.text);
 }

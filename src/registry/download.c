@@ -32,6 +32,7 @@ struct download {
     char *key, *media_type;
     char digest[DIGEST_TEXT_SIZE];
     int64_t size;
+    struct strv urls;
     atomic_llong received;
     atomic_bool is_unwanted;
     int holders; /* who waits, and the thread; under the owner's lock like what follows */
@@ -77,6 +78,7 @@ static void download_free(struct download *download)
     session_unref(download->session);
     free(download->key);
     free(download->media_type);
+    strv_done(&download->urls);
     free(download);
 }
 
@@ -136,6 +138,7 @@ static void *run(void *data)
                                 .digest = download->digest,
                                 .media_type = download->media_type,
                                 .size = download->size,
+                                .urls = &download->urls,
                                 .is_cancelled = is_unwanted,
                                 .received = on_received,
                                 .data = download };
@@ -172,6 +175,7 @@ static struct download *make(struct downloads *downloads, struct session *sessio
     download->media_type = xstrdup(descriptor->media_type);
     memcpy(download->digest, descriptor->digest, sizeof(download->digest));
     download->size = descriptor->size;
+    strv_copy(&download->urls, &descriptor->urls);
     download->holders = 1; /* the thread */
     return download;
 }

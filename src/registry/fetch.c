@@ -240,22 +240,33 @@ static int finish(struct transfer *transfer, struct error *err)
     return result;
 }
 
+static int receive(struct transfer *transfer, const char *url, struct error *err)
+{
+    if (start_over(transfer, err) < 0)
+        return -1;
+    for (int number = 1;; number++) {
+        *err = (struct error){};
+        if (attempt(transfer, url, err) == 0)
+            return 0;
+        if (!retry_helps(err) || number >= attempt_limit(transfer->fetch->session))
+            return -1;
+        if (!retry_wait(number, &transfer->answer, is_cancelled, transfer))
+            return cancelled(err);
+    }
+}
+
 int fetch_blob(const struct blob_fetch *fetch, struct error *err)
 {
     CLEANUP(transfer_done) struct transfer transfer = { .fetch = fetch };
     CLEANUP(free) char *url = session_url(fetch->session, "/blobs/%s", fetch->digest);
     struct error own = {};
     struct error *why = err ?: &own;
+    size_t other_count = fetch->urls ? fetch->urls->count : 0;
+    int result = receive(&transfer, url, why);
 
-    if (start_over(&transfer, err) < 0)
+    if (result < 0 && why->kind != ERROR_NOT_FOUND)
         return -1;
-    for (int number = 1;; number++) {
-        *why = (struct error){};
-        if (attempt(&transfer, url, why) == 0)
-            return finish(&transfer, err);
-        if (!retry_helps(why) || number >= attempt_limit(fetch->session))
-            return -1;
-        if (!retry_wait(number, &transfer.answer, is_cancelled, &transfer))
-            return cancelled(err);
-    }
+    for (size_t i = 0; result < 0 && why->kind != ERROR_CANCELLED && i < other_count; i++)
+        result = receive(&transfer, fetch->urls->items[i], why);
+    return result < 0 ? -1 : finish(&transfer, err);
 }

@@ -28,6 +28,8 @@ struct blob_fetch {
     struct store *store;
     const char *digest, *media_type; /* media_type may be NULL */
     int64_t size;
+    const struct strv
+        *urls; /* asked if the registry does not have it, without credentials; may be NULL */
     bool (*is_cancelled)(void *data);
     void (*received)(void *data, int64_t size); /* may be NULL */
     void *data;

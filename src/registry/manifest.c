@@ -17,6 +17,8 @@
 #define ENTRY_COUNT_LIMIT ((size_t)4096)
 #define BLOB_SIZE_LIMIT   (INT64_C(1) << 40)
 #define SCHEMA_1          "application/vnd.docker.distribution.manifest.v1+"
+#define URL_COUNT_LIMIT   ((size_t)8)
+#define URL_LENGTH_LIMIT  ((size_t)4096)
 #define REFERENCE_NAME    "org.opencontainers.image.ref.name"
 #define IMAGE_NAME        "io.containerd.image.name"
 #define REFERENCE_TYPE    "vnd.docker.reference.type"
@@ -65,6 +67,7 @@ static void descriptor_done(struct descriptor *descriptor)
 {
     free(descriptor->media_type);
     free(descriptor->reference_name);
+    strv_done(&descriptor->urls);
     platform_done(&descriptor->platform);
 }
 
@@ -102,6 +105,20 @@ static void read_annotations(const struct json *value, struct descriptor *out)
                            strcmp(out->platform.architecture, "unknown") == 0);
 }
 
+/* Of layers that may not be distributed only: an image is no reason to ask around in this machine's
+ * network, and for nothing with plain HTTP. */
+static void read_urls(const struct json *list, struct descriptor *out)
+{
+    if (!strstr(out->media_type, ".foreign.") && !strstr(out->media_type, ".nondistributable."))
+        return;
+    for (size_t i = 0; i < json_count(list) && out->urls.count < URL_COUNT_LIMIT; i++) {
+        const char *url = json_text(json_at(list, i));
+
+        if (url && text_starts(url, "https://") && strlen(url) <= URL_LENGTH_LIMIT)
+            strv_add(&out->urls, url);
+    }
+}
+
 static int read_descriptor(const struct json *value, const char *what, struct descriptor *out,
                            struct error *err)
 {
@@ -129,6 +146,7 @@ static int read_descriptor(const struct json *value, const char *what, struct de
     out->size = json_to_int64(size);
     platform_from_json(json_get(value, "platform"), &out->platform);
     read_annotations(value, out);
+    read_urls(json_get(value, "urls"), out);
     return 0;
 }
 

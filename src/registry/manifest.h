@@ -23,6 +23,7 @@ struct descriptor {
     struct platform platform; /* of the entries of an index */
     char *reference_name;     /* annotations that archives have: an image's name or its tag */
     bool is_attestation;
+    struct strv urls; /* where else a layer is that registries need not have; https only */
 };
 
 struct manifest {

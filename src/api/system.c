@@ -307,6 +307,18 @@ static void write_warnings(struct json_writer *w, const struct host *host)
     json_end_list(w);
 }
 
+/* Who may use the proxy is nobody's business. */
+static void add_proxy(struct json_writer *w, const char *key, const char *url)
+{
+    const char *authority = url ? strstr(url, "://") : NULL;
+    const char *at = authority ? strrchr(authority, '@') : NULL;
+
+    if (at)
+        json_add_text_format(w, key, "%.*s://xxxxx:xxxxx%s", (int)(authority - url), url, at);
+    else
+        json_add_text(w, key, url ?: "");
+}
+
 int api_info(struct request *req, struct error *err)
 {
     CLEANUP(host_done) struct host host;
@@ -326,9 +338,9 @@ int api_info(struct request *req, struct error *err)
     json_add_int64(&w, "MemTotal", host.memory_bytes);
     json_add_null(&w, "GenericResources");
     json_add_text(&w, "DockerRootDir", info.data_path);
-    json_add_text(&w, "HttpProxy", "");
-    json_add_text(&w, "HttpsProxy", "");
-    json_add_text(&w, "NoProxy", "");
+    add_proxy(&w, "HttpProxy", info.options->http_proxy);
+    add_proxy(&w, "HttpsProxy", info.options->https_proxy);
+    json_add_text(&w, "NoProxy", info.options->no_proxy ?: "");
     json_add_text(&w, "Name", host.name);
     write_strv_or_empty(&w, "Labels", info.options->labels);
     json_add_bool(&w, "ExperimentalBuild", false);

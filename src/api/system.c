@@ -1,4 +1,5 @@
 /* Who is there: ping, version, info; and logging in to registries, which waits for them. */
+#include <string.h>
 #include <sys/vfs.h>
 
 #include "api/api.h"

@@ -213,22 +213,23 @@ def test_results_go_to_the_client(client, engine, context, tmp_path):
 
 
 def test_a_build_is_called_off(client, engine, context):
-    (context / "Dockerfile").write_text("FROM busybox\nRUN echo up; sleep 600\n")
+    seconds = str(100000 + os.getpid())  # a sleep that nobody else's container has
+    (context / "Dockerfile").write_text(f"FROM busybox\nRUN echo up; sleep {seconds}\n")
     ref, call = client.begin(client.session(dirs(context)), {"no-cache": ""})
     stream = client.channel.unary_stream(CONTROL + "Status")(message((1, ref)), timeout=60)
     for part in map(fields, stream):
         if any(b"up" in fields(log)[4][0] for log in part.get(3, [])):
             break
     call.cancel()
-    wait_until(lambda: not [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if is_sleep(p)], what="the step ending")
+    wait_until(lambda: not [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if is_sleep(p, seconds)], what="the step ending")
     rest = [fields(v) for part in map(fields, stream) for v in part.get(1, [])]
     assert any(b"RUN" in vertex[3][0] and vertex.get(7) for vertex in rest), "the step is told to have failed"
     assert not list((engine.data / "tmp").glob("work-*"))
 
 
-def is_sleep(path):
+def is_sleep(path, seconds):
     try:
-        return path.read_bytes() == b"sleep\x00600\x00"
+        return path.read_bytes() == f"sleep\0{seconds}\0".encode()
     except OSError:
         return False
 

@@ -6,7 +6,6 @@ crun and docker-registry are compared with when they are on PATH; Docker's engin
 """
 import argparse
 import ctypes
-import itertools
 import json
 import os
 import pathlib
@@ -21,6 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
+from build_bench import bench_build  # noqa: E402
 from compose_bench import bench_compose  # noqa: E402
 from fleet_bench import bench_fleet, bench_life, bench_list  # noqa: E402
 from images_bench import bench_images  # noqa: E402
@@ -31,7 +31,6 @@ from sick_bench import bench_sick  # noqa: E402
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
 COPY_MIB, COMMIT_MB, COPY_ROUNDS = 1024, 500, 5
-CONTEXT_MB = 1000
 PAUSE_S = 0.1
 REST_S = 3  # until supervisors and the daemon have given back what they do not need
 IMAGE = "busybox"
@@ -296,57 +295,6 @@ def bench_log(engine, *_):
     lines.unlink()
 
 
-def write_steps(directory, count, first="FROM busybox\n"):
-    """A context whose Dockerfile has so many steps: processes that write a little, and every fifth a copy."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "file").write_text("copied\n")
-    steps = [f"COPY file /copied-{i}\n" if i % 5 == 4 else f"RUN echo {i} > /made-{i}\n" for i in range(count)]
-    (directory / "Dockerfile").write_text(first + "".join(steps))
-    return directory
-
-
-def bench_build(engine, build, docker, rounds):
-    """Builds whose steps are all in the cache, ten steps done anew, and a thousand that are not."""
-    context = engine.directory / "context"
-    ten = write_steps(engine.directory / "ten", 10)
-    thousand = engine.directory / "thousand"
-    write_steps(thousand, 0)
-    (thousand / "Dockerfile").write_text("FROM busybox\n" + "".join(f"ENV STEP_{i}={i}\n" if i % 2 else f"LABEL step.{i}={i}\n" for i in range(1000)))
-    rows = {"build, everything cached": (context, []), "build, 10 steps anew": (ten, ["--no-cache"]), "build, 10 steps cached": (ten, []),
-            "build, 1000 steps cached": (thousand, [])}
-    for title, (directory, flags) in rows.items():
-        variants = {"berth": lambda d=directory, f=flags: timed([build / "berth", "build", "-q", *f, d], engine.environment)}
-        if docker_program():
-            variants["berth, through docker's client"] = lambda d=directory, f=flags: timed([docker_program(), "build", "-q", *f, d], engine.environment)
-        if docker:
-            variants["docker"] = lambda d=directory, f=flags: docker.measure("build", "-q", *f, d)
-        print_table(title, interleave(variants, max(2, rounds // (10 if "1000" in title else 2))), "berth")
-    bench_large_context(engine, build, docker, min(rounds, COPY_ROUNDS))
-
-
-def bench_large_context(engine, build, docker, rounds):
-    """A context of a hundred files that is copied whole, one more small file of which is another one each time; beside Docker's classic builder,
-    and $BENCH_BUILDX, a command such as "docker buildx" that reaches the same directories."""
-    directory, size = engine.directory / "large", CONTEXT_MB * 10_000
-    directory.mkdir()
-    for i in range(100):
-        (directory / f"part{i}").write_bytes(os.urandom(size))
-    (directory / "Dockerfile").write_text("FROM busybox\nCOPY . /all/\n")
-    turn = itertools.count()
-
-    def changed(measure):
-        (directory / "small").write_text(str(next(turn)))
-        return measure()
-    variants = {"berth": lambda: changed(lambda: timed([build / "berth", "build", "-q", directory], engine.environment))}
-    if docker:
-        variants["docker, classic"] = lambda: changed(lambda: docker.measure("build", "-q", directory))
-    if docker and "BENCH_BUILDX" in os.environ:
-        buildx = [*shlex.split(os.environ["BENCH_BUILDX"]), "build", "-q", directory]
-        variants["docker, buildx"] = lambda: changed(lambda: timed(buildx, {**docker.env, "DOCKER_BUILDKIT": "1"}))
-    print_table(f"build, {CONTEXT_MB} MB copied whole, one small file changed", interleave(variants, rounds), "berth")
-    shutil.rmtree(directory)
-
-
 def bench_copy(engine, build, docker, rounds):
     """A large file into a running container and out of it, beside cp on the same disk; then a commit of changes, beside cp of as much."""
     directory, rounds = engine.directory / "copy", min(rounds, COPY_ROUNDS)
@@ -388,8 +336,9 @@ def bench_copy(engine, build, docker, rounds):
     shutil.rmtree(directory)
 
 
-PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log": bench_log, "build": bench_build, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
+PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log": bench_log, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
 
+PARTS["build"] = lambda engine, build, docker, rounds: bench_build(engine, build, docker, rounds, timed, interleave, print_table)
 PARTS["fleet"] = lambda engine, build, docker, rounds: bench_fleet(engine, build, timed, memory_of, shim_pids)
 
 PARTS["list"] = lambda engine, build, docker, rounds: bench_list(engine, build, docker, rounds, timed, interleave, print_table)

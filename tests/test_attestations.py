@@ -1,5 +1,6 @@
 """What builds attest of their images: SLSA provenance and lists of packages, where images go and what they are called there."""
 import base64
+import contextlib
 import io
 import json
 import os
@@ -126,6 +127,24 @@ def test_all_that_the_builder_knows(engine, registry, project):
     engine.berth("rmi", "-f", name, f"localhost:{registry.port}/base:1", check=True)
 
 
+@contextlib.contextmanager
+def serving(directory):
+    with subprocess.Popen(["python3", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory", str(directory)], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as server:
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().split(' port ')[1].split()[0]}"
+        finally:
+            server.kill()
+
+
+def test_what_add_fetches_is_a_material(engine, project, tmp_path):
+    with serving(project) as place:
+        (project / "Dockerfile").write_text(f"FROM scratch\nADD {place}/status /fetched\n")
+        engine.berth("build", "-q", "--provenance=true", "-o", str(tmp_path / "out"), str(project), check=True)
+    predicate = json.loads((tmp_path / "out/provenance.json").read_text())["predicate"]
+    assert predicate["materials"] == [{"uri": f"{place}/status", "digest": {"sha256": digest_of(DPKG.encode()).split(":")[1]}}]
+
+
 def test_a_repository_is_a_material(engine, project, tmp_path):
     def git(*words):
         environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
@@ -136,15 +155,9 @@ def test_a_repository_is_a_material(engine, project, tmp_path):
     git("commit", "-qm", "x")
     git("update-server-info")
     commit = git("rev-parse", "HEAD")
-    server = subprocess.Popen(["python3", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory", str(project)], stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    try:
-        port = server.stdout.readline().split(" port ")[1].split()[0]
-        url = f"http://127.0.0.1:{port}/.git"
+    with serving(project) as place:
+        url = f"{place}/.git"
         engine.berth("build", "-q", "--provenance=true", "-o", str(tmp_path / "out"), url, check=True)
-    finally:
-        server.kill()
-        server.wait()
     predicate = json.loads((tmp_path / "out/provenance.json").read_text())["predicate"]
     assert predicate["invocation"]["configSource"] == {"uri": url, "digest": {"sha1": commit}, "entryPoint": "Dockerfile"}
     assert {"uri": url, "digest": {"sha1": commit}} in predicate["materials"]

@@ -372,6 +372,36 @@ static int devices(const char *path, const struct json_list *list, struct error 
     return device_filter_attach(group_fd, &program, err);
 }
 
+/* ---- huge pages ---- */
+
+/* "64KB", "2MB", "1GB": a part of a file's name. */
+static bool is_page_size(const char *text)
+{
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+
+    return digits && (strcmp(text + digits, "KB") == 0 || strcmp(text + digits, "MB") == 0 ||
+                      strcmp(text + digits, "GB") == 0);
+}
+
+static int huge_pages(const char *path, const struct json_list *list, struct error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct runtime_huge_pages *pages = &JSON_ITEMS(list, struct runtime_huge_pages)[i];
+        char text[24];
+
+        if (!is_page_size(pages->page_size))
+            return error_set(err, ERROR_INVALID, "hugepageLimits: bad page size \"%s\"",
+                             pages->page_size ?: "");
+        CLEANUP(free)
+        char *file = xasprintf("hugetlb.%s.%s", pages->page_size,
+                               is_v2() ? "max" : "limit_in_bytes");
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)pages->limit);
+        if (cgroup_write(path, "hugetlb", file, text, err) < 0)
+            return error_context(err, "limit of huge pages");
+    }
+    return 0;
+}
+
 /* ---- the whole ---- */
 
 static int unified(const char *path, const struct map *files, struct error *err)
@@ -395,7 +425,8 @@ int limits_update(const char *cgroup_path, const struct runtime_resources *resou
 
     if ((is_v2() ? memory_v2(cgroup_path, memory, err) : memory_v1(cgroup_path, memory, err)) < 0 ||
         cpu(cgroup_path, &resources->cpu, err) < 0 ||
-        block_io(cgroup_path, &resources->block_io, err) < 0)
+        block_io(cgroup_path, &resources->block_io, err) < 0 ||
+        huge_pages(cgroup_path, &resources->huge_pages, err) < 0)
         return -1;
     if (resources->pids) {
         int64_t limit = resources->pids->limit > 0 ? resources->pids->limit : -1;

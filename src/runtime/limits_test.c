@@ -67,6 +67,7 @@ static const struct {
     { "{\"pids\":{\"limit\":0}}",                               "pids",   "pids.max",                    "max"       },
     { "{\"pids\":{\"limit\":-1}}",                              "pids",   "pids.max",                    "max"       },
     { "{\"blockIO\":{\"weight\":300}}",                         "blkio",  "blkio.bfq.weight",            "300"       },
+    { "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}]}", "hugetlb", "hugetlb.2MB.limit_in_bytes", "4194304" },
 }, unified[] = {
     { "{\"memory\":{\"limit\":67108864}}",                      "memory", "memory.max",      "67108864"     },
     { "{\"memory\":{\"limit\":67108864,\"swap\":134217728}}",   "memory", "memory.swap.max", "67108864"     },
@@ -77,6 +78,7 @@ static const struct {
     { "{\"cpu\":{\"shares\":262144}}",                          "cpu",    "cpu.weight",      "10000"        },
     { "{\"cpu\":{\"quota\":50000}}",                            "cpu",    "cpu.max",         "50000 100000" },
     { "{\"pids\":{\"limit\":10}}",                              "pids",   "pids.max",        "10"           },
+    { "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}]}", "hugetlb", "hugetlb.2MB.max", "4194304" },
     { "{\"unified\":{\"memory.high\":\"33554432\"}}",           "memory", "memory.high",     "33554432"     },
 };
 /* clang-format on */
@@ -104,6 +106,12 @@ Test(limits, say_why_not, .init = make_group, .fini = remove_group)
 {
     struct error err = {};
 
+    cr_expect_lt(apply("{\"hugepageLimits\":[{\"pageSize\":\"../2MB\",\"limit\":0}]}", false, &err),
+                 0);
+    cr_expect_str_eq(err.text, "hugepageLimits: bad page size \"../2MB\"");
+    cr_expect_lt(apply("{\"hugepageLimits\":[{\"pageSize\":\"3MB\",\"limit\":0}]}", false, &err),
+                 0);
+    cr_expect(strstr(err.text, "limit of huge pages"), "%s", err.text);
     cr_expect_lt(apply("{\"cpu\":{\"shares\":1}}", false, &err), 0);
     cr_expect_str_eq(err.text, "the minimum allowed cpu-shares is 2");
     cr_expect_lt(apply("{\"cpu\":{\"shares\":262145}}", false, &err), 0);

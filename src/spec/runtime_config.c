@@ -160,6 +160,12 @@ static const struct json_field runtime_block_io_fields[] = {
     JSON_END,
 };
 
+static const struct json_field runtime_huge_pages_fields[] = {
+    JSON_STRING(struct runtime_huge_pages, page_size, "pageSize"),
+    JSON_UINT64(struct runtime_huge_pages, limit,     "limit"),
+    JSON_END,
+};
+
 const struct json_field runtime_resources_fields[] = {
     JSON_OBJECTS       (struct runtime_resources, devices,  "devices", struct runtime_device_rule, runtime_device_rule_fields,
                         .omit_empty = true),
@@ -167,6 +173,8 @@ const struct json_field runtime_resources_fields[] = {
     JSON_OBJECT        (struct runtime_resources, cpu,      "cpu",     struct runtime_cpu, runtime_cpu_fields),
     JSON_OBJECT_POINTER(struct runtime_resources, pids,     "pids",    struct runtime_pids, runtime_pids_fields, .omit_empty = true),
     JSON_OBJECT        (struct runtime_resources, block_io, "blockIO", struct runtime_block_io, runtime_block_io_fields),
+    JSON_OBJECTS       (struct runtime_resources, huge_pages, "hugepageLimits", struct runtime_huge_pages, runtime_huge_pages_fields,
+                        .omit_empty = true),
     JSON_TEXTS         (struct runtime_resources, unified,  "unified", .omit_empty = true),
     JSON_END,
 };
@@ -267,7 +275,6 @@ static const struct {
     { { "linux", "memoryPolicy" } },
     { { "linux", "netDevices" } },
     { { "linux", "personality" } },
-    { { "linux", "resources", "hugepageLimits" } },
     { { "linux", "resources", "network" } },
     { { "linux", "resources", "rdma" } },
     { { "linux", "seccomp", "listenerPath" } },

@@ -91,13 +91,19 @@ struct runtime_block_io {
     struct json_list weight_device;                              /* struct runtime_weight_device */
     struct json_list read_bps, write_bps, read_iops, write_iops; /* struct runtime_throttle */
 };
+struct runtime_huge_pages {
+    char *page_size; /* "2MB" */
+    uint64_t limit;  /* bytes */
+};
+
 struct runtime_resources {
     struct json_list devices; /* struct runtime_device_rule, applied in order */
     struct runtime_memory memory;
     struct runtime_cpu cpu;
     struct runtime_pids *pids;
     struct runtime_block_io block_io;
-    struct map unified; /* texts: cgroup v2 file → value */
+    struct json_list huge_pages; /* struct runtime_huge_pages */
+    struct map unified;          /* texts: cgroup v2 file → value */
 };
 extern const struct json_field runtime_resources_fields[];
 

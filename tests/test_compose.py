@@ -259,6 +259,24 @@ def test_interrupt_stops_gently(project):
     assert "a-1  | 50000\na-1  | bye\n" in out and f"Container {project.name}-a-1  Stopped" in err
 
 
+def test_an_interrupt_stops_dependants_first(project):
+    """The database hears of the end when nobody uses it any more."""
+    said = "sh -c 'trap \"sleep 1; echo $$$$; echo {0} ends; exit 0\" TERM; echo {0} is up; while :; do sleep 0.1; done'"
+    project.write(f"services:\n  web: {{image: busybox, depends_on: [db], command: {json.dumps(said.format('web'))}}}\n"
+                  f"  db: {{image: busybox, command: {json.dumps(said.format('db'))}}}\n")
+    started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
+                               env=project.engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: "web is up" in project.compose("logs").out, what="the containers running")
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=LIMIT_S)
+    finally:
+        started.kill()
+    told = [line.strip() for line in err.splitlines()]
+    assert told.index(f"Container {project.name}-web-1  Stopped") < told.index(f"Container {project.name}-db-1  Stopping")
+    assert "web ends" in out and "db ends" in out and started.returncode == 130
+
+
 def test_a_second_interrupt_kills(project):
     project.write("services: {a: {image: busybox, command: sh -c 'trap \"echo no\" TERM; echo up; while :; do sleep 0.1; done', stop_grace_period: 100s}}")
     started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],

@@ -44,20 +44,24 @@ static void container_ended(void *data, const char *service, const char *name UN
     eventfd_write(front->event_fd, 1);
 }
 
-static int stop_all(struct cli *cli, struct compose_session *session, bool kill,
-                    const struct optional_int64 *timeout_s, struct error *err)
+/* What runs by now. */
+static int read_again(struct cli *cli, struct compose_session *session, struct error *err)
 {
     actual_done(&session->actual);
     session->actual = (struct actual){};
-    if (actual_read_containers(cli->client, session->project.name, &session->actual, err) < 0)
-        return -1;
-    struct compose_action action = { .fits = actual_is_running,
-                                     .act = kill ? step_container_kill : step_container_stop,
-                                     .begins = kill ? "Killing" : "Stopping",
-                                     .ends = kill ? "Killed" : "Stopped" };
-    if (timeout_s)
-        action.timeout_s = *timeout_s;
-    return compose_each(cli, session, NULL, &action, err);
+    return actual_read_containers(cli->client, session->project.name, &session->actual, err);
+}
+
+static int kill_all(struct cli *cli, const char *project, struct error *err)
+{
+    CLEANUP(compose_session_done) struct compose_session session = {};
+    struct compose_action action = {
+        .fits = actual_is_running, .act = step_container_kill, .begins = "Killing", .ends = "Killed"
+    };
+
+    session.project.name = xstrdup(project);
+    return read_again(cli, &session, err) < 0 ? -1
+                                              : compose_each(cli, &session, NULL, &action, err);
 }
 
 struct stopping {
@@ -72,7 +76,9 @@ static void *stop_in_background(void *data)
     struct stopping *stopping = data;
     struct error unheard = {};
 
-    stop_all(stopping->cli, stopping->session, false, stopping->timeout_s, &unheard);
+    if (read_again(stopping->cli, stopping->session, &unheard) == 0)
+        compose_stop_in_order(stopping->cli, stopping->session, NULL, stopping->timeout_s,
+                              &unheard);
     eventfd_write(stopping->event_fd, 1);
     return NULL;
 }
@@ -102,11 +108,9 @@ static int end_all(struct cli *cli, struct compose_session *session,
         if (fds[0].revents)
             break;
         if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
-            CLEANUP(compose_session_done) struct compose_session other = {};
             struct error unheard;
 
-            other.project.name = xstrdup(session->project.name);
-            stop_all(cli, &other, true, NULL, &unheard);
+            kill_all(cli, session->project.name, &unheard);
         }
     }
     pthread_join(thread, NULL);

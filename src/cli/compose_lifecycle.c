@@ -100,23 +100,15 @@ static int start(struct cli *cli, const void *parsed, const struct strv *argumen
                : 0;
 }
 
-/* Dependants first: the part of a `down` that stops. */
 static int stop(struct cli *cli, const void *parsed, const struct strv *arguments,
                 struct error *err)
 {
     const struct timeout_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
-    CLEANUP(plan_done) struct plan plan = {};
 
     if (compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
-    struct plan_down_options wish = { .services = arguments };
-    plan_down(&session.project, &session.actual, &wish, &plan);
-    /* What would be removed is passed over; the order stays. */
-    for (size_t i = 0; i < plan.count; i++)
-        if (plan.steps[i].kind == STEP_CONTAINER_REMOVE)
-            plan.steps[i].kind = STEP_BARRIER;
-    return compose_apply(cli, &session, &options->timeout, &plan, err);
+    return compose_stop_in_order(cli, &session, arguments, &options->timeout, err);
 }
 
 static int restart(struct cli *cli, const void *parsed, const struct strv *arguments,

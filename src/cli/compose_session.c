@@ -155,6 +155,27 @@ int compose_apply(struct cli *cli, const struct compose_session *session,
 
 /* ---- the same for each container ---- */
 
+int compose_stop_in_order(struct cli *cli, const struct compose_session *session,
+                          const struct strv *services, const struct optional_int64 *timeout_s,
+                          struct error *err)
+{
+    CLEANUP(plan_done) struct plan plan = {};
+    struct plan_down_options wish = { .services = services };
+
+    /* The part of a `down` that stops: what would be removed is passed over, the order stays. */
+    plan_down(&session->project, &session->actual, &wish, &plan);
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.steps[i].kind == STEP_CONTAINER_REMOVE)
+            plan.steps[i].kind = STEP_BARRIER;
+    for (size_t i = 0; i < plan.count; i++)
+        for (size_t j = 0; j < session->actual.count; j++)
+            if (plan.steps[i].kind == STEP_CONTAINER_STOP &&
+                strcmp(plan.steps[i].id, session->actual.containers[j].id) == 0 &&
+                !actual_is_running(&session->actual.containers[j]))
+                plan.steps[i].kind = STEP_BARRIER;
+    return compose_apply(cli, session, timeout_s, &plan, err);
+}
+
 struct each_task {
     struct apply *apply;
     const struct compose_action *action;

@@ -41,6 +41,12 @@ int compose_apply(struct cli *cli, const struct compose_session *session,
                   const struct optional_int64 *stop_timeout_s, const struct plan *plan,
                   struct error *err);
 
+/* Stops the running containers of the services (none: of all), each after those that depend on it;
+ * 'timeout_s' may be NULL. */
+int compose_stop_in_order(struct cli *cli, const struct compose_session *session,
+                          const struct strv *services, const struct optional_int64 *timeout_s,
+                          struct error *err);
+
 /* One thing that is done to many containers. */
 struct compose_action {
     bool (*fits)(const struct actual_container *container); /* NULL: all */

@@ -26,6 +26,7 @@ from fleet_bench import bench_fleet, bench_life, bench_list  # noqa: E402
 from images_bench import bench_images  # noqa: E402
 from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
+from traffic_bench import bench_traffic  # noqa: E402
 from sick_bench import bench_sick  # noqa: E402
 
 CONTAINERS = (0, 10, 100)
@@ -190,6 +191,9 @@ class Docker:
     def measure(self, *arguments):
         return timed([docker_program(), *arguments], self.env)
 
+    def output(self, *arguments):
+        return run([docker_program(), *arguments], env=self.env, check=True).out.strip()
+
     def network_pid(self):
         """A process in its network namespace."""
         return self.process.pid
@@ -345,7 +349,9 @@ PARTS["list"] = lambda engine, build, docker, rounds: bench_list(engine, build, 
 
 PARTS["sick"] = lambda engine, build, docker, rounds: bench_sick(engine)
 
-PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, rounds, timed, interleave, print_table, memory_of)
+PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, build, docker, rounds, timed, interleave, print_table, memory_of)
+
+PARTS["traffic"] = lambda engine, build, docker, rounds: bench_traffic(build, docker, rounds, memory_of)
 
 PARTS["compose"] = lambda engine, build, docker, rounds: bench_compose(engine, build, docker, rounds, timed, print_table)
 

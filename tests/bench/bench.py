@@ -28,6 +28,7 @@ from network_bench import bench_network  # noqa: E402
 from registry_bench import bench_registry  # noqa: E402
 from traffic_bench import bench_traffic  # noqa: E402
 from sick_bench import bench_sick  # noqa: E402
+from storage_bench import bench_storage  # noqa: E402
 
 CONTAINERS = (0, 10, 100)
 LINE_SIZE, BLOCK_MIB, LOG_MIB = 100, 64, 1024
@@ -354,6 +355,8 @@ PARTS["network"] = lambda engine, build, docker, rounds: bench_network(engine, b
 PARTS["traffic"] = lambda engine, build, docker, rounds: bench_traffic(build, docker, rounds, memory_of)
 
 PARTS["compose"] = lambda engine, build, docker, rounds: bench_compose(engine, build, docker, rounds, timed, print_table)
+
+PARTS["storage"] = lambda engine, build, docker, rounds: bench_storage(engine, build, docker, rounds, IMAGE, timed, print_table)
 
 
 def main():

@@ -339,6 +339,41 @@ Test(network, wishes_that_cannot_be_granted_are_refused)
     expect_verified();
 }
 
+/* As many ports as the kernel lets a bridge have, of others. */
+static void fill_bridge(const char *name)
+{
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
+    int index = (int)if_nametoindex(name);
+    struct error err = {};
+
+    cr_assert_eq(netlink_open(NETLINK_ROUTE, &netlink, &err), 0, "%s", err.text);
+    for (int i = 0; i < 1023; i++) {
+        CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+        nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+        nl_put_link(&msg, 0);
+        nl_put_u32(&msg, IFLA_MASTER, (uint32_t)index);
+        NL_NEST (&msg, IFLA_LINKINFO)
+            nl_put_string(&msg, IFLA_INFO_KIND, "veth");
+        cr_assert_eq(netlink_call(netlink, &msg, &err), 0, "port %d: %s", i + 1, err.text);
+    }
+}
+
+Test(network, a_full_bridge_is_told_in_words)
+{
+    CLEANUP(network_unref)
+    struct network *full = make_network(&(struct network_create){ .name = "full" });
+    struct box box = { .fd = -1 };
+    struct error err = {};
+
+    fill_bridge(full->bridge_name);
+    cr_assert_eq(try_box(networks, &box, "one", "full", NULL, 0, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    cr_expect(strstr(err.text, "is full: the kernel lets 1023 containers be on one"), "%s",
+              err.text);
+    expect_verified(); /* nothing of it is left */
+}
+
 /* One question by UDP from the namespace; has the socket behind got it? */
 static bool asks_for_a_name(int namespace_fd, int server_fd)
 {

@@ -118,15 +118,43 @@ def test_postgresql_keeps_its_data(engine, debian, name, tmp_path):
     def sql(text):
         return engine.docker("exec", name, "psql", "-h", "/tmp", "-tAc", text, "postgres")
 
-    def run():
-        engine.docker("run", "-d", "--name", name, "--shm-size", "128m", "-v", "pgdata:/data", "test-postgres", check=True)
+    def run(image="test-postgres"):
+        engine.docker("run", "-d", "--name", name, "--shm-size", "128m", "-v", "pgdata:/data", image, check=True)
         wait_until(lambda: sql("SELECT 1").out == "1\n", what="PostgreSQL answering")
+
+    def count():
+        return int(sql("SELECT count(*) FROM told").out)
+
+    def committed():
+        return len(engine.docker("exec", name, "cat", "/tmp/committed", check=True).out.split())
     try:
         run()
         assert sql("CREATE TABLE kept(n int); INSERT INTO kept SELECT generate_series(1, 1000)").code == 0
         engine.docker("stop", name, check=True)
         engine.docker("rm", name, check=True)
         run()
+        assert sql("SELECT sum(n) FROM kept").out == "500500\n"
+
+        # A client that is told of each commit, over the end of the engine, that of the database, and another image.
+        assert sql("CREATE TABLE told(n int)").code == 0
+        engine.docker("exec", "-d", name, "sh", "-c", "while n=$(psql -h /tmp -qtAc 'INSERT INTO told SELECT count(*) + 1 FROM told RETURNING n' postgres); do "
+                      "echo $n >> /tmp/committed; done", check=True)
+        wait_until(lambda: sql("SELECT count(*) > 5 FROM told").out == "t\n", what="the client committing")
+        if engine.is_ours:
+            pid = engine.inspect(name)["State"]["Pid"]
+            engine.kill()
+            engine.start()
+            assert engine.inspect(name)["State"]["Pid"] == pid
+        before = count()
+        wait_until(lambda: count() > before + 5, what="the client committing on")
+        told = committed()
+        engine.docker("kill", name, check=True)
+        engine.docker("rm", name, check=True)
+        (tmp_path / "Dockerfile").write_text("FROM test-postgres\nUSER root\nRUN touch /upgraded\nUSER postgres\n")
+        engine.docker("build", "-q", "-t", "test-postgres:next", tmp_path, check=True)
+        run("test-postgres:next")
+        engine.docker("exec", name, "test", "-f", "/upgraded", check=True)
+        assert count() >= told > 5 and sql("SELECT sum(n) = count(*) * (count(*) + 1) / 2 FROM told").out == "t\n"
         assert sql("SELECT sum(n) FROM kept").out == "500500\n"
     finally:
         engine.docker("rm", "-f", name)

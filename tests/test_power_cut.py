@@ -50,6 +50,7 @@ class Story:
 
     def __init__(self, engine, registry):
         self.engine, self.api, self.registry, self.ledger = engine, engine.api, registry, engine.ledger
+        self.archives = []  # of images as they were made
 
     def call(self, method, path, body=None, **options):
         answer = self.api.call(method, path, body, **options)
@@ -83,7 +84,9 @@ class Story:
                    text=tar_of(Dockerfile=b"FROM busybox\nCOPY file /\nRUN cat file file > both\n", file=b"%d" % number * 5000))
         self.image("build without files", f"plain:{number}", "POST", f"/build?t=plain:{number}", content_type=TAR,
                    text=tar_of(Dockerfile=b"FROM busybox\nLABEL number=%d\nCMD true\n" % number))
-        saved = self.call("GET", f"/images/get?names=imported:{number}").data
+        for name in (f"{source}:v{number}", f"built:{number}", f"imported:{number}"):
+            self.archives.append(self.call("GET", f"/images/get?names={name}").data)
+        saved = self.archives[-1]
         self.ledger.tell("rmi", lambda: self.gone(f"/images/imported:{number}"), ("image", f"imported:{number}"))
         self.image("load", f"imported:{number}", "POST", "/images/load?quiet=1", text=saved, content_type=TAR)
         self.ledger.tell("rmi of one name", lambda: self.gone(f"/images/{copy}"), ("image", copy))
@@ -175,10 +178,12 @@ def record(engine, build):
     try:
         for number in range(ROUNDS):
             push_images(registry, "source", number)
-        Story(engine, registry).tell()
+        story = Story(engine, registry)
+        story.tell()
     finally:
         registry.remove()
     engine.cut_power()
+    return story.archives
 
 
 # ---- after a cut ----
@@ -219,8 +224,8 @@ def check_images(engine):
                 assert digest_of(archive.extractfile(layer).read()) == diff_id, (image, layer)
 
 
-def check_use(engine, found, chosen):
-    """What is there can be used: a container of before is started, something new is made."""
+def check_use(engine, archives, found, chosen):
+    """What is there can be used: a container of before is started, and something is made, also out of what a pull or build may have left."""
     containers = sorted(name for kind, name in found if kind == "container")
     if containers:
         name = chosen.choice(containers)
@@ -228,9 +233,11 @@ def check_use(engine, found, chosen):
         assert engine.api.do("POST", f"/containers/{name}/wait")["StatusCode"] == 0, name
     engine.api.do("POST", "/volumes/create", {"Name": "after"})
     engine.api.do("POST", "/images/busybox/tag?repo=after&tag=all")
+    engine.api.do("POST", "/images/load?quiet=1", text=chosen.choice(archives), content_type=TAR)
+    check_images(engine)
 
 
-def check_cut(engine, ledger, position, chosen):
+def check_cut(engine, ledger, archives, position, chosen):
     found = there(engine)
     allowed = ledger.allowed(position)
     wrong = [f"{what}: {brief(found.get(what))}, not {' or '.join(map(brief, allowed.get(what, [None])))}" for what in {**found, **allowed}
@@ -238,7 +245,7 @@ def check_cut(engine, ledger, position, chosen):
     differences = engine.api.do("GET", "/system/verify?rehash=1")["Differences"]
     assert not wrong and not differences, (wrong, differences)
     check_images(engine)
-    check_use(engine, found, chosen)
+    check_use(engine, archives, found, chosen)
     differences = engine.api.do("GET", "/system/verify")["Differences"]
     assert not differences, differences
 
@@ -247,7 +254,7 @@ def brief(value):
     return repr(value)[:60]
 
 
-def start_after_cut(build, engine, replay, position, number):
+def start_after_cut(build, engine, archives, replay, position, number):
     """Whether all is well there: (seconds of the start, what is wrong or None)."""
     chosen = random.Random(f"{SEED} {number}")
     replay.advance(position)
@@ -255,7 +262,7 @@ def start_after_cut(build, engine, replay, position, number):
     cut = CutEngine(build, engine, image)
     try:
         cut.start()
-        check_cut(cut, engine.ledger, position, chosen)
+        check_cut(cut, engine.ledger, archives, position, chosen)
         return cut.start_s, None
     except (AssertionError, OSError) as problem:
         return cut.start_s, (f"cut {number} at {position} (record {replay.records}, under way: {engine.ledger.under_way(position)}), with {words}: {problem}; "
@@ -268,13 +275,13 @@ def test_power_cuts(build, docker_client):
     engine = RecordedEngine(build)
     failures, starts = [], []
     try:
-        record(engine, build)
+        archives = record(engine, build)
         cuts = engine.directory / "cuts"
         cuts.mkdir()
         run(["mount", "-t", "tmpfs", "-o", "size=1g", "cuts", cuts], check=True)
         replay = Replay(engine.disk, cuts)
         for number, position in enumerate(engine.ledger.points(CUTS, SEED)):
-            seconds, problem = start_after_cut(build, engine, replay, position, number)
+            seconds, problem = start_after_cut(build, engine, archives, replay, position, number)
             starts.append(seconds)
             if problem:
                 failures.append(problem)

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/filter_query.h"
 #include "cli/format.h"
+#include "cli/settings.h"
 
 #include "base/banned.h"
 
@@ -40,8 +41,10 @@ static void add_client(struct json_writer *w)
     json_begin_dict(w, "Client");
     json_add_text(w, "Version", BERTH_VERSION);
     json_add_text(w, "ApiVersion", CLIENT_API_VERSION);
+    json_add_text(w, "DefaultAPIVersion", CLIENT_API_VERSION);
     json_add_text(w, "Os", "linux");
     json_add_text(w, "Arch", strcmp(host.machine, "x86_64") == 0 ? "amd64" : host.machine);
+    json_add_text(w, "Context", settings_context());
     json_end_dict(w);
 }
 

@@ -2,7 +2,7 @@
  * {{if}}/{{else}}/{{range}}/{{with}}/{{end}}, variables, {{- trim -}}, comments, parentheses, and
  * the functions json, split, join, title, lower, upper, pad, truncate, index, len, print, printf,
  * println, eq, ne, lt, le, gt, ge, and, or, not, slice, html, js, urlquery, println. Data are JSON
- * values: .Name looks a key up. */
+ * values: .Name looks a key up; .APIVersion also finds "ApiVersion", as Go's fields are named. */
 #ifndef BERTH_CODEC_TEMPLATE_H
 #define BERTH_CODEC_TEMPLATE_H
 

@@ -106,6 +106,27 @@ static bool call_method(struct run *run, const struct value *from, const char *n
     return true;
 }
 
+/* Go's names have abbreviations in capitals (APIVersion, NanoCPUs) where JSON's often have not
+ * (ApiVersion, NanoCpus): such a name means that key. */
+static bool abbreviates(const char *name, const char *key)
+{
+    if (*name != *key)
+        return false;
+    for (; *name && *key; name++, key++)
+        if (*name != *key && (*name < 'A' || *name > 'Z' || *name + ('a' - 'A') != *key))
+            return false;
+    return !*name && !*key;
+}
+
+static const struct json *find_abbreviated(const struct json *dict, const char *name)
+{
+    if (json_type(dict) == JSON_DICT)
+        JSON_EACH (dict, key)
+            if (abbreviates(name, key))
+                return json_get(dict, key);
+    return NULL;
+}
+
 static int field_of(struct run *run, const struct operand *operand, const struct value *from,
                     const char *name, const struct value *arguments, size_t count,
                     struct value *out)
@@ -119,6 +140,13 @@ static int field_of(struct run *run, const struct operand *operand, const struct
     }
     if (from->kind == VALUE_JSON && call_method(run, from, name, arguments, count, out))
         return 0;
+    const struct json *near = from->kind == VALUE_JSON && !count
+                                  ? find_abbreviated(from->json, name)
+                                  : NULL;
+    if (near) {
+        *out = value_from_json(near);
+        return 0;
+    }
     if (found)
         return fail(run, operand->position, operand->start, operand->end,
                     "%s is not a method but has arguments", name);

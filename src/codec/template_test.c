@@ -90,7 +90,10 @@ static const struct {
     { "{{eq .Null nil}}", "true" },
     { "{{html .Html}} {{js \"a'b\"}} {{urlquery \"a b&\"}}", "&lt;a&gt; a\\'b a+b%26" },
     { "{{.Name}}\n{{.Size}}", "web\n12" },
+    { "{{.NAME}} {{.SiZe}}", "web 12" },
     /* What fails when it runs. */
+    { "{{.name}}", "template parsing error: template: :1:2: executing \"\" at <.name>: map has no "
+                   "entry for key \"name\"" },
     { "{{.Foo}}", "template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no "
                   "entry for key \"Foo\"" },
     { "a\nbc{{.Deep.Foo}}", "template parsing error: template: :2:9: executing \"\" at "

@@ -17,6 +17,14 @@ def test_run_and_exit_codes(engine):
     assert engine.berth("run").code == 1
 
 
+def test_a_refused_create_is_told_as_docker_tells_it(engine, name):
+    """Words that cannot be understood are 125, what the engine does not want is 1."""
+    engine.docker("create", "--name", name, "busybox", check=True)
+    for words in (("--name", name, "busybox"), ("--restart", "bad", "busybox"), ("-v", "bad:", "busybox"), ("--env-file", "/nope", "busybox")):
+        ours, theirs = engine.berth("create", *words), engine.docker("create", *words)
+        assert ours.code == theirs.code and ours.err == theirs.err.replace("docker: ", "berth: ").replace("'docker ", "'berth "), words
+
+
 def test_stdin(engine):
     assert engine.berth("run", "--rm", "-i", "busybox", "cat", stdin="x\n" * 1000, check=True).out == "x\n" * 1000
 
@@ -27,6 +35,8 @@ def test_stdin(engine):
     ("volume", "ls"), ("network", "ls", "--format", "table {{.Name}}\t{{.Driver}}"),
     ("inspect", "-f", "{{.Name}} {{.State.Running}} {{json .Config.Cmd}}", "held"),
     ("inspect", "-f", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}{{if .State.Running}}up{{else}}down{{end}}", "held"),
+    ("inspect", "-f", "{{.ID}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CPUShares}} {{json .HostConfig.DNS}}", "held"),
+    ("version", "-f", "{{.Server.APIVersion}} {{.Server.MinAPIVersion}} {{.Client.Context}}"),
     ("ps", "--filter", "label=k=v", "--format", "{{.Names}}"), ("logs", "held"), ("history", "-q", "busybox")])
 def test_prints_what_docker_prints(engine, arguments):
     engine.docker("rm", "-f", "held")

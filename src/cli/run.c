@@ -88,9 +88,10 @@ static int ask_for_container(struct cli *cli, const struct run_options *options,
     return client_call(cli->client, "POST", path, body, out, err);
 }
 
-/* Gives the new container's id. */
+/* Gives the new container's id. 'out_was_asked' (may be NULL): the words were understood, and it is
+ * the engine that says no. */
 static int create(struct cli *cli, const struct run_options *options, const struct strv *arguments,
-                  char **out_id, struct error *err)
+                  char **out_id, bool *out_was_asked, struct error *err)
 {
     CLEANUP(str_done) struct str body = {};
     CLEANUP(client_path_done) struct client_path path = {};
@@ -107,6 +108,8 @@ static int create(struct cli *cli, const struct run_options *options, const stru
     if (check_cidfile(options->cidfile, err) < 0 ||
         run_options_encode(options, arguments, cli->client, &body, err) < 0)
         return -1;
+    if (out_was_asked)
+        *out_was_asked = true;
     client_path_begin(&path, "/containers/create");
     client_path_query(&path, "name", options->name);
     client_path_query(&path, "platform", platform);
@@ -128,8 +131,10 @@ static int create_command(struct cli *cli, const void *parsed, const struct strv
 {
     CLEANUP(free) char *id = NULL;
 
-    if (create(cli, parsed, arguments, &id, err) < 0)
-        return refuse(cli, EXIT_REFUSED, err);
+    bool was_asked = false;
+
+    if (create(cli, parsed, arguments, &id, &was_asked, err) < 0)
+        return was_asked ? -1 : refuse(cli, EXIT_REFUSED, err);
     puts(id);
     return 0;
 }
@@ -239,7 +244,7 @@ static int run_command(struct cli *cli, const void *parsed, const struct strv *a
         cli->exit_code = 1;
         return error_set(err, ERROR_INVALID, "the input device is not a TTY");
     }
-    if (create(cli, options, arguments, &id, err) < 0)
+    if (create(cli, options, arguments, &id, NULL, err) < 0)
         return refuse(cli, EXIT_REFUSED, err);
     return options->detach ? run_detached(cli, id, err) : run_attached(cli, options, id, err);
 }

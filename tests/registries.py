@@ -1,4 +1,4 @@
-"""Debian's docker-registry, and a fixture that is each of both registries in turn."""
+"""Debian's docker-registry, a fixture that is each of both registries in turn, and one that is a registry of the test's own making."""
 import json
 import pathlib
 import shutil
@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from engine import free_port, wait_until
+from fake_registry import FakeRegistry
 from registry import Registry
 
 
@@ -55,3 +56,11 @@ def registry(request, build, tmp_path_factory):
         made = RealRegistry(tmp_path_factory.mktemp("registry") / "open")
         yield made
         made.close()
+
+
+@pytest.fixture
+def fake():
+    """One for each test."""
+    made = FakeRegistry()
+    yield made
+    made.close()

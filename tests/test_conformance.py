@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from registry import INDEX, MANIFEST, Registry, descriptor, digest_of, manifest_of
+from registry import INDEX, MANIFEST, descriptor, digest_of, manifest_of
+from test_distribution import registry  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.own
 
@@ -199,15 +200,6 @@ MANAGEMENT = [
     Row("a blob that is not there", "DELETE", f"/v2/find/blobs/{BLOB}", 404, code="BLOB_UNKNOWN"),
     Row("others' blob of the same bytes stays", "HEAD", f"/v2/pull/blobs/{BLOB}", 200, BLOB_HEADERS),
 ]
-
-
-@pytest.fixture(scope="module")
-def registry(build):
-    made = Registry(build).start()
-    yield made
-    checked = made.verify()
-    made.remove()
-    assert checked.code == 0, checked
 
 
 def fill(registry, repository, *tags):

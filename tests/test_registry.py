@@ -18,7 +18,7 @@ import pytest
 import engine as engines
 from engine import LIMIT_S, run, wait_until
 from fake_registry import OCI, FakeRegistry, add_image
-from registries import RealRegistry
+from registries import RealRegistry, fake  # noqa: F401 (a fixture)
 from test_save_load import layer
 
 pytestmark = pytest.mark.own
@@ -48,13 +48,6 @@ def place(build, docker_client, mirror, tmp_path_factory):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     made = RealRegistry(tmp_path_factory.mktemp("registry") / "open")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def fake():
-    made = FakeRegistry()
     yield made
     made.close()
 

@@ -12,19 +12,13 @@ import pytest
 import engine as engines
 from engine import LIMIT_S, run, wait_until
 from fake_registry import OCI, FakeRegistry, add_image
+from registries import fake  # noqa: F401 (a fixture)
 from test_registry import SECRET, check_nothing_is_left, endless, blobs, with_auth
 from test_save_load import layer
 
 pytestmark = pytest.mark.own
 MEMORY_LIMIT_KB = 64 * 1024
 NAME = "registry.changes.test"
-
-
-@pytest.fixture
-def fake():
-    made = FakeRegistry()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

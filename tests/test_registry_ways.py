@@ -13,6 +13,7 @@ import pytest
 import engine as engines
 from engine import run
 from fake_registry import OCI, FakeRegistry, add_image
+from registries import fake  # noqa: F401 (a fixture)
 from test_save_load import layer
 
 pytestmark = pytest.mark.own
@@ -79,13 +80,6 @@ def server_context(directory):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
     return context
-
-
-@pytest.fixture
-def fake():
-    made = FakeRegistry()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -246,7 +246,7 @@ def test_foreground(project):
 
 
 def test_interrupt_stops_gently(project):
-    project.write("services: {a: {image: busybox, command: sh -c 'trap \"seq 50000; echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'}}")
+    project.write("services: {a: {image: busybox, command: sh -c 'trap \"seq 50000; echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done', stop_grace_period: 100s}}")
     started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
                                env=project.engine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -61,7 +61,6 @@ int engine_image_files(struct engine *engine, const struct image *image, bool at
     struct collecting collecting = { { .cancel_fd = cancel_fd }, out };
     CLEANUP(map_done) struct map statements = {};
 
-    map_init_empty(&statements, free);
     if (attested && engine_image_statements(engine, image, &statements, err) < 0)
         return -1;
     CLEANUP(free)

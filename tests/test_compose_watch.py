@@ -41,7 +41,7 @@ class Watch:
 
     def wait_for(self, words, count=1):
         wait_until(lambda: sum(words in line for line in self.lines) >= count or self.process.poll() is not None, what=words)
-        assert sum(words in line for line in self.lines) >= count, self.lines
+        assert sum(words in line for line in self.lines) >= count, "".join(self.lines[-60:])
 
     def end(self):
         self.process.send_signal(signal.SIGINT)

@@ -230,7 +230,8 @@ def test_ssh(clients, engine, fake_ssh, client):
     calls = log.read_text().splitlines()
     assert all("dial-stdio" in call for call in calls) and any("2222" in call and "me" in call for call in calls)
     refused = clients.run(client, "-H", "ssh://elsewhere", "ps", env=environment)
-    assert refused.code == 1 and "no such host: elsewhere" in refused.err
+    # Docker's own client may find ssh gone before it has heard why.
+    assert refused.code == 1 and ("no such host: elsewhere" in refused.err or client == "docker" and "file already closed" in refused.err), refused
 
 
 def sshd_program():

@@ -30,14 +30,12 @@ def build(engine, directory, tag, *options):
     return done
 
 
-def served(port, path="/", limit_s=60):
+def served(engine, name, port, path="/"):
     """The page, once it is there."""
-    def look():
-        try:
-            return fetch(port, path)
-        except OSError:
-            return None
-    return wait_until(look, limit_s, what="the page")
+    try:
+        return fetch(port, path)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {engine.berth('logs', name)}") from None
 
 
 def test_a_c_program_is_tested_and_runs_on_nothing(engine, debian, tmp_path):  # noqa: F811
@@ -93,7 +91,7 @@ CMD ["node", "server.js"]
         pytest.skip(f"not run: npm's registry cannot be reached from a container: {asked.err[-300:]}")
     build(engine, tmp_path, "real-node", *options)
     engine.berth("run", "-d", "--name", name, "-p", f"{free_port}:3000", "real-node", check=True)
-    assert served(free_port, "/42") == "42 is a number\n" and served(free_port, "/x") == "x is not a number\n"
+    assert served(engine, name, free_port, "/42") == "42 is a number\n" and served(engine, name, free_port, "/x") == "x is not a number\n"
     assert engine.berth("exec", name, "ls", "node_modules", check=True).out == "is-number\n", "what .dockerignore excludes did not come"
     (tmp_path / "server.js").write_text((tmp_path / "server.js").read_text().replace("a number", "one"))
     again = build(engine, tmp_path, "real-node", *options)
@@ -128,7 +126,7 @@ CMD ["python", "-m", "app"]
 """})
     build(engine, tmp_path, "real-python")
     engine.berth("run", "-d", "--name", name, "-e", "WHO=python", "-p", f"{free_port}:8000", "real-python", check=True)
-    assert served(free_port) == "hello python\n"
+    assert served(engine, name, free_port) == "hello python\n"
     wait_until(lambda: engine.inspect(name)["State"]["Health"]["Status"] == "healthy", 60, what="the health check passing")
     assert engine.berth("exec", name, "id", "-un", check=True).out == "app\n"
 
@@ -151,7 +149,7 @@ CMD ["nginx", "-g", "daemon off;"]
 """})
     build(engine, tmp_path, "real-nginx")
     engine.berth("run", "-d", "--name", name, "-e", "PORT=8080", "-e", "NAME=somebody", "-p", f"{free_port}:8080", "real-nginx", check=True)
-    assert served(free_port, "/page") == "/page for somebody\n"
+    assert served(engine, name, free_port, "/page") == "/page for somebody\n"
     wait_until(lambda: "GET /page" in engine.berth("logs", name).out, what="the request in the log")
     engine.berth("stop", name, check=True)
     assert engine.inspect(name)["State"]["ExitCode"] == 0

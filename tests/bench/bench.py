@@ -20,7 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from engine import Engine, docker_program, make_busybox_context, run, wait_until  # noqa: E402
-from build_bench import bench_build  # noqa: E402
+from build_bench import bench_build, bench_context  # noqa: E402
 from compose_bench import bench_compose  # noqa: E402
 from fleet_bench import bench_fleet, bench_life, bench_list  # noqa: E402
 from images_bench import bench_images  # noqa: E402
@@ -343,7 +343,8 @@ def bench_copy(engine, build, docker, rounds):
 
 PARTS = {"run": bench_run, "life": bench_each_call, "memory": bench_memory, "log": bench_log, "copy": bench_copy, "registry": bench_registry, "images": bench_images}
 
-PARTS["build"] = lambda engine, build, docker, rounds: bench_build(engine, build, docker, rounds, timed, interleave, print_table)
+for name, bench in (("build", bench_build), ("context", bench_context)):
+    PARTS[name] = lambda engine, build, docker, rounds, bench=bench: bench(engine, build, docker, rounds, timed, interleave, print_table)
 PARTS["fleet"] = lambda engine, build, docker, rounds: bench_fleet(engine, build, timed, memory_of, shim_pids)
 
 PARTS["list"] = lambda engine, build, docker, rounds: bench_list(engine, build, docker, rounds, timed, interleave, print_table)

@@ -34,30 +34,41 @@ def write_files(directory, megabytes):
     return directory
 
 
-def bench_build(engine, build, docker, rounds, timed, interleave, print_table):
-    """$BENCH_BUILDX is a command such as "docker buildx" that reaches Docker's engine and directory, perhaps from another root."""
-    place = pathlib.Path(docker.directory if docker else engine.directory) / "contexts"
-    turn = itertools.count()
+class Builders:
+    """Who builds: $BENCH_BUILDX is a command such as "docker buildx" that reaches Docker's engine and directory, perhaps from another root."""
 
-    def variants(directory, flags=(), before=lambda: None):
+    def __init__(self, engine, build, docker, timed):
+        self.place, self.timed = pathlib.Path(docker.directory if docker else engine.directory) / "contexts", timed
+        self.commands = {"berth": ([build / "berth", "build"], engine.environment)}
+        if docker_program():
+            self.commands["berth, through docker's client"] = ([docker_program(), "build"], engine.environment)
+        if docker:
+            self.commands["docker, classic"] = ([docker_program(), "build"], docker.env)
+        if docker and "BENCH_BUILDX" in os.environ:
+            self.commands["docker, buildx"] = ([*shlex.split(os.environ["BENCH_BUILDX"]), "build"], {**docker.env, "DOCKER_BUILDKIT": "1"})
+
+    def variants(self, directory, flags=(), before=lambda: None):
         def measured(words, env):
             def measure():
                 before()
-                return timed([*words, "-q", *flags, directory], env)
+                return self.timed([*words, "-q", *flags, directory], env)
             return measure
-        yield "berth", measured([build / "berth", "build"], engine.environment)
-        if docker_program():
-            yield "berth, through docker's client", measured([docker_program(), "build"], engine.environment)
-        if docker:
-            yield "docker, classic", measured([docker_program(), "build"], docker.env)
-        if docker and "BENCH_BUILDX" in os.environ:
-            yield "docker, buildx", measured([*shlex.split(os.environ["BENCH_BUILDX"]), "build"], {**docker.env, "DOCKER_BUILDKIT": "1"})
+        return {name: measured(*command) for name, command in self.commands.items()}
 
-    ten, thousand = write_steps(place / "ten", 10), write_words(place / "thousand", 1000)
+
+def bench_build(engine, build, docker, rounds, timed, interleave, print_table):
+    builders = Builders(engine, build, docker, timed)
+    ten, thousand = write_steps(builders.place / "ten", 10), write_words(builders.place / "thousand", 1000)
     for title, directory, flags, count in (("10 steps anew", ten, ["--no-cache"], rounds // 2), ("10 steps cached", ten, [], rounds),
                                            ("1000 steps cached", thousand, [], rounds // 4)):
-        print_table(f"build, {title}", interleave(dict(variants(directory, flags)), max(2, count)), "berth")
-    large = write_files(place / "large", CONTEXT_MB)
+        print_table(f"build, {title}", interleave(builders.variants(directory, flags), max(2, count)), "berth")
+    shutil.rmtree(builders.place)
+
+
+def bench_context(engine, build, docker, rounds, timed, interleave, print_table):
+    builders, turn = Builders(engine, build, docker, timed), itertools.count()
+    large = write_files(builders.place / "large", CONTEXT_MB)
+    change = lambda: (large / "small").write_text(str(next(turn)))  # noqa: E731
     print_table(f"build, {CONTEXT_MB} MB copied whole, one small file changed",
-                interleave(dict(variants(large, before=lambda: (large / "small").write_text(str(next(turn))))), min(rounds, CONTEXT_ROUNDS)), "berth")
-    shutil.rmtree(place)
+                interleave(builders.variants(large, before=change), min(rounds, CONTEXT_ROUNDS)), "berth")
+    shutil.rmtree(builders.place)

@@ -19,7 +19,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # of this host: whoever loo
 
 def write(directory, **files):
     for name, text in files.items():
-        path = directory / name.replace("__", "/")
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -39,7 +39,7 @@ def served(engine, name, port, path="/"):
 
 
 def test_a_c_program_is_tested_and_runs_on_nothing(engine, debian, tmp_path):  # noqa: F811
-    write(tmp_path, main__c="", Dockerfile=f"""# syntax=docker/dockerfile:1
+    write(tmp_path, Dockerfile=f"""# syntax=docker/dockerfile:1
 FROM debian:12 AS build
 {APT}gcc libc6-dev make
 WORKDIR /src

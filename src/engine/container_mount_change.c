@@ -296,66 +296,50 @@ static int change_running(struct container *container, const struct container_in
 
 /* ---- both ---- */
 
-static int check(const struct container_info *info, struct error *err)
-{
-    if (info->state == CONTAINER_REMOVING || info->state == CONTAINER_DEAD)
-        return error_set(err, ERROR_CONFLICT,
-                         "container is marked for removal and cannot be \"update\"");
-    return 0;
-}
-
-static void take_back(struct container *container, struct container_spec *spec,
-                      const struct strv *volumes)
+static void take_back_volumes(struct container *container, const struct strv *volumes)
 {
     struct error err = {};
 
-    if (container_set_spec(container, spec, &err) < 0)
-        log_error("cannot take back an update", "container", container->id, "error", err.text);
     for (size_t i = 0; i < volumes->count; i++)
         if (volume_remove(container->engine->volumes, volumes->items[i], false, &err) < 0)
             log_warn("cannot take back a volume", "volume", volumes->items[i], "error", err.text);
 }
 
+struct mounts_wish {
+    const struct strv *removed;
+    const struct json_list *added;
+};
+
 /* Operation held. */
-static int change(struct container *container, const struct strv *targets,
-                  const struct json_list *requests, struct error *err)
+static int change(struct container *container, const void *data, struct error *err)
 {
+    const struct mounts_wish *wish = data;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
+    CLEANUP(container_spec_unref) struct container_spec *spec = NULL;
     CLEANUP(strv_done) struct strv volumes = {};
     CLEANUP(free_mounts) struct json_list removed = {}, added = {};
 
-    json_fields_copy(container_spec_fields, info->spec, spec);
-    spec->reference_count = 1;
-    if (check(info, err) < 0 || take_removed(spec, targets, &removed, err) < 0 ||
-        add_wished(container->engine, spec, requests, &added, err) < 0 ||
+    if (container_change_begin(info, &spec, err) < 0 ||
+        take_removed(spec, wish->removed, &removed, err) < 0 ||
+        add_wished(container->engine, spec, wish->added, &added, err) < 0 ||
         container_set_spec(container, spec, err) < 0)
         return -1;
     const struct container_spec partial = { .mounts = added, .chain_id = spec->chain_id };
     if (container_volumes_make(container->engine, &added, &volumes, err) < 0 ||
         container_volumes_fill(container, &partial, err) < 0 ||
         (container_is_up(info) && change_running(container, info, &removed, &added, err) < 0)) {
-        take_back(container, info->spec, &volumes);
+        container_change_end(container, info->spec, -1);
+        take_back_volumes(container, &volumes);
         return -1;
     }
-    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-    container_event(container, now, "update", NULL);
-    return 0;
+    return container_change_end(container, info->spec, 0);
 }
 
 int engine_container_change_mounts(struct engine *engine, const char *text,
                                    const struct strv *removed, const struct json_list *added,
                                    struct error *err)
 {
-    CLEANUP(container_unref) struct container *container = NULL;
+    const struct mounts_wish wish = { removed, added };
 
-    if (container_find(engine, text, &container, err) < 0)
-        return -1;
-    if (container_begin_operation(container, err))
-        return -1;
-    int result = container_is_removed(container)
-                     ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)
-                     : change(container, removed, added, err);
-    mutex_unlock(&container->operation);
-    return result;
+    return container_change(engine, text, change, &wish, err);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
@@ -205,21 +204,24 @@ static int change_running(struct container *container, const struct port_mapping
     return result;
 }
 
+struct ports_wish {
+    const struct strv *removed;
+    const struct map *added;
+};
+
 /* Operation held. */
-static int change(struct container *container, const struct strv *removed, const struct map *added,
-                  struct error *err)
+static int change(struct container *container, const void *data, struct error *err)
 {
+    const struct ports_wish *wish = data;
+    const struct strv *removed = wish->removed;
+    const struct map *added = wish->added;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
+    CLEANUP(container_spec_unref) struct container_spec *spec = NULL;
     CLEANUP(free) struct port_mapping *which = xcalloc(removed->count + 1, sizeof(*which));
     struct json_list checked = {};
-    struct error failed = {};
 
-    json_fields_copy(container_spec_fields, info->spec, spec);
-    spec->reference_count = 1;
-    if (info->state == CONTAINER_REMOVING || info->state == CONTAINER_DEAD)
-        return error_set(err, ERROR_CONFLICT,
-                         "container is marked for removal and cannot be \"update\"");
+    if (container_change_begin(info, &spec, err) < 0)
+        return -1;
     if (strcmp(info->host_config.network_mode, "host") == 0 ||
         text_starts(info->host_config.network_mode, "container:"))
         return error_set(
@@ -233,31 +235,16 @@ static int change(struct container *container, const struct strv *removed, const
     if (result < 0 || add_bindings(spec, added, err) < 0 ||
         container_set_spec(container, spec, err) < 0)
         return -1;
-    if (!container_is_up(info) ||
-        change_running(container, which, removed->count, added, err) == 0) {
-        CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-
-        container_event(container, now, "update", NULL);
-        return 0;
-    }
-    if (container_set_spec(container, info->spec, &failed) < 0)
-        log_error("cannot take back an update", "container", container->id, "error", failed.text);
-    return -1;
+    if (container_is_up(info))
+        result = change_running(container, which, removed->count, added, err);
+    return container_change_end(container, info->spec, result);
 }
 
 int engine_container_change_ports(struct engine *engine, const char *text,
                                   const struct strv *removed, const struct map *added,
                                   struct error *err)
 {
-    CLEANUP(container_unref) struct container *container = NULL;
+    const struct ports_wish wish = { removed, added };
 
-    if (container_find(engine, text, &container, err) < 0)
-        return -1;
-    if (container_begin_operation(container, err))
-        return -1;
-    int result = container_is_removed(container)
-                     ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)
-                     : change(container, removed, added, err);
-    mutex_unlock(&container->operation);
-    return result;
+    return container_change(engine, text, change, &wish, err);
 }

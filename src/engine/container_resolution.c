@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/container_check.h"
@@ -125,19 +124,16 @@ static int change_running(struct container *container, const struct names_wish *
 }
 
 /* Operation held. */
-static int change(struct container *container, const struct names_wish *wish, struct error *err)
+static int change(struct container *container, const void *data, struct error *err)
 {
+    const struct names_wish *wish = data;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    CLEANUP(container_spec_unref) struct container_spec *spec = NEW(struct container_spec);
+    CLEANUP(container_spec_unref) struct container_spec *spec = NULL;
     CLEANUP(strv_done) struct strv gone = {};
-    struct host_config *host = &spec->host_config;
-    struct error failed = {};
 
-    json_fields_copy(container_spec_fields, info->spec, spec);
-    spec->reference_count = 1;
-    if (info->state == CONTAINER_REMOVING || info->state == CONTAINER_DEAD)
-        return error_set(err, ERROR_CONFLICT,
-                         "container is marked for removal and cannot be \"update\"");
+    if (container_change_begin(info, &spec, err) < 0)
+        return -1;
+    struct host_config *host = &spec->host_config;
     if (text_starts(host->network_mode, "container:"))
         return error_set(err, ERROR_INVALID,
                          "conflicting options: dns and hosts and the network mode");
@@ -147,28 +143,11 @@ static int change(struct container *container, const struct names_wish *wish, st
     if (change_hosts(&host->extra_hosts, wish, &gone, err) < 0 ||
         host_config_check_names(host, err) < 0 || container_set_spec(container, spec, err) < 0)
         return -1;
-    if (change_running(container, wish, &gone, err) == 0) {
-        CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-
-        container_event(container, now, "update", NULL);
-        return 0;
-    }
-    if (container_set_spec(container, info->spec, &failed) < 0)
-        log_error("cannot take back an update", "container", container->id, "error", failed.text);
-    return -1;
+    return container_change_end(container, info->spec, change_running(container, wish, &gone, err));
 }
 
 int engine_container_change_names(struct engine *engine, const char *text,
                                   const struct names_wish *wish, struct error *err)
 {
-    CLEANUP(container_unref) struct container *container = NULL;
-
-    if (container_find(engine, text, &container, err) < 0 ||
-        container_begin_operation(container, err))
-        return -1;
-    int result = container_is_removed(container)
-                     ? error_set(err, ERROR_NOT_FOUND, "No such container: %s", text)
-                     : change(container, wish, err);
-    mutex_unlock(&container->operation);
-    return result;
+    return container_change(engine, text, change, wish, err);
 }

@@ -129,29 +129,17 @@ static int update(struct container *container, const struct host_config *wish, s
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
     CLEANUP(container_spec_unref) struct container_spec *spec = NULL;
 
-    if (info->state == CONTAINER_REMOVING || info->state == CONTAINER_DEAD)
-        return error_set(err, ERROR_CONFLICT,
-                         "container is marked for removal and cannot be \"update\"");
+    if (container_change_begin(info, &spec, err) < 0)
+        return -1;
     if (check_against(&info->host_config, wish, err) < 0)
         return -1;
-    spec = NEW(struct container_spec);
-    json_fields_copy(container_spec_fields, info->spec, spec);
-    spec->reference_count = 1;
     merge(&spec->host_config, wish);
     if (container_set_spec(container, spec, err) < 0)
         return -1;
-    if (container_is_up(info) &&
-        apply(container, info, &spec->host_config, wish->pids_limit.is_set, err) < 0) {
-        struct error failed = {};
-
-        if (container_set_spec(container, info->spec, &failed) < 0)
-            log_error("cannot take back an update", "container", container->id, "error",
-                      failed.text);
-        return -1;
-    }
-    CLEANUP(container_info_unref) struct container_info *now = container_snapshot(container);
-    container_event(container, now, "update", NULL);
-    return 0;
+    int result = container_is_up(info)
+                     ? apply(container, info, &spec->host_config, wish->pids_limit.is_set, err)
+                     : 0;
+    return container_change_end(container, info->spec, result);
 }
 
 int engine_container_update(struct engine *engine, const char *text, struct host_config *wish,

@@ -169,6 +169,16 @@ void container_list_exec(struct container *container, const char *exec_id, bool 
  * there. */
 /* Another host configuration from now on: in the record, then in the snapshot. Operation held. */
 int container_set_spec(struct container *container, struct container_spec *spec, struct error *err);
+/* Changes of its configuration (container_change.c). container_change runs one with the operation
+ * held: NOT_FOUND. A change begins with a copy of the configuration (CONFLICT if the container
+ * goes), sets it (container_set_spec), carries it out on what runs, and ends: told if 'result' is
+ * 0, else taken back; 'result' is given back. */
+typedef int container_change_run(struct container *container, const void *data, struct error *err);
+int container_change(struct engine *engine, const char *text, container_change_run *run,
+                     const void *data, struct error *err);
+int container_change_begin(const struct container_info *info, struct container_spec **out,
+                           struct error *err);
+int container_change_end(struct container *container, struct container_spec *before, int result);
 bool container_set_health(struct container *container, uint64_t run_number,
                           struct container_health *health);
 void container_record_health(struct container *container);

@@ -147,8 +147,12 @@ static void buf_free(void *data)
 static int run(struct buildkit *buildkit, struct solve *solve, const struct bridge_request *request,
                struct grpc_call *call, struct frontend_result *out, struct error *err)
 {
-    const struct frontend_request wanted = { &request->attributes, &request->inputs, solve,
-                                             grpc_cancel_fd(call) };
+    const struct frontend_request wanted = {
+        .attributes = &request->attributes,
+        .inputs = &request->inputs,
+        .solve = solve,
+        .cancel_fd = grpc_cancel_fd(call),
+    };
     CLEANUP(failure_done) struct failure failure = {};
 
     if (text_is_empty(request->frontend))

@@ -43,6 +43,8 @@ struct buildkit *buildkit_new(struct engine *engine)
     mutex_init(&buildkit->lock);
     map_init_empty(&buildkit->solves, drop_solve);
     map_init_empty(&buildkit->results, free);
+    map_init_empty(&buildkit->uploads, NULL);
+    condition_init(&buildkit->uploads_changed);
     return buildkit;
 }
 
@@ -53,6 +55,8 @@ void buildkit_free(struct buildkit *buildkit)
     peers_done(&buildkit->sessions);
     map_done(&buildkit->solves);
     map_done(&buildkit->results);
+    map_done(&buildkit->uploads);
+    condition_done(&buildkit->uploads_changed);
     strv_done(&buildkit->finished);
     mutex_done(&buildkit->lock);
     free(buildkit);
@@ -69,4 +73,21 @@ int buildkit_serve_session(struct buildkit *buildkit, struct http_connection *co
 {
     return peers_run(&buildkit->sessions, connection, offer->id, offer->name, offer->shared_key,
                      offer->methods, cancel_fd, err);
+}
+
+int buildkit_session_wait(struct buildkit *buildkit, const char *session_id, int cancel_fd,
+                          struct error *err)
+{
+    CLEANUP(peer_unref) struct peer *session = NULL;
+
+    return peers_find(&buildkit->sessions, session_id, cancel_fd, &session, err);
+}
+
+void buildkit_session_end(struct buildkit *buildkit, const char *session_id)
+{
+    mutex_lock(&buildkit->sessions.lock);
+    struct peer *session = map_get(&buildkit->sessions.items, session_id);
+    if (session)
+        http2_stop(session->channel);
+    mutex_unlock(&buildkit->sessions.lock);
 }

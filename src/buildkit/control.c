@@ -18,22 +18,8 @@
 
 #define WAIT_STEP_NS (50 * NS_PER_MS)
 #define CACHE_KEY    "cache"
-enum { EXPORTER_LIMIT = 32 };
 
 /* ---- Solve ---- */
-
-struct solve_request {
-    char *ref, *session, *frontend;
-    struct protobuf_field definition; /* borrowed */
-    struct map attributes;            /* of the frontend */
-    struct map inputs;                /* name → id of a result */
-    struct strv entitlements;
-    struct exporter exporters[EXPORTER_LIMIT];
-    size_t exporter_count;
-    struct exporter first; /* as older clients say it */
-    enum build_cache_mode cache_mode;
-    struct strv cache_to; /* registries */
-};
 
 static void exporter_done(struct exporter *exporter)
 {
@@ -41,7 +27,15 @@ static void exporter_done(struct exporter *exporter)
     map_done(&exporter->attributes);
 }
 
-static void solve_request_done(struct solve_request *request)
+void solve_request_init(struct solve_request *out)
+{
+    *out = (struct solve_request){};
+    map_init_empty(&out->attributes, free);
+    map_init_empty(&out->inputs, free);
+    map_init_empty(&out->first.attributes, free);
+}
+
+void solve_request_done(struct solve_request *request)
 {
     free(request->ref);
     free(request->session);
@@ -54,7 +48,6 @@ static void solve_request_done(struct solve_request *request)
     exporter_done(&request->first);
     strv_done(&request->cache_to);
 }
-CLEANUP_VALUE(solve_request_done, struct solve_request)
 
 static void set_text(char **target, const struct protobuf_field *field)
 {
@@ -190,9 +183,7 @@ static int read_solve(const struct buf *message, struct solve_request *out, stru
     struct protobuf_field field;
     int found;
 
-    map_init_empty(&out->attributes, free);
-    map_init_empty(&out->inputs, free);
-    map_init_empty(&out->first.attributes, free);
+    solve_request_init(out);
     while ((found = protobuf_next(&reader, &field, err)) > 0)
         if (read_solve_field(&field, out, err) < 0)
             return -1;
@@ -203,8 +194,7 @@ static int read_solve(const struct buf *message, struct solve_request *out, stru
     return 0;
 }
 
-/* Makes the build known to the other calls that belong to it. */
-static int announce(struct solve *solve, struct solve_request *request, struct error *err)
+int solve_announce(struct solve *solve, struct solve_request *request, struct error *err)
 {
     mutex_lock(&solve->lock);
     bool was_known = solve->is_known;
@@ -244,8 +234,13 @@ static int run_frontend(struct buildkit *buildkit, struct solve *solve,
                         const struct solve_request *request, int cancel_fd, struct grpc_call *call,
                         struct error *err)
 {
-    const struct frontend_request wanted = { &request->attributes, &request->inputs, solve,
-                                             cancel_fd };
+    const struct frontend_request wanted = {
+        .attributes = &request->attributes,
+        .inputs = &request->inputs,
+        .archive = request->archive,
+        .solve = solve,
+        .cancel_fd = cancel_fd,
+    };
     CLEANUP(failure_done) struct failure failure = {};
     struct frontend_result result = {};
 
@@ -360,10 +355,9 @@ static int export_caches(struct buildkit *buildkit, struct solve *solve,
     return result;
 }
 
-static int run_solve(struct buildkit *buildkit, struct solve *solve, struct solve_request *request,
-                     struct grpc_call *call, struct map *response, struct error *err)
+int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve_request *request,
+              int cancel_fd, struct grpc_call *call, struct map *response, struct error *err)
 {
-    int cancel_fd = grpc_cancel_fd(call);
     int result;
 
     if (request->definition.size > 0)
@@ -388,10 +382,10 @@ int control_solve(struct grpc_call *call, void *data, struct error *err)
     if (grpc_receive_one(call, &message, err) < 0 || read_solve(&message, &request, err) < 0)
         return -1;
     solve = solve_get(buildkit, request.ref);
-    if (announce(solve, &request, err) < 0)
+    if (solve_announce(solve, &request, err) < 0)
         return -1;
     map_init_empty(&response, free);
-    int result = run_solve(buildkit, solve, &request, call, &response, err);
+    int result = solve_run(buildkit, solve, &request, grpc_cancel_fd(call), call, &response, err);
     solve_finish(buildkit, solve);
     if (result < 0)
         return -1;

@@ -456,9 +456,11 @@ static int bring_all(struct frontend *frontend, struct error *err)
     if (take_contexts(frontend, err) < 0)
         return -1;
     /* A remote context has its own Dockerfile, unless the client sends one. */
-    if ((!context || attribute(frontend, "dockerfilekey")) &&
+    if (((!context && !frontend->request->archive) || attribute(frontend, "dockerfilekey")) &&
         bring_dockerfile(frontend, &ignore, &has_ignore, err) < 0)
         return -1;
+    if (frontend->request->archive)
+        return 0;
     if (context && text_starts(context, UPLOAD_SCHEME))
         return offer_upload(frontend->session, context + strlen(UPLOAD_SCHEME), frontend->cancel_fd,
                             &frontend->archive, err);
@@ -672,10 +674,11 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
     struct error *err = &failure->error;
     CLEANUP(build_result_done) struct build_result result = {};
     const struct build_directories directories = { frontend->context_fd, &frontend->directories };
+    struct stream *archive = frontend->request->archive ?: frontend->archive;
     struct build_input input = {
         .directories = frontend->context_fd >= 0 ? &directories : NULL,
-        .archive = frontend->archive,
-        .remote = frontend->archive ? NULL : attribute(frontend, "context"),
+        .archive = archive,
+        .remote = archive ? NULL : attribute(frontend, "context"),
         .contexts = &frontend->contexts,
     };
     struct build_options options;

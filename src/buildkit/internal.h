@@ -10,11 +10,14 @@
 #include "buildkit/grpc.h"
 #include "buildkit/peer.h"
 #include "buildkit/trace.h"
+#include "codec/protobuf.h"
 
 enum {
     FINISHED_LIMIT = 4,          /* builds whose progress can be asked for though they are over */
+    EXPORTER_LIMIT = 32,         /* outputs of one build */
     RESULT_LIMIT = 1024,         /* results that later builds may name as input */
     ATTRIBUTE_LIMIT = 4096,      /* entries of a map that a client sends */
+    UPLOAD_WAIT_MS = 5000,       /* for a context, and for the build that wants it */
     SOLVE_WAIT_MS = 15000,       /* for a build that another call names and that has not come yet */
     DOCKERFILE_LIMIT = 16 << 20, /* bytes of Dockerfile and .dockerignore */
 };
@@ -68,9 +71,29 @@ struct buildkit {
     struct map solves;    /* ref → struct solve, a reference; guarded by lock */
     struct map results;   /* id → struct built; guarded by lock */
     struct strv finished; /* refs of builds that are over, oldest first; guarded by lock */
+    struct map uploads;   /* build's ref → struct upload (borrowed); guarded by lock */
+    struct condition uploads_changed;
 };
 
 /* ---- solves (solve.c) ---- */
+
+/* What a client wants built. */
+struct solve_request {
+    char *ref, *session, *frontend;
+    struct protobuf_field definition; /* borrowed */
+    struct map attributes;            /* of the frontend */
+    struct map inputs;                /* name → id of a result */
+    struct stream *archive; /* the context, a tar archive; borrowed; NULL: see attributes */
+    struct strv entitlements;
+    struct exporter exporters[EXPORTER_LIMIT];
+    size_t exporter_count;
+    struct exporter first; /* as older clients say it */
+    enum build_cache_mode cache_mode;
+    struct strv cache_to; /* registries */
+};
+void solve_request_init(struct solve_request *out);
+void solve_request_done(struct solve_request *request);
+CLEANUP_VALUE(solve_request_done, struct solve_request)
 
 /* The build of that reference, made if it is not there yet. */
 struct solve *solve_get(struct buildkit *buildkit, const char *ref);
@@ -79,6 +102,12 @@ CLEANUP_POINTER(solve_unref, struct solve)
 /* The same for calls that belong to one: waits until it is known. NOT_FOUND, CANCELLED. */
 int solve_find(struct buildkit *buildkit, const char *ref, int cancel_fd, struct solve **out,
                struct error *err);
+/* Makes the build known to the other calls that belong to it; takes the request's session.
+ * CONFLICT. (control.c) */
+int solve_announce(struct solve *solve, struct solve_request *request, struct error *err);
+/* Builds and exports. 'call' (NULL is fine) gets the details of an error. (control.c) */
+int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve_request *request,
+              int cancel_fd, struct grpc_call *call, struct map *response, struct error *err);
 /* It is over: its progress ends, and it is forgotten some time later. */
 void solve_finish(struct buildkit *buildkit, struct solve *solve);
 
@@ -87,7 +116,7 @@ bool built_find(struct buildkit *buildkit, const char *id, struct built *out);
 
 void failure_done(struct failure *failure);
 CLEANUP_VALUE(failure_done, struct failure)
-/* Makes it the error of a call. */
+/* Makes it the error of a call; without one (NULL) its details are left out. */
 int failure_tell(const struct failure *failure, struct grpc_call *call, struct error *err);
 
 /* ---- the Dockerfile frontend (frontend.c) ---- */
@@ -95,6 +124,7 @@ int failure_tell(const struct failure *failure, struct grpc_call *call, struct e
 struct frontend_request {
     const struct map *attributes; /* texts */
     const struct map *inputs;     /* name → id of a result */
+    struct stream *archive;       /* the context, a tar archive; borrowed; NULL: see attributes */
     struct solve *solve;
     int cancel_fd;
 };
@@ -117,7 +147,6 @@ int llb_read_result(const void *definition, size_t size, char out_id[RESULT_ID_S
                     struct error *err);
 
 /* One entry of a map from names to definitions: adds the name and the id to 'inputs'. */
-struct protobuf_field;
 int llb_read_input(const struct protobuf_field *field, struct map *inputs, struct error *err);
 
 /* ---- what clients say and this engine does not do (refusal.c) ---- */

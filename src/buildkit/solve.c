@@ -165,7 +165,7 @@ int failure_tell(const struct failure *failure, struct grpc_call *call, struct e
                                                   failure->details.size);
     struct protobuf_field any, field;
 
-    while (protobuf_next(&reader, &any, NULL) > 0) {
+    while (call && protobuf_next(&reader, &any, NULL) > 0) {
         struct protobuf_reader inside = protobuf_inside(&any);
         CLEANUP(free) char *type = NULL;
         struct protobuf_field value = {};

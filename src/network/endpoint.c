@@ -49,6 +49,18 @@ static void attachment_done(struct attachment *attachment)
 }
 CLEANUP_VALUE(attachment_done, struct attachment)
 
+/* Beside an engine's id the name of a link has room for six digits only: among a thousand
+ * endpoints some would share them. */
+static void choose_id(struct networks *networks, char out[ID_LENGTH + 1])
+{
+    char name[IFNAMSIZ];
+
+    do {
+        id_generate(out);
+        endpoint_link_name(networks, out, name);
+    } while (if_nametoindex(name) != 0);
+}
+
 static int prepare(struct attachment *attachment, struct error *err)
 {
     const struct endpoint_wish *wish = attachment->wish;
@@ -68,7 +80,7 @@ static int prepare(struct attachment *attachment, struct error *err)
             return error_set(err, ERROR_INVALID,
                              "link-local address %s on network %s, which has no IPv6",
                              wish->link_locals->items[i], attachment->network->name);
-    id_generate(id);
+    choose_id(attachment->networks, id);
     endpoint->id = xstrdup(id);
     endpoint->network_id = xstrdup(attachment->network->id);
     endpoint->network_name = xstrdup(attachment->network->name);

@@ -163,7 +163,6 @@ static void print_variables(const struct project *project)
 static int resolve_digest(struct cli *cli, struct yaml *image, struct error *err)
 {
     CLEANUP(reference_done) struct reference reference = {};
-    CLEANUP(user_credentials_done) struct user_credentials credentials = {};
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
     CLEANUP(map_done) struct map headers = {};
@@ -176,11 +175,8 @@ static int resolve_digest(struct cli *cli, struct yaml *image, struct error *err
         yaml_replace(image, yaml_new_text(name));
         return 0;
     }
-    if (credentials_load(server, &credentials, err) < 0)
+    if (credentials_headers(server, &headers, err) < 0)
         return -1;
-    CLEANUP(free) char *header = credentials_header(server, &credentials);
-    map_init_empty(&headers, free);
-    map_set_text(&headers, "X-Registry-Auth", header);
     client_path_begin(&path, "/distribution");
     client_path_segment(&path, name);
     client_path_begin(&path, "/json");

@@ -268,7 +268,8 @@ static void write_members(struct json_writer *w, const char *server,
         json_add_text(w, "serveraddress", server);
 }
 
-char *credentials_header(const char *server, const struct user_credentials *credentials)
+/* Base64 of JSON. Yours. */
+static char *credentials_header(const char *server, const struct user_credentials *credentials)
 {
     CLEANUP(str_done) struct str text = {};
     struct json_writer w = { .out = &text };
@@ -277,6 +278,18 @@ char *credentials_header(const char *server, const struct user_credentials *cred
     write_members(&w, server, credentials);
     json_end_dict(&w);
     return base64_encode_url(text.data, text.length);
+}
+
+int credentials_headers(const char *server, struct map *out, struct error *err)
+{
+    CLEANUP(user_credentials_done) struct user_credentials credentials = {};
+
+    if (credentials_load(server, &credentials, err) < 0)
+        return -1;
+    CLEANUP(free) char *header = credentials_header(server, &credentials);
+    map_init_empty(out, free);
+    map_set_text(out, "X-Registry-Auth", header);
+    return 0;
 }
 
 /* ---- all of them ---- */

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "base/map.h"
 
 #define HUB_SERVER "https://index.docker.io/v1/"
 
@@ -29,8 +30,8 @@ int credentials_store(const char *server, const struct user_credentials *credent
 /* '*out_found': there were any. */
 int credentials_erase(const char *server, bool *out_found, struct error *err);
 
-/* The value of X-Registry-Auth: base64 of JSON. Yours. */
-char *credentials_header(const char *server, const struct user_credentials *credentials);
+/* The header X-Registry-Auth with what is stored for a registry; map_done is the caller's. */
+int credentials_headers(const char *server, struct map *out, struct error *err);
 
 /* The value of X-Registry-Config, for builds: all that is stored, by registry. Yours; NULL if there
  * is nothing, or a helper failed. */

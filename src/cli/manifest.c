@@ -20,17 +20,13 @@
 static int call(struct cli *cli, const char *method, const struct reference *reference,
                 bool insecure, const char *body, struct json **out, struct error *err)
 {
-    CLEANUP(user_credentials_done) struct user_credentials credentials = {};
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(free) char *name = reference_canonical(reference);
     CLEANUP(free) char *server = credentials_server(reference->domain);
     struct map headers;
 
-    if (credentials_load(server, &credentials, err) < 0)
+    if (credentials_headers(server, &headers, err) < 0)
         return -1;
-    CLEANUP(free) char *header = credentials_header(server, &credentials);
-    map_init_empty(&headers, free);
-    map_set_text(&headers, "X-Registry-Auth", header);
     client_path_begin(&path, "/distribution");
     client_path_segment(&path, name);
     client_path_begin(&path, "/manifest");

@@ -23,15 +23,11 @@
 static int stream_with_auth(struct cli *cli, const char *image, const struct client_path *path,
                             struct client_messages *out, struct error *err)
 {
-    CLEANUP(user_credentials_done) struct user_credentials credentials = {};
     CLEANUP(free) char *server = credentials_server_of_image(image, err);
     struct map headers;
 
-    if (!server || credentials_load(server, &credentials, err) < 0)
+    if (!server || credentials_headers(server, &headers, err) < 0)
         return -1;
-    CLEANUP(free) char *header = credentials_header(server, &credentials);
-    map_init_empty(&headers, free);
-    map_set_text(&headers, "X-Registry-Auth", header);
     int result = client_stream_with(cli->client, "POST", path, &headers, NULL, NULL, &out->response,
                                     err);
     map_done(&headers);

@@ -276,6 +276,34 @@ def test_syslog_that_goes_away_and_comes_back(engine, name, tmp_path):
     second.close()
 
 
+class SlowReceiver(Receiver):
+    """Takes nothing until it is told to, and little at a time then."""
+    begin = None
+
+    def read(self, connection):
+        self.begin.wait(120)
+        super().read(connection)
+
+
+@pytest.mark.own
+def test_the_last_lines_reach_a_slow_server_over_tls(engine, name, tmp_path, certificate):
+    """Nobody reads the session tickets that the server sends; a connection closed then is reset, and what the server has not taken is lost."""
+    SlowReceiver.begin = threading.Event()
+    receiver = SlowReceiver("tcp+tls", tmp_path, certificate)
+    receiver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    try:
+        engine.docker("run", "-d", "--name", name, "--log-driver", "syslog", "--log-opt", f"syslog-tls-ca-cert={certificate[0]}",
+                      "--log-opt", f"syslog-address={receiver.address}", "busybox", "sh", "-c", "seq 5000; echo the last line", check=True)
+        engine.docker("wait", name, check=True)
+        time.sleep(1)
+        receiver.begin.set()
+        wait_until(lambda: receiver.data.endswith(b"the last line\n"), what="the last line")
+        assert receiver.data.count(b"\n") == 5001
+    finally:
+        receiver.begin.set()
+        receiver.close()
+
+
 @pytest.mark.own
 @pytest.mark.parametrize("mode", ["blocking", "non-blocking"])
 def test_a_dead_syslog_server_holds_nobody_for_ever(engine, name, tmp_path, mode):

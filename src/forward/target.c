@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -21,7 +24,7 @@
 
 #include "base/banned.h"
 
-enum { CONNECT_LIMIT_MS = 5000, SEND_LIMIT_S = 10, HOST_NAME_SIZE = 256 };
+enum { CONNECT_LIMIT_MS = 5000, SEND_LIMIT_S = 10, FLUSH_STEP_MS = 20, HOST_NAME_SIZE = 256 };
 
 struct target {
     const struct forward_settings *settings;
@@ -40,10 +43,29 @@ static void disconnect(struct target *target)
     target->fd = -1;
 }
 
+/* What TLS servers say by themselves (session tickets) and nobody has read makes the kernel reset
+ * the connection when it is closed, and throw away what the other end has not taken yet. So it is
+ * read, until all has been taken. */
+static void flush(struct http_connection *connection)
+{
+    uint64_t end_ns = clock_monotonic_ns() + SEND_LIMIT_S * NS_PER_S;
+    int waiting = 0;
+
+    if (http_connection_shutdown_write(connection, NULL) < 0)
+        return;
+    while (ioctl(http_connection_fd(connection), SIOCOUTQ, &waiting) == 0 && waiting > 0 &&
+           clock_monotonic_ns() < end_ns)
+        if (http_connection_wait(connection, FLUSH_STEP_MS, -1, NULL) != 0)
+            return;
+    http_connection_wait(connection, 0, -1, NULL);
+}
+
 void target_free(struct target *target)
 {
     if (!target)
         return;
+    if (target->connection)
+        flush(target->connection);
     disconnect(target);
     tls_context_free(target->tls);
     syslog_address_done(&target->address);
@@ -201,6 +223,8 @@ static bool has_ended(const struct target *target)
 {
     char probe;
 
+    if (target->connection) /* servers say nothing: what can be read is the end */
+        return http_connection_wait(target->connection, 0, -1, NULL) != 0;
     return target->fd >= 0 && recv(target->fd, &probe, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 

@@ -47,7 +47,7 @@ def test_prints_what_docker_prints(engine, arguments):
         ours, theirs = engine.berth(*arguments, check=True).out, engine.docker(*arguments, check=True).out
         if arguments[0] == "images":  # Docker's client shows the names of one image in the order of a hash
             ours, theirs = sorted(ours.splitlines()), sorted(theirs.splitlines())
-        assert ours == theirs
+        assert ours == theirs, (set(ours) ^ set(theirs), engine.docker("images", "-a", "--digests").out)
     finally:
         engine.docker("rm", "-f", "held")
         engine.docker("rmi", "busybox:again")

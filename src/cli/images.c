@@ -44,16 +44,21 @@ static const struct format_column images_columns[] = {
 };
 /* clang-format on */
 
-static struct json *image_row(const struct json *image, const char *name, const char *digest,
-                              bool no_trunc)
+/* The rows of a list. */
+struct image_rows {
+    struct json **rows;
+    size_t count;
+    bool no_trunc, with_digests; /* a row for each digest */
+    bool needs_digest;           /* a row shows it */
+};
+
+static void add_row(struct image_rows *out, const struct json *image, const char *repository,
+                    const char *tag, const char *digest)
 {
     struct row row;
     const char *id = json_text(json_get(image, "Id"));
     int64_t created = json_to_int64(json_get(image, "Created"));
-    const char *colon = name ? strrchr(name, ':') : NULL;
-    CLEANUP(free)
-    char *repository = colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("<none>");
-    CLEANUP(free) char *shown_id = no_trunc ? xstrdup(id) : format_short_id(id);
+    CLEANUP(free) char *shown_id = out->no_trunc ? xstrdup(id) : format_short_id(id);
     CLEANUP(free) char *since = format_ago(created);
     CLEANUP(free) char *at = format_local_time(created);
     CLEANUP(free) char *size = text_human_size(json_to_int64(json_get(image, "Size")));
@@ -62,15 +67,88 @@ static struct json *image_row(const struct json *image, const char *name, const 
     row_add(&row, "Containers", "N/A");
     row_add(&row, "CreatedAt", at);
     row_add(&row, "CreatedSince", since);
-    row_add(&row, "Digest", digest ? digest : "<none>");
+    row_add(&row, "Digest", digest);
     row_add(&row, "ID", shown_id);
     row_add(&row, "Repository", repository);
     row_add(&row, "SharedSize", "N/A");
     row_add(&row, "Size", size);
-    row_add(&row, "Tag", colon ? colon + 1 : "<none>");
+    row_add(&row, "Tag", tag);
     row_add(&row, "UniqueSize", "N/A");
     row_add(&row, "VirtualSize", size);
-    return row_finish(&row);
+    out->rows = xrealloc(out->rows, out->count + 1, sizeof(*out->rows));
+    out->rows[out->count++] = row_finish(&row);
+}
+
+/* Is 'name' the repository in front of the last 'mark' of 'reference'? */
+static bool is_of(const char *reference, char mark, const char *name)
+{
+    const char *end = strrchr(reference, mark);
+    size_t length = end ? (size_t)(end - reference) : strlen(reference);
+
+    return strlen(name) == length && strncmp(reference, name, length) == 0;
+}
+
+static char *repository_of(const char *reference, char mark)
+{
+    const char *end = strrchr(reference, mark);
+
+    return end ? xstrndup(reference, (size_t)(end - reference)) : xstrdup(reference);
+}
+
+/* A row for each digest of the repository: how many. */
+static size_t add_digests(struct image_rows *out, const struct json *image, const char *repository,
+                          const char *tag)
+{
+    const struct json *digests = json_get(image, "RepoDigests");
+    size_t before = out->count;
+
+    for (size_t i = 0; i < json_count(digests); i++) {
+        const char *reference = json_text(json_at(digests, i));
+
+        if (strchr(reference, '@') && is_of(reference, '@', repository))
+            add_row(out, image, repository, tag, strchr(reference, '@') + 1);
+    }
+    return out->count - before;
+}
+
+static bool has_tag(const struct json *image, const char *repository)
+{
+    const struct json *tags = json_get(image, "RepoTags");
+
+    for (size_t i = 0; i < json_count(tags); i++)
+        if (is_of(json_text(json_at(tags, i)), ':', repository))
+            return true;
+    return false;
+}
+
+/* A row for each tag, then one for each repository that is known by digests only. */
+static void add_image(struct image_rows *out, const struct json *image)
+{
+    const struct json *tags = json_get(image, "RepoTags"),
+                      *digests = json_get(image, "RepoDigests");
+    CLEANUP(strv_done) struct strv seen = {};
+
+    for (size_t i = 0; i < json_count(tags); i++) {
+        const char *name = json_text(json_at(tags, i));
+        CLEANUP(free) char *repository = repository_of(name, ':');
+        const char *tag = strrchr(name, ':') + 1;
+
+        if (!out->needs_digest || add_digests(out, image, repository, tag) == 0)
+            add_row(out, image, repository, tag, "<none>");
+    }
+    for (size_t i = 0; i < json_count(digests); i++) {
+        CLEANUP(free) char *repository = repository_of(json_text(json_at(digests, i)), '@');
+
+        if (has_tag(image, repository) || strv_contains(&seen, repository))
+            continue;
+        strv_add(&seen, repository);
+        if (out->with_digests)
+            add_digests(out, image, repository, "<none>");
+        else
+            add_row(out, image, repository, "<none>", "");
+    }
+    if (json_count(tags) == 0 && json_count(digests) == 0)
+        add_row(out, image, "<none>", "<none>", "<none>");
 }
 
 /* A tree has its own form. */
@@ -107,28 +185,17 @@ static int images(struct cli *cli, const void *parsed, const struct strv *argume
     if (filter_query_add(&path, &filters, err) < 0 ||
         client_call(cli->client, "GET", &path, NULL, &list, err) < 0)
         return -1;
-    size_t count = 0, capacity = 0;
+    struct image_rows made = { .no_trunc = options->no_trunc, .with_digests = options->digests };
+    made.needs_digest = options->digests || (format && strstr(format, ".Digest"));
     for (size_t i = 0; i < json_count(list); i++)
-        capacity += MAX(json_count(json_get(json_at(list, i), "RepoTags")), 1);
-    struct json **made = xcalloc(capacity + 1, sizeof(*made));
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *image = json_at(list, i), *tags = json_get(image, "RepoTags");
-        const char *digest = json_text(json_at(json_get(image, "RepoDigests"), 0));
-
-        digest = digest && strchr(digest, '@') ? strchr(digest, '@') + 1 : NULL;
-        if (!json_count(tags))
-            made[count++] = image_row(image, NULL, digest, options->no_trunc);
-        for (size_t t = 0; t < json_count(tags); t++)
-            made[count++] = image_row(image, json_text(json_at(tags, t)), digest,
-                                      options->no_trunc);
-    }
+        add_image(&made, json_at(list, i));
     const char *keys = options->digests ? "Repository Tag Digest ID CreatedSince Size"
                                         : "Repository Tag ID CreatedSince Size";
     int result = format_rows(options->quiet && !options->format ? "{{.ID}}" : format, keys,
-                             images_columns, made, count, err);
-    for (size_t i = 0; i < count; i++)
-        json_free(made[i]);
-    free(made);
+                             images_columns, made.rows, made.count, err);
+    for (size_t i = 0; i < made.count; i++)
+        json_free(made.rows[i]);
+    free(made.rows);
     return result;
 }
 

@@ -24,7 +24,9 @@ def usage(engine):
 
 
 def du(engine):
-    return int(subprocess.run(["du", "-sx", "-B1", engine.data], capture_output=True, text=True, check=True).stdout.split()[0])
+    while (done := subprocess.run(["du", "-sx", "-B1", engine.data], capture_output=True, text=True)).returncode:
+        assert "No such file" in done.stderr, done  # what is removed while it looks is an error to it
+    return int(done.stdout.split()[0])
 
 
 def agrees(engine):

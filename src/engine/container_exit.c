@@ -165,6 +165,8 @@ void container_settle_exit(struct container *container, const struct run_end *en
     execs_forget(container->engine, container->id);
     container_release_network(container, info);
     tell_unmounted(container, info);
+    /* What was measured while it began to run may have been taken for the size at rest. */
+    engine_usage_touch_container(container);
     /* The supervisor keeps the exit code until the record has it. */
     container_publish(container, next);
     launch_end(container->engine, container->id, cgroup, shim);

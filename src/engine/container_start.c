@@ -229,6 +229,7 @@ static void keep_failure(struct container *container, const struct error *err)
         next->state = CONTAINER_EXITED;
         next->finished_ns = clock_wall_ns();
     }
+    engine_usage_touch_container(container);
     container_publish(container, next);
     container_drop_attaches(container);
     container_wake_waiters(container, false, start_failure_code(err), err->text);

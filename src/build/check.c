@@ -69,6 +69,7 @@ static int read_directive(struct checker *checker, struct error *err)
         const char *part = parts.items[i] + strspn(parts.items[i], " \t");
 
         if (text_starts(part, "skip=")) {
+            strv_done(&checker->skipped); /* the last list counts, as in BuildKit */
             strv_split(&checker->skipped, part + 5, ',');
             checker->skips_all = strv_contains(&checker->skipped, "all");
         } else if (text_starts(part, "error=")) {

@@ -1,12 +1,13 @@
 """What the end-to-end tests share: one private engine for the session, a small image in it, and a look for leftovers at the end."""
 import fnmatch
 import pathlib
-import shutil
 
 import pytest
 
 import differences
 import engine as engines
+import registry as registries
+import sweep
 
 
 CURRENT_CLIENT = 28
@@ -109,6 +110,28 @@ def private_engine(build, docker_client, request):
     made.start()
     context = engines.make_busybox_context(made.directory / "busybox-context")
     assert made.docker("build", "-q", "-t", "busybox", context).code == 0
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
+def registry(build):
+    """A berth-registry for the tests of a module."""
+    made = registries.Registry(build).start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory):
+    """The library that ends a program at one of its calls (sweep.py)."""
+    return sweep.build_preload(tmp_path_factory.mktemp("crash"))
+
+
+@pytest.fixture(scope="module")
+def swept(build, docker_client, preload):
+    """An engine that a test can have killed at a chosen call."""
+    made = sweep.SweptEngine(build, preload).prepare()
     yield made
     made.remove()
 

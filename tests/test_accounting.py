@@ -1,5 +1,4 @@
 """What system df says is what du says; and it goes on being so while things change."""
-import json
 import os
 import sqlite3
 import subprocess

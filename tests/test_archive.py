@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pathlib
-import stat
 import subprocess
 import tarfile
 import threading

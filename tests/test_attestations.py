@@ -12,20 +12,13 @@ import pytest
 
 from buildkit_client import Client, Failure
 from engine import run
-from registry import DOCKER_MANIFEST, INDEX, MANIFEST, Registry, digest_of
+from registry import DOCKER_MANIFEST, INDEX, MANIFEST, digest_of
 
 pytestmark = pytest.mark.own
 
 V02, V1, SPDX = "https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1", "https://spdx.dev/Document"
 DPKG = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2+1\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
 APK = "P:musl\nV:1.2.5-r0\nA:x86_64\n\n"
-
-
-@pytest.fixture(scope="module")
-def registry(pytestconfig):
-    registry = Registry(pytestconfig.getoption("--build")).start()
-    yield registry
-    registry.remove()
 
 
 @pytest.fixture

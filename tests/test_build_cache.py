@@ -6,15 +6,7 @@ import pytest
 
 from buildkit_client import Client
 from raw_api import Api
-from registry import Registry
 from test_build import build, context
-
-
-@pytest.fixture(scope="module")
-def registry(pytestconfig):
-    registry = Registry(pytestconfig.getoption("--build")).start()
-    yield registry
-    registry.remove()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from engine import run
 from raw_api import Api, UnixConnection
-from test_build import build, context
+from test_build import context
 
 VALUE = "open-sesame-4711"
 OTHER = "winter-is-warm-0815"

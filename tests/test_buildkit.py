@@ -2,17 +2,15 @@
 import json
 import os
 import pathlib
-import shutil
 import socket
 import stat
 import subprocess
 import tempfile
-import time
 
 import pytest
 
 import engine as engines
-from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, REQUEST, STAT, Client, Failure, entry_of, fields, go_mode, message, packet, upgrade
+from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, STAT, Client, Failure, fields, go_mode, message, packet, upgrade
 from engine import LIMIT_S, wait_until
 from registry import Registry
 from test_build_secrets import TALK, asking  # noqa: F401 (a fixture)

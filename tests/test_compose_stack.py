@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from compose_project import Project
-from engine import LIMIT_S, wait_until
+from engine import wait_until
 from test_real_software import BUILD_LIMIT_S, debian  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.own, pytest.mark.debian]

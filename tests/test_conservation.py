@@ -2,7 +2,6 @@
 everything is removed no byte of a user is left.
 
 BERTH_TEST_OPERATIONS is how many (default 60; the long form 20000), BERTH_TEST_SEED which (default 1)."""
-import json
 import os
 import random
 import subprocess

@@ -1,5 +1,4 @@
 """The registry's endpoints, one by one and in raw HTTP: what each answers, and what it refuses with which status and code."""
-import http.client
 import json
 import os
 import socket

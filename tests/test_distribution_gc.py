@@ -6,13 +6,12 @@ import random
 import signal
 import threading
 import time
-import urllib.parse
 
 import pytest
 
-from engine import LIMIT_S, free_port, run, wait_until
+from engine import LIMIT_S
 from registry import INDEX, MANIFEST, Registry, digest_of, manifest_of
-from sweep import Control, build_preload, spread
+from sweep import Control, spread
 
 pytestmark = pytest.mark.own
 
@@ -265,11 +264,6 @@ def test_verify_finds_damage(build):
 
 
 # ---- kill -9, everywhere ----
-
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return build_preload(tmp_path_factory.mktemp("crash"))
-
 
 class Story:
     """A fixed row of pushes, deletes and collections, and what must be true after each that was answered."""

@@ -9,18 +9,9 @@ import time
 
 import pytest
 
-from sweep import SweptEngine, build_preload
-
 pytestmark = pytest.mark.own
 FLEET = int(os.environ.get("BERTH_FLEET", "24"))
 AT_ONCE = 8
-
-
-@pytest.fixture(scope="module")
-def swept(build, docker_client, tmp_path_factory):
-    engine = SweptEngine(build, build_preload(tmp_path_factory.mktemp("crash"))).prepare()
-    yield engine
-    engine.remove()
 
 
 def start_one(api, number):

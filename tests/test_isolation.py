@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from engine import wait_until
 
 DEFAULT_CAPABILITIES = "00000000a80425fb"
 DEVICES = {"console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}

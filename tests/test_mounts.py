@@ -2,12 +2,11 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 
 import pytest
 
-from engine import make_busybox_context, wait_until
+from engine import wait_until
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import tarfile
 
 import pytest
 
+from archives import TAR, tar_of
 from engine import make_busybox_context, run
 from power_cut import CutEngine, RecordedEngine, Replay
 from registry import Registry, digest_of, manifest_of
@@ -21,17 +22,6 @@ CUTS = int(os.environ.get("BERTH_CUTS", "15"))
 SEED = int(os.environ.get("BERTH_TEST_SEED", "7"))
 ROUNDS = 2
 REWRITTEN_LOG = 30  # records that fill the log of the record once: from then on it is written over, in place
-TAR = "application/x-tar"
-
-
-def tar_of(**files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mtime = len(data), 1_700_000_000
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
 
 
 def push_images(registry, repository, number):

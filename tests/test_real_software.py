@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from engine import LIMIT_S, run, wait_until
+from engine import run, wait_until
 from test_first_light import fetch
 
 pytestmark = pytest.mark.debian

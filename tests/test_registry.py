@@ -2,14 +2,11 @@
 import base64
 import gzip
 import hashlib
-import io
 import json
 import os
-import pathlib
 import shutil
 import socket
 import subprocess
-import tarfile
 import threading
 import time
 

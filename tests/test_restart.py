@@ -1,6 +1,5 @@
 """kill -9 of the engine: no container, published port, terminal, log line or exit code is lost."""
 import os
-import re
 import threading
 import time
 import urllib.request

@@ -1,9 +1,6 @@
 """Containers made by another runtime's OCI command line: the same supervisor, the same clients, the same answers."""
 import json
-import os
-import re
 import shutil
-import signal
 
 import pytest
 

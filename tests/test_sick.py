@@ -2,7 +2,6 @@
 with a file system that does not answer, with clients that do not read. Limits here are far beyond what a healthy engine needs."""
 import concurrent.futures
 import os
-import pathlib
 import signal
 import subprocess
 import time

@@ -1,11 +1,10 @@
 """kill -9 of the engine at each of its calls through a build with several stages: nothing is left, and the next build uses what was whole."""
-import io
 import json
-import tarfile
 
 import pytest
 
-from sweep import Story, build_preload, sweep
+from archives import TAR, tar_of
+from sweep import Story, sweep
 
 pytestmark = pytest.mark.own
 
@@ -27,27 +26,12 @@ CMD ["cat", "/w/both"]
 """
 
 
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return build_preload(tmp_path_factory.mktemp("crash"))
-
-
-def context_of(**files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mtime = len(data), 1_700_000_000
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
-
-
 class Builds(Story):
     steps = ("build", "build_cached", "change_and_build", "run_it", "remove_it", "build_cached")
 
     def make(self, tag, content, is_cached=False):
         self.doubt(tag)
-        answer = self.call("POST", f"/build?t={tag}&rm=1", text=context_of(Dockerfile=DOCKERFILE.encode(), file=content), content_type="application/x-tar")
+        answer = self.call("POST", f"/build?t={tag}&rm=1", text=tar_of(Dockerfile=DOCKERFILE.encode(), file=content), content_type=TAR)
         messages = [json.loads(line) for line in answer.data.splitlines() if line.strip()]
         failed = [message["error"] for message in messages if "error" in message]
         assert not failed, failed

@@ -2,7 +2,7 @@
 import pytest
 
 from engine import run
-from sweep import Story, build_preload, sweep
+from sweep import Story, sweep
 
 pytestmark = pytest.mark.own
 PROJECT = "swept"
@@ -29,11 +29,6 @@ networks: {back: {labels: {v: "VALUE_HERE"}}}
 volumes: {data: {labels: {l: x}}}
 configs: {greeting: {content: "hello"}}
 """
-
-
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return build_preload(tmp_path_factory.mktemp("crash"))
 
 
 class Compose(Story):

@@ -1,28 +1,12 @@
 """kill -9 of the engine at each of its calls through the life of containers, volumes and networks."""
-import io
 import json
-import tarfile
 
 import pytest
 
-from sweep import Story, build_preload, sweep
+from archives import TAR, tar_of
+from sweep import Story, sweep
 
 pytestmark = pytest.mark.own
-
-
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return build_preload(tmp_path_factory.mktemp("crash"))
-
-
-def tar_of(**files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
 
 
 class ContainerStory(Story):
@@ -95,7 +79,7 @@ class Life(ContainerStory):
         assert b"said" in self.execute(name, "sh", "-c", "echo said; echo kept > /kept")
 
     def copy_in(self):
-        self.call("PUT", "/containers/one/archive?path=/", text=tar_of(copied=b"x" * 5000), content_type="application/x-tar")
+        self.call("PUT", "/containers/one/archive?path=/", text=tar_of(copied=b"x" * 5000), content_type=TAR)
 
     def rename_it(self):
         self.doubt("one", "renamed")

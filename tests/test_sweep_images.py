@@ -10,15 +10,10 @@ import tarfile
 import pytest
 
 from registry import Registry, digest_of, manifest_of
-from sweep import Story, build_preload, sweep
+from sweep import Story, sweep
 
 pytestmark = pytest.mark.own
 LAYER_FILES = (("etc/a", 300_000), ("usr/b", 200_000), ("usr/lib/c", 400_000))
-
-
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return build_preload(tmp_path_factory.mktemp("crash"))
 
 
 def layer_of(name, size):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from engine import LIMIT_S, wait_until
-from sweep import POINTS, SweptEngine, build_preload, spread
+from sweep import POINTS, spread
 from test_sweep_containers import ContainerStory
 
 pytestmark = pytest.mark.own
@@ -37,13 +37,6 @@ def is_gone(pid):
         return re.search(r"State:\s+(\w)", pathlib.Path(f"/proc/{pid}/status").read_text())[1] in "ZX"
     except FileNotFoundError:
         return True
-
-
-@pytest.fixture(scope="module")
-def swept(build, docker_client, tmp_path_factory):
-    engine = SweptEngine(build, build_preload(tmp_path_factory.mktemp("crash"))).prepare()
-    yield engine
-    engine.remove()
 
 
 class Steps(ContainerStory):

@@ -1,5 +1,4 @@
 """The API over TCP with mutual TLS, driven by Docker's own command."""
-import socket
 import subprocess
 
 import pytest

@@ -113,3 +113,38 @@ def test_a_rolling_change_keeps_what_is_not_touched(project, engine):
     assert set(before) == set(after) and {n for n in before if before[n] == after[n]} == {f"{project.name}-b-1"}
     for number in "123":
         assert project.compose("exec", "-T", "--index", number, "a", "cat", "/kept/number", check=True).out == f"{number}\n"
+
+
+def test_restart_in_the_order_of_dependencies(project, engine):
+    """Who asks for it is restarted with its dependency, and after it is healthy again; hooks run around it."""
+    project.write(f"""
+services:
+  a:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    healthcheck: {{test: test -f /ready, interval: 100ms, retries: 100, start_interval: 100ms, start_period: 60s}}
+    post_start: [{{command: [touch, /ready]}}]
+    pre_stop: [{{command: [rm, /ready]}}]
+  b: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, depends_on: {{a: {{condition: service_healthy, restart: true}}}}}}
+  c: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, depends_on: [a]}}
+  d: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, depends_on: {{b: {{condition: service_started, restart: true}}}}}}
+""")
+    project.compose("up", "-d", check=True)
+
+    def starts():
+        return {service: engine.inspect(f"{project.name}-{service}-1")["State"]["StartedAt"] for service in "abcd"}
+
+    before = starts()
+    said = [line.split()[1:] for line in project.compose("restart", "a", check=True).err.splitlines()]
+    a, b, d = (f"{project.name}-{service}-1" for service in "abd")
+    assert said == [[a, "Restarting"], [a, "Started"], [a, "Waiting"], [a, "Healthy"], [b, "Restarting"], [b, "Started"], [d, "Restarting"], [d, "Started"]]
+    after = starts()
+    assert after["c"] == before["c"] and before["a"] < after["a"] < after["b"] < after["d"]
+    project.compose("restart", "--no-deps", "a", check=True)
+    assert {s for s in "abcd" if starts()[s] != after[s]} == {"a"}
+    after = starts()
+    # Without the file the labels know the same.
+    said = project.engine.berth("compose", "-p", project.name, "restart", "b", check=True).err
+    assert [line.split()[1] for line in said.splitlines()] == [b, b, d, d]
+    assert {s for s in "abcd" if starts()[s] != after[s]} == {"b", "d"}

@@ -116,26 +116,12 @@ static int restart(struct cli *cli, const void *parsed, const struct strv *argum
 {
     const struct timeout_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
-    CLEANUP(strv_done) struct strv names = {};
+    CLEANUP(plan_done) struct plan plan = {};
 
     if (compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
-    strv_add_all(&names, arguments);
-    const struct yaml *services = yaml_get(session.project.model, "services");
-    for (size_t i = 0; !options->no_deps && arguments->count && i < yaml_count(services); i++) {
-        const struct yaml *dependencies = yaml_get(services->items[i], "depends_on");
-
-        for (size_t j = 0; j < yaml_count(dependencies); j++)
-            if (yaml_is_true(yaml_get(dependencies->items[j], "restart")) &&
-                strv_contains(arguments, dependencies->keys[j]) &&
-                !strv_contains(&names, services->keys[i]))
-                strv_add(&names, services->keys[i]);
-    }
-    struct compose_action action = { .act = step_container_restart,
-                                     .begins = "Restarting",
-                                     .ends = "Started",
-                                     .timeout_s = options->timeout };
-    return compose_each(cli, &session, &names, &action, err);
+    plan_restart(&session.project, &session.actual, arguments, options->no_deps, &plan);
+    return compose_apply(cli, &session, &options->timeout, &plan, err);
 }
 
 /* Opens the project and does one thing to its containers. */

@@ -17,7 +17,7 @@ enum step_kind {
     STEP_CONTAINER_RECREATE,
     STEP_CONTAINER_KEEP, /* it runs, and is as it should be */
     STEP_CONTAINER_START,
-    STEP_CONTAINER_RESTART, /* because of what it depends on */
+    STEP_CONTAINER_RESTART,
     STEP_CONTAINER_STOP,
     STEP_CONTAINER_REMOVE,
     STEP_CONTAINER_RENAME, /* a replacement that did not get its name */
@@ -67,6 +67,11 @@ struct plan_down_options {
 /* Everything away; 'project' may have no model (then what exists is all there is to know). */
 void plan_down(const struct project *project, const struct actual *actual,
                const struct plan_down_options *options, struct plan *out);
+
+/* Containers of the named services (none: all), after those that they ask to be restarted with;
+ * with those who ask so of them unless 'no_dependants'. Only services that are enabled. */
+void plan_restart(const struct project *project, const struct actual *actual,
+                  const struct strv *named, bool no_dependants, struct plan *out);
 
 /* Adds a step; gives its index. */
 size_t plan_add(struct plan *plan, enum step_kind kind, const char *subject, const char *service);

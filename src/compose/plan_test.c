@@ -394,3 +394,62 @@ Test(plan_down, takes_all_away_in_order)
         cr_expect_str_eq(text, downs[i].steps, "%s:\n%s", downs[i].what, text);
     }
 }
+
+/* ---- restart ---- */
+
+static const char asking[] =
+    "services: {a: {image: x, network_mode: none, depends_on: {b: {condition: service_healthy,"
+    " restart: true}}}, b: {image: x, network_mode: none},"
+    " o: {image: x, network_mode: none, depends_on: {a: {condition: service_started,"
+    " restart: true}, b: {condition: service_started}}}}";
+
+static const struct {
+    const char *what, *file; /* NULL: only labels are known */
+    const char *named;
+    bool no_dependants;
+    const char *steps;
+} restarts[] = {
+    { "in order", asking, NULL, false,
+      "restart container p-o-1 < 1\n"
+      "restart container p-a-1 < 3\n"
+      "restart container p-b-1\n"
+      "wait for b to be service_healthy < 2\n" },
+    { "with those that ask for it", asking, "b", false,
+      "restart container p-o-1 < 1\n"
+      "restart container p-a-1 < 3\n"
+      "restart container p-b-1\n"
+      "wait for b to be service_healthy < 2\n" },
+    { "dependencies are left alone", asking, "o", false, "restart container p-o-1\n" },
+    { "dependants are left alone", asking, "b", true, "restart container p-b-1\n" },
+    { "by labels", NULL, "b", false,
+      "restart container p-o-1 < 1\n"
+      "restart container p-a-1 < 3\n"
+      "restart container p-b-1\n"
+      "wait for b to be service_healthy < 2\n" },
+    { "what is not in the file is left alone",
+      "services: {b: {image: x, network_mode: none}, a: {image: x, network_mode: none, profiles: "
+      "[p]}}",
+      NULL, false, "restart container p-b-1\n" },
+};
+
+Test(plan_restart, goes_in_the_order_of_dependencies)
+{
+    for (size_t i = 0; i < COUNT(restarts); i++) {
+        CLEANUP(project_done) struct project project = {};
+        CLEANUP(plan_done) struct plan plan = {};
+        CLEANUP(strv_done) struct strv named = {};
+        struct engine engine = {};
+
+        if (restarts[i].file)
+            make_project(restarts[i].file, &project);
+        if (restarts[i].named)
+            strv_add(&named, restarts[i].named);
+        add_container(&engine, "o", "running", "h",
+                      "a:service_started:true,b:service_started:false");
+        add_container(&engine, "a", "exited", "h", "b:service_healthy:true");
+        add_container(&engine, "b", "running", "h", "");
+        plan_restart(&project, &engine.actual, &named, restarts[i].no_dependants, &plan);
+        CLEANUP(free) char *text = plan_text(&plan);
+        cr_expect_str_eq(text, restarts[i].steps, "%s:\n%s", restarts[i].what, text);
+    }
+}

@@ -166,19 +166,29 @@ int step_container_rename(struct apply *apply, const struct step *step, struct e
     return rename_to(apply->client, step->id, step->subject, err);
 }
 
-int step_container_restart(struct apply *apply, const struct step *step, struct error *err)
-{
-    return container_post(apply->client, step->id, "restart", &apply->timeout_s, err);
-}
-
-int step_container_stop(struct apply *apply, const struct step *step, struct error *err)
+/* A hook that fails does not keep the container from stopping. */
+static void run_pre_stop(struct apply *apply, const struct step *step)
 {
     const struct yaml *hooks = yaml_get(project_service(apply->project, step->service), "pre_stop");
     struct error unheard;
 
-    /* A hook that fails does not keep the container from stopping. */
     if (yaml_count(hooks))
         hook_run_all(apply->client, step->id, hooks, &unheard);
+}
+
+int step_container_restart(struct apply *apply, const struct step *step, struct error *err)
+{
+    const struct yaml *service = project_service(apply->project, step->service);
+
+    run_pre_stop(apply, step);
+    if (container_post(apply->client, step->id, "restart", &apply->timeout_s, err) < 0)
+        return -1;
+    return hook_run_all(apply->client, step->id, yaml_get(service, "post_start"), err);
+}
+
+int step_container_stop(struct apply *apply, const struct step *step, struct error *err)
+{
+    run_pre_stop(apply, step);
     if (container_post(apply->client, step->id, "stop", &apply->timeout_s, err) < 0 &&
         err->kind != ERROR_NOT_FOUND)
         return -1;

@@ -199,6 +199,26 @@ int depot_next(struct query *query, struct problem *problem)
     return result < 0 ? problem_from_error(problem, &err, "record") : result;
 }
 
+int reference_check(struct depot *depot, int64_t repository, const char *digest, bool is_manifest,
+                    struct problem *problem)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+
+    if (DEPOT_QUERY(depot, problem, &query,
+                    "SELECT manifest FROM reference"
+                    " WHERE repository = ? AND target = ? AND is_manifest = ? LIMIT 1",
+                    "isi", repository, digest, (int64_t)is_manifest) < 0)
+        return -1;
+    int found = depot_next(query, problem);
+    if (found <= 0)
+        return found;
+    problem_set(problem, PROBLEM_DENIED, digest,
+                is_manifest ? "the manifest is used by index %s"
+                            : "the blob is used by manifest %s",
+                query_text(query, 0));
+    return problem_set_status(problem, 405);
+}
+
 int64_t repository_find(struct depot *depot, const char *name, struct problem *problem)
 {
     CLEANUP(query_close) struct query *query = NULL;

@@ -109,32 +109,13 @@ int depot_blob_open(struct depot *depot, const char *repository, const char *dig
     return 0;
 }
 
-static int is_named(struct depot *depot, int64_t repository, const char *digest,
-                    struct problem *problem)
-{
-    CLEANUP(query_close) struct query *query = NULL;
-
-    if (DEPOT_QUERY(depot, problem, &query,
-                    "SELECT manifest FROM reference"
-                    " WHERE repository = ? AND target = ? AND is_manifest = 0 LIMIT 1",
-                    "is", repository, digest) < 0)
-        return -1;
-    int found = depot_next(query, problem);
-    if (found == 1) {
-        problem_set(problem, PROBLEM_DENIED, digest, "the blob is used by manifest %s",
-                    query_text(query, 0));
-        return problem_set_status(problem, 405);
-    }
-    return found;
-}
-
 static int delete_inside(struct depot *depot, const char *repository, const char *digest,
                          struct problem *problem)
 {
     int64_t id = 0, size = 0, touched = 0;
 
     if (find(depot, repository, digest, &size, &id, &touched, problem) < 0 ||
-        is_named(depot, id, digest, problem) < 0)
+        reference_check(depot, id, digest, false, problem) < 0)
         return -1;
     return DEPOT_RUN(depot, problem, "DELETE FROM link WHERE repository = ? AND digest = ?", "is",
                      id, digest) < 0

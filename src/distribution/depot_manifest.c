@@ -291,29 +291,10 @@ int depot_manifest_use(struct depot *depot, const char *repository, const char *
 
 /* ---- deleting ---- */
 
-static int is_named(struct depot *depot, int64_t repository, const char *digest,
-                    struct problem *problem)
-{
-    CLEANUP(query_close) struct query *query = NULL;
-
-    if (DEPOT_QUERY(depot, problem, &query,
-                    "SELECT manifest FROM reference"
-                    " WHERE repository = ? AND target = ? AND is_manifest = 1 LIMIT 1",
-                    "is", repository, digest) < 0)
-        return -1;
-    int found = depot_next(query, problem);
-    if (found == 1) {
-        problem_set(problem, PROBLEM_DENIED, digest, "the manifest is used by index %s",
-                    query_text(query, 0));
-        return problem_set_status(problem, 405);
-    }
-    return found;
-}
-
 static int delete_manifest(struct depot *depot, int64_t repository, const char *digest,
                            struct problem *problem)
 {
-    if (is_named(depot, repository, digest, problem) < 0)
+    if (reference_check(depot, repository, digest, true, problem) < 0)
         return -1;
     int64_t changed = DEPOT_RUN(depot, problem,
                                 "DELETE FROM manifest WHERE repository = ? AND digest = ?", "is",

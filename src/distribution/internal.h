@@ -63,6 +63,11 @@ int link_find(struct depot *depot, int64_t repository, const char *digest, int64
 int link_make(struct depot *depot, int64_t repository, const char *digest, int64_t size,
               int64_t quota, struct problem *problem);
 
+/* PROBLEM_DENIED, status 405, if a manifest of the repository names the blob or an index the
+ * manifest: what is named cannot be deleted. */
+int reference_check(struct depot *depot, int64_t repository, const char *digest, bool is_manifest,
+                    struct problem *problem);
+
 /* Forgets what was cached of manifests: after each change to manifests or tags. */
 void manifests_changed(struct depot *depot);
 

@@ -5,8 +5,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/strv.h"
@@ -169,4 +172,15 @@ int tree_walk(int root_fd, const struct tree_visitor *visitor, void *data, struc
     free(walk.frames);
     str_done(&walk.path);
     return result;
+}
+
+void tree_spread(const char *path)
+{
+    CLEANUP(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int flags = 0; /* an int, whatever the header says */
+
+    if (fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+        flags |= FS_TOPDIR_FL;
+        ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
 }

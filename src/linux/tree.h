@@ -47,4 +47,10 @@ int tree_copy(int from_fd, int to_fd, const struct tree_copy *options, struct er
 int tree_copy_attributes(int from_fd, int to_fd, bool (*keeps)(const char *name),
                          struct error *err);
 
+/* Tells the file system that the trees which begin in this directory have nothing to do with each
+ * other. ext4 puts a new tree close to where it begins, and there it looks at each inode that was
+ * freed in the last minutes: most of the time of many small files that come after a removal. With
+ * the mark each tree begins somewhere else. Other file systems may refuse it. */
+void tree_spread(const char *path);
+
 #endif

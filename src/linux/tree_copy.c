@@ -121,8 +121,8 @@ static int copy_content(struct copy *copy, int from_fd, int to_fd, off_t size, s
     while (end < size) {
         off_t start = lseek(from_fd, end, SEEK_DATA);
 
-        if (start < 0 && errno == ENXIO)
-            break; /* Only a hole is left. */
+        if (start < 0 && errno == ENXIO) /* Only a hole is left. */
+            return ftruncate(to_fd, size) < 0 ? error_sys(err, "set size") : 0;
         if (start < 0)
             start = end;
         end = lseek(from_fd, start, SEEK_HOLE);
@@ -131,7 +131,7 @@ static int copy_content(struct copy *copy, int from_fd, int to_fd, off_t size, s
         if (copy_range(copy, from_fd, to_fd, start, end, err) < 0)
             return -1;
     }
-    return ftruncate(to_fd, size) < 0 ? error_sys(err, "set size") : 0;
+    return 0;
 }
 
 /* ---- entries ---- */
@@ -229,16 +229,43 @@ static int link_first_copy(struct copy *copy, const char *first, int dir_fd,
     return 0;
 }
 
-/* Makes room for an entry; directories stay where a directory is to be. */
-static int clear_target(int dir_fd, const struct tree_entry *entry, struct error *err)
+static int make_dir(int dir_fd, const struct tree_entry *entry, struct error *err)
 {
     struct stat status;
 
-    if (fstatat(dir_fd, entry->name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : error_sys(err, "look at %s", entry->path);
-    if (S_ISDIR(status.st_mode) && S_ISDIR(entry->status.st_mode))
+    if (mkdirat(dir_fd, entry->name, 0700) == 0)
         return 0;
-    return tree_remove_at(dir_fd, entry->name, err);
+    error_sys(err, "make directory %s", entry->path);
+    bool is_merged = err->sys == EEXIST &&
+                     fstatat(dir_fd, entry->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                     S_ISDIR(status.st_mode);
+    return is_merged ? 0 : -1;
+}
+
+static int make_entry(struct copy *copy, int dir_fd, const struct tree_entry *entry,
+                      const char *first, struct error *err)
+{
+    if (S_ISDIR(entry->status.st_mode))
+        return make_dir(dir_fd, entry, err);
+    if (first)
+        return link_first_copy(copy, first, dir_fd, entry, err);
+    if (S_ISREG(entry->status.st_mode))
+        return copy_file(copy, dir_fd, entry, err);
+    return copy_special(dir_fd, entry, err);
+}
+
+/* Mostly nothing is in the way, so nobody looks before. */
+static int put_entry(struct copy *copy, int dir_fd, const struct tree_entry *entry,
+                     const char *first, struct error *err)
+{
+    struct error own;
+
+    err = err ?: &own;
+    if (make_entry(copy, dir_fd, entry, first, err) == 0)
+        return 0;
+    if (err->sys != EEXIST || tree_remove_at(dir_fd, entry->name, err) < 0)
+        return -1;
+    return make_entry(copy, dir_fd, entry, first, err);
 }
 
 static int enter(void *data, const struct tree_entry *entry, struct error *err)
@@ -250,22 +277,17 @@ static int enter(void *data, const struct tree_entry *entry, struct error *err)
 
     if (answer || S_ISSOCK(entry->status.st_mode))
         return answer;
-    if (dir_fd < 0 || clear_target(dir_fd, entry, err) < 0)
+    if (dir_fd < 0)
         return -1;
-    if (S_ISDIR(entry->status.st_mode)) {
-        if (mkdirat(dir_fd, entry->name, 0700) < 0 && errno != EEXIST)
-            return error_sys(err, "make directory %s", entry->path);
-        return 0;
-    }
+    if (S_ISDIR(entry->status.st_mode) || entry->status.st_nlink == 1)
+        return put_entry(copy, dir_fd, entry, NULL, err);
     link_key(entry, key);
-    const char *first = entry->status.st_nlink > 1 ? map_get(&copy->links, key) : NULL;
-    if (first)
-        return link_first_copy(copy, first, dir_fd, entry, err);
-    if (entry->status.st_nlink > 1)
+    const char *first = map_get(&copy->links, key);
+    if (put_entry(copy, dir_fd, entry, first, err) < 0)
+        return -1;
+    if (!first)
         map_set_text(&copy->links, key, entry->path);
-    if (S_ISREG(entry->status.st_mode))
-        return copy_file(copy, dir_fd, entry, err);
-    return copy_special(dir_fd, entry, err);
+    return 0;
 }
 
 static int leave(void *data, const struct tree_entry *entry, struct error *err)

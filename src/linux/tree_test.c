@@ -2,9 +2,13 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "base/file.h"
@@ -44,6 +48,26 @@ static void write_file(int dir_fd, const char *name, const char *text)
     CLEANUP(close) int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* A file system without such marks says so. */
+static bool is_marked(const char *path)
+{
+    CLEANUP(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int flags = 0;
+
+    return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || flags & FS_TOPDIR_FL;
+}
+
+Test(tree, spreads_what_begins_in_a_directory)
+{
+    struct statfs system;
+
+    cr_assert_eq(statfs(directory, &system), 0);
+    tree_spread("/nowhere/at/all");
+    tree_spread(directory);
+    tree_spread(directory);
+    cr_expect(is_marked(directory) || system.f_type != EXT4_SUPER_MAGIC);
 }
 
 static struct stat look_at(int dir_fd, const char *name)
@@ -174,6 +198,41 @@ Test(tree, keeps_holes)
     cr_expect_lt(copy.st_blocks, 1024);
     cr_expect_eq(pread(copy_fd, &byte, 1, 64 << 20), 1);
     cr_expect_eq(byte, 'x');
+}
+
+Test(tree, replaces_what_is_in_the_way)
+{
+    const mode_t file = S_IFREG, dir = S_IFDIR, link = S_IFLNK;
+    const struct {
+        const char *name;
+        mode_t from, to;
+    } rows[] = { { "a", file, file }, { "b", file, dir }, { "c", dir, file },
+                 { "d", link, link }, { "e", link, dir }, { "f", dir, dir } };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int side = 0; side < 2; side++) {
+            int fd = side ? to_fd : from_fd;
+            mode_t type = side ? rows[i].to : rows[i].from;
+
+            if (type == dir) {
+                CLEANUP(free) char *inner = xasprintf("%s/%d", rows[i].name, side);
+
+                mkdirat(fd, rows[i].name, 0755);
+                write_file(fd, inner, "inside");
+            } else if (type == link) {
+                cr_assert_eq(symlinkat(side ? "old" : "new", fd, rows[i].name), 0);
+            } else {
+                write_file(fd, rows[i].name, side ? "an old one" : "new");
+            }
+        }
+    cr_assert_eq(tree_copy(from_fd, to_fd, NULL, &err), 0, "%s", err.text);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        cr_expect_eq(look_at(to_fd, rows[i].name).st_mode & S_IFMT, rows[i].from, "%s",
+                     rows[i].name);
+    cr_expect_eq(look_at(to_fd, "a").st_size, 3);
+    cr_expect_eq(faccessat(to_fd, "c/0", F_OK, 0), 0);
+    cr_expect(faccessat(to_fd, "f/0", F_OK, 0) == 0 && faccessat(to_fd, "f/1", F_OK, 0) == 0,
+              "directories are merged");
 }
 
 Test(tree, follows_no_link_at_the_target)

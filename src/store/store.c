@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -14,6 +12,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "codec/sha256.h"
+#include "linux/tree.h"
 #include "store/internal.h"
 
 #include "base/banned.h"
@@ -70,20 +69,6 @@ const char *store_driver(const struct store *store)
     return store->driver->name;
 }
 
-/* ext4 puts a new tree close to the directory that it begins in, and there it looks at each inode
- * that was freed in the last minutes: half the time of a load that comes after a removal. Below a
- * directory with this mark each tree begins somewhere else. Other file systems may refuse it. */
-static void spread_trees(const char *path)
-{
-    CLEANUP(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int flags = 0; /* an int, whatever the header says */
-
-    if (fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
-        flags |= FS_TOPDIR_FL;
-        ioctl(fd, FS_IOC_SETFLAGS, &flags);
-    }
-}
-
 static int make_directories(struct store *store, struct error *err)
 {
     CLEANUP(free) char *sha256_path = path_join(store->blobs_path, "sha256");
@@ -93,7 +78,7 @@ static int make_directories(struct store *store, struct error *err)
     for (size_t i = 0; i < COUNT(private); i++)
         if (dir_make(private[i], 0700, err) < 0)
             return -1;
-    spread_trees(store->tmp_path);
+    tree_spread(store->tmp_path);
     if (dir_make(store->empty_path, 0755, err) < 0)
         return -1;
     return chmod(store->empty_path, 0755) < 0 ? error_sys(err, "%s", store->empty_path) : 0;

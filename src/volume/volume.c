@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "linux/limited_dir.h"
+#include "linux/tree.h"
 #include "volume/plugin.h"
 
 #include "base/banned.h"
@@ -105,8 +106,10 @@ int volumes_open(const char *data_path, struct database *database, struct volume
     mutex_init(&volumes->changes);
     mutex_init(&volumes->memory);
     map_init_empty(&volumes->known, unref_value);
-    if (dir_make(volumes->path, 0701, err) < 0 ||
-        database_migrate(database, "volume", tables, COUNT(tables), err) < 0 ||
+    if (dir_make(volumes->path, 0701, err) < 0)
+        return error_context(err, "open volumes");
+    tree_spread(volumes->path);
+    if (database_migrate(database, "volume", tables, COUNT(tables), err) < 0 ||
         volumes_load(volumes, err) < 0)
         return error_context(err, "open volumes");
     *out = TAKE(volumes);

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 
 #include "archive/entry.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "linux/tree.h"
@@ -29,9 +29,7 @@ static bool keeps_by_default(const char *name)
 
 static bool is_cancelled(const struct collection *collection)
 {
-    struct pollfd poll_fd = { .fd = collection->options->cancel_fd, .events = POLLIN };
-
-    return poll_fd.fd >= 0 && poll(&poll_fd, 1, 0) > 0;
+    return fd_is_readable(collection->options->cancel_fd);
 }
 
 static int write_opened(struct collection *collection, int dir_fd, const char *name,

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -77,9 +76,7 @@ static struct tar_reader *open_reader(struct stream *archive, struct error *err)
 
 static int check_cancelled(int cancel_fd, struct error *err)
 {
-    struct pollfd poll_fd = { .fd = cancel_fd, .events = POLLIN };
-
-    if (cancel_fd >= 0 && poll(&poll_fd, 1, 0) > 0)
+    if (fd_is_readable(cancel_fd))
         return error_set(err, ERROR_CANCELLED, "unpacking was called off");
     return 0;
 }

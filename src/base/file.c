@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,6 +113,13 @@ int fd_write_all(int fd, const void *data, size_t size, struct error *err)
         size -= (size_t)count;
     }
     return 0;
+}
+
+bool fd_is_readable(int fd)
+{
+    struct pollfd polled = { .fd = fd, .events = POLLIN };
+
+    return poll(&polled, 1, 0) > 0;
 }
 
 ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err)

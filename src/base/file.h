@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/str.h"
 
 char *path_join(const char *a, const char *b); /* with exactly one '/' between them */
@@ -36,6 +37,10 @@ int file_write_existing(const char *path, const char *text, struct error *err);
  * of the file. */
 int fd_write_all(int fd, const void *data, size_t size, struct error *err);
 ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err);
+
+/* Would a read return at once, with bytes, the end or an error? Never waits; -1 is never readable.
+ * So is asked whether a cancel descriptor has called something off. */
+bool fd_is_readable(int fd);
 
 bool file_exists(const char *path);
 

@@ -184,3 +184,20 @@ Test(file, measures_each_inode_once)
     cr_assert_eq(tree_size(place, &bytes, &err), 0, "%s", err.text);
     cr_expect_eq(bytes, 5);
 }
+
+Test(file, says_whether_a_read_would_return_at_once)
+{
+    int ends[2];
+
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    cr_expect_not(fd_is_readable(ends[0]), "nothing was written");
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_expect(fd_is_readable(ends[0]));
+    char byte;
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    cr_expect_not(fd_is_readable(ends[0]), "everything was read");
+    close(ends[1]);
+    cr_expect(fd_is_readable(ends[0]), "the end");
+    close(ends[0]);
+    cr_expect_not(fd_is_readable(-1));
+}

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -32,9 +31,7 @@ void sources_done(struct sources *sources)
 
 int check_cancelled(int cancel_fd, struct error *err)
 {
-    struct pollfd poll_fd = { .fd = cancel_fd, .events = POLLIN };
-
-    if (cancel_fd >= 0 && poll(&poll_fd, 1, 0) > 0)
+    if (fd_is_readable(cancel_fd))
         return error_set(err, ERROR_CANCELLED, "Build cancelled");
     return 0;
 }

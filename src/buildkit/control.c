@@ -1,9 +1,9 @@
 /* moby.buildkit.v1.Control: builds, their progress, and the cache. */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "buildkit/internal.h"
@@ -214,13 +214,12 @@ int solve_announce(struct solve *solve, struct solve_request *request, struct er
 static int wait_for_return(struct solve *solve, int cancel_fd, struct grpc_call *call,
                            struct error *err)
 {
-    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
     int result = 0;
 
     mutex_lock(&solve->lock);
     while (!solve->is_returned && result == 0) {
         condition_wait_until(&solve->changed, &solve->lock, clock_monotonic_ns() + WAIT_STEP_NS);
-        if (!solve->is_returned && poll(&cancelled, 1, 0) > 0)
+        if (!solve->is_returned && fd_is_readable(cancel_fd))
             result = error_set(err, ERROR_CANCELLED, "context canceled");
     }
     if (result == 0 && solve->failure.error.kind != ERROR_NONE)

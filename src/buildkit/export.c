@@ -1,7 +1,6 @@
 /* Where results go: names here, registries, and files or directories of the client's. An option of
  * an exporter that is not known is refused. */
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,10 +119,7 @@ static void push_line(void *data UNUSED, const char *status UNUSED)
 
 static bool push_is_cancelled(void *data)
 {
-    struct push *push = data;
-    struct pollfd cancelled = { .fd = push->export->cancel_fd, .events = POLLIN };
-
-    return poll(&cancelled, 1, 0) > 0;
+    return fd_is_readable(((struct push *)data)->export->cancel_fd);
 }
 
 static void pushed(void *data, const char *tag_name UNUSED, const struct push_result *result)

@@ -2,7 +2,6 @@
  * messages with one field. */
 #include "buildkit/offer.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,10 +1,10 @@
 /* The connection is read by the thread of the request that brought it. */
 #include "buildkit/peer.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -101,13 +101,6 @@ int peers_run(struct peers *sessions, struct http_connection *connection, const 
     return 0;
 }
 
-static bool is_readable(int fd)
-{
-    struct pollfd readable = { .fd = fd, .events = POLLIN };
-
-    return fd >= 0 && poll(&readable, 1, 0) > 0;
-}
-
 int peers_find(struct peers *sessions, const char *id, int cancel_fd, struct peer **out,
                struct error *err)
 {
@@ -125,7 +118,7 @@ int peers_find(struct peers *sessions, const char *id, int cancel_fd, struct pee
             result = 0;
             break;
         }
-        if (is_readable(cancel_fd)) {
+        if (fd_is_readable(cancel_fd)) {
             error_set(err, ERROR_CANCELLED, "cancelled");
             break;
         }

@@ -1,10 +1,10 @@
 /* Builds and results, by the names that clients have for them. */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "buildkit/internal.h"
@@ -90,7 +90,6 @@ int solve_find(struct buildkit *buildkit, const char *ref, int cancel_fd, struct
 {
     CLEANUP(solve_unref) struct solve *solve = NULL;
     uint64_t end_ns = clock_monotonic_ns() + (uint64_t)SOLVE_WAIT_MS * NS_PER_MS;
-    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
     int result = 0;
 
     if (text_is_empty(ref))
@@ -99,7 +98,7 @@ int solve_find(struct buildkit *buildkit, const char *ref, int cancel_fd, struct
     mutex_lock(&solve->lock);
     while (!solve->is_known && result == 0) {
         condition_wait_until(&solve->changed, &solve->lock, clock_monotonic_ns() + WAIT_STEP_NS);
-        if (poll(&cancelled, 1, 0) > 0)
+        if (fd_is_readable(cancel_fd))
             result = error_set(err, ERROR_CANCELLED, "cancelled");
         else if (clock_monotonic_ns() > end_ns)
             result = error_set(err, ERROR_NOT_FOUND, "no such build: %s", ref);

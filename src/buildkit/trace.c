@@ -1,11 +1,11 @@
 /* A vertex is told anew, whole, whenever something of it changes: clients keep the last word. */
 #include "buildkit/trace.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/protobuf.h"
@@ -323,7 +323,6 @@ void trace_finish(struct trace *progress)
 int trace_next(struct trace *progress, size_t index, int cancel_fd, struct buf *out,
                struct error *err)
 {
-    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
     int result = 0;
 
     buf_clear(out);
@@ -331,7 +330,7 @@ int trace_next(struct trace *progress, size_t index, int cancel_fd, struct buf *
     while (index >= progress->count && !progress->is_over && result == 0) {
         condition_wait_until(&progress->changed, &progress->lock,
                              clock_monotonic_ns() + WAIT_STEP_NS);
-        if (poll(&cancelled, 1, 0) > 0)
+        if (fd_is_readable(cancel_fd))
             result = error_set(err, ERROR_CANCELLED, "cancelled");
     }
     if (result == 0 && index < progress->count) {

@@ -1,10 +1,10 @@
 /* Contexts that come by a request of their own, and the builds that wait for them. */
-#include <poll.h>
 
+#include "buildkit/upload.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "buildkit/internal.h"
-#include "buildkit/upload.h"
 
 #include "base/banned.h"
 
@@ -15,13 +15,6 @@ struct upload {
     struct stream *archive;
     bool is_taken, is_read;
 };
-
-static bool is_readable(int fd)
-{
-    struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-
-    return poll(&pollfd, 1, 0) > 0;
-}
 
 /* The end is a matter of the build alone once it has the archive. */
 static int wait_until_read(struct buildkit *buildkit, const struct upload *upload, int cancel_fd,
@@ -34,7 +27,7 @@ static int wait_until_read(struct buildkit *buildkit, const struct upload *uploa
                              clock_monotonic_ns() + WAIT_STEP_NS);
         if (upload->is_taken)
             continue;
-        if (is_readable(cancel_fd))
+        if (fd_is_readable(cancel_fd))
             return error_set(err, ERROR_CANCELLED, "context canceled");
         if (clock_monotonic_ns() > end_ns)
             return error_set(err, ERROR_NOT_FOUND, "no build asks for this context");
@@ -72,7 +65,7 @@ int upload_take(struct buildkit *buildkit, const char *ref, int cancel_fd, struc
     while (!(upload = map_get(&buildkit->uploads, ref)) && result == 0) {
         condition_wait_until(&buildkit->uploads_changed, &buildkit->lock,
                              clock_monotonic_ns() + WAIT_STEP_NS);
-        if (is_readable(cancel_fd))
+        if (fd_is_readable(cancel_fd))
             result = error_set(err, ERROR_CANCELLED, "context canceled");
         else if (clock_monotonic_ns() > end_ns)
             result = error_set(err, ERROR_NOT_FOUND, "the context of build %s did not come", ref);

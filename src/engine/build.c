@@ -179,8 +179,7 @@ static int run_launched(struct shim *shim, struct build_process *process,
     while (poll(&ended, 1, -1) < 0)
         ;
     *out_exit_code = process->exit_code;
-    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
-    if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0)
+    if (fd_is_readable(cancel_fd))
         return error_set(err, ERROR_CANCELLED, "build cancelled");
     return 0;
 }

@@ -1,11 +1,11 @@
 /* One lock for all lenders: they are few, and what is done under it is short. */
 #include "engine/build_lender.h"
 
-#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -213,13 +213,6 @@ static int has_agent(void *data, const char *id, int cancel_fd UNUSED, struct er
     return strv_contains(&lender->agents, id);
 }
 
-static bool is_readable(int fd)
-{
-    struct pollfd asked = { .fd = fd, .events = POLLIN };
-
-    return fd >= 0 && poll(&asked, 1, 0) > 0;
-}
-
 static int wait_for_it(struct build_lenders *all, const struct wanted *wanted, int cancel_fd,
                        struct error *err) REQUIRES(all->lock)
 {
@@ -229,7 +222,7 @@ static int wait_for_it(struct build_lenders *all, const struct wanted *wanted, i
         now_ns = clock_monotonic_ns();
         if (wanted->lender->is_closed)
             return error_set(err, ERROR_UNAVAILABLE, "the client with the agent is gone");
-        if (is_readable(cancel_fd))
+        if (fd_is_readable(cancel_fd))
             return error_set(err, ERROR_CANCELLED, "build cancelled");
         if (now_ns >= end_ns)
             return error_set(err, ERROR_UNAVAILABLE,

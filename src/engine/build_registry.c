@@ -1,7 +1,7 @@
 /* What builds have to do with registries: base images come from them, caches go to them. */
-#include <poll.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -86,9 +86,7 @@ static void tell_line(void *data, const char *status)
 
 static bool build_is_cancelled(void *data)
 {
-    struct pollfd cancel = { .fd = ((struct build_watcher *)data)->cancel_fd, .events = POLLIN };
-
-    return poll(&cancel, 1, 0) > 0;
+    return fd_is_readable(((struct build_watcher *)data)->cancel_fd);
 }
 
 /* Who the build is to a registry: '*out' is NULL for nobody, and may be 'found'. */

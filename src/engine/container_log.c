@@ -1,7 +1,7 @@
 /* Reading a container's log, to its end or as it grows. */
-#include <poll.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/internal.h"
 
@@ -42,13 +42,6 @@ int engine_container_log_open(struct engine *engine, const char *text,
     return 0;
 }
 
-static bool is_readable(int fd)
-{
-    struct pollfd wanted = { .fd = fd, .events = POLLIN };
-
-    return fd >= 0 && poll(&wanted, 1, 0) > 0;
-}
-
 int container_log_next(struct container_log *log, int cancel_fd, struct log_entry *out,
                        struct error *err)
 {
@@ -67,7 +60,7 @@ int container_log_next(struct container_log *log, int cancel_fd, struct log_entr
             return 0;
         if (log_reader_wait(log->reader, END_CHECK_MS, cancel_fd, err) < 0)
             return -1;
-        if (is_readable(cancel_fd))
+        if (fd_is_readable(cancel_fd))
             return 0;
     }
 }

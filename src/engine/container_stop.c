@@ -1,10 +1,10 @@
 /* Ending and holding containers: stop, kill, restart, pause. */
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -166,8 +166,7 @@ static int stop_running(struct container *container, const struct container_info
     }
     if (wait_for_end(waiter, timeout_s, cancel_fd))
         return 0;
-    struct pollfd cancelled = { .fd = cancel_fd, .events = POLLIN };
-    if (cancel_fd >= 0 && poll(&cancelled, 1, 0) > 0) {
+    if (fd_is_readable(cancel_fd)) {
         if (timeout_s >= 0)
             kill_later(container, run_number, began_ns + (uint64_t)timeout_s * NS_PER_S);
         return error_set(err, ERROR_CANCELLED, "the stop was called off");

@@ -2,7 +2,6 @@
 #include "http/fetch.h"
 
 #include <curl/curl.h>
-#include <poll.h>
 #include <string.h>
 #include <strings.h>
 
@@ -83,9 +82,8 @@ static int watch(void *data, curl_off_t total UNUSED, curl_off_t now UNUSED,
                  curl_off_t upload_total UNUSED, curl_off_t upload_now UNUSED)
 {
     const struct transfer *transfer = data;
-    struct pollfd cancel = { .fd = transfer->fetch->cancel_fd, .events = POLLIN };
 
-    return transfer->fetch->cancel_fd >= 0 && poll(&cancel, 1, 0) > 0;
+    return fd_is_readable(transfer->fetch->cancel_fd);
 }
 
 static void set_options(struct transfer *transfer, struct curl_slist *headers, char *message)

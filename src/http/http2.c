@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -534,13 +535,12 @@ void http2_stream_free(struct http2_stream *stream)
 static int wait_locked(struct http2_stream *stream, struct error *err) REQUIRES(stream->http2->lock)
 {
     struct http2 *http2 = stream->http2;
-    struct pollfd cancelled = { .fd = stream->cancel_fd, .events = POLLIN };
 
     if (stream->cancel_fd < 0) {
         condition_wait(&http2->changed, &http2->lock);
         return 0;
     }
-    if (poll(&cancelled, 1, 0) > 0)
+    if (fd_is_readable(stream->cancel_fd))
         return error_set(err, ERROR_CANCELLED, "cancelled");
     condition_wait_until(&http2->changed, &http2->lock,
                          clock_monotonic_ns() + CANCEL_STEP_MS * NS_PER_MS);

@@ -3,12 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include "base/file.h"
 
 #include "base/banned.h"
 
@@ -52,9 +53,7 @@ int pidfd_wait(int pidfd, int *out_code, struct error *err)
 
 bool pidfd_has_ended(int pidfd)
 {
-    struct pollfd poller = { .fd = pidfd, .events = POLLIN };
-
-    return poll(&poller, 1, 0) == 1;
+    return fd_is_readable(pidfd);
 }
 
 uint64_t process_start_time(pid_t pid)

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "codec/base64.h"
+#include "spec/descriptor.h"
 
 #include "base/banned.h"
 
@@ -168,11 +169,8 @@ static void write_platform(struct json_writer *w, const struct platform *platfor
 
 static void write_description(struct json_writer *w, const struct registry_description *description)
 {
-    json_begin_dict(w, "Descriptor");
-    json_add_text(w, "mediaType", description->media_type);
-    json_add_text(w, "digest", description->digest);
-    json_add_int64(w, "size", description->size);
-    json_end_dict(w);
+    descriptor_add(w, "Descriptor", description->media_type, description->digest,
+                   description->size);
     json_begin_list(w, "Platforms");
     for (size_t i = 0; i < description->platform_count; i++)
         write_platform(w, &description->platforms[i]);

@@ -15,6 +15,7 @@
 #include "engine/image_archive.h"
 #include "engine/image_files.h"
 #include "engine/image_registry.h"
+#include "spec/descriptor.h"
 
 #include "base/banned.h"
 
@@ -157,6 +158,8 @@ static int push_one(struct export *export, struct peer *session, const char *tex
 static int push_all(struct export *export, struct error *err)
 {
     CLEANUP(peer_unref) struct peer *session = NULL;
+    CLEANUP(str_done) struct str json = {};
+    struct json_writer w = { .out = &json };
     struct push push = { .export = export };
 
     if (export->names.count == 0)
@@ -167,11 +170,10 @@ static int push_all(struct export *export, struct error *err)
         if (push_one(export, session, export->names.items[i], &push, err) < 0)
             return -1;
     map_set_text(export->response, "containerimage.digest", push.result.digest);
-    CLEANUP(free)
-    char *json = xasprintf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}",
-                           push.result.is_index ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_DOCKER_MANIFEST,
-                           push.result.digest, (long long)push.result.size);
-    CLEANUP(free) char *descriptor = base64_encode(json, strlen(json));
+    descriptor_add(&w, NULL,
+                   push.result.is_index ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_DOCKER_MANIFEST,
+                   push.result.digest, push.result.size);
+    CLEANUP(free) char *descriptor = base64_encode(str_text(&json), json.length);
     map_set_text(export->response, "containerimage.descriptor", descriptor);
     return 0;
 }

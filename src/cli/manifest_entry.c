@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/manifest_store.h"
+#include "spec/descriptor.h"
 #include "spec/image.h"
 
 #include "base/banned.h"
@@ -51,10 +52,9 @@ static void add_platform(struct json_writer *w, const struct json *platform)
 static void add_descriptor(struct json_writer *w, const char *key, const struct json *descriptor,
                            const struct json *platform)
 {
-    json_begin_dict(w, key);
-    json_add_text(w, "mediaType", json_text(json_get(descriptor, "mediaType")));
-    json_add_text(w, "digest", json_text(json_get(descriptor, "digest")));
-    json_add_int64(w, "size", json_to_int64(json_get(descriptor, "size")));
+    descriptor_begin(w, key, json_text(json_get(descriptor, "mediaType")),
+                     json_text(json_get(descriptor, "digest")),
+                     json_to_int64(json_get(descriptor, "size")));
     if (platform)
         add_platform(w, platform);
     json_end_dict(w);

@@ -11,6 +11,7 @@
 #include "engine/build_cache.h"
 #include "engine/image_registry.h"
 #include "engine/internal.h"
+#include "spec/descriptor.h"
 
 #include "base/banned.h"
 
@@ -192,17 +193,13 @@ static void write_index(const struct cache_push *push, struct str *out)
     for (size_t i = push->count; i-- > 0;) {
         bool is_head = i + 1 == push->count;
 
-        json_begin_dict(&w, NULL);
-        json_add_text(&w, "mediaType", MEDIA_TYPE_DOCKER_MANIFEST);
-        json_add_text(&w, "digest", push->pushed[i].digest);
-        json_add_int64(&w, "size", push->pushed[i].size);
+        descriptor_begin(&w, NULL, MEDIA_TYPE_DOCKER_MANIFEST, push->pushed[i].digest,
+                         push->pushed[i].size);
         json_begin_dict(&w, "annotations");
         json_add_text_format(&w, STAGE_ANNOTATION, "%zu", i);
         json_end_dict(&w);
-        json_begin_dict(&w, "platform");
-        json_add_text(&w, "architecture", is_head ? image_native_architecture() : "unknown");
-        json_add_text(&w, "os", is_head ? "linux" : "unknown");
-        json_end_dict(&w);
+        descriptor_add_platform(&w, is_head ? image_native_architecture() : "unknown",
+                                is_head ? "linux" : "unknown", NULL);
         json_end_dict(&w);
     }
     json_end_list(&w);

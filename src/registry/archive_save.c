@@ -11,6 +11,7 @@
 #include "registry/archive.h"
 #include "registry/attest.h"
 #include "registry/manifest.h"
+#include "spec/descriptor.h"
 
 #include "base/banned.h"
 
@@ -137,13 +138,9 @@ static int add_plain_layers(struct save *save, struct entry *entry, struct error
     return 0;
 }
 
-static void add_descriptor(struct json_writer *w, const char *key, const struct part *part)
+static void add_part_descriptor(struct json_writer *w, const char *key, const struct part *part)
 {
-    json_begin_dict(w, key);
-    json_add_text(w, "mediaType", part->media_type);
-    json_add_text(w, "digest", part->digest);
-    json_add_int64(w, "size", part->size);
-    json_end_dict(w);
+    descriptor_add(w, key, part->media_type, part->digest, part->size);
 }
 
 static void add_manifest(struct save *save, struct entry *entry)
@@ -154,10 +151,10 @@ static void add_manifest(struct save *save, struct entry *entry)
     json_begin_dict(&w, NULL);
     json_add_int64(&w, "schemaVersion", 2);
     json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_MANIFEST);
-    add_descriptor(&w, "config", entry->config);
+    add_part_descriptor(&w, "config", entry->config);
     json_begin_list(&w, "layers");
     for (size_t i = 0; i < entry->layer_count; i++)
-        add_descriptor(&w, NULL, entry->layers[i]);
+        add_part_descriptor(&w, NULL, entry->layers[i]);
     json_end_list(&w);
     json_end_dict(&w);
     entry->manifest = add_text(save, MEDIA_TYPE_OCI_MANIFEST, &text);
@@ -230,10 +227,7 @@ static void add_index_entry(struct json_writer *w, const struct entry *entry, co
 
     const struct part *target = entry->index ?: entry->manifest;
 
-    json_begin_dict(w, NULL);
-    json_add_text(w, "mediaType", target->media_type);
-    json_add_text(w, "digest", target->digest);
-    json_add_int64(w, "size", target->size);
+    descriptor_begin(w, NULL, target->media_type, target->digest, target->size);
     if (name && reference_parse(name, &reference, NULL) == 0) {
         CLEANUP(free) char *canonical = reference_canonical(&reference);
 
@@ -242,14 +236,8 @@ static void add_index_entry(struct json_writer *w, const struct entry *entry, co
         json_add_text(w, "org.opencontainers.image.ref.name", reference.tag);
         json_end_dict(w);
     }
-    if (!entry->index) {
-        json_begin_dict(w, "platform");
-        json_add_text(w, "architecture", config->architecture ?: "");
-        json_add_text(w, "os", config->os ?: "");
-        if (!text_is_empty(config->variant))
-            json_add_text(w, "variant", config->variant);
-        json_end_dict(w);
-    }
+    if (!entry->index)
+        descriptor_add_platform(w, config->architecture ?: "", config->os ?: "", config->variant);
     json_end_dict(w);
 }
 
@@ -293,7 +281,7 @@ static void add_image(struct json_writer *w, const struct entry *entry)
     json_end_list(w);
     json_begin_dict(w, "LayerSources");
     for (size_t i = 0; i < entry->layer_count; i++)
-        add_descriptor(w, diff_ids->items[i], entry->layers[i]);
+        add_part_descriptor(w, diff_ids->items[i], entry->layers[i]);
     json_end_dict(w);
     json_end_dict(w);
 }

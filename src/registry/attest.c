@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "codec/sha256.h"
+#include "spec/descriptor.h"
 #include "spec/image.h"
 #include "spec/reference.h"
 
@@ -87,26 +88,6 @@ void attest_statement(const struct attest_subject *subject, const struct attesta
 
 /* ---- around it ---- */
 
-static void begin_descriptor(struct json_writer *w, const char *key, const char *media_type,
-                             const char *digest, int64_t size)
-{
-    json_begin_dict(w, key);
-    json_add_text(w, "mediaType", media_type);
-    json_add_text(w, "digest", digest);
-    json_add_int64(w, "size", size);
-}
-
-static void add_platform(struct json_writer *w, const char *architecture, const char *os,
-                         const char *variant)
-{
-    json_begin_dict(w, "platform");
-    json_add_text(w, "architecture", architecture);
-    json_add_text(w, "os", os);
-    if (!text_is_empty(variant))
-        json_add_text(w, "variant", variant);
-    json_end_dict(w);
-}
-
 static void make_config(struct attest_documents *documents, size_t statement_count)
 {
     struct attest_document *config = &documents->blobs[statement_count];
@@ -137,14 +118,12 @@ static void make_manifest(struct attest_documents *documents,
     json_begin_dict(&w, NULL);
     json_add_int64(&w, "schemaVersion", 2);
     json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_MANIFEST);
-    begin_descriptor(&w, "config", config->media_type, config->digest,
-                     (int64_t)config->text.length);
-    json_end_dict(&w);
+    descriptor_add(&w, "config", config->media_type, config->digest, (int64_t)config->text.length);
     json_begin_list(&w, "layers");
     for (size_t i = 0; i < attestations->count; i++) {
         const struct attest_document *statement = &documents->blobs[i];
 
-        begin_descriptor(&w, NULL, statement->media_type, statement->digest,
+        descriptor_begin(&w, NULL, statement->media_type, statement->digest,
                          (int64_t)statement->text.length);
         json_begin_dict(&w, "annotations");
         json_add_text(&w, PREDICATE_TYPE_NAME, attestations->items[i].predicate_type);
@@ -165,16 +144,16 @@ static void make_index(struct attest_documents *documents, const struct attest_s
     json_add_int64(&w, "schemaVersion", 2);
     json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_INDEX);
     json_begin_list(&w, "manifests");
-    begin_descriptor(&w, NULL, subject->media_type, subject->digest, subject->size);
-    add_platform(&w, config->architecture ?: "", config->os ?: "", config->variant);
+    descriptor_begin(&w, NULL, subject->media_type, subject->digest, subject->size);
+    descriptor_add_platform(&w, config->architecture ?: "", config->os ?: "", config->variant);
     json_end_dict(&w);
-    begin_descriptor(&w, NULL, documents->manifest.media_type, documents->manifest.digest,
+    descriptor_begin(&w, NULL, documents->manifest.media_type, documents->manifest.digest,
                      (int64_t)documents->manifest.text.length);
     json_begin_dict(&w, "annotations");
     json_add_text(&w, "vnd.docker.reference.digest", subject->digest);
     json_add_text(&w, "vnd.docker.reference.type", "attestation-manifest");
     json_end_dict(&w);
-    add_platform(&w, "unknown", "unknown", NULL);
+    descriptor_add_platform(&w, "unknown", "unknown", NULL);
     json_end_dict(&w);
     json_end_list(&w);
     json_end_dict(&w);

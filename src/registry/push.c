@@ -12,6 +12,7 @@
 #include "registry/attest.h"
 #include "registry/internal.h"
 #include "registry/upload.h"
+#include "spec/descriptor.h"
 
 #include "base/banned.h"
 
@@ -380,16 +381,6 @@ static int push_config(struct push *push, struct error *err)
     return push_blob(push, &upload, err);
 }
 
-static void add_descriptor(struct json_writer *w, const char *key, const char *type,
-                           const char *digest, int64_t size)
-{
-    json_begin_dict(w, key);
-    json_add_text(w, "mediaType", type);
-    json_add_int64(w, "size", size);
-    json_add_text(w, "digest", digest);
-    json_end_dict(w);
-}
-
 /* As docker's classic store does: every registry takes it. */
 static void make_manifest(struct push *push)
 {
@@ -398,11 +389,11 @@ static void make_manifest(struct push *push)
     json_begin_dict(&w, NULL);
     json_add_int64(&w, "schemaVersion", 2);
     json_add_text(&w, "mediaType", MEDIA_TYPE_DOCKER_MANIFEST);
-    add_descriptor(&w, "config", MEDIA_TYPE_DOCKER_CONFIG, push->image->id,
+    descriptor_add(&w, "config", MEDIA_TYPE_DOCKER_CONFIG, push->image->id,
                    blob_size(push->registry->store, push->image->id));
     json_begin_list(&w, "layers");
     for (size_t i = 0; i < push->count; i++)
-        add_descriptor(&w, NULL, MEDIA_TYPE_DOCKER_LAYER_GZIP, push->layers[i].digest,
+        descriptor_add(&w, NULL, MEDIA_TYPE_DOCKER_LAYER_GZIP, push->layers[i].digest,
                        push->layers[i].size);
     json_end_list(&w);
     json_end_dict(&w);

@@ -59,23 +59,6 @@ const struct json_field image_config_fields[] = {
     JSON_OBJECT (struct image_config, rootfs,         "rootfs", struct image_rootfs, image_rootfs_fields),
     JSON_END,
 };
-
-const struct json_field image_descriptor_fields[] = {
-    JSON_STRING(struct image_descriptor, media_type,  "mediaType"),
-    JSON_STRING(struct image_descriptor, digest,      "digest"),
-    JSON_INT64 (struct image_descriptor, size,        "size"),
-    JSON_TEXTS (struct image_descriptor, annotations, "annotations", .omit_empty = true),
-    JSON_END,
-};
-
-const struct json_field image_manifest_fields[] = {
-    JSON_INT64  (struct image_manifest, schema_version, "schemaVersion"),
-    JSON_STRING (struct image_manifest, media_type,     "mediaType", .omit_empty = true),
-    JSON_OBJECT (struct image_manifest, config,         "config", struct image_descriptor, image_descriptor_fields),
-    JSON_OBJECTS(struct image_manifest, layers,         "layers", struct image_descriptor, image_descriptor_fields),
-    JSON_TEXTS  (struct image_manifest, annotations,    "annotations", .omit_empty = true),
-    JSON_END,
-};
 /* clang-format on */
 
 void image_chain_id(const struct strv *diff_ids, size_t count, char out_digest[72])

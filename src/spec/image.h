@@ -1,5 +1,5 @@
-/* OCI image documents (image-spec 1.1 and Docker schema 2): the configuration, manifests and
- * indexes that berth reads and writes. https://github.com/opencontainers/image-spec */
+/* OCI image documents (image-spec 1.1 and Docker schema 2): the configuration, and what manifests
+ * and indexes are called. https://github.com/opencontainers/image-spec */
 #ifndef BERTH_SPEC_IMAGE_H
 #define BERTH_SPEC_IMAGE_H
 
@@ -30,22 +30,6 @@ struct image_config {
 extern const struct json_field image_config_fields[];
 /* Config as images have it (unset members left out). */
 extern const struct json_field image_container_config_fields[];
-
-struct image_descriptor {
-    char *media_type, *digest;
-    int64_t size;
-    struct map annotations;
-};
-extern const struct json_field image_descriptor_fields[];
-
-struct image_manifest {
-    int64_t schema_version;
-    char *media_type;
-    struct image_descriptor config;
-    struct json_list layers; /* struct image_descriptor */
-    struct map annotations;
-};
-extern const struct json_field image_manifest_fields[];
 
 #define MEDIA_TYPE_OCI_MANIFEST   "application/vnd.oci.image.manifest.v1+json"
 #define MEDIA_TYPE_OCI_INDEX      "application/vnd.oci.image.index.v1+json"

@@ -7,22 +7,13 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "spec/descriptor.h"
 #include "store/image.h"
 
 #include "base/banned.h"
 
 #define MEDIA_TYPE_LAYER_PREFIX "application/vnd.oci.image.layer."
 #define REFERENCE_NAME          "org.opencontainers.image.ref.name"
-
-static void add_descriptor(struct json_writer *w, const char *key, const char *media_type,
-                           const char *digest, int64_t size)
-{
-    json_begin_dict(w, key);
-    json_add_text(w, "mediaType", media_type);
-    json_add_text(w, "digest", digest);
-    json_add_int64(w, "size", size);
-    json_end_dict(w);
-}
 
 /* False if a layer has no blob that others could read. */
 static bool add_layer(struct store *store, const char *chain_id, struct json_writer *w)
@@ -32,7 +23,7 @@ static bool add_layer(struct store *store, const char *chain_id, struct json_wri
 
     if (!blob || !blob->media_type || !text_starts(blob->media_type, MEDIA_TYPE_LAYER_PREFIX))
         return false;
-    add_descriptor(w, NULL, blob->media_type, layer->layer.blob_digest, blob->size);
+    descriptor_add(w, NULL, blob->media_type, layer->layer.blob_digest, blob->size);
     return true;
 }
 
@@ -61,7 +52,7 @@ int image_make_manifest(struct store *store, struct known_image *known, int64_t 
     json_begin_dict(&w, NULL);
     json_add_int64(&w, "schemaVersion", 2);
     json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_MANIFEST);
-    add_descriptor(&w, "config", MEDIA_TYPE_OCI_CONFIG, known->image.id, config_size);
+    descriptor_add(&w, "config", MEDIA_TYPE_OCI_CONFIG, known->image.id, config_size);
     bool is_whole = chain.count && add_layers(store, &chain, &w);
     json_end_dict(&w);
     if (!is_whole)
@@ -76,10 +67,8 @@ static void add_index_entry(const struct store *store, struct json_writer *w,
 
     if (!blob)
         return;
-    json_begin_dict(w, NULL);
-    json_add_text(w, "mediaType", blob->media_type ?: MEDIA_TYPE_OCI_MANIFEST);
-    json_add_text(w, "digest", known->manifest_digest);
-    json_add_int64(w, "size", blob->size);
+    descriptor_begin(w, NULL, blob->media_type ?: MEDIA_TYPE_OCI_MANIFEST, known->manifest_digest,
+                     blob->size);
     if (name) {
         json_begin_dict(w, "annotations");
         json_add_text(w, REFERENCE_NAME, name);

@@ -26,7 +26,6 @@ CLASSIC = "of the classic builder"
 REFUSED = {
     **{(command, flag): WINDOWS for command in ("run", "create") for flag in ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")},
     **{(command, "kernel-memory"): "kernels have no such limit any more" for command in ("run", "create")},
-    **{(command, "use-api-socket"): "it hands the whole engine to the container" for command in ("run", "create")},
     **{("create", flag): VOLUMES for flag in ("availability", "group", "limit-bytes", "required-bytes", "scope", "secret", "sharing",
                                               "topology-preferred", "topology-required", "type")},
     ("update", "availability"): VOLUMES,

@@ -65,7 +65,7 @@ def test_candidates(place, words, wanted):
 def test_nothing_hidden_and_nothing_refused_is_offered(place):
     assert "__complete" not in offered(place, "") and "__complete" not in offered(place, "__")
     options = offered(place, "run", "--")
-    assert "--publish" in options and not {"--net", "--cpu-count", "--use-api-socket"} & set(options)
+    assert "--publish" in options and not {"--net", "--cpu-count"} & set(options)
 
 
 def test_an_engine_that_hangs_holds_no_shell(place, tmp_path):

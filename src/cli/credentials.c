@@ -324,28 +324,59 @@ static int list_store(struct strv *servers, struct error *err)
     return 0;
 }
 
-char *credentials_all_header(struct error *err)
+/* Writes what is kept, by server, with 'write' for each; gives how many there are. */
+static int write_all(struct json_writer *w,
+                     void (*write)(struct json_writer *w, const char *server,
+                                   const struct user_credentials *credentials),
+                     struct error *err)
 {
     CLEANUP(strv_done) struct strv servers = {};
-    CLEANUP(str_done) struct str text = {};
-    struct json_writer w = { .out = &text };
 
     JSON_EACH (json_get(settings_document(), "auths"), key)
         add_server(&servers, key);
     JSON_EACH (json_get(settings_document(), "credHelpers"), key)
         add_server(&servers, key);
     if (list_store(&servers, err) < 0)
-        return NULL;
-    json_begin_dict(&w, NULL);
+        return -1;
+    json_begin_dict(w, NULL);
     for (size_t i = 0; i < servers.count; i++) {
         CLEANUP(user_credentials_done) struct user_credentials credentials = {};
 
         if (credentials_load(servers.items[i], &credentials, err) < 0)
-            return NULL;
-        json_begin_dict(&w, servers.items[i]);
-        write_members(&w, servers.items[i], &credentials);
-        json_end_dict(&w);
+            return -1;
+        write(w, servers.items[i], &credentials);
     }
+    json_end_dict(w);
+    return (int)servers.count;
+}
+
+static void write_for_engine(struct json_writer *w, const char *server,
+                             const struct user_credentials *credentials)
+{
+    json_begin_dict(w, server);
+    write_members(w, server, credentials);
+    json_end_dict(w);
+}
+
+char *credentials_all_header(struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    return write_all(&w, write_for_engine, err) > 0 ? base64_encode_url(text.data, text.length)
+                                                    : NULL;
+}
+
+int credentials_all_document(struct str *out, struct error *err)
+{
+    CLEANUP(str_done) struct str auths = {};
+    struct json_writer inner = { .out = &auths }, w = { .out = out };
+    int count = write_all(&inner, write_entry, err);
+
+    if (count <= 0)
+        return count;
+    json_begin_dict(&w, NULL);
+    json_add_raw(&w, "auths", str_text(&auths));
     json_end_dict(&w);
-    return servers.count ? base64_encode_url(text.data, text.length) : NULL;
+    return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/map.h"
+#include "base/str.h"
 
 #define HUB_SERVER "https://index.docker.io/v1/"
 
@@ -36,5 +37,8 @@ int credentials_headers(const char *server, struct map *out, struct error *err);
 /* The value of X-Registry-Config, for builds: all that is stored, by registry. Yours; NULL if there
  * is nothing, or a helper failed. */
 char *credentials_all_header(struct error *err);
+
+/* The same as a config.json, with nothing but the credentials; "" if there are none. */
+int credentials_all_document(struct str *out, struct error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/api_socket.h"
 #include "cli/command.h"
 #include "cli/platform_query.h"
 #include "cli/registry.h"
@@ -93,7 +94,7 @@ static int ask_for_container(struct cli *cli, const struct run_options *options,
 static int create(struct cli *cli, const struct run_options *options, const struct strv *arguments,
                   char **out_id, bool *out_was_asked, struct error *err)
 {
-    CLEANUP(str_done) struct str body = {};
+    CLEANUP(str_done) struct str body = {}, credentials = {};
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *answer = NULL;
     const char *platform = platform_or_default(options->platform);
@@ -106,7 +107,7 @@ static int create(struct cli *cli, const struct run_options *options, const stru
                          "\"never\"",
                          options->pull);
     if (check_cidfile(options->cidfile, err) < 0 ||
-        run_options_encode(options, arguments, cli->client, &body, err) < 0)
+        run_options_encode(options, arguments, cli->client, &body, &credentials, err) < 0)
         return -1;
     if (out_was_asked)
         *out_was_asked = true;
@@ -123,7 +124,7 @@ static int create(struct cli *cli, const struct run_options *options, const stru
     if (options->cidfile &&
         file_write_atomic(options->cidfile, *out_id, strlen(*out_id), 0644, false, err) < 0)
         return -1;
-    return 0;
+    return credentials.length ? api_socket_put(cli->client, *out_id, &credentials, err) : 0;
 }
 
 static int create_command(struct cli *cli, const void *parsed, const struct strv *arguments,

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/api_socket.h"
 #include "cli/csv.h"
 #include "cli/env_file.h"
 #include "cli/mount_spec.h"
@@ -502,7 +503,8 @@ static int encode_host(const struct run_options *options, struct container_creat
 }
 
 int run_options_encode(const struct run_options *options, const struct strv *arguments,
-                       const struct client *client, struct str *out, struct error *err)
+                       const struct client *client, struct str *out, struct str *out_credentials,
+                       struct error *err)
 {
     CLEANUP(container_create_done) struct container_create create = {};
     struct json_writer w = { .out = out };
@@ -510,6 +512,12 @@ int run_options_encode(const struct run_options *options, const struct strv *arg
     if (encode_config(options, arguments, client, &create.config, err) < 0 ||
         encode_host(options, &create, err) < 0)
         return -1;
+    if (options->use_api_socket) {
+        api_socket_mount(client,
+                         json_list_add(&create.host_config.mounts, sizeof(struct mount_request)));
+        if (api_socket_credentials(&create.config.env, out_credentials, err) < 0)
+            return -1;
+    }
     json_begin_dict(&w, NULL);
     json_add_members(&w, container_config_fields, &create.config);
     json_add_object(&w, "HostConfig", host_config_fields, &create.host_config);

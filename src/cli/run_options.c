@@ -106,7 +106,7 @@
     { 0,   "tmpfs",                 OPTION_LIST,     AT(tmpfs),                 "Mount a tmpfs" },                                          \
     { 't', "tty",                   OPTION_BOOL,     AT(tty),                   "Give it a terminal" },                                     \
     { 0,   "ulimit",                OPTION_LIST,     AT(ulimit),                "Limit of a resource", .check = check_ulimit },                                    \
-    { 0,   "use-api-socket",        OPTION_UNSUPPORTED_FLAG, 0, "it would hand the whole engine to the container" },                                                                         \
+    { 0,   "use-api-socket",        OPTION_BOOL,     AT(use_api_socket),        "Let it speak to the engine, with your credentials for registries" },  \
     { 'u', "user",                  OPTION_TEXT,     AT(user),                  "User, and group, to run as" },                             \
     { 0,   "userns",                OPTION_TEXT,     AT(userns),                "User namespace to use" },                                  \
     { 0,   "uts",                   OPTION_TEXT,     AT(uts),                   "UTS namespace to use" },                                   \

@@ -14,7 +14,7 @@ struct run_options {
     const char *detach_keys;
     /* both */
     bool interactive, tty, remove, privileged, read_only, init, publish_all, no_healthcheck,
-        oom_kill_disable, quiet;
+        oom_kill_disable, quiet, use_api_socket;
     const char *gpus;
     struct strv attach, add_host, annotation, cap_add, cap_drop, device, device_cgroup_rule,
         device_read_bps, device_write_bps, device_read_iops, device_write_iops, dns, dns_option,
@@ -34,10 +34,12 @@ struct run_options {
 extern const struct option_row run_rows[];    /* run */
 extern const struct option_row create_rows[]; /* create: the same without those of run only */
 
-/* Writes the JSON body. 'arguments': image, then command; 'client': whose proxies are to be used.
+/* Writes the JSON body. 'arguments': image, then command; 'client': whose proxies and socket are to
+ * be used. 'out_credentials': what api_socket_put is to put into the container, "" for nothing.
  * INVALID for what cannot be understood here (ports, mounts, files). */
 int run_options_encode(const struct run_options *options, const struct strv *arguments,
-                       const struct client *client, struct str *out, struct error *err);
+                       const struct client *client, struct str *out, struct str *out_credentials,
+                       struct error *err);
 
 /* Which streams the client attaches: by -a, or stdout and stderr (and stdin with -i); none with -d.
  */

@@ -7,6 +7,7 @@
 #include "api/network_write.h"
 #include "api/routes.h"
 #include "api/usage.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "engine/events.h"
 #include "engine/image.h"
@@ -160,23 +161,47 @@ bool prune_takes_image(const struct prune *prune, const struct image *image)
            filters_match_labels(&prune->filters, &image->config.config.labels);
 }
 
+static void note_images(struct prune *prune, struct json_list *removals)
+{
+    image_removals_write(&prune->writer, removals);
+    prune->count += removals->count;
+    image_removals_free(removals);
+}
+
 /* Removes by the given name or id; what is in use stays. */
 static void remove_image(struct prune *prune, const char *name)
 {
     struct json_list removals = {};
     struct error ignored;
 
-    if (engine_image_remove(prune->req->engine, name, false, false, &removals, &ignored) < 0)
-        return;
-    image_removals_write(&prune->writer, &removals);
-    prune->count += removals.count;
-    image_removals_free(&removals);
+    if (engine_image_remove(prune->req->engine, name, false, false, &removals, &ignored) == 0)
+        note_images(prune, &removals);
 }
 
+/* All that can go at once. */
+static void prune_together(struct prune *prune, struct image *const *list, size_t count)
+{
+    CLEANUP(free) struct image **chosen = xcalloc(count + 1, sizeof(*chosen));
+    struct json_list removals = {};
+    size_t chosen_count = 0;
+    struct error ignored;
+
+    for (size_t i = 0; i < count; i++)
+        if (prune_takes_image(prune, list[i]))
+            chosen[chosen_count++] = list[i];
+    engine_images_remove(prune->req->engine, chosen, chosen_count, &removals, &ignored);
+    note_images(prune, &removals);
+}
+
+/* One that stayed for its children loses its names all the same. */
 static void prune_image(struct prune *prune, const struct image *image)
 {
+    CLEANUP(image_unref) struct image *now = NULL;
+    struct error ignored;
+
     if (!prune_takes_image(prune, image) ||
-        engine_image_container_count(prune->req->engine, image->id) > 0)
+        engine_image_container_count(prune->req->engine, image->id) > 0 ||
+        engine_image_get(prune->req->engine, image->id, &now, &ignored) < 0)
         return;
     if (prune_is_nameless(image))
         remove_image(prune, image->id);
@@ -200,6 +225,7 @@ int api_image_prune(struct request *req, struct error *err)
     int64_t before = engine_layers_size(req->engine);
     if (engine_image_list(req->engine, &list, &count, err) < 0)
         return -1;
+    prune_together(&prune, list, count);
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
         prune_image(&prune, list[i]);
     store_images_free(list, count);

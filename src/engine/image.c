@@ -89,7 +89,7 @@ int engine_image_tag(struct engine *engine, const char *text, const char *reposi
     return 0;
 }
 
-static void add_removal(struct json_list *out, bool is_untagged, const char *name)
+void image_add_removal(struct json_list *out, bool is_untagged, const char *name)
 {
     struct image_removal *removal = json_list_add(out, sizeof(*removal));
 
@@ -136,10 +136,10 @@ static int delete_image(struct engine *engine, struct image *image, bool only_na
         engine->store, image->id, engine_layer_is_used, engine, &layers, err);
     if (result < 0)
         return -1;
-    add_removal(out, false, image->id);
+    image_add_removal(out, false, image->id);
     image_event(engine, image, "delete", image->id);
     for (size_t i = 0; i < layers.count; i++)
-        add_removal(out, false, layers.items[i]);
+        image_add_removal(out, false, layers.items[i]);
     /* Parents that have no name and no other child go along. */
     if (no_prune || !image->parent_id[0] ||
         store_image_find(engine->store, image->parent_id, &parent, &ignored) < 0)
@@ -249,7 +249,7 @@ static int untag_all(struct engine *engine, const struct image *image, const str
     for (size_t i = 0; i < names->count; i++) {
         if (store_image_untag(engine->store, names->items[i], err) < 0)
             return -1;
-        add_removal(out, true, names->items[i]);
+        image_add_removal(out, true, names->items[i]);
         image_event(engine, image, "untag", image->id);
     }
     return 0;

@@ -29,6 +29,10 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
 /* Removes an image, and parents of it, that nobody has named or used until then. CONFLICT. */
 int engine_image_remove_nameless(struct engine *engine, const char *image_id, struct json_list *out,
                                  struct error *err);
+/* Removes those that no container was made from, with their names, and parents of theirs that have
+ * none, all as one change. Those that were named meanwhile, or have children that stay, stay. */
+int engine_images_remove(struct engine *engine, struct image *const *images, size_t count,
+                         struct json_list *out, struct error *err);
 void image_removals_free(struct json_list *removals);
 
 /* Adds the chain ids of its layers as keys. */

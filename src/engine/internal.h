@@ -466,6 +466,7 @@ void health_counts(struct engine *engine, int64_t *out_probes, int64_t *out_fail
 int engine_image_check_platform(const struct image *image, const char *name,
                                 const struct platform *platform, struct error *err);
 struct registry *engine_registry_open(struct engine *engine);
+void image_add_removal(struct json_list *out, bool is_untagged, const char *name);
 void image_event(struct engine *engine, const struct image *image, const char *action,
                  const char *name);
 

@@ -15,6 +15,7 @@ struct collection {
     struct store *store;
     bool (*in_use)(void *data, const char *chain_id);
     void *data;
+    struct map leaving; /* ids of images that go */
     struct map used;    /* chain ids and digests that stay */
     struct strv layers; /* that go, top ones first */
     struct strv blobs;  /* that go */
@@ -23,6 +24,7 @@ struct collection {
 
 static void collection_done(struct collection *collection)
 {
+    map_done(&collection->leaving);
     map_done(&collection->used);
     strv_done(&collection->layers);
     strv_done(&collection->blobs);
@@ -49,15 +51,14 @@ static void mark_chain(struct collection *collection, const char *chain_id)
     }
 }
 
-static void mark_known(struct collection *collection, const char *leaving_image)
-    REQUIRES(collection->store->memory)
+static void mark_known(struct collection *collection) REQUIRES(collection->store->memory)
 {
     struct store *store = collection->store;
 
     MAP_EACH (&store->images, entry) {
         const struct known_image *known = entry->value;
 
-        if (leaving_image && strcmp(known->image.id, leaving_image) == 0)
+        if (map_has(&collection->leaving, known->image.id))
             continue;
         mark_chain(collection, known->image.chain_id);
         map_set(&collection->used, known->image.id, collection);
@@ -134,19 +135,18 @@ static void sort_top_first(struct collection *collection) REQUIRES(collection->s
         layers->items[i] = ranked[i].chain_id;
 }
 
-static void decide(struct collection *collection, const char *leaving_image)
-    REQUIRES(collection->store->changes)
+static void decide(struct collection *collection) REQUIRES(collection->store->changes)
 {
     struct store *store = collection->store;
 
     map_init_empty(&collection->used, NULL);
     mutex_lock(&store->memory);
-    mark_known(collection, leaving_image);
+    mark_known(collection);
     mutex_unlock(&store->memory);
     mark_in_use(collection);
     mutex_lock(&store->memory);
     /* Once more: somebody may have taken hold of a layer while the engine was asked. */
-    mark_known(collection, leaving_image);
+    mark_known(collection);
     list_unmarked(collection, &store->layers, &collection->layers);
     sort_top_first(collection);
     list_unmarked(collection, &store->blobs, &collection->blobs);
@@ -155,16 +155,15 @@ static void decide(struct collection *collection, const char *leaving_image)
 
 /* ---- doing ---- */
 
-static int record_removal(struct collection *collection, const char *leaving_image,
-                          struct error *err)
+static int record_removal(struct collection *collection, struct error *err)
 {
     struct database *database = collection->store->database;
 
-    if (leaving_image &&
-        (database_run(database, err, "DELETE FROM tag WHERE image_id = ?", "s", leaving_image) <
-             0 ||
-         database_run(database, err, "DELETE FROM image WHERE id = ?", "s", leaving_image) < 0))
-        return -1;
+    MAP_EACH (&collection->leaving, entry)
+        if (database_run(database, err, "DELETE FROM tag WHERE image_id = ?", "s", entry->key) <
+                0 ||
+            database_run(database, err, "DELETE FROM image WHERE id = ?", "s", entry->key) < 0)
+            return -1;
     for (size_t i = 0; i < collection->layers.count; i++)
         if (database_run(database, err, "DELETE FROM layer WHERE chain_id = ?", "s",
                          collection->layers.items[i]) < 0)
@@ -188,13 +187,13 @@ static void forget_image(struct store *store, const char *image_id) REQUIRES(sto
     known_image_unref(map_take(&store->images, image_id));
 }
 
-static void forget(struct collection *collection, const char *leaving_image)
+static void forget(struct collection *collection)
 {
     struct store *store = collection->store;
 
     mutex_lock(&store->memory);
-    if (leaving_image)
-        forget_image(store, leaving_image);
+    MAP_EACH (&collection->leaving, entry)
+        forget_image(store, entry->key);
     for (size_t i = 0; i < collection->layers.count; i++)
         map_remove(&store->layers, collection->layers.items[i]);
     for (size_t i = 0; i < collection->blobs.count; i++)
@@ -221,23 +220,24 @@ static void move_away(struct collection *collection)
     }
 }
 
-static int run(struct collection *collection, const char *leaving_image, struct error *err)
+static int run(struct collection *collection, struct error *err)
     REQUIRES(collection->store->changes)
 {
     struct database *database = collection->store->database;
+    bool is_asked_for = collection->leaving.count;
 
-    decide(collection, leaving_image);
-    if (!leaving_image && !collection->layers.count && !collection->blobs.count)
+    decide(collection);
+    if (!is_asked_for && !collection->layers.count && !collection->blobs.count)
         return 0;
-    if (database_begin(database, leaving_image ? DURABLE : RELAXED, err) < 0)
+    if (database_begin(database, is_asked_for ? DURABLE : RELAXED, err) < 0)
         return -1;
-    if (record_removal(collection, leaving_image, err) < 0) {
+    if (record_removal(collection, err) < 0) {
         database_rollback(database);
         return -1;
     }
     if (database_commit(database, err) < 0)
         return -1;
-    forget(collection, leaving_image);
+    forget(collection);
     move_away(collection);
     store_write_index(collection->store, NULL);
     return 0;
@@ -256,6 +256,13 @@ static bool has_name(struct store *store, const char *image_id) REQUIRES(store->
     return known && (known->image.tags.count || known->image.digests.count);
 }
 
+static int run_for(struct collection *collection, const char *image_id, struct error *err)
+    REQUIRES(collection->store->changes)
+{
+    map_set(&collection->leaving, image_id, NULL);
+    return run(collection, err);
+}
+
 static int remove_image(struct store *store, const char *image_id, bool only_nameless,
                         bool (*in_use)(void *data, const char *chain_id), void *data,
                         struct strv *out_removed_layers, struct error *err)
@@ -271,10 +278,10 @@ static int remove_image(struct store *store, const char *image_id, bool only_nam
     mutex_unlock(&store->memory);
     if (is_kept)
         result = error_set(err, ERROR_CONFLICT, "the image has a name");
-    else if (exists)
-        result = run(&collection, image_id, err);
-    else
+    else if (!exists)
         result = error_set(err, ERROR_NOT_FOUND, "No such image: %.80s", image_id);
+    else
+        result = run_for(&collection, image_id, err);
     mutex_unlock(&store->changes);
     empty_trash(&collection);
     if (result == 0 && out_removed_layers)
@@ -296,6 +303,63 @@ int store_image_remove_nameless(struct store *store, const char *image_id,
     return remove_image(store, image_id, true, in_use, data, out_removed_layers, err);
 }
 
+/* An image that stays needs its parent. */
+static bool keep_parents(struct collection *collection) REQUIRES(collection->store->memory)
+{
+    bool has_changed = false;
+
+    MAP_EACH (&collection->store->images, entry) {
+        const struct known_image *known = entry->value;
+
+        if (map_has(&collection->leaving, known->image.id) ||
+            !map_has(&collection->leaving, known->image.parent_id))
+            continue;
+        map_remove(&collection->leaving, known->image.parent_id);
+        has_changed = true;
+    }
+    return has_changed;
+}
+
+/* A snapshot that is not the latest one any more: the image was named, or is gone. */
+static void choose_leaving(struct collection *collection, struct image *const *images, size_t count)
+    REQUIRES(collection->store->memory)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct known_image *known = map_get(&collection->store->images, images[i]->id);
+
+        if (known && &known->image == images[i])
+            map_set(&collection->leaving, images[i]->id, NULL);
+    }
+    while (keep_parents(collection))
+        ;
+}
+
+int store_images_remove(struct store *store, struct image *const *images, size_t count,
+                        bool (*in_use)(void *data, const char *chain_id), void *data,
+                        struct strv *out_removed, struct strv *out_removed_layers,
+                        struct error *err)
+{
+    CLEANUP(collection_done)
+    struct collection collection = { .store = store, .in_use = in_use, .data = data };
+    int result = 0;
+
+    mutex_lock(&store->changes);
+    mutex_lock(&store->memory);
+    choose_leaving(&collection, images, count);
+    mutex_unlock(&store->memory);
+    if (collection.leaving.count)
+        result = run(&collection, err);
+    mutex_unlock(&store->changes);
+    empty_trash(&collection);
+    if (result < 0)
+        return error_context(err, "remove images");
+    for (size_t i = 0; i < count; i++)
+        if (map_has(&collection.leaving, images[i]->id))
+            strv_add(out_removed, images[i]->id);
+    strv_add_all(out_removed_layers, &collection.layers);
+    return 0;
+}
+
 int store_collect(struct store *store, bool (*in_use)(void *data, const char *chain_id), void *data,
                   struct error *err)
 {
@@ -303,7 +367,7 @@ int store_collect(struct store *store, bool (*in_use)(void *data, const char *ch
     struct collection collection = { .store = store, .in_use = in_use, .data = data };
 
     mutex_lock(&store->changes);
-    int result = run(&collection, NULL, err);
+    int result = run(&collection, err);
     mutex_unlock(&store->changes);
     empty_trash(&collection);
     return result < 0 ? error_context(err, "remove what nothing uses") : 0;

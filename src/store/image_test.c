@@ -70,6 +70,18 @@ static int remove_image(const struct image *image, struct strv *removed)
     return store_image_remove(test_store, id, NULL, NULL, removed, &err);
 }
 
+static void remove_together(struct image *const *images, size_t count, const char *wanted)
+{
+    CLEANUP(strv_done) struct strv removed = {}, layers = {};
+
+    cr_assert_eq(
+        store_images_remove(test_store, images, count, NULL, NULL, &removed, &layers, &err), 0,
+        "%s", err.text);
+    for (size_t i = 0; i < count; i++)
+        cr_expect_eq(strv_contains(&removed, images[i]->id), wanted[i] == 'x', "%s: %zu", wanted,
+                     i);
+}
+
 static char *list(const char *name)
 {
     CLEANUP(free) char *path = path_join(test_directory, name);
@@ -97,6 +109,46 @@ static void expect_no_difference(void)
     cr_assert_eq(store_verify(test_store, &differences, &err), 0, "%s", err.text);
     CLEANUP(free) char *text = strv_join(&differences, "; ");
     cr_expect_str_eq(text, "");
+}
+
+/* ---- several at once ---- */
+
+Test(image, several_go_together_but_for_what_others_need)
+{
+    CLEANUP(image_unref) struct image *parent = create("parent", "p = 1");
+    CLEANUP(image_unref) struct image *child = create_over("child", parent->id, NULL, NULL);
+    CLEANUP(image_unref) struct image *other = create_over("other", parent->id, NULL, NULL);
+    CLEANUP(image_unref) struct image *grandchild = create_over("grand", child->id, NULL, NULL);
+    CLEANUP(image_unref) struct image *named = create("named", "n = 1");
+    struct image *const all[] = { parent, child, other, grandchild, named };
+
+    tag(named, "name"); /* Its snapshot is an old one from here on. */
+    remove_together((struct image *[]){ parent, child, named }, 3, "   ");
+    remove_together((struct image *[]){ parent, other, child }, 3, " x ");
+    remove_together((struct image *[]){ parent, child, other, grandchild }, 4, "xx x");
+    expect_no_difference();
+    CLEANUP(image_unref) struct image *kept = NULL;
+    cr_expect_eq(store_image_find(test_store, "name", &kept, &err), 0);
+    remove_together(all, COUNT(all), "     ");
+    remove_together(NULL, 0, "");
+}
+
+Test(image, several_go_with_their_names)
+{
+    CLEANUP(image_unref) struct image *first = create("first", "f = 1");
+    CLEANUP(image_unref) struct image *second = create("second", "s = 1");
+    struct image *now[2], *gone;
+
+    tag(first, "name");
+    tag(first, "other:name");
+    cr_assert_eq(store_image_find(test_store, first->id, &now[0], &err), 0);
+    cr_assert_eq(store_image_find(test_store, second->id, &now[1], &err), 0);
+    remove_together(now, 2, "xx");
+    cr_expect_eq(store_image_find(test_store, "name", &gone, &err), -1);
+    image_unref(now[0]);
+    image_unref(now[1]);
+    expect_no_difference();
+    expect_empty();
 }
 
 /* ---- creating ---- */

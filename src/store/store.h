@@ -237,6 +237,13 @@ int store_image_remove(struct store *store, const char *image_id,
 int store_image_remove_nameless(struct store *store, const char *image_id,
                                 bool (*in_use)(void *data, const char *chain_id), void *data,
                                 struct strv *out_removed_layers, struct error *err);
+/* Removes several at once, as one change: those that are still what these snapshots say, and have
+ * no children but ones that go along. The ids of the images and of the layers that went are added
+ * to the lists. */
+int store_images_remove(struct store *store, struct image *const *images, size_t count,
+                        bool (*in_use)(void *data, const char *chain_id), void *data,
+                        struct strv *out_removed, struct strv *out_removed_layers,
+                        struct error *err);
 bool store_image_has_children(struct store *store, const char *image_id);
 
 /* A layer that is in use though no image names it (a build in progress) is held against removal.

@@ -96,6 +96,10 @@ def test_disk_usage(private_engine, name, tmp_path):
     assert len(steps) == 1 and 70000 <= steps[0]["Size"] < 80000
     assert set(steps[0]) >= {"ID", "Type", "Description", "InUse", "Shared", "Size", "CreatedAt", "LastUsedAt", "UsageCount"}
     assert api.do("GET", "/system/df?type=container")["Images"] is None
+    brief = api.do("GET", "/system/df?brief=1")
+    assert brief["Containers"] == [{"SizeRw": 7000, "State": "exited"}] and "DataRoot" in usage and "DataRoot" not in brief
+    assert brief["Images"] == [{key: image[key] for key in ("Containers", "SharedSize", "Size")} for image in usage["Images"]]
+    assert (brief["Volumes"], brief["LayersSize"], len(brief["BuildCache"])) == (usage["Volumes"], usage["LayersSize"], len(usage["BuildCache"]))
     assert api.call("GET", "/system/df?type=nonsense").status == 400
     rows = [json.loads(line) for line in engine.berth("system", "df", "--format", "json", check=True).out.splitlines()]
     assert [row["Type"] for row in rows] == ["Images", "Containers", "Local Volumes", "Build Cache"]

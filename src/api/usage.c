@@ -63,6 +63,32 @@ int64_t usage_shared_size(struct engine *engine, const struct image *image,
 
 /* ---- the report ---- */
 
+/* berth's own: with "brief" an entry has only what its kind is summed up by, and the data root is
+ * not looked at. */
+static bool is_brief(const struct request *req)
+{
+    return request_query_bool(req, "brief");
+}
+
+static void write_brief_image(struct json_writer *w, const struct image *image,
+                              const struct image_view *view)
+{
+    json_begin_dict(w, NULL);
+    json_add_int64(w, "Containers", view->container_count);
+    json_add_int64(w, "SharedSize", view->shared_size);
+    json_add_int64(w, "Size", image->size_bytes);
+    json_end_dict(w);
+}
+
+static void write_brief_container(struct json_writer *w, struct engine *engine,
+                                  const struct container_info *info)
+{
+    json_begin_dict(w, NULL);
+    json_add_int64(w, "SizeRw", engine_changes_size(engine, info));
+    json_add_text(w, "State", container_state_name(info->state));
+    json_end_dict(w);
+}
+
 static int write_images(struct request *req, struct json_writer *w, struct error *err)
 {
     struct image **list;
@@ -71,15 +97,17 @@ static int write_images(struct request *req, struct json_writer *w, struct error
     if (engine_image_list(req->engine, &list, &count, err) < 0)
         return -1;
     json_begin_list(w, "Images");
-    for (size_t i = 0; i < count; i++)
-        image_write_item(
-            w, list[i],
-            &(struct image_view){
-                .version = req->version,
-                .tags = &list[i]->tags,
-                .container_count = engine_image_container_count(req->engine, list[i]->id),
-                .shared_size = usage_shared_size(req->engine, list[i], list, count),
-                .empty_names_are_null = true });
+    for (size_t i = 0; i < count; i++) {
+        const struct image_view view = {
+            .version = req->version,
+            .tags = &list[i]->tags,
+            .container_count = engine_image_container_count(req->engine, list[i]->id),
+            .shared_size = usage_shared_size(req->engine, list[i], list, count),
+            .empty_names_are_null = true,
+        };
+
+        (is_brief(req) ? write_brief_image : image_write_item)(w, list[i], &view);
+    }
     json_end_list(w);
     store_images_free(list, count);
     return 0;
@@ -98,6 +126,10 @@ static int write_containers(struct request *req, struct json_writer *w, struct e
                                        .image = list[i]->image_name ?: "",
                                        .with_size = true };
 
+        if (is_brief(req)) {
+            write_brief_container(w, req->engine, list[i]);
+            continue;
+        }
         usage_container_size(req->engine, list[i], &view.size_rw, &view.size_root_fs);
         container_write_item(w, list[i], &view);
     }
@@ -188,7 +220,7 @@ int api_disk_usage(struct request *req, struct error *err)
         json_add_null(&w, "BuildCache");
     else if (build_cache_write(&w, req->engine, err) < 0)
         return -1;
-    if (http_query_count(req->exchange, "type") == 0)
+    if (http_query_count(req->exchange, "type") == 0 && !is_brief(req))
         write_data_root(req->engine, &w);
     json_end_dict(&w);
     return reply_json(req, 200, &body, err);

@@ -339,6 +339,9 @@ static int df(struct cli *cli, const void *parsed, const struct strv *arguments 
     CLEANUP(json_free) struct json *answer = NULL;
 
     client_path_begin(&path, "/system/df");
+    /* Another engine does not know it, and sends all. */
+    if (!options->verbose)
+        client_path_query(&path, "brief", "1");
     if (client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
         return -1;
     if (!options->verbose)

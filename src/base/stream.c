@@ -9,6 +9,8 @@
 
 #include "base/banned.h"
 
+#define COPY_SIZE ((size_t)128 * 1024)
+
 struct fd_stream {
     struct stream stream;
     int fd;
@@ -101,11 +103,11 @@ struct stream *stream_from_memory(const void *data, size_t size)
 
 ssize_t stream_copy(struct stream *from, struct stream *to, struct error *err)
 {
-    char block[32 * 1024];
+    CLEANUP(free) char *block = xmalloc(COPY_SIZE);
     ssize_t total = 0;
 
     for (;;) {
-        ssize_t count = stream_read(from, block, sizeof(block), err);
+        ssize_t count = stream_read(from, block, COPY_SIZE, err);
 
         if (count < 0)
             return -1;

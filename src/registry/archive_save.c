@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/gather.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/sha256.h"
@@ -38,6 +38,7 @@ struct save {
     struct map parts; /* digest → struct part */
     struct entry *entries;
     size_t count;
+    struct gather gather; /* headers and small files are written together */
     struct tar_writer *writer;
 };
 
@@ -57,6 +58,7 @@ static void save_done(struct save *save)
     free(save->entries);
     map_done(&save->parts);
     tar_writer_free(save->writer);
+    gather_done(&save->gather);
 }
 CLEANUP_VALUE(save_done, struct save)
 
@@ -416,7 +418,8 @@ int archive_save(struct store *store, const struct archive_item *items, size_t c
     for (size_t i = 0; i < count; i++)
         if (add_entry(&save, &items[i], err) < 0)
             return -1;
-    save.writer = tar_writer_new(out, false, err);
+    gather_begin(&save.gather, out);
+    save.writer = tar_writer_new(&save.gather.stream, false, err);
     if (!save.writer || write_documents(&save, err) < 0 ||
         write_directory(&save, "blobs", err) < 0 || write_directory(&save, "blobs/sha256", err) < 0)
         return -1;
@@ -424,5 +427,7 @@ int archive_save(struct store *store, const struct archive_item *items, size_t c
     MAP_EACH (&save.parts, entry)
         if (write_part(&save, entry->value, err) < 0)
             return -1;
-    return tar_writer_finish(save.writer, err);
+    if (tar_writer_finish(save.writer, err) < 0)
+        return -1;
+    return gather_flush(&save.gather, err);
 }

@@ -164,6 +164,47 @@ def test_proxies(build, docker_client, fake, tmp_path):
             one.close()
 
 
+def test_proxies_of_the_environment(build, tmp_path):
+    """What the daemon's environment says is used and told, without the words that let one in."""
+    made = engines.Engine(build, extra=["--config-file", tmp_path / "daemon.json"])
+    (tmp_path / "daemon.json").write_text(json.dumps({"proxies": {"no-proxy": "a,b"}}))
+    made.daemon_environment = {**os.environ, "HTTP_PROXY": "http://some:se@cret@proxy.test:1/@x", "https_proxy": "some:secret@proxy.test:2", "NO_PROXY": "c"}
+    try:
+        made.start()
+        said = json.loads(made.berth("info", "--format", "{{json .}}", check=True).out)
+        assert [said[key] for key in ("HttpProxy", "HttpsProxy", "NoProxy")] == \
+            ["http://xxxxx:xxxxx@proxy.test:1/@x", "xxxxx:xxxxx@proxy.test:2", "a,b"]
+        said = made.berth("pull", f"{NAME}/x:1")
+        assert said.code == 1 and "proxyconnect tcp: dial tcp: no such host" in said.err, said
+    finally:
+        made.remove()
+
+
+def test_a_tunnel_that_fails_is_no_answer(build, fake):
+    """An insecure registry is asked with plain HTTP when the proxy does not get through to it with TLS, whatever the reason."""
+    add_image(fake, "x", "1", [layer({"a": b"tunnel"})], gzip.compress)
+    nowhere = Tunnel(("127.0.0.1", 1))
+    silent = Tunnel(None)
+    silent.connect = lambda client: (client.recv(4096), client.close())
+    try:
+        for proxy, reason in ((nowhere.url, "proxyconnect tcp: the proxy answers with status 502"), (silent.url, "proxyconnect tcp: EOF"),
+                              ("http://127.0.0.1:1", "proxyconnect tcp: dial tcp: connect: connection refused")):
+            made = engines.Engine(build, extra=["--http-proxy", fake.url, "--https-proxy", proxy, "--insecure-registry", f"{NAME}:5000"])
+            try:
+                made.start()
+                before = len(fake.requests)
+                made.berth("pull", "-q", f"{NAME}:5000/x:1", check=True)
+                assert {request.headers["Host"] for request in fake.requests[before:]} == {f"{NAME}:5000"}
+                before = len(fake.requests)
+                said = made.berth("pull", f"secure.{NAME}:5000/x:1")
+                assert said.code == 1 and reason in said.err and len(fake.requests) == before, said
+            finally:
+                made.remove()
+    finally:
+        nowhere.close()
+        silent.close()
+
+
 # ---- who we are ----
 
 def test_certificates_of_clients(place, tmp_path):

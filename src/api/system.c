@@ -311,11 +311,13 @@ static void write_warnings(struct json_writer *w, const struct host *host)
 /* Who may use the proxy is nobody's business. */
 static void add_proxy(struct json_writer *w, const char *key, const char *url)
 {
-    const char *authority = url ? strstr(url, "://") : NULL;
-    const char *at = authority ? strrchr(authority, '@') : NULL;
+    const char *scheme_end = url ? strstr(url, "://") : NULL;
+    const char *authority = scheme_end ? scheme_end + 3 : url ?: "";
+    size_t length = strcspn(authority, "/?#");
+    const char *at = memrchr(authority, '@', length);
 
     if (at)
-        json_add_text_format(w, key, "%.*s://xxxxx:xxxxx%s", (int)(authority - url), url, at);
+        json_add_text_format(w, key, "%.*sxxxxx:xxxxx%s", (int)(authority - url), url, at);
     else
         json_add_text(w, key, url ?: "");
 }

@@ -9,8 +9,6 @@
 
 #include "base/banned.h"
 
-#define BUILDER_KEY "builder"
-
 enum { CONFIG_SIZE_LIMIT = 1 << 20 };
 
 static const struct setting *find_key(const char *key)
@@ -195,6 +193,62 @@ static int set_builder(const struct json *builder, struct daemon_options *option
     return 0;
 }
 
+/* Docker's {"proxies":{"http-proxy":"http://proxy:3128"}}: the settings of these names. */
+static int set_proxies(const struct json *proxies, struct daemon_options *options,
+                       struct error *err)
+{
+    if (json_type(proxies) != JSON_DICT)
+        return error_set(err, ERROR_INVALID, "must be an object");
+    JSON_EACH (proxies, key) {
+        const struct json *value = json_key_value(key);
+
+        if (!text_ends(key, "-proxy") || !find_key(key))
+            return error_set(err, ERROR_INVALID, "there is no such setting: %s", key);
+        if (json_type(value) != JSON_TEXT)
+            return error_set(err, ERROR_INVALID, "%s: must be a text", key);
+        if (setting_set(find_key(key), json_text(value), options, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Settings that lie a level deeper in the file than as flags. */
+static const struct {
+    const char *key;
+    int (*set)(const struct json *value, struct daemon_options *options, struct error *err);
+} groups[] = {
+    { "builder", set_builder },
+    { "proxies", set_proxies },
+};
+
+static int set_group(const char *key, const struct json *value, struct daemon_options *options,
+                     struct error *err)
+{
+    for (size_t i = 0; i < COUNT(groups); i++)
+        if (strcmp(groups[i].key, key) == 0)
+            return groups[i].set(value, options, err);
+    return 0;
+}
+
+static bool is_group(const char *key)
+{
+    for (size_t i = 0; i < COUNT(groups); i++)
+        if (strcmp(groups[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static void add_doubled(const struct json *dict, const bool given[DAEMON_SETTING_LIMIT],
+                        struct strv *out)
+{
+    JSON_EACH (dict, key) {
+        const struct setting *setting = find_key(key);
+
+        if (setting && given[setting - daemon_settings])
+            strv_add(out, key);
+    }
+}
+
 /* Names all unknown keys, and all that were flags already, at once. */
 static int check_keys(const struct json *config, const bool given[DAEMON_SETTING_LIMIT],
                       struct error *err)
@@ -202,13 +256,12 @@ static int check_keys(const struct json *config, const bool given[DAEMON_SETTING
     CLEANUP(strv_done) struct strv unknown = {};
     CLEANUP(strv_done) struct strv doubled = {};
 
+    add_doubled(config, given, &doubled);
     JSON_EACH (config, key) {
-        const struct setting *setting = find_key(key);
-
-        if (!setting && strcmp(key, BUILDER_KEY) != 0)
+        if (is_group(key))
+            add_doubled(json_key_value(key), given, &doubled);
+        else if (!find_key(key))
             strv_add(&unknown, key);
-        else if (setting && given[setting - daemon_settings])
-            strv_add(&doubled, key);
     }
     if (unknown.count > 0) {
         CLEANUP(free) char *names = strv_join(&unknown, ", ");
@@ -246,8 +299,8 @@ static int read_config(const char *path, const bool given[DAEMON_SETTING_LIMIT],
         const struct setting *setting = find_key(key);
         const struct json *value = json_key_value(key);
 
-        if ((setting ? set_value(setting, value, options, err) : set_builder(value, options, err)) <
-            0)
+        if ((setting ? set_value(setting, value, options, err)
+                     : set_group(key, value, options, err)) < 0)
             return error_context(err, "%s", key);
     }
     return 0;

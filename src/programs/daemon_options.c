@@ -302,6 +302,12 @@ void daemon_options_done(struct daemon_options *options)
     *options = (struct daemon_options){};
 }
 
+/* The daemon's own environment has the last word, as it has for other programs. */
+static const char *proxy_or(const char *given, const char *upper, const char *lower)
+{
+    return text_is_empty(given) ? getenv(upper) ?: getenv(lower) : given;
+}
+
 void daemon_options_engine(const struct daemon_options *options, struct engine_options *out)
 {
     *out = (struct engine_options){
@@ -325,9 +331,9 @@ void daemon_options_engine(const struct daemon_options *options, struct engine_o
         .insecure_registries = &options->insecure_registries,
         .registry_mirrors = &options->registry_mirrors,
         .registry_certificates = &options->registry_certificates,
-        .http_proxy = options->http_proxy,
-        .https_proxy = options->https_proxy,
-        .no_proxy = options->no_proxy,
+        .http_proxy = proxy_or(options->http_proxy, "HTTP_PROXY", "http_proxy"),
+        .https_proxy = proxy_or(options->https_proxy, "HTTPS_PROXY", "https_proxy"),
+        .no_proxy = proxy_or(options->no_proxy, "NO_PROXY", "no_proxy"),
         .download_limit = (int)options->download_limit,
         .upload_limit = (int)options->upload_limit,
         .download_attempts = (int)options->download_attempts,

@@ -66,6 +66,14 @@ static const struct {
     { { "-D" }, "{\"debug\":true}", "both as a flag and in the configuration file: debug" },
     { { "-H", "unix:///a" }, "{\"hosts\":[\"unix:///b\"]}", "configuration file: hosts" },
     { { NULL }, "{\"hosts\":\"unix:///b\"}", "hosts: must be a list" },
+    { { NULL }, "{\"proxies\":[]}", "proxies: must be an object" },
+    { { NULL },
+      "{\"proxies\":{\"ftp-proxy\":\"x\"}}",
+      "proxies: there is no such setting: ftp-proxy" },
+    { { NULL }, "{\"proxies\":{\"no-proxy\":true}}", "proxies: no-proxy: must be a text" },
+    { { "--http-proxy=http://a" },
+      "{\"proxies\":{\"http-proxy\":\"http://b\"}}",
+      "both as a flag and in the configuration file: http-proxy" },
     { { NULL },
       "{\"swarm-default-advertise-addr\":\"default\"}",
       "swarm-default-advertise-addr: berth has no such setting" },
@@ -138,6 +146,34 @@ Test(daemon_options, collects_what_nothing_uses)
     daemon_options_engine(&defaults, &engine);
     cr_expect_eq(engine.collection.interval_ns, 3600 * NS_PER_S);
     cr_expect(!engine.collection.image_age_ns && !engine.collection.image_bytes);
+}
+
+/* The flag or the file, and where neither says it the environment. */
+Test(daemon_options, finds_proxies)
+{
+    CLEANUP(daemon_options_done) struct daemon_options options = {};
+    const char *const flags[] = { "--http-proxy=http://flag", NULL };
+    struct engine_options engine;
+    struct error err = {};
+
+    setenv("HTTP_PROXY", "http://upper", 1);
+    setenv("HTTPS_PROXY", "http://upper", 1);
+    setenv("https_proxy", "http://lower", 1);
+    setenv("no_proxy", "lower", 1);
+    unsetenv("NO_PROXY");
+    cr_assert_eq(
+        read_options(flags, "{\"proxies\":{\"https-proxy\":\"http://file\"}}", &options, &err), 0,
+        "%s", err.text);
+    daemon_options_engine(&options, &engine);
+    cr_expect_str_eq(engine.http_proxy, "http://flag");
+    cr_expect_str_eq(engine.https_proxy, "http://file");
+    cr_expect_str_eq(engine.no_proxy, "lower");
+    free(TAKE(options.https_proxy));
+    daemon_options_engine(&options, &engine);
+    cr_expect_str_eq(engine.https_proxy, "http://upper");
+    unsetenv("no_proxy");
+    daemon_options_engine(&options, &engine);
+    cr_expect_null(engine.no_proxy);
 }
 
 Test(daemon_options, flags_in_all_spellings)

@@ -47,13 +47,6 @@ struct exchange {
 
 /* ---- the transport ---- */
 
-static char *proxy_setting(const char *given, const char *upper, const char *lower)
-{
-    if (!text_is_empty(given))
-        return xstrdup(given);
-    return xstrdup(getenv(upper) ?: getenv(lower) ?: "");
-}
-
 static void keep_list(struct strv *copy, const struct strv **list)
 {
     static const struct strv none;
@@ -70,9 +63,10 @@ struct transport *transport_new(const struct registry_options *options)
     keep_list(&transport->insecure, &transport->options.insecure_registries);
     keep_list(&transport->mirrors, &transport->options.mirrors);
     keep_list(&transport->certificates, &transport->options.certificate_paths);
-    transport->http_proxy = proxy_setting(options->http_proxy, "HTTP_PROXY", "http_proxy");
-    transport->https_proxy = proxy_setting(options->https_proxy, "HTTPS_PROXY", "https_proxy");
-    transport->no_proxy = proxy_setting(options->no_proxy, "NO_PROXY", "no_proxy");
+    /* Empty, not NULL: libcurl would look into the environment. */
+    transport->http_proxy = xstrdup(options->http_proxy ?: "");
+    transport->https_proxy = xstrdup(options->https_proxy ?: "");
+    transport->no_proxy = xstrdup(options->no_proxy ?: "");
     mutex_init(&transport->lock);
     return transport;
 }
@@ -370,20 +364,49 @@ static void describe_tls(const char *reason, const struct url *url, char *out, s
         snprintf(out, size, "tls: %.200s", reason);
 }
 
-static void describe_connect(CURL *curl, const struct url *url, char *out, size_t size)
+static void describe_connect(const struct exchange *exchange, const struct url *url, char *out,
+                             size_t size)
 {
+    /* libcurl names whom it could not connect to. */
+    bool is_proxy = *exchange->reason && !strcasestr(exchange->reason, url->host);
     long number = 0;
 
-    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
+    curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
     struct error reason = {};
     errno = number ? (int)number : ECONNREFUSED;
     error_sys(&reason, "connect");
-    snprintf(out, size, "dial tcp %s:%d: %.200s", url->host, url->port, reason.text);
+    if (is_proxy)
+        snprintf(out, size, "proxyconnect tcp: dial tcp: %.200s", reason.text);
+    else
+        snprintf(out, size, "dial tcp %s:%d: %.200s", url->host, url->port, reason.text);
+}
+
+/* What the proxy said to CONNECT, if that ended it; 0: it was nothing of the kind. */
+static int refused_tunnel(const struct exchange *exchange)
+{
+    long status = 0;
+
+    curl_easy_getinfo(exchange->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? (int)status : 0;
+}
+
+static bool is_cut_tunnel(const struct exchange *exchange)
+{
+    return text_starts(exchange->reason, "Proxy CONNECT aborted");
 }
 
 static void describe(CURLcode code, const struct exchange *exchange, const struct url *url,
                      char *out, size_t size)
 {
+    if (refused_tunnel(exchange)) {
+        snprintf(out, size, "proxyconnect tcp: the proxy answers with status %d",
+                 refused_tunnel(exchange));
+        return;
+    }
+    if (is_cut_tunnel(exchange)) {
+        snprintf(out, size, "proxyconnect tcp: EOF");
+        return;
+    }
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         snprintf(out, size, "dial tcp: lookup %s: no such host", url->host);
@@ -392,7 +415,7 @@ static void describe(CURLcode code, const struct exchange *exchange, const struc
         snprintf(out, size, "proxyconnect tcp: dial tcp: no such host");
         break;
     case CURLE_COULDNT_CONNECT:
-        describe_connect(exchange->curl, url, out, size);
+        describe_connect(exchange, url, out, size);
         break;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -427,7 +450,8 @@ static int fail(CURLcode code, const struct exchange *exchange, const char *text
         return -1;
     }
     describe(code, exchange, url, reason, sizeof(reason));
-    bool is_final = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
+    bool is_final = refused_tunnel(exchange) || is_cut_tunnel(exchange) ||
+                    code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
                     code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR ||
                     code == CURLE_PEER_FAILED_VERIFICATION;
     for (size_t i = 0; method[i] && method[i + 1] && i + 1 < sizeof(rest); i++)

@@ -12,6 +12,7 @@ import pytest
 import engine as engines
 from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, STAT, Client, Failure, fields, go_mode, message, packet, upgrade
 from engine import LIMIT_S, wait_until
+from raw_api import Api
 from registry import Registry
 from test_build_secrets import TALK, asking  # noqa: F401 (a fixture)
 from test_compose_build import USERS, basic
@@ -88,8 +89,13 @@ def test_only_what_changed_is_sent(client, engine, context):
     assert files == ["f07", "f09/in"] and second != first
     seen = engine.docker("run", "--rm", "kit:sync", "sh", "-c", "cd /src; ls; cat f07 f09/in sub/link", check=True).out.split("\n")
     assert "f08" not in seen and seen[-4:] == ["changed", "a directory now", "file 0", ""]
-    kept = engine.docker("system", "df", "-v", check=True).out
-    assert "local source for context of same-key" in kept or "source.local" in kept
+    usage = Api(engine.socket).do("GET", "/system/df")["BuildCache"]
+    kept = [item for item in usage if item["Description"] == "local source for context of same-key"]
+    assert len(kept) == 1 and kept[0]["Type"] == "source.local" and not kept[0]["InUse"]
+    tree = engine.data / "build-contexts" / kept[0]["ID"] / "tree"
+    assert kept[0]["Size"] == sum(path.stat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    engine.docker("builder", "prune", "-af", check=True)
+    assert not tree.exists()
     engine.docker("rmi", "kit:sync", check=True)
 
 

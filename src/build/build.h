@@ -141,8 +141,7 @@ struct build_options {
     const void *pull_data; /* what worker->pull wants to know; may be NULL */
 };
 
-#define BUILD_HOSTNAME       "buildsandbox"
-#define BUILD_KEPT_NAME_SIZE 40
+#define BUILD_HOSTNAME "buildsandbox"
 
 struct builder;
 int builder_open(struct store *store, struct database *database, const char *data_path,
@@ -200,16 +199,5 @@ bool build_context_is_remote(const char *text);
 int build_context_fetch(const char *remote, const struct map *arguments, const char *path,
                         int cancel_fd, int *out_fd, char out_commit[BUILD_COMMIT_SIZE],
                         struct error *err);
-
-/* A directory that keeps what a client has sent of a context, so that the next build with the same
- * key needs only what has changed: for this build alone until it is given back. It is part of the
- * cache, counted and removed as such. 'out_path' is yours. */
-struct build_kept {
-    char name[BUILD_KEPT_NAME_SIZE];
-    char *path;
-};
-int builder_context_take(struct builder *builder, const char *key, int cancel_fd,
-                         struct build_kept *out, struct error *err);
-void builder_context_give_back(struct builder *builder, struct build_kept *kept);
 
 #endif

@@ -65,16 +65,16 @@ static int add_mounts(struct builder *builder, struct cache_item **items, size_t
     if (cache_mounts_list(&builder->cache_mounts, &infos, &info_count, err) < 0)
         return -1;
     for (size_t i = 0; i < info_count; i++)
-        *add(items, count) =
-            (struct cache_item){ .key = xstrdup(infos[i].name),
-                                 .description = xstrdup(infos[i].description),
-                                 .chain_id = xstrdup(""),
-                                 .type = infos[i].is_context ? CACHE_TYPE_LOCAL : CACHE_TYPE_MOUNT,
-                                 .is_in_use = infos[i].in_use,
-                                 .size_bytes = infos[i].size_bytes,
-                                 .created_ns = infos[i].created_ns,
-                                 .used_ns = infos[i].used_ns,
-                                 .use_count = infos[i].used_ns > infos[i].created_ns };
+        *add(items,
+             count) = (struct cache_item){ .key = xstrdup(infos[i].name),
+                                           .description = xstrdup(infos[i].description),
+                                           .chain_id = xstrdup(""),
+                                           .type = CACHE_TYPE_MOUNT,
+                                           .is_in_use = infos[i].in_use,
+                                           .size_bytes = infos[i].size_bytes,
+                                           .created_ns = infos[i].created_ns,
+                                           .used_ns = infos[i].used_ns,
+                                           .use_count = infos[i].used_ns > infos[i].created_ns };
     cache_mounts_free(infos, info_count);
     return 0;
 }
@@ -90,7 +90,7 @@ static int add_contexts(struct builder *builder, struct cache_item **items, size
     for (size_t i = 0; i < info_count; i++)
         *add(items,
              count) = (struct cache_item){ .key = xstrdup(infos[i].name),
-                                           .description = xstrdup("files of a build context"),
+                                           .description = xstrdup(infos[i].description ?: ""),
                                            .chain_id = xstrdup(""),
                                            .type = CACHE_TYPE_LOCAL,
                                            .is_in_use = infos[i].is_in_use,

@@ -15,9 +15,8 @@
 
 #include "base/banned.h"
 
-#define COPIES_LIMIT   256
-#define CONTEXT_PREFIX "x" /* no hex digit: never the name of a mount */
-#define WAIT_STEP_NS   (100 * NS_PER_MS)
+#define COPIES_LIMIT 256
+#define WAIT_STEP_NS (100 * NS_PER_MS)
 
 static bool has_row(struct cache_mounts *mounts, const char *name)
 {
@@ -160,15 +159,11 @@ int cache_mount_take(struct cache_mounts *mounts, const struct mount_rule *rule,
 {
     const char *id = text_is_empty(rule->id) ? target : rule->id;
     CLEANUP(free)
-    char *description = rule->is_context ? xasprintf("local source for %s", id)
-                                         : xasprintf("mount / from exec with id \"%s\"", id);
+    char *description = xasprintf("mount / from exec with id \"%s\"", id);
     char digest[DIGEST_SIZE], base[33];
 
     sha256_digest(id, strlen(id), digest);
-    if (rule->is_context)
-        snprintf(base, sizeof(base), CONTEXT_PREFIX "%.31s", digest_hex(digest));
-    else
-        snprintf(base, sizeof(base), "%.32s", digest_hex(digest));
+    snprintf(base, sizeof(base), "%.32s", digest_hex(digest));
     if (take_name(mounts, rule, base, cancel_fd, out_name, err) < 0)
         return -1;
     CLEANUP(free) char *path = path_join(mounts->path, out_name);
@@ -212,7 +207,6 @@ int cache_mounts_list(struct cache_mounts *mounts, struct cache_mount_info **out
                                                     .description = xstrdup(query_text(query, 1)),
                                                     .created_ns = query_int64(query, 2),
                                                     .used_ns = query_int64(query, 3) };
-        infos[count - 1].is_context = text_starts(infos[count - 1].name, CONTEXT_PREFIX);
     }
     for (size_t i = 0; i < count; i++) {
         CLEANUP(free) char *path = path_join(mounts->path, infos[i].name);

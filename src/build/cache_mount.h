@@ -35,7 +35,7 @@ void cache_mount_give_back(struct cache_mounts *mounts, const char *name, bool i
 struct cache_mount_info {
     char *name, *description;
     int64_t created_ns, used_ns, size_bytes;
-    bool in_use, is_context;
+    bool in_use;
 };
 /* All of them; 'out' is freed with cache_mounts_free. Sizes are counted anew. */
 int cache_mounts_list(struct cache_mounts *mounts, struct cache_mount_info **out, size_t *out_count,

@@ -18,7 +18,6 @@ struct mount_rule {
     char *target; /* as written; NULL: secret and ssh without one */
     char *source, *from, *id, *environment_name;
     bool is_writable, is_required;
-    bool is_context; /* no mount of a RUN: what is kept of a context (builder_context_take) */
     bool is_mode_given;
     mode_t mode;
     uid_t uid;

@@ -11,7 +11,7 @@
 #include "build/check.h"
 #include "build/config.h"
 #include "build/context.h"
-#include "build/context_store.h"
+#include "build/context_sync.h"
 #include "build/expand.h"
 #include "build/include.h"
 #include "build/job.h"

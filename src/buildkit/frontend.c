@@ -32,7 +32,8 @@ struct frontend {
     struct peer *session;
     int cancel_fd; /* readable when the call or the build is called off */
     char *temporary_path;
-    struct build_kept kept; /* where the context is kept; path NULL: not */
+    struct context_kept kept; /* where the context is kept; path NULL: not */
+    int64_t kept_size;        /* of what it holds; -1: not known */
     int context_fd;
     struct map directories; /* named contexts: name → descriptor + 1 */
     struct map contexts;    /* those that the builder fetches: name → text */
@@ -60,7 +61,7 @@ static void frontend_done(struct frontend *frontend)
         close((int)((intptr_t)entry->value - 1));
     map_done(&frontend->directories);
     map_done(&frontend->contexts);
-    engine_context_give_back(frontend->buildkit->engine, &frontend->kept);
+    engine_context_give_back(frontend->buildkit->engine, &frontend->kept, frontend->kept_size);
     if (frontend->temporary_path)
         tree_remove(frontend->temporary_path, NULL);
     free(frontend->temporary_path);
@@ -369,9 +370,9 @@ static int bring_context(struct frontend *frontend, const struct str *ignore, st
     if (*frontend->session->shared_key) {
         CLEANUP(free) char *key = xasprintf("%s of %s", name, frontend->session->shared_key);
 
-        if (engine_context_take(frontend->buildkit->engine, key, frontend->cancel_fd,
-                                &frontend->kept, err) < 0)
+        if (engine_context_take(frontend->buildkit->engine, key, &frontend->kept, err) < 0)
             return -1;
+        request.size_bytes = &frontend->kept_size;
         path = xstrdup(frontend->kept.path);
     } else {
         path = temporary(frontend, "context", err);
@@ -728,6 +729,7 @@ int frontend_build(struct buildkit *buildkit, const struct frontend_request *req
     struct frontend frontend = { .buildkit = buildkit,
                                  .request = request,
                                  .progress = &request->solve->progress,
+                                 .kept_size = -1,
                                  .context_fd = -1,
                                  .cancel_fd = -1 };
 

@@ -58,7 +58,8 @@ struct receiver {
     struct strv directories;  /* whose times… */
     int64_t *directory_times; /* …are set at the end */
     size_t directory_capacity;
-    int64_t bytes;
+    int64_t bytes;      /* that came */
+    int64_t size_bytes; /* of all files */
 };
 
 /* ---- memory ---- */
@@ -354,6 +355,7 @@ static int take_file(struct receiver *receiver, struct level *level, const char 
         strv_add(&receiver->links, stat->linkname);
         return 0;
     }
+    receiver->size_bytes += stat->size;
     if (is_unchanged(level, name, stat, here))
         return 0;
     if (here && S_ISDIR(here->st_mode) && tree_remove_at(level->fd, name, err) < 0)
@@ -622,5 +624,7 @@ int receive_directory(struct peer *session, const struct receive_request *reques
     if (peer_need(session, METHOD, "its files", err) < 0 || open_places(&receiver, path, err) < 0 ||
         begin_call(&receiver, session, err) < 0 || receive(&receiver, err) < 0)
         return error_context(err, "transfer of %s", request->name);
+    if (request->size_bytes)
+        *request->size_bytes = receiver.size_bytes;
     return 0;
 }

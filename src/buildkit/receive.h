@@ -17,6 +17,7 @@ struct receive_request {
     int cancel_fd;
     void (*progress)(void *data, int64_t bytes); /* told of bytes that came; may be NULL */
     void *data;
+    int64_t *size_bytes; /* set to what all files have together, when they are here; may be NULL */
 };
 
 #define RECEIVE_TREE "tree" /* where the files are, below 'path' */

@@ -6,7 +6,8 @@
 #include "base/stream.h"
 #include "build/attest.h"
 #include "build/build.h"
-#include "build/context_store.h"
+#include "build/context_kept.h"
+#include "build/context_sync.h"
 #include "engine/engine.h"
 
 /* Directories that are there already. They stay as they are: nothing is left out any more. */
@@ -31,7 +32,7 @@ struct build_input {
 #define BUILD_CONTEXTS_NAME  ".berth-contexts"
 #define BUILD_CONTEXTS_LIMIT 64
 
-/* A client's context is brought up to date (build/context_store.h): compares with what is here, as
+/* A client's context is brought up to date (build/context_sync.h): compares with what is here, as
  * far as the Dockerfile can need it. With 'wants_all' everything has to come. */
 struct context_offer {
     const char *key;
@@ -49,9 +50,9 @@ int engine_context_find(struct engine *engine, const char *id, struct context_sy
 int engine_build(struct engine *engine, const struct build_input *input,
                  const struct build_options *options, struct build_result *out, struct error *err);
 
-/* What is kept of a client's context (builder_context_take). */
-int engine_context_take(struct engine *engine, const char *key, int cancel_fd,
-                        struct build_kept *out, struct error *err);
-void engine_context_give_back(struct engine *engine, struct build_kept *kept);
+/* What is kept of the context of a client of BuildKit's protocol (build/context_kept.h). */
+int engine_context_take(struct engine *engine, const char *key, struct context_kept *out,
+                        struct error *err);
+void engine_context_give_back(struct engine *engine, struct context_kept *kept, int64_t size_bytes);
 
 #endif

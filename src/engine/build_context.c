@@ -288,13 +288,13 @@ int engine_build(struct engine *engine, const struct build_input *input,
     return 0;
 }
 
-int engine_context_take(struct engine *engine, const char *key, int cancel_fd,
-                        struct build_kept *out, struct error *err)
+int engine_context_take(struct engine *engine, const char *key, struct context_kept *out,
+                        struct error *err)
 {
-    return builder_context_take(engine->builder, key, cancel_fd, out, err);
+    return context_kept_take(builder_contexts(engine->builder), key, out, err);
 }
 
-void engine_context_give_back(struct engine *engine, struct build_kept *kept)
+void engine_context_give_back(struct engine *engine, struct context_kept *kept, int64_t size_bytes)
 {
-    builder_context_give_back(engine->builder, kept);
+    context_kept_give_back(builder_contexts(engine->builder), kept, size_bytes);
 }

@@ -1,4 +1,4 @@
-#include "build/context_store.h"
+#include "build/context_sync.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/context_store.h"
 
 /* One store in a directory of its own. */
 struct fixture {

@@ -32,7 +32,8 @@ static double seconds_since(uint64_t start_ns)
     return (double)(clock_monotonic_ns() - start_ns) / (double)NS_PER_S;
 }
 
-static int measure(const char *path, int64_t max_size, int64_t size, struct error *err)
+static int measure(const char *path, int64_t max_size, int64_t size, int64_t *out_end_ns,
+                   struct error *err)
 {
     struct shim_log_options options = {
         .driver = "json-file", .path = path, .max_size_bytes = max_size, .max_files = 5
@@ -61,16 +62,19 @@ static int measure(const char *path, int64_t max_size, int64_t size, struct erro
     }
     printf("write, %s: %.0f MB/s of output\n", max_size ? "5 files of 20 MB" : "one file",
            (double)size / 1e6 / seconds_since(start_ns));
+    *out_end_ns = clock_wall_ns();
     close(pipe_fds[0]);
     waitpid(pid, NULL, 0);
     return 0;
 }
 
-static int measure_reading(const char *path, int64_t tail, struct error *err)
+static int measure_reading(const char *path, int64_t tail, int64_t since_ns, struct error *err)
 {
-    struct log_reader_options options = {
-        .path = path, .tail = tail, .stdout_wanted = true, .stderr_wanted = true
-    };
+    struct log_reader_options options = { .path = path,
+                                          .tail = tail,
+                                          .since_ns = since_ns,
+                                          .stdout_wanted = true,
+                                          .stderr_wanted = true };
     CLEANUP(log_reader_close) struct log_reader *reader = NULL;
     struct log_entry entry;
     uint64_t start_ns = clock_monotonic_ns();
@@ -80,8 +84,8 @@ static int measure_reading(const char *path, int64_t tail, struct error *err)
         return -1;
     for (; log_reader_next(reader, &entry, err) > 0; count++)
         size += (int64_t)entry.size;
-    printf("read, tail %lld: %lld entries in %.2f ms, %.0f MB/s\n", (long long)tail,
-           (long long)count, seconds_since(start_ns) * 1e3,
+    printf("read, tail %lld%s: %lld entries in %.2f ms, %.0f MB/s\n", (long long)tail,
+           since_ns ? ", since its end" : "", (long long)count, seconds_since(start_ns) * 1e3,
            (double)size / 1e6 / seconds_since(start_ns));
     return 0;
 }
@@ -91,9 +95,12 @@ int main(int argc, char **argv)
     CLEANUP(free) char *path = path_join(argc > 1 ? argv[1] : ".", "bench-json.log");
     int64_t size = (argc > 2 ? strtoll(argv[2], NULL, 10) : 1024) << 20;
     struct error err = {};
+    int64_t end_ns;
 
-    if (measure(path, 20 * 1000 * 1000, size, &err) < 0 || measure(path, 0, size, &err) < 0 ||
-        measure_reading(path, 10, &err) < 0 || measure_reading(path, -1, &err) < 0)
+    if (measure(path, 20 * 1000 * 1000, size, &end_ns, &err) < 0 ||
+        measure(path, 0, size, &end_ns, &err) < 0 || measure_reading(path, 10, 0, &err) < 0 ||
+        measure_reading(path, -1, 0, &err) < 0 ||
+        measure_reading(path, -1, end_ns - 20 * NS_PER_MS, &err) < 0)
         fprintf(stderr, "log_bench: %s\n", err.text);
     log_files_remove(path);
     return err.kind == ERROR_NONE ? 0 : 1;

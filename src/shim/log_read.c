@@ -25,7 +25,6 @@
 #define INFLATED_LIMIT  (UINT64_C(16) << 30)
 #define FIND_NEXT_TRIES 8
 #define FIND_SIZE       ((size_t)256 * 1024) /* longer than lines of a writer are */
-#define SINCE_SLACK_NS  (10 * NS_PER_S)
 
 struct log_file {
     int fd;
@@ -218,39 +217,44 @@ static int seek_tail(struct log_reader *reader, struct error *err)
     return 0;
 }
 
-/* The first whole line behind 'position': where it begins, and its time. */
+/* The first entry behind 'position' that bears the time at which it was written: where it begins,
+ * and that time. Nothing in front of it bears a later one. The parts of a long line do not count:
+ * they bear the time of the line's beginning, however late they came. */
 static bool find_time(struct log_reader *reader, const struct log_file *file, int64_t position,
                       char *block, int64_t *out_offset, int64_t *out_ns)
 {
     ssize_t size = pread(file->fd, block, FIND_SIZE, position);
-    const char *line = size > 0 ? memchr(block, '\n', (size_t)size) : NULL;
+    const char *line = size > 0 ? memchr(block, '\n', (size_t)size) : NULL, *end;
+    bool is_behind_line[2] = { false, false }; /* by stream: a line ended in front of this one */
     struct log_entry entry;
 
-    if (!line++)
-        return false;
-    const char *end = memchr(line, '\n', (size_t)(block + size - line));
-    if (!end ||
-        !log_line_decode(line, (size_t)(end - line), &reader->text, &reader->attributes, &entry))
-        return false;
-    *out_offset = position + (line - block);
-    *out_ns = entry.wall_ns;
-    return true;
+    for (; line++ && (end = memchr(line, '\n', (size_t)(block + size - line))); line = end) {
+        if (!log_line_decode(line, (size_t)(end - line), &reader->text, &reader->attributes,
+                             &entry))
+            continue;
+        bool ends_line = entry.size > 0 && entry.text[entry.size - 1] == '\n';
+        if (ends_line && is_behind_line[entry.is_stderr]) {
+            *out_offset = position + (line - block);
+            *out_ns = entry.wall_ns;
+            return true;
+        }
+        is_behind_line[entry.is_stderr] = ends_line;
+    }
+    return false;
 }
 
-/* Halves the file until little is left in front of 'since'. Times go up, but for small steps: what
- * is near to it is read. */
+/* Halves the file until little is left in front of 'since'. Where no time is found, what is behind
+ * is read. */
 static int64_t bisect_since(struct log_reader *reader, const struct log_file *file)
 {
     CLEANUP(free) char *block = xmalloc(FIND_SIZE);
     int64_t low = 0, high = lseek(file->fd, 0, SEEK_END);
-    int64_t wanted_ns = reader->options.since_ns - SINCE_SLACK_NS;
 
-    while (high - low > (int64_t)FIND_SIZE * 2) {
+    while (high - low > (int64_t)FIND_SIZE) {
         int64_t middle = low + (high - low) / 2, offset, wall_ns;
 
-        if (!find_time(reader, file, middle, block, &offset, &wall_ns))
-            break;
-        if (wall_ns < wanted_ns)
+        if (find_time(reader, file, middle, block, &offset, &wall_ns) && offset < high &&
+            wall_ns < reader->options.since_ns)
             low = offset;
         else
             high = middle;
@@ -263,9 +267,10 @@ static void seek_since(struct log_reader *reader)
 {
     struct stat stat;
 
-    while (
-        reader->index + 1 < reader->count && fstat(reader->files[reader->index].fd, &stat) == 0 &&
-        (int64_t)stat.st_mtim.tv_sec * NS_PER_S + stat.st_mtim.tv_nsec < reader->options.since_ns) {
+    while (reader->index + 1 < reader->count &&
+           fstat(reader->files[reader->index].fd, &stat) == 0 &&
+           (int64_t)stat.st_mtim.tv_sec * NS_PER_S + stat.st_mtim.tv_nsec + LOG_STEP_LIMIT_NS <
+               reader->options.since_ns) {
         reader->index++;
         reader->offset = reader->skip_entries = 0;
     }

@@ -20,8 +20,10 @@ struct log_entry {
 };
 
 struct log_reader_options {
-    const char *path;           /* of the current file */
-    int64_t since_ns, until_ns; /* both inclusive; 0: no bound */
+    const char *path; /* of the current file */
+    /* Both inclusive; 0: no bound. The first is searched for: what a clock that was set back by
+     * more than LOG_STEP_LIMIT_NS left behind may be passed over. */
+    int64_t since_ns, until_ns;
     int64_t tail; /* last n lines only (found from the end, without reading all); -1: all */
     bool stdout_wanted, stderr_wanted;
 };

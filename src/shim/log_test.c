@@ -404,6 +404,73 @@ static const struct {
     { 5, 0, 3, "" },
 };
 
+/* How many entries there are at or behind 'since_ns', counted one by one. */
+static size_t count_since(int64_t since_ns)
+{
+    CLEANUP(log_reader_close) struct log_reader *reader = open_reader(-1, 0, 0);
+    struct log_entry entry;
+    size_t count = 0;
+
+    while (log_reader_next(reader, &entry, NULL) > 0)
+        count += entry.wall_ns >= since_ns;
+    return count;
+}
+
+/* Lines of two streams over a clock that wavers, and one long line whose parts come all along and
+ * bear the time of its beginning. */
+static void write_disorder(struct log_writer *writer)
+{
+    char line[1024], parts[LOG_TEXT_LIMIT / 4];
+    int64_t at_ns = NOW;
+
+    memset(line, 'x', sizeof(line));
+    memset(parts, 'p', sizeof(parts));
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 4000; i++) {
+        at_ns += 20 * NS_PER_MS;
+        if (i % 500 == 499)
+            at_ns -= 9 * NS_PER_S;
+        if (i > 300 && i % 2)
+            log_writer_add(writer, LOG_STDERR, parts, sizeof(parts), at_ns);
+        log_writer_add(writer, LOG_STDOUT, line, sizeof(line), at_ns);
+        log_writer_flush(writer);
+    }
+}
+
+Test(log, finds_a_time_in_what_is_not_quite_in_order)
+{
+    struct log_writer *writer = open_writer(0, 1, NULL);
+
+    write_disorder(writer);
+    log_writer_close(writer);
+    for (int64_t since_ns = NOW + 1; since_ns < NOW + 40 * NS_PER_S; since_ns += NS_PER_S / 3) {
+        CLEANUP(log_reader_close) struct log_reader *reader = open_reader(-1, since_ns, 0);
+        struct log_entry entry;
+        size_t count = 0;
+
+        while (log_reader_next(reader, &entry, NULL) > 0)
+            count++;
+        cr_expect_eq(count, count_since(since_ns), "since %lld", (long long)since_ns);
+    }
+}
+
+Test(log, does_not_go_back_in_time_for_a_small_step)
+{
+    static const int64_t steps_s[] = { 0, 5, -4, 1, 20, 11, 12, -60, -62, 2 },
+                         wanted_s[] = { 0, 5, 5, 5, 20, 20, 20, -60, -60, 2 };
+    struct log_writer *writer = open_writer(0, 1, NULL);
+    struct log_entry entry;
+
+    for (size_t i = 0; i < COUNT(steps_s); i++)
+        log_writer_add(writer, LOG_STDOUT, "x\n", 2, NOW + steps_s[i] * NS_PER_S);
+    log_writer_close(writer);
+    CLEANUP(log_reader_close) struct log_reader *reader = open_reader(-1, 0, 0);
+    for (size_t i = 0; i < COUNT(wanted_s); i++) {
+        cr_assert_eq(log_reader_next(reader, &entry, NULL), 1);
+        cr_expect_eq((entry.wall_ns - NOW) / NS_PER_S, wanted_s[i], "entry %zu", i);
+    }
+}
+
 static void check_views(void)
 {
     for (size_t i = 0; i < COUNT(views); i++) {

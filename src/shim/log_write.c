@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "shim/log_compress.h"
@@ -33,6 +34,7 @@ struct log_writer {
     char *path, *attributes;
     int fd;
     int64_t max_size_bytes, size_bytes; /* of the file, without what is in 'buffer' */
+    int64_t last_ns;                    /* of the entries so far, roughly: when it was written */
     int max_files;
     char *buffer;
     size_t used, capacity;
@@ -53,6 +55,8 @@ static int open_file(struct log_writer *writer, struct error *err)
     if (writer->fd < 0 || fstat(writer->fd, &stat) < 0)
         return error_sys(err, "open log %s", writer->path);
     writer->size_bytes = stat.st_size;
+    if (stat.st_size > 0)
+        writer->last_ns = (int64_t)stat.st_mtim.tv_sec * NS_PER_S + stat.st_mtim.tv_nsec;
     return 0;
 }
 
@@ -303,6 +307,15 @@ static size_t continue_line(struct log_writer *writer, enum log_stream stream, c
     return count;
 }
 
+/* Times never go back a little, so that one can be searched for: a clock that is set back by more
+ * is believed. */
+static int64_t in_order(struct log_writer *writer, int64_t wall_ns)
+{
+    if (wall_ns >= writer->last_ns || wall_ns < writer->last_ns - LOG_STEP_LIMIT_NS)
+        writer->last_ns = wall_ns;
+    return writer->last_ns;
+}
+
 void log_writer_add(struct log_writer *writer, enum log_stream stream, const char *data,
                     size_t size, int64_t wall_ns)
 {
@@ -311,6 +324,7 @@ void log_writer_add(struct log_writer *writer, enum log_stream stream, const cha
     const char *at = data, *end = data + size;
     struct unfinished *line = &writer->unfinished[stream];
 
+    wall_ns = in_order(writer, wall_ns);
     str_clear(&writer->end);
     log_line_end(&writer->end, stream == LOG_STDERR, writer->attributes, wall_ns);
     while (line->size > 0 && at < end)
@@ -330,7 +344,7 @@ void log_writer_end(struct log_writer *writer, enum log_stream stream, int64_t w
     struct unfinished *line = &writer->unfinished[stream];
 
     if (line->size > 0)
-        add_part(writer, stream, line->bytes, line->size, wall_ns, true);
+        add_part(writer, stream, line->bytes, line->size, in_order(writer, wall_ns), true);
     line->size = 0;
     line->has_parts = false;
 }

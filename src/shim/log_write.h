@@ -28,7 +28,8 @@ bool log_writer_child_ended(struct log_writer *writer, pid_t pid, int status);
 
 /* Adds output that was read at 'wall_ns' (wall clock). Whole lines become entries at once, the rest
  * waits for its newline, for 16 KiB (then it is a partial entry without newline; all parts of a
- * line bear the time of the first) or for log_writer_end. */
+ * line bear the time of the first) or for log_writer_end. Where a clock was set back by up to
+ * LOG_STEP_LIMIT_NS, the time stands still instead. */
 void log_writer_add(struct log_writer *writer, enum log_stream stream, const char *data,
                     size_t size, int64_t wall_ns);
 

@@ -1,4 +1,5 @@
 """Steps of builds made elsewhere: --cache-from and --cache-to by way of images, and where images go."""
+import concurrent.futures
 import json
 import os
 
@@ -133,6 +134,27 @@ RUN --network=none date +%s%N > /when
 def stages(project):
     (project / "Dockerfile").write_text(STAGES)
     return project
+
+
+@pytest.mark.parametrize("kind", ["registry", "local"])
+def test_the_same_cache_by_several_builds_at_once(engine, registry, stages, tmp_path, kind):
+    """Each has images of its own, which go when it is done with them."""
+    build_it(engine, stages)
+    images = set(engine.berth("images", "-aq", check=True).out.split())
+
+    def place(number):
+        return f"ref=localhost:{registry.port}/cached:at-once-{number}" if kind == "registry" else f"dest={tmp_path}/cache-{number}"
+
+    def one(number):
+        return engine.berth("build", "-q", "-t", f"again-{number}", "--cache-to", f"type={kind},{place(number)},mode=max", str(stages))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for done in pool.map(one, range(12)):
+            assert done.code == 0, done
+    assert set(engine.berth("images", "-aq", check=True).out.split()) == images
+    forget(engine, "again", *(f"again-{i}" for i in range(12)))
+    done, _ = build_it(engine, stages, "--cache-from", f"type={kind},{place(11).replace('dest=', 'src=')}")
+    assert done.out.count("CACHED") == 6, done
 
 
 @pytest.mark.parametrize("kind", ["registry", "local"])

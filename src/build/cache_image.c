@@ -169,6 +169,16 @@ int cache_images_probe(struct job *job, struct stage *stage, const char *key,
 
 /* ---- making them ---- */
 
+/* A word that no other build's images have: each build's go when it is done with them, while
+ * another one may be sending what would be the same image. */
+static char *own_comment(void)
+{
+    char id[ID_LENGTH + 1];
+
+    id_generate(id);
+    return xasprintf(COMMENT_WORD " %.16s", id);
+}
+
 static int make_one(struct job *job, const struct stage *stage, struct strv *out_ids,
                     struct error *err)
 {
@@ -185,6 +195,8 @@ static int make_one(struct job *job, const struct stage *stage, struct strv *out
         free(step->comment);
         step->comment = xstrdup(stage->keys.items[i]);
     }
+    free(config.comment);
+    config.comment = own_comment();
     int result = store_image_create(job->builder->store, &config, "", &image, err);
     json_fields_done(image_config_fields, &config);
     if (result == 0 && !strv_contains(out_ids, image->id))

@@ -5,7 +5,7 @@
  *
  * --cache-to makes images for that alone: what each stage is, with the key of each step as the
  * comment of its history, which tells all that matters for the step. One such image may name the
- * others in its own comment. */
+ * others in its own comment; in any case that makes it an image of this build alone. */
 #ifndef BERTH_BUILD_CACHE_IMAGE_H
 #define BERTH_BUILD_CACHE_IMAGE_H
 

@@ -211,17 +211,28 @@ void container_record_health(struct container *container)
                   err.text);
 }
 
-void container_publish(struct container *container, struct container_info *info)
+static void publish(struct container *container, struct container_info *info,
+                    enum durability durability)
 {
     CLEANUP(free) char *state = state_text(container, info);
     struct error err = {};
 
-    if (database_run(container->engine->database, &err,
-                     "UPDATE container SET state = ?1, name = ?2 WHERE id = ?3", "sss", state,
-                     info->name, container->id) < 0)
+    if (database_run_alone(container->engine->database, durability, &err,
+                           "UPDATE container SET state = ?1, name = ?2 WHERE id = ?3", "sss", state,
+                           info->name, container->id) < 0)
         log_error("cannot record the state of a container", "container", container->id, "error",
                   err.text);
     container_publish_only(container, info);
+}
+
+void container_publish(struct container *container, struct container_info *info)
+{
+    publish(container, info, RELAXED);
+}
+
+void container_publish_wish(struct container *container, struct container_info *info)
+{
+    publish(container, info, durability_of(info));
 }
 
 int container_record(struct container *container, struct error *err)

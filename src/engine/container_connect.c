@@ -196,7 +196,7 @@ static int connect_running(struct container *container, struct container_info *n
         endpoints_settle(container->engine->networks, container->id, joined.namespace_fd, &ignored);
         return -1;
     }
-    container_publish(container, next);
+    container_publish_wish(container, next);
     container_tell_connected(container, &joined);
     return 0;
 }
@@ -223,7 +223,7 @@ static int connect_locked(struct container *container, const struct network *net
         container_info_unref(next);
         return -1;
     }
-    container_publish(container, next);
+    container_publish_wish(container, next);
     return 0;
 }
 
@@ -295,7 +295,7 @@ static int disconnect_locked(struct container *container, const struct network *
         container_info_unref(next);
         return -1;
     }
-    container_publish(container, next);
+    container_publish_wish(container, next);
     if (container_is_up(info))
         container_tell_disconnected(container, info, network->name);
     return 0;

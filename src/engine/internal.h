@@ -158,6 +158,8 @@ struct container_info *container_info_copy(const struct container_info *info);
 /* Lets a fresh copy take what never changes from 'spec' (a reference is taken). */
 void container_info_borrow(struct container_info *info, struct container_spec *spec);
 void container_publish(struct container *container, struct container_info *info);
+/* The same for what a user asked for: a power cut does not undo it any more. */
+void container_publish_wish(struct container *container, struct container_info *info);
 /* The same, without the record: for a step of an operation that the record need not know. */
 void container_publish_only(struct container *container, struct container_info *info);
 void container_free_endpoint(void *endpoint); /* a value of its 'endpoints' */

@@ -14,6 +14,7 @@ import pytest
 from archives import TAR, tar_of
 from engine import make_busybox_context, run
 from power_cut import CutEngine, RecordedEngine, Replay
+from raw_api import quote
 from registry import Registry, digest_of, manifest_of
 
 pytestmark = pytest.mark.own
@@ -141,12 +142,70 @@ class Story:
             self.ledger.tell(f"network create {name}", lambda: self.call("POST", "/networks/create", {"Name": name}).json["Id"], ("network", name))
         self.ledger.tell("network rm", lambda: self.gone(f"/networks/other-{number}"), ("network", f"other-{number}"))
 
+    def connections(self, number):
+        """Of a container that ended: each is recorded, and made when it starts."""
+        name, container = f"renamed-{number}", self.api.do("GET", f"/containers/renamed-{number}/json")["Id"]
+
+        def connect(network):
+            self.call("POST", f"/networks/{network}/connect", {"Container": name})
+            return ["bridge", network]
+        self.ledger.tell("network connect", lambda: connect(f"net-{number}"), ("networks", container))
+
+        def disconnect():
+            self.call("POST", f"/networks/net-{number}/disconnect", {"Container": name})
+        self.ledger.tell("network disconnect", disconnect, ("networks", container))
+        self.ledger.tell("network connect again", lambda: connect(f"net-{number}"), ("networks", container))
+
+    def updates(self, number):
+        container = self.api.do("GET", f"/containers/renamed-{number}/json")["Id"]
+        for shares in (256, 512 + number):
+            def update():
+                self.call("POST", f"/containers/{container}/update", {"CpuShares": shares})
+                return shares
+            self.ledger.tell("update", update, ("shares", container))
+
+    def filled_volumes(self, number):
+        """What an image has at the place of an empty volume is in it when the container is there."""
+        volume, image, name, content = f"filled-{number}", f"filling:{number}", f"filled-by-{number}", b"%d" % number * 40_000
+        self.image("build", image, "POST", f"/build?t={image}", content_type=TAR,
+                   text=tar_of(Dockerfile=b"FROM busybox\nCOPY content /filled/content\nRUN cd /filled && seq 100 | xargs touch\n", content=content))
+        self.volume("volume create", volume, "POST", "/volumes/create", {"Name": volume})
+
+        def create():
+            return self.call("POST", f"/containers/create?name={name}", {"Image": image, "Cmd": ["true"], "HostConfig": {"Binds": [f"{volume}:/filled"]}}).json["Id"]
+        self.ledger.tell(f"create {name}", create, ("container", name))
+        self.ledger.steps[-1][3]["volume", volume] = ({}, content)
+
+    def prunes(self, number):
+        """Of what has a label of its own; the rest of the story stays."""
+        label, names = {"lost": str(number)}, [f"lost-{number}-{letter}" for letter in "abc"]
+
+        def prune(kind, *whats, **more):
+            filters = json.dumps({"label": [f"lost={number}"], **more})
+            self.ledger.tell(f"{kind} prune", lambda: self.call("POST", f"/{kind}/prune?filters={quote(filters)}") and None, *whats)
+        for name in names:
+            self.ledger.tell(f"create {name}", lambda: self.call("POST", f"/containers/create?name={name}",
+                                                                 {"Image": "busybox", "Cmd": ["true"], "Labels": label}).json["Id"], ("container", name))
+            self.ledger.tell("commit without a name", lambda: self.call("POST", f"/commit?container=renamed-{number}&changes=" + quote(
+                f"LABEL lost={number} name={name}")).json["Id"], ("nameless", name))
+            self.volume("volume create", name, "POST", "/volumes/create", {"Name": name, "Labels": label}, labels=label)
+            self.ledger.tell(f"network create {name}", lambda: self.call("POST", "/networks/create", {"Name": name, "Labels": label}).json["Id"],
+                             ("network", name))
+        prune("containers", *(("container", name) for name in names))
+        prune("images", *(("nameless", name) for name in names))
+        prune("volumes", *(("volume", name) for name in names), all=["true"])
+        prune("networks", *(("network", name) for name in names))
+
     def tell(self):
         for number in range(ROUNDS):
             self.images(number)
             self.volumes(number)
             self.containers(number)
             self.networks(number)
+            self.connections(number)
+            self.updates(number)
+            self.filled_volumes(number)
+            self.prunes(number)
         self.create("last")
 
 
@@ -184,6 +243,8 @@ def there(engine):
     for image in engine.api.do("GET", "/images/json"):
         for name in image["RepoTags"] or []:
             found["image", name] = image["Id"]
+        if "lost" in (image["Labels"] or {}):
+            found["nameless", image["Labels"]["name"]] = image["Id"]
     for volume in engine.api.do("GET", "/volumes")["Volumes"] or []:
         try:
             content = engine.read(f"{volume['Mountpoint']}/content")
@@ -195,6 +256,12 @@ def there(engine):
             found["network", network["Name"]] = network["Id"]
     for container in engine.api.do("GET", "/containers/json?all=1"):
         found["container", container["Names"][0][1:]] = container["Id"]
+        networks = sorted(container["NetworkSettings"]["Networks"])
+        shares = engine.api.do("GET", f"/containers/{container['Id']}/json")["HostConfig"]["CpuShares"]
+        if networks != ["bridge"]:
+            found["networks", container["Id"]] = networks
+        if shares:
+            found["shares", container["Id"]] = shares
     return found
 
 

@@ -214,6 +214,14 @@ int netlink_open(int protocol, struct netlink **out, struct error *err)
     return 0;
 }
 
+struct netlink *netlink_on_socket(int fd)
+{
+    struct netlink *netlink = NEW(struct netlink);
+
+    netlink->fd = fd;
+    return netlink;
+}
+
 void netlink_close(struct netlink *netlink)
 {
     if (!netlink)

@@ -72,6 +72,8 @@ struct netlink;
 
 /* A socket of the calling thread's network namespace. 'protocol': NETLINK_ROUTE, … */
 int netlink_open(int protocol, struct netlink **out, struct error *err);
+/* The same over a socket that is there, for tests that answer in the kernel's place. Takes 'fd'. */
+struct netlink *netlink_on_socket(int fd);
 void netlink_close(struct netlink *netlink);
 CLEANUP_POINTER(netlink_close, struct netlink)
 

@@ -6,8 +6,11 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
 {
@@ -194,4 +197,106 @@ Test(netlink, a_conversation_tells_of_the_refusal_in_its_middle)
     nl_put_link_flags(&msg, 1, IFF_UP, IFF_UP);
     cr_expect_eq(netlink_call(netlink, &msg, &err), -1);
     cr_expect_eq(err.sys, ENODEV, "%s", err.text);
+}
+
+/* Answers dumps in the kernel's place: two links in a datagram each, the second one flagged as long
+ * as 'interruptions' lasts. */
+struct fake_kernel {
+    int fd;
+    int interruptions, refusal; /* refusal: a positive errno after the first link */
+    int asked;
+};
+
+struct link_message {
+    struct nlmsghdr header;
+    struct ifinfomsg body;
+};
+
+static void *answer_dumps(void *data)
+{
+    struct fake_kernel *kernel = data;
+    struct link_message request;
+
+    while (recv(kernel->fd, &request, sizeof(request), 0) == (ssize_t)sizeof(request)) {
+        uint32_t sequence = request.header.nlmsg_seq;
+        uint16_t flags = kernel->asked++ < kernel->interruptions ? NLM_F_DUMP_INTR : 0;
+        struct link_message link = {
+            .header = { sizeof(link), RTM_NEWLINK, NLM_F_MULTI, sequence, 0 },
+        };
+        struct nlmsghdr done = { sizeof(done), NLMSG_DONE, NLM_F_MULTI | flags, sequence, 0 };
+        struct reply refusal = reply(sequence, -kernel->refusal, "no");
+
+        send(kernel->fd, &link, sizeof(link), 0);
+        if (kernel->refusal) {
+            send(kernel->fd, &refusal, sizeof(refusal), 0);
+            continue;
+        }
+        link.header.nlmsg_flags |= flags;
+        send(kernel->fd, &link, sizeof(link), 0);
+        send(kernel->fd, &done, sizeof(done), 0);
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *what;
+    int interruptions, refusal;
+    int result, sys, asked, links;
+} dumps[] = {
+    { "nothing changes meanwhile", 0, 0, 0, 0, 1, 2 },
+    { "the list changes four times", 4, 0, 0, 0, 5, 2 },
+    { "a refusal is no reason to ask again", 0, EPERM, -1, EPERM, 1, 0 },
+};
+
+Test(netlink, reads_a_list_again_that_changed_meanwhile)
+{
+    for (size_t i = 0; i < COUNT(dumps); i++) {
+        CLEANUP(nl_msg_done) struct nl_msg msg = {};
+        struct fake_kernel kernel = { .interruptions = dumps[i].interruptions,
+                                      .refusal = dumps[i].refusal };
+        struct error err = {};
+        struct netlink *netlink;
+        pthread_t thread;
+        int ends[2], count = 0;
+
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+        netlink = netlink_on_socket(ends[0]);
+        kernel.fd = ends[1];
+        cr_assert_eq(pthread_create(&thread, NULL, answer_dumps, &kernel), 0);
+        nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
+        nl_put_link(&msg, 0);
+        cr_expect_eq(netlink_dump(netlink, &msg, count_links, &count, &err), dumps[i].result,
+                     "%s: %s", dumps[i].what, err.text);
+        netlink_close(netlink);
+        pthread_join(thread, NULL);
+        close(ends[1]);
+        cr_expect_eq(err.sys, dumps[i].sys, "%s", dumps[i].what);
+        cr_expect_eq(kernel.asked, dumps[i].asked, "%s", dumps[i].what);
+        cr_expect_eq(count, dumps[i].links, "%s", dumps[i].what);
+    }
+}
+
+/* It ends all the same: whoever waits for an engine's start is told. */
+Test(netlink, a_list_that_never_stands_still_is_given_up)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct fake_kernel kernel = { .interruptions = INT32_MAX };
+    struct error err = {};
+    struct netlink *netlink;
+    pthread_t thread;
+    int ends[2], count = 0;
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    netlink = netlink_on_socket(ends[0]);
+    kernel.fd = ends[1];
+    cr_assert_eq(pthread_create(&thread, NULL, answer_dumps, &kernel), 0);
+    nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
+    nl_put_link(&msg, 0);
+    cr_expect_eq(netlink_dump(netlink, &msg, count_links, &count, &err), -1);
+    netlink_close(netlink);
+    pthread_join(thread, NULL);
+    close(ends[1]);
+    cr_expect_eq(err.sys, EINTR, "%s", err.text);
+    cr_expect_gt(kernel.asked, 1);
+    cr_expect_eq(count, 0);
 }

@@ -51,12 +51,6 @@ ERRORS = {
     'POST /networks/create {"Name":"x","Options":{"com.docker.network.bridge.name":"waytoolongbridgename"}}':
         (400, 'invalid bridge name: waytoolongbridgename',
          "the name is checked before the kernel is asked"),
-    'POST /networks/create {"Name":"x","ConfigFrom":{"Network":"nope"}}':
-        (501, 'ConfigOnly, ConfigFrom and Ingress are not supported by berth yet',
-         "configuration networks are not supported yet"),
-    'POST /networks/create {"Name":"x","ConfigOnly":true,"Internal":true}':
-        (501, 'ConfigOnly, ConfigFrom and Ingress are not supported by berth yet',
-         "configuration networks are not supported yet"),
     'POST /build?platform=foo':
         (501, 'building for platform foo is not supported: this machine is linux/amd64',
          "one architecture is built for: the machine's"),

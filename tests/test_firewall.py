@@ -14,6 +14,8 @@ pytestmark = pytest.mark.own
 
 NET4, NET6 = f"10.{engines.address_block()}", f"fd42:{engines.address_block()}"
 
+NETWORKS = ["fw-open", "fw-other", "fw-inner", "fw-closed", "fw-six", "fw-routed", "fw-bare"]
+
 # Tells each who asks what address he comes from. Ports by TCP and UDP, both families.
 SERVER = r"""
 import socket, threading, sys
@@ -75,17 +77,18 @@ class World:
         for network, options in (("fw-open", []), ("fw-other", []), ("fw-inner", ["--internal"]),
                                  ("fw-closed", ["-o", "com.docker.network.bridge.enable_icc=false"]),
                                  ("fw-routed", ["-o", f"{mode}4=routed", "-o", f"{mode}6=routed"]),
+                                 ("fw-six", ["--ipv4=false"]),
                                  ("fw-bare", ["-o", f"{mode}4=nat-unprotected", "-o", f"{mode}6=nat-unprotected"])):
             engine.docker("network", "create", "--ipv6", *options, network, check=True)
         publish = ["-p", "80", "-p", "80/udp", "-p", "127.0.0.1::82", "-p", "127.0.0.1::82/udp", "-p", "83", "-p", "83/udp"]
         for name, network, options in (("fw-a", "fw-open", publish), ("fw-b", "fw-open", []), ("fw-c", "fw-other", []),
                                        ("fw-i", "fw-inner", publish), ("fw-j", "fw-inner", []), ("fw-n", "fw-closed", publish),
-                                       ("fw-m", "fw-closed", []), ("fw-r", "fw-routed", publish[:4]), ("fw-u", "fw-bare", [])):
+                                       ("fw-m", "fw-closed", []), ("fw-s", "fw-six", ["-p", "80", "-p", "80/udp"]), ("fw-t", "fw-six", []), ("fw-r", "fw-routed", publish[:4]), ("fw-u", "fw-bare", [])):
             engine.docker("run", "-d", "--name", name, "--network", network, *options, "busybox", "sleep", "1000", check=True)
             self.pids[name] = engine.inspect(name)["State"]["Pid"]
         self.add_wire()
         self.restrict_input()
-        for name in ("fw-a", "fw-i", "fw-n", "fw-r", "fw-u", None):
+        for name in ("fw-a", "fw-i", "fw-n", "fw-s", "fw-r", "fw-u", None):
             where = inside(self.pids[name]) if name else ["ip", "netns", "exec", self.name]
             server = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVER, "80", "81", "82", "83"], stdout=subprocess.PIPE)
             self.servers.append(server)
@@ -107,9 +110,9 @@ class World:
     def restrict_input(self):
         """What a careful administrator would have, for the links of this test only."""
         links = [self.name + "w"] + [network["Id"] for network in json.loads(self.engine.docker(
-            "network", "inspect", "fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare").out)]
+            "network", "inspect", *NETWORKS).out)]
         links = ", ".join('"' + (link if link == links[0] else "br-" + link[:12]) + '"' for link in links)
-        ports = ", ".join(str(port) for port in sorted({self.host_port(name, 80, protocol) for name in ("fw-a", "fw-n")
+        ports = ", ".join(str(port) for port in sorted({self.host_port(name, 80, protocol) for name in ("fw-a", "fw-n", "fw-s")
                                                         for protocol in ("tcp", "udp")}))
         run(["nft", "-f", "-"], stdin=f"""table inet {self.name} {{
             chain input {{ type filter hook input priority filter;
@@ -130,7 +133,7 @@ class World:
         run(["nft", "delete", "table", "inet", self.name])
         run(["ip", "link", "del", self.name + "w"])
         run(["ip", "netns", "del", self.name])
-        self.engine.docker("network", "rm", "fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare", check=True)
+        self.engine.docker("network", "rm", *NETWORKS, check=True)
 
     def address(self, name, version):
         (endpoint,) = self.engine.inspect(name)["NetworkSettings"]["Networks"].values()
@@ -138,7 +141,7 @@ class World:
 
     def gateway(self, network, version):
         pools = json.loads(self.engine.docker("network", "inspect", network).out)[0]["IPAM"]["Config"]
-        return pools[0 if version == 4 else 1]["Gateway"]
+        return [pool["Gateway"] for pool in pools if (":" in pool["Gateway"]) == (version == 6)][0]
 
     def host_port(self, name, port, protocol):
         out = self.engine.docker("port", name, f"{port}/{protocol}").out.split()
@@ -154,12 +157,27 @@ def rows_of(world, version, protocol, is_strict):
     """(sender, who that is, what, host, port, expected source)"""
     wire, other = (world.wire4, world.other4) if version == 4 else (world.wire6, world.other6)
     loopback = "127.0.0.1" if version == 4 else "::1"
-    gate = {n: world.gateway(n, version) for n in ("fw-open", "fw-other", "fw-inner", "fw-closed", "fw-routed", "fw-bare")}
+    gate = {n: world.gateway(n, version) for n in NETWORKS if version == 6 or n != "fw-six"}
     at = {n: world.address(n, version) for n in world.pids}
-    port = {n: world.host_port(n, 80, protocol) for n in ("fw-a", "fw-n")}
+    port = {n: world.host_port(n, 80, protocol) for n in ("fw-a", "fw-n", "fw-s")}
     private, closed = world.host_port("fw-a", 82, protocol), world.host_port("fw-a", 83, protocol)
     local = gate["fw-open"] if version == 4 else "-"  # nothing that has to do with ::1 leaves a host
-    return [
+    rows = [
+        # IPv6 only: what is published is there by that family, and nothing by the other.
+        ("other host", "other host", "IPv6 only, published", wire, port["fw-s"], other if version == 6 else "-"),
+        ("host", "host itself", "IPv6 only, published", wire, port["fw-s"], wire if version == 6 else "-"),
+        ("fw-c", "other network", "IPv6 only, published", wire, port["fw-s"], at["fw-c"] if version == 6 else "-"),
+    ]
+    if version == 6:
+        rows += [
+            ("other host", "other host", "IPv6 only, unpublished", at["fw-s"], 81, "-"),
+            ("host", "host itself", "IPv6 only, unpublished", at["fw-s"], 81, gate["fw-six"]),
+            ("fw-t", "same network", "IPv6 only, published", wire, port["fw-s"], gate["fw-six"]),
+            ("fw-t", "same network", "IPv6 only, unpublished", at["fw-s"], 81, at["fw-t"]),
+            ("fw-s", "hairpin", "IPv6 only, published", wire, port["fw-s"], gate["fw-six"]),
+            ("fw-s", "out", "from IPv6 only", other, 80, wire),
+        ]
+    return rows + [
         ("other host", "other host", "published", wire, port["fw-a"], other),
         ("host", "host itself", "published", wire, port["fw-a"], wire),
         ("host", "loopback", "published", loopback, port["fw-a"], local),
@@ -237,7 +255,7 @@ def expect_all(world, rows):
     wrong, lines = [], []
     for row in rows:
         protocol, version, _, who, what, _, _, expected = row
-        lines.append(f"{protocol} v{version} {who:<14}{what:<22}expected {expected:<22}observed {found[row]:<22}")
+        lines.append(f"{protocol} v{version} {who:<14}{what:<24}expected {expected:<22}observed {found[row]:<22}")
         if found[row] != expected:
             wrong.append(lines[-1])
     print("\n" + "\n".join(lines))

@@ -139,6 +139,129 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.current_client
+def test_ipv6_only(engine, name, free_port):
+    """No address, route or port of IPv4; names, ports and the world by IPv6."""
+    other = f"{name}-2"
+    engine.docker("network", "create", "--ipv4=false", "--ipv6", "n6-only", check=True)
+    engine.docker("network", "create", "--ipv4=false", "--ipv6", "--subnet", f"{NET6}:2::/64", "n6-only-user", check=True)
+    try:
+        config = json.loads(engine.docker("network", "inspect", "n6-only").out)[0]
+        (pool,) = config["IPAM"]["Config"]
+        assert (config["EnableIPv4"], config["EnableIPv6"]) == (False, True) and ":" in pool["Subnet"] and pool["Gateway"].endswith("::1")
+        engine.docker("run", "-d", "--name", name, "-p", f"{free_port}:80", "--network", "n6-only", "busybox", "sh",
+                      "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp", check=True)
+        engine.docker("run", "-d", "--name", other, "--network", "n6-only", "busybox", "sleep", "300", check=True)
+        got = networks(engine, name)["n6-only"]
+        assert (got["IPAddress"], got["IPPrefixLen"], got["Gateway"]) == ("", 0, "")
+        assert got["GlobalIPv6Address"].startswith(pool["Gateway"][:-1]) and got["IPv6Gateway"] == pool["Gateway"]
+        assert got["MacAddress"] != networks(engine, other)["n6-only"]["MacAddress"]
+        listed = json.loads(engine.docker("network", "inspect", "n6-only").out)[0]["Containers"].values()
+        assert sorted((c["Name"], c["IPv4Address"]) for c in listed) == [(name, ""), (other, "")]
+        assert len({c["IPv6Address"] for c in listed}) == 2 and all(c["IPv6Address"].endswith("/64") for c in listed)
+        assert "inet " not in engine.docker("exec", name, "ip", "addr", "show", "eth0", check=True).out
+        assert default_route(engine, name) == []
+        assert f"default via {pool['Gateway']} dev eth0" in engine.docker("exec", name, "ip", "-6", "route").out
+        hosts = engine.docker("exec", name, "cat", "/etc/hosts").out.splitlines()
+        assert f"{got['GlobalIPv6Address']}\t{engine.inspect(name)['Config']['Hostname']}" in hosts and all(line.split() for line in hosts)
+
+        pid = engine.inspect(other)["State"]["Pid"]
+        assert ask(pid, name, "AAAA").values == [got["GlobalIPv6Address"]] and ask(pid, name, "A").values == []
+        assert engine.docker("exec", other, "wget", "-qO-", f"http://[{got['GlobalIPv6Address']}]/").out == "page\n"
+        assert engine.docker("port", name, "80/tcp").out.split() == [f"[::]:{free_port}"]
+        wait_until(lambda: page_of(f"http://[{pool['Gateway']}]:{free_port}/") == b"page\n", what="the published port")
+
+        # Ports and addresses of the other family are refused in words.
+        refused = engine.docker("run", "--rm", "-p", "127.0.0.1:0:1", "--network", "n6-only", "busybox", "true")
+        assert "network n6-only has no IPv4" in refused.err
+        for network, option, text in (("n6-only", f"--ip={NET4}.1.1", "only when connecting to networks with user configured subnets"),
+                                      ("n6-only-user", f"--ip={NET4}.1.1", "only when connecting to networks with user configured subnets"),
+                                      ("n6-only-user", f"--ip6={NET6}:3::1", "no configured subnet or ip-range contain")):
+            assert text in engine.docker("run", "--rm", "--network", network, option, "busybox", "true").err
+        assert "IPv4 is not enabled" in engine.docker("network", "create", "--ipv4=false", "--ipv6", "--subnet", f"{NET4}.42.0/24", "n6-bad").err
+        assert "IPv4 or IPv6 must be enabled" in engine.docker("network", "create", "--ipv4=false", "n6-bad").err
+
+        # Beside a network with IPv4 each family has the routes and ports that it can have.
+        engine.docker("network", "connect", "bridge", name, check=True)
+        assert default_route(engine, name) == [networks(engine, name)["bridge"]["Gateway"]]
+        assert f"default via {pool['Gateway']} dev eth0" in engine.docker("exec", name, "ip", "-6", "route").out
+        engine.docker("network", "disconnect", "bridge", name, check=True)
+        assert default_route(engine, name) == []
+        engine.docker("network", "connect", "--ip6", f"{NET6}:2::99", "n6-only-user", name, check=True)
+        assert networks(engine, name)["n6-only-user"]["GlobalIPv6Address"] == f"{NET6}:2::99"
+        assert f"{NET6}:2::99\t" in engine.docker("exec", name, "cat", "/etc/hosts").out
+
+        engine.kill()
+        engine.start()
+        assert engine.docker("exec", other, "wget", "-qO-", f"http://[{got['GlobalIPv6Address']}]/").out == "page\n"
+        assert engine.verify().code == 0
+    finally:
+        engine.docker("rm", "-f", name, other)
+        engine.docker("network", "rm", "n6-only", "n6-only-user", check=True)
+
+
+CONFIG_REFUSALS = [
+    ({"ConfigFrom": {"Network": "nc-config"}, "IPAM": {"Config": [{"Subnet": f"{NET4}.44.0/24"}]}}, 403,
+     "user specified configurations are not supported if the network depends on a configuration network"),
+    ({"ConfigFrom": {"Network": "nc-config"}, "EnableIPv6": True}, 403, "user specified configurations are not supported"),
+    ({"ConfigFrom": {"Network": "nc-config"}, "EnableIPv4": False}, 403, "user specified configurations are not supported"),
+    ({"ConfigFrom": {"Network": "nc-config"}, "Labels": {"a": "b"}}, 403, "user specified configurations are not supported"),
+    ({"ConfigFrom": {"Network": "nc-config"}, "Options": {"a": "b"}}, 403,
+     "network driver options are not supported if the network depends on a configuration network"),
+    ({"ConfigFrom": {"Network": "nc-config"}}, 403, "Pool overlaps with other one on this address space"),
+    ({"ConfigFrom": {"Network": "nc-config"}, "ConfigOnly": True}, 403,
+     "a configuration network cannot depend on another configuration network"),
+    ({"ConfigFrom": {"Network": "nc-nothing"}}, 400, "IPv4 or IPv6 must be enabled"),
+    ({"ConfigFrom": {"Network": "nc-nope"}}, 404, 'configuration network "nc-nope" does not exist'),
+    ({"ConfigFrom": {"Network": "nc-made"}}, 404, 'configuration network "nc-made" does not exist'),
+    ({"ConfigOnly": True, "Scope": "local"}, 403, "configuration network can only contain network specific fields."),
+    ({"ConfigOnly": True, "IPAM": {"Config": [{"Subnet": f"{NET4}.44.5/24"}]}}, 400, f"it should be {NET4}.44.0/24"),
+]
+
+
+def test_networks_that_are_configurations(engine, name):
+    api = raw_api.Api(engine.socket)
+    engine.docker("network", "create", "--config-only", "--ipv6", "--subnet", f"{NET4}.43.0/24", "--gateway", f"{NET4}.43.9", "--label", "a=b",
+                  "-o", "com.docker.network.bridge.enable_icc=false", "nc-config", check=True)
+    engine.berth("network", "create", "--config-only", "--ipv4=false", "nc-nothing", check=True)
+    try:
+        config = json.loads(engine.docker("network", "inspect", "nc-config").out)[0]
+        assert (config["ConfigOnly"], config["Driver"], config["ConfigFrom"]) == (True, "null", {"Network": ""})
+        assert config["IPAM"]["Config"] == [{"Subnet": f"{NET4}.43.0/24", "Gateway": f"{NET4}.43.9"}]
+        engine.docker("network", "create", "--config-from", "nc-config", "nc-made", check=True)
+        made = json.loads(engine.docker("network", "inspect", "nc-made").out)[0]
+        assert (made["ConfigOnly"], made["Driver"], made["ConfigFrom"]) == (False, "bridge", {"Network": "nc-config"})
+        assert made["IPAM"]["Config"][0] == config["IPAM"]["Config"][0] and made["EnableIPv6"]
+        assert (made["Options"], made["Labels"]) == (config["Options"], {"a": "b"})
+
+        for body, status, text in CONFIG_REFUSALS:
+            answer = api.call("POST", "/networks/create", {"Name": "nc-refused", **body})
+            assert answer.status == status and text in answer.json["message"], (body, answer)
+        # Nobody can be there, and it stays as long as somebody depends on it.
+        engine.docker("run", "-d", "--name", name, "--network", "nc-made", "busybox", "sleep", "300", check=True)
+        assert networks(engine, name)["nc-made"]["Gateway"] == f"{NET4}.43.9"
+        answer = api.call("POST", "/networks/nc-config/connect", {"Container": name})
+        assert (answer.status, answer.json["message"]) == (403, "cannot create endpoint on configuration-only network")
+        alone = engine.docker("run", "--rm", "--network", "nc-config", "busybox", "true")
+        assert "failed to set up container networking: cannot create endpoint on configuration-only network" in alone.err
+        answer = api.call("DELETE", "/networks/nc-config")
+        assert (answer.status, answer.json["message"]) == (
+            403, 'error while removing network: configuration network "nc-config" is in use')
+        engine.docker("rm", "-f", name, check=True)
+        engine.kill()
+        engine.start()
+        assert json.loads(engine.docker("network", "inspect", "nc-config").out)[0] == config
+        # Configurations are no rubbish.
+        engine.docker("network", "prune", "-f", check=True)
+        left = engine.docker("network", "ls", "--filter", "name=nc-", "--format", "{{.Name}} {{.Driver}}").out.splitlines()
+        assert left == ["nc-config null", "nc-nothing null"]
+        assert engine.verify().code == 0
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("network", "rm", "nc-made")
+        engine.docker("network", "rm", "nc-config", "nc-nothing", check=True)
+
+
 def test_refusals(engine, two):
     engine.docker("run", "-d", "--name", "nt-run", "busybox", "sleep", "300", check=True)
     engine.docker("run", "-d", "--name", "nt-host", "--network", "host", "busybox", "sleep", "300", check=True)

@@ -103,8 +103,11 @@ static const struct {
       "{\"message\":\"invalid value for filter 'dangling', must be \\\"true\\\" (or \\\"1\\\"), or "
       "\\\"false\\\" (or \\\"0\\\")\"}\n" },
     { "POST /networks/create" HOST JSON_
-      "Content-Length: 31\r\n\r\n{\"Name\":\"x\",\"EnableIPv4\":false}",
-      "HTTP/1.1 400 Bad Request", "{\"message\":\"IPv4 or IPv6 must be enabled\"}\n" },
+      "Content-Length: 46\r\n\r\n{\"Name\":\"x\",\"ConfigOnly\":true,\"Scope\":\"local\"}",
+      "HTTP/1.1 403 Forbidden",
+      "{\"message\":\"configuration network can only contain network specific fields. Network "
+      "operator "
+      "fields like [ ingress | internal | attachable | scope ] are not supported.\"}\n" },
     { "POST /containers/c/exec" HOST JSON_ "Content-Length: 2\r\n\r\n{}",
       "HTTP/1.1 400 Bad Request", "{\"message\":\"No exec command specified\"}\n" },
     { "POST /build?version=9" HOST "\r\n", "HTTP/1.1 400 Bad Request",

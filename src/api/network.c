@@ -86,13 +86,17 @@ struct network_wish_ipam {
     struct map options;
 };
 
+struct network_wish_config {
+    char *network;
+};
+
 struct network_wish {
     char *name, *driver, *scope;
     bool internal, attachable, ingress, config_only, enable_ipv6;
     struct optional_bool enable_ipv4;
     struct network_wish_ipam ipam;
     struct map options, labels;
-    char *config_from_json;
+    struct network_wish_config config_from;
 };
 
 /* clang-format off */
@@ -100,6 +104,11 @@ static const struct json_field ipam_fields[] = {
     JSON_STRING (struct network_wish_ipam, driver,  "Driver"),
     JSON_OBJECTS(struct network_wish_ipam, config,  "Config", struct network_pool, network_pool_fields),
     JSON_TEXTS  (struct network_wish_ipam, options, "Options"),
+    JSON_END,
+};
+
+static const struct json_field config_fields[] = {
+    JSON_STRING(struct network_wish_config, network, "Network"),
     JSON_END,
 };
 
@@ -111,7 +120,7 @@ static const struct json_field network_wish_fields[] = {
     JSON_BOOL         (struct network_wish, attachable,       "Attachable"),
     JSON_BOOL         (struct network_wish, ingress,          "Ingress"),
     JSON_BOOL         (struct network_wish, config_only,      "ConfigOnly"),
-    JSON_RAW          (struct network_wish, config_from_json, "ConfigFrom"),
+    JSON_OBJECT       (struct network_wish, config_from,      "ConfigFrom", struct network_wish_config, config_fields),
     JSON_OPTIONAL_BOOL(struct network_wish, enable_ipv4,      "EnableIPv4"),
     JSON_BOOL         (struct network_wish, enable_ipv6,      "EnableIPv6"),
     JSON_OBJECT       (struct network_wish, ipam,             "IPAM", struct network_wish_ipam, ipam_fields),
@@ -121,20 +130,15 @@ static const struct json_field network_wish_fields[] = {
 };
 /* clang-format on */
 
-static bool has_config_from(const struct network_wish *wish)
-{
-    CLEANUP(json_free) struct json *value = NULL;
-    struct error ignored;
-
-    if (!wish->config_from_json ||
-        json_parse(wish->config_from_json, strlen(wish->config_from_json), &value, &ignored) < 0)
-        return false;
-    return !text_is_empty(json_text(json_get(value, "Network")));
-}
-
 /* What the networks below have no words for. */
 static int check_wish(struct request *req, const struct network_wish *wish, struct error *err)
 {
+    if (wish->config_only &&
+        (wish->ingress || wish->internal || wish->attachable || !text_is_empty(wish->scope)))
+        return error_set(err, ERROR_FORBIDDEN,
+                         "configuration network can only contain network specific fields. Network "
+                         "operator fields like [ ingress | internal | attachable | scope ] are not "
+                         "supported.");
     if (text_equal(wish->driver, "overlay")) {
         api_no_swarm(req, err);
         err->kind = ERROR_FORBIDDEN;
@@ -143,17 +147,10 @@ static int check_wish(struct request *req, const struct network_wish *wish, stru
     if (text_equal(wish->scope, "swarm"))
         return error_set(err, ERROR_FORBIDDEN,
                          "cannot create a swarm scoped network when swarm is not active");
-    if (wish->config_only || has_config_from(wish) || wish->ingress)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "ConfigOnly, ConfigFrom and Ingress are not supported by berth yet");
+    if (wish->ingress)
+        return error_set(err, ERROR_UNSUPPORTED, "Ingress is not supported by berth yet");
     if (!text_is_empty(wish->ipam.driver) && !text_equal(wish->ipam.driver, "default"))
         return error_set(err, ERROR_NOT_FOUND, "plugin \"%s\" not found", wish->ipam.driver);
-    if (req->version >= API_VERSION(48) && wish->enable_ipv4.is_set && !wish->enable_ipv4.value) {
-        if (!wish->enable_ipv6)
-            return error_set(err, ERROR_INVALID, "IPv4 or IPv6 must be enabled");
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "networks without IPv4 are not supported by berth yet");
-    }
     return 0;
 }
 
@@ -165,7 +162,11 @@ static int create(struct request *req, const struct network_wish *wish, struct n
         .driver = text_is_empty(wish->driver) ? "bridge" : wish->driver,
         .internal = wish->internal,
         .attachable = wish->attachable,
+        .disable_ipv4 = req->version >= API_VERSION(48) && wish->enable_ipv4.is_set &&
+                        !wish->enable_ipv4.value,
         .enable_ipv6 = wish->enable_ipv6,
+        .is_config_only = wish->config_only,
+        .config_from = wish->config_from.network,
         .pools = &wish->ipam.config,
         .options = &wish->options,
         .labels = &wish->labels,

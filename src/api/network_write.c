@@ -93,8 +93,10 @@ void network_write(struct json_writer *w, struct engine *engine, const struct ne
     json_add_bool(w, "Internal", network->internal);
     json_add_bool(w, "Attachable", network->attachable);
     json_add_bool(w, "Ingress", false);
-    json_add_raw(w, "ConfigFrom", "{\"Network\":\"\"}");
-    json_add_bool(w, "ConfigOnly", false);
+    json_begin_dict(w, "ConfigFrom");
+    json_add_text(w, "Network", network->config_from ?: "");
+    json_end_dict(w);
+    json_add_bool(w, "ConfigOnly", network->is_config_only);
     write_containers(w, engine, network);
     write_texts_or_empty(w, "Options", &network->options);
     write_texts_or_empty(w, "Labels", &network->labels);

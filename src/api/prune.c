@@ -319,7 +319,8 @@ int prune_begin_networks(struct prune *prune, struct request *req, struct error 
 
 bool prune_takes_network(const struct prune *prune, const struct network *network)
 {
-    return !network_is_predefined(network) && is_old_enough(prune, network->created_ns) &&
+    return !network_is_predefined(network) && !network->is_config_only &&
+           is_old_enough(prune, network->created_ns) &&
            filters_match_labels(&prune->filters, &network->labels);
 }
 

@@ -48,6 +48,9 @@ static int check_connect(const struct container_info *info, const struct network
         return error_set(err, ERROR_INVALID,
                          "container cannot be connected to multiple networks with one of the "
                          "networks in private (none) mode");
+    if (network->is_config_only && container_is_up(info))
+        return error_set(err, ERROR_FORBIDDEN,
+                         "cannot create endpoint on configuration-only network");
     if (settings && container_check_endpoint(network->name, settings, err) < 0)
         return -1;
     const struct endpoint_ipam *ipam = settings ? settings->ipam_config : NULL;
@@ -174,7 +177,8 @@ static int join(struct container *container, struct container_info *next,
             change_resolv(container, next);
     }
     settings = map_get(&next->endpoints, network->name);
-    change_hosts(container, next, NULL, settings->ip_address);
+    if (!text_is_empty(settings->ip_address))
+        change_hosts(container, next, NULL, settings->ip_address);
     if (!text_is_empty(settings->global_ipv6_address))
         change_hosts(container, next, NULL, settings->global_ipv6_address);
     return 0;
@@ -265,7 +269,8 @@ static int leave(struct container *container, const struct container_info *info,
         endpoint_disconnect(engine->networks, container->id, network->id, namespace_fd, err) < 0 ||
         endpoints_settle(engine->networks, container->id, namespace_fd, err) < 0)
         return -1;
-    change_hosts(container, next, settings->ip_address, NULL);
+    if (!text_is_empty(settings->ip_address))
+        change_hosts(container, next, settings->ip_address, NULL);
     if (!text_is_empty(settings->global_ipv6_address))
         change_hosts(container, next, settings->global_ipv6_address, NULL);
     if (shim && container_has_names(engine, info) &&

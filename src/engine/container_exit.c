@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
-#include "network/subnet.h"
+#include "network/subnet6.h"
 
 #include "base/banned.h"
 
@@ -33,11 +33,15 @@ static void tell_unmounted(struct container *container, const struct container_i
 static void forget_mac_address(struct endpoint_settings *endpoint)
 {
     char made[MAC_TEXT_SIZE];
+    struct in6_addr address6;
     uint32_t address;
 
-    if (address_parse(endpoint->ip_address, &address, NULL) < 0)
+    if (address_parse(endpoint->ip_address ?: "", &address, NULL) == 0)
+        mac_from_address(address, made);
+    else if (address6_parse(endpoint->global_ipv6_address ?: "", &address6, NULL) == 0)
+        mac_from_address6(&address6, made);
+    else
         return;
-    mac_from_address(address, made);
     if (text_equal(endpoint->mac_address, made))
         free(TAKE(endpoint->mac_address));
 }

@@ -270,7 +270,8 @@ static int write_files(struct container *container, const struct container_info 
     for (size_t i = 0; i < network->endpoints.count; i++) {
         const struct endpoint *endpoint = &JSON_ITEMS(&network->endpoints, struct endpoint)[i];
 
-        strv_add(&addresses, endpoint->address);
+        if (!text_is_empty(endpoint->address))
+            strv_add(&addresses, endpoint->address);
         if (!text_is_empty(endpoint->address6))
             strv_add(&addresses, endpoint->address6);
     }

@@ -72,6 +72,9 @@ static int prepare(struct attachment *attachment, struct error *err)
     if (!attachment->network)
         return error_set(err, ERROR_NOT_FOUND, "network %s not found", wish->network_id);
     entry = network_entry(attachment->network);
+    if (attachment->network->is_config_only)
+        return error_set(err, ERROR_FORBIDDEN,
+                         "cannot create endpoint on configuration-only network");
     if (!entry->driver->has_endpoints)
         return error_set(err, ERROR_INVALID, "containers cannot be attached to network %s",
                          attachment->network->name);
@@ -86,7 +89,7 @@ static int prepare(struct attachment *attachment, struct error *err)
     endpoint->network_name = xstrdup(attachment->network->name);
     endpoint->container_id = xstrdup(wish->container_id);
     endpoint->prefix_length = entry->subnet.prefix_length;
-    if (network_has_gateway(attachment->network))
+    if (network_has_gateway(attachment->network) && attachment->network->enable_ipv4)
         address_format(entry->subnet.address, gateway);
     if (network_has_gateway(attachment->network) && attachment->network->enable_ipv6)
         address6_format(&entry->subnet6.address, gateway6);
@@ -110,7 +113,7 @@ static bool has_interface(const struct endpoint_rows *rows, const char *name)
     return false;
 }
 
-/* Would the default route of that family belong here? Asked of networks that have it. */
+/* Would the default route of that family belong here? */
 static bool takes_default_route(const struct attachment *attachment,
                                 const struct endpoint_rows *others, enum preference preference)
 {
@@ -120,7 +123,9 @@ static bool takes_default_route(const struct attachment *attachment,
     struct network *network = other ? networks_get(attachment->networks, other->endpoint.network_id)
                                     : NULL;
 
-    if (attachment->network->internal)
+    if (attachment->network->internal ||
+        (preference == FOR_ROUTE6 ? !attachment->network->enable_ipv6
+                                  : !attachment->network->enable_ipv4))
         return false;
     return !network || network_is_preferred(attachment->network, attachment->wish->gateway_priority,
                                             network, other->endpoint.gateway_priority);
@@ -231,6 +236,7 @@ static int connect_link(struct attachment *attachment, int namespace_fd, struct 
         .host_name = host_name,
         .inner_name = endpoint->interface_name,
         .address = { attachment->row.address, entry->subnet.prefix_length },
+        .has_ipv4 = attachment->network->enable_ipv4,
         .gateway = has_gateway ? entry->subnet.address : 0,
         .address6 = has_ipv6 ? &address6 : NULL,
         .gateway6 = has_ipv6 && has_gateway ? &entry->subnet6.address : NULL,
@@ -388,7 +394,7 @@ int endpoint_list(struct networks *networks, const char *network_id, const char 
 
         list[i] = rows.items[i].endpoint;
         rows.items[i].endpoint = (struct endpoint){};
-        if (network && network_has_gateway(network))
+        if (network && network_has_gateway(network) && network->enable_ipv4)
             address_format(network_entry(network)->subnet.address, gateway);
         char gateway6[ADDRESS6_TEXT_SIZE] = "";
 

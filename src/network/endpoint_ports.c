@@ -42,6 +42,10 @@ static int explain_conflict(struct attachment *attachment, const struct port_map
 static int check_host_address(const struct attachment *attachment, const char *address,
                               struct error *err)
 {
+    if (!strchr(address, ':') && !attachment->network->enable_ipv4)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "ports cannot be published on IPv4 address %s: network %s has no IPv4",
+                         address, attachment->network->name);
     if (!strchr(address, ':'))
         return 0;
     if (!attachment->network->enable_ipv6)
@@ -149,8 +153,12 @@ static int bind_port(struct attachment *attachment, const struct port_mapping *w
     if (text_is_empty(wish.host_ip)) {
         const char *binding = default_binding(attachment);
 
-        if (attachment->network->enable_ipv6 && strcmp(binding, "0.0.0.0") == 0)
-            return bind_both(attachment, &wish, err);
+        if (strcmp(binding, "0.0.0.0") == 0) {
+            if (attachment->network->enable_ipv6 && attachment->network->enable_ipv4)
+                return bind_both(attachment, &wish, err);
+            if (attachment->network->enable_ipv6)
+                binding = "::";
+        }
         snprintf(wish.host_ip, sizeof(wish.host_ip), "%s", binding);
     }
     return bind_one(attachment, &wish, err);

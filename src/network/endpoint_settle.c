@@ -20,6 +20,8 @@ bool network_is_preferred(const struct network *a, int64_t priority_a, const str
         return !a->internal;
     if (priority_a != priority_b)
         return priority_a > priority_b;
+    if (a->enable_ipv4 != b->enable_ipv4)
+        return a->enable_ipv4;
     return strcmp(a->name, b->name) < 0;
 }
 
@@ -34,7 +36,7 @@ static bool is_candidate(const struct network *network, enum preference preferen
         return false;
     return preference == FOR_ROUTE6  ? network->enable_ipv6
            : preference == FOR_PORTS ? network_can_publish(network)
-                                     : true;
+                                     : network->enable_ipv4;
 }
 
 const struct endpoint_row *endpoint_preferred(struct networks *networks,

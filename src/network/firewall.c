@@ -229,12 +229,13 @@ static void change_bridge(struct nft_batch *batch, bool add, const struct firewa
     snprintf(pair.in, sizeof(pair.in), "%s", bridge->name);
     snprintf(pair.out, sizeof(pair.out), "%s", bridge->name);
     change(batch, add, "bridges", pair.in, sizeof(pair.in));
-    change_hairpin(batch, add, bridge);
+    if (bridge->has_ipv4)
+        change_hairpin(batch, add, bridge);
     if (bridge->is_open)
         change(batch, add, "within", &pair, sizeof(pair));
     if (bridge->is_internal)
         change(batch, add, "internals", pair.in, sizeof(pair.in));
-    if (bridge->is_masqueraded && !bridge->is_internal)
+    if (bridge->has_ipv4 && bridge->is_masqueraded && !bridge->is_internal)
         change_range(batch, add, &bridge->subnet);
     if (bridge->is_unprotected)
         change(batch, add, "unprotected", pair.in, sizeof(pair.in));

@@ -49,8 +49,8 @@ int firewall_commit(struct firewall *firewall, struct nft_batch *batch, struct e
 
 struct firewall_bridge {
     const char *name;
+    bool has_ipv4, has_ipv6;
     struct subnet subnet;
-    bool has_ipv6;
     struct subnet6 subnet6;
     bool is_internal;                     /* nothing in, nothing out */
     bool is_masqueraded, is_masqueraded6; /* what leaves takes the host's address */

@@ -32,7 +32,7 @@ struct network_entry {
     int mtu;
     struct subnet subnet;     /* with the gateway's address */
     struct subnet range;      /* where addresses are taken from */
-    atomic_uint last_address; /* that was handed out, 0: none yet */
+    atomic_uint last_address; /* that was handed out (without IPv4: its place), 0: none yet */
     struct subnet6 subnet6;   /* of networks with IPv6, with the gateway's address */
     struct subnet6 range6;
 };
@@ -88,8 +88,8 @@ int record_link_left(struct networks *networks, const char *name, struct error *
 struct endpoint_row {
     struct endpoint endpoint; /* without network_name and gateway */
     char *container_name;
-    char *names; /* that it is found by, separated by blanks */
-    uint32_t address;
+    char *names;      /* that it is found by, separated by blanks */
+    uint32_t address; /* 0: without IPv4 */
 };
 struct endpoint_rows {
     struct endpoint_row *items;
@@ -124,6 +124,16 @@ int64_t record_port_forget(struct networks *networks, const struct port_mapping 
                            struct error *err);
 /* Who had, for error texts: the container's name, NULL if nobody. */
 char *record_port_holder(struct networks *networks, const char *protocol, uint16_t host_port);
+
+/* ---- network_config.c: networks that are configurations of others ---- */
+
+/* What 'wish' asks for, with what its configuration says. Borrows from both; the caller owns a
+ * reference to the configuration, if there is one. Held by it: the lock of the host's subnets. */
+int config_apply(struct networks *networks, const struct network_create *wish,
+                 struct network_create *out, struct network **out_config, struct error *err);
+/* FORBIDDEN while another network depends on it. */
+int config_check_unused(struct networks *networks, const struct network *network,
+                        struct error *err);
 
 /* ---- network_set.c: the list in memory ---- */
 

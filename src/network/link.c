@@ -105,7 +105,10 @@ static void put_bridge(struct nl_msg *msg, const struct bridge *bridge)
     uint8_t mac[6];
 
     /* An own address, or the bridge would change to that of each lower neighbour that comes. */
-    mac_from_address(bridge->address.address, mac_text);
+    if (bridge->has_ipv4)
+        mac_from_address(bridge->address.address, mac_text);
+    else
+        mac_from_address6(&bridge->address6->address, mac_text);
     mac_parse(mac_text, mac, NULL);
     nl_put_link_flags(msg, 0, IFF_UP, IFF_UP);
     nl_put_string(msg, IFLA_IFNAME, bridge->name);
@@ -145,7 +148,7 @@ int bridge_assert(const struct bridge *bridge, struct error *err)
         return -1;
     nl_msg_init(&msg, RTM_NEWLINK, 0);
     nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
-    if (!bridge->is_isolated)
+    if (bridge->has_ipv4 && !bridge->is_isolated)
         put_address(&msg, index, &bridge->address);
     if (bridge->address6 && !bridge->is_isolated)
         put_address6(&msg, index, bridge->address6);
@@ -385,7 +388,8 @@ static int configure_inner_end(void *data, struct error *err)
         settle_ipv6(pair, &link, err) < 0 ||
         (pair->is_announced && announce(pair->inner_name, err) < 0))
         return -1;
-    put_address(&msg, link.index, &pair->address);
+    if (pair->has_ipv4)
+        put_address(&msg, link.index, &pair->address);
     if (pair->address6)
         put_address6(&msg, link.index, pair->address6);
     put_link_locals(&msg, link.index, pair->link_locals);

@@ -14,6 +14,7 @@
 
 struct bridge {
     const char *name;
+    bool has_ipv4;
     struct subnet address;          /* of the gateway, with the prefix of the subnet */
     const struct subnet6 *address6; /* the same; NULL: IPv6 is off */
     bool is_isolated;               /* the host gets none of these addresses */
@@ -36,6 +37,7 @@ struct pair {
     const char *bridge_name; /* which it joins */
     const char *inner_name;
     uint8_t mac[6]; /* of the inner end */
+    bool has_ipv4;
     struct subnet address;
     uint32_t gateway;                /* 0: none, its default route leads to the link itself */
     const struct subnet6 *address6;  /* NULL: IPv6 is off on this link */

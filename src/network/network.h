@@ -45,6 +45,8 @@ struct network {
     int64_t created_ns;
     bool internal, attachable, enable_ipv4, enable_ipv6;
     bool is_subnet6_chosen; /* by us, not by the user */
+    bool is_config_only;    /* others take their settings from it; nothing in the kernel */
+    char *config_from;      /* name of the network that its settings are from; NULL: its own */
     struct json_list pools; /* struct network_pool */
     struct map options, labels;
     char *bridge_name;
@@ -71,10 +73,15 @@ int network_list(struct networks *networks, struct network ***out, size_t *out_c
                  struct error *err);
 void network_list_free(struct network **list, size_t count);
 
-/* User-defined networks; texts and kinds as in spec/api.md section 6. */
+/* User-defined networks; texts and kinds as in spec/api.md section 6. A network that is a
+ * configuration only keeps addresses, options and labels for those that name it in 'config_from';
+ * these give none of their own. It has no driver, and cannot be removed while one of them is there.
+ */
 struct network_create {
     const char *name, *driver;
-    bool internal, attachable, enable_ipv6;
+    bool internal, attachable, disable_ipv4, enable_ipv6;
+    bool is_config_only;
+    const char *config_from;       /* NULL or "": none */
     const struct json_list *pools; /* struct network_pool */
     const struct map *options, *labels;
 };
@@ -111,7 +118,7 @@ struct endpoint_wish {
 
 struct endpoint {
     char *id, *network_id, *network_name, *container_id;
-    char *address; /* "172.17.0.2" */
+    char *address; /* "172.17.0.2"; "" without IPv4 */
     int prefix_length;
     char *address6, *gateway6; /* "" without IPv6 */
     int prefix_length6;
@@ -157,8 +164,8 @@ int endpoint_rename(struct networks *networks, const char *container_id, const c
 int endpoints_settle(struct networks *networks, const char *container_id, int namespace_fd,
                      struct error *err);
 
-/* Which of a container's networks has its default route: by priority, then by name, never an
- * internal one. Compares two candidates. */
+/* Which of a container's networks has its default route and its published ports: by priority, then
+ * one with IPv4, then by name, never an internal one. Compares two candidates. */
 bool network_is_preferred(const struct network *a, int64_t priority_a, const struct network *b,
                           int64_t priority_b);
 

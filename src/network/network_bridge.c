@@ -133,6 +133,7 @@ static int assert_bridge(struct networks *networks, struct network_entry *entry,
 {
     bool can_filter = bridge_can_filter();
     struct bridge bridge = { .name = entry->network.bridge_name,
+                             .has_ipv4 = entry->network.enable_ipv4,
                              .address = entry->subnet,
                              .address6 = entry->network.enable_ipv6 ? &entry->subnet6 : NULL,
                              .is_isolated = entry->is_isolated,
@@ -148,6 +149,7 @@ static int assert_bridge(struct networks *networks, struct network_entry *entry,
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry)
 {
     return (struct firewall_bridge){ .name = entry->network.bridge_name,
+                                     .has_ipv4 = entry->network.enable_ipv4,
                                      .subnet = entry->subnet,
                                      .has_ipv6 = entry->network.enable_ipv6,
                                      .subnet6 = entry->subnet6,
@@ -176,7 +178,7 @@ bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_ma
                inet_pton(AF_INET6, row->endpoint.address6 ? row->endpoint.address6 : "",
                          out->address) == 1;
     memcpy(out->address, &address, sizeof(address));
-    return inet_pton(AF_INET, port->host_ip, out->host_address) == 1;
+    return row->address != 0 && inet_pton(AF_INET, port->host_ip, out->host_address) == 1;
 }
 
 static void add_ports(const struct endpoint_rows *rows, struct nft_batch *batch)

@@ -59,8 +59,10 @@ static int check_wish(struct networks *networks, const struct network_create *wi
     if (network_name_is_predefined(wish->name))
         return error_set(err, ERROR_FORBIDDEN,
                          "operation is not permitted on predefined %s network ", wish->name);
-    if (check_driver(wish->driver, err) < 0)
+    if (!wish->is_config_only && check_driver(wish->driver, err) < 0)
         return -1;
+    if (!wish->is_config_only && wish->disable_ipv4 && !wish->enable_ipv6)
+        return error_set(err, ERROR_INVALID, "IPv4 or IPv6 must be enabled");
     if (network_find(networks, wish->name, &other, NULL) == 0 &&
         strcmp(other->name, wish->name) == 0)
         return error_set(err, ERROR_CONFLICT, "network with name %s already exists", wish->name);
@@ -229,7 +231,7 @@ static int wished_pools(const struct network_create *wish, struct wished_pools *
 
         if (is_empty_pool(pool))
             continue;
-        if (*place)
+        if (*place && !wish->is_config_only)
             return error_set(err, ERROR_INVALID,
                              "%s driver does not support more than one IPv%d subnet",
                              network_driver_find(wish->driver)->name, is_ipv6 ? 6 : 4);
@@ -238,6 +240,13 @@ static int wished_pools(const struct network_create *wish, struct wished_pools *
     }
     if (tell_errors(&errors, err) < 0)
         return -1;
+    if (wish->is_config_only) /* who depends on it is asked */
+        return 0;
+    if (out->ipv4 && wish->disable_ipv4)
+        return error_set(err, ERROR_INVALID,
+                         "invalid network config:\ninvalid subnet %s: IPv4 is not enabled for this "
+                         "network (EnableIPv4, --ipv4)",
+                         out->ipv4->subnet);
     if (out->ipv6 && !wish->enable_ipv6)
         return error_set(err, ERROR_INVALID,
                          "invalid network config:\ninvalid subnet %s: IPv6 is not enabled for this "
@@ -255,7 +264,7 @@ static int check_overlap(struct networks *networks, const struct subnet *subnet,
     if (network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        overlaps |= network_entry(list[i])->driver->has_endpoints &&
+        overlaps |= network_entry(list[i])->driver->has_endpoints && list[i]->enable_ipv4 &&
                     subnet_overlaps(&network_entry(list[i])->subnet, subnet);
     network_list_free(list, count);
     if (overlaps)
@@ -294,7 +303,7 @@ static int use_chosen_pool(struct networks *networks, struct network_entry *entr
     if (host_subnets(&taken, err) < 0 || network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (network_entry(list[i])->driver->has_endpoints)
+        if (network_entry(list[i])->driver->has_endpoints && list[i]->enable_ipv4)
             subnets_add(&taken, network_entry(list[i])->subnet);
     network_list_free(list, count);
     if (subnet_choose(&networks->address_pools, &taken, &entry->subnet, err) < 0)
@@ -319,7 +328,8 @@ static int overlaps_ipv6(struct networks *networks, const struct subnet6 *subnet
     if (network_list(networks, &list, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        *out |= list[i]->enable_ipv6 && subnet6_overlaps(&network_entry(list[i])->subnet6, subnet);
+        *out |= network_entry(list[i])->driver->has_endpoints && list[i]->enable_ipv6 &&
+                subnet6_overlaps(&network_entry(list[i])->subnet6, subnet);
     network_list_free(list, count);
     return 0;
 }
@@ -377,7 +387,8 @@ static int use_chosen_pool6(struct networks *networks, struct network_entry *ent
 static int use_pools(struct networks *networks, struct network_entry *entry,
                      const struct wished_pools *pools, struct error *err)
 {
-    if ((pools->ipv4 ? use_wished_pool(networks, entry, pools->ipv4, err)
+    if (entry->network.enable_ipv4 &&
+        (pools->ipv4 ? use_wished_pool(networks, entry, pools->ipv4, err)
                      : use_chosen_pool(networks, entry, err)) < 0)
         return -1;
     if (!entry->network.enable_ipv6)
@@ -396,7 +407,7 @@ static struct network *wished_network(const struct network_create *wish)
 
     id_generate(id);
     atomic_init(&entry->references, 1);
-    entry->driver = network_driver_find(wish->driver);
+    entry->driver = wish->is_config_only ? &driver_null : network_driver_find(wish->driver);
     network->id = xstrdup(id);
     network->name = xstrdup(wish->name);
     network->driver = xstrdup(entry->driver->name);
@@ -404,8 +415,11 @@ static struct network *wished_network(const struct network_create *wish)
     network->created_ns = clock_wall_ns();
     network->internal = wish->internal;
     network->attachable = wish->attachable;
-    network->enable_ipv4 = true;
+    network->enable_ipv4 = !wish->disable_ipv4;
     network->enable_ipv6 = wish->enable_ipv6;
+    network->is_config_only = wish->is_config_only;
+    if (!text_is_empty(wish->config_from))
+        network->config_from = xstrdup(wish->config_from);
     map_init_empty(&network->options, free);
     map_init_empty(&network->labels, free);
     if (wish->options)
@@ -432,32 +446,61 @@ static int put_into_kernel(struct networks *networks, struct network_entry *entr
     return firewall_commit(networks->firewall, &batch, err);
 }
 
-int network_create(struct networks *networks, const struct network_create *wish,
-                   struct network **out, struct error *err)
+/* It is what the user said, no more. */
+static void keep_pools(struct network *network, const struct network_create *wish)
 {
-    CLEANUP(network_unref) struct network *network = NULL;
-    CLEANUP(close) int lock_fd = -1;
-    struct wished_pools pools;
-    struct network_entry *entry;
+    for (size_t i = 0; wish->pools && i < wish->pools->count; i++)
+        json_fields_copy(network_pool_fields, &JSON_ITEMS(wish->pools, struct network_pool)[i],
+                         json_list_add(&network->pools, sizeof(struct network_pool)));
+}
 
-    if (check_wish(networks, wish, err) < 0 || wished_pools(wish, &pools, err) < 0)
+static int make_config(struct networks *networks, const struct network_create *wish,
+                       struct network *network, struct error *err)
+{
+    keep_pools(network, wish);
+    if (record_network_insert(networks, network, err) < 0)
         return -1;
-    network = wished_network(wish);
-    entry = network_entry(network);
-    if (entry->driver->prepare(networks, entry, err) < 0 || host_subnets_lock(&lock_fd, err) < 0 ||
-        use_pools(networks, entry, &pools, err) < 0 ||
+    networks_add(networks, network_ref(network));
+    return names_write(networks, network->id, err);
+}
+
+static int make_network(struct networks *networks, struct network *network,
+                        const struct wished_pools *pools, struct error *err)
+{
+    struct network_entry *entry = network_entry(network);
+
+    if (entry->driver->prepare(networks, entry, err) < 0 ||
+        use_pools(networks, entry, pools, err) < 0 ||
         entry->driver->read_options(networks, entry, err) < 0)
         return -1;
     if (record_network_insert(networks, network, err) < 0) {
         if (err && err->kind == ERROR_CONFLICT) /* somebody was faster */
-            error_set(err, ERROR_CONFLICT, "network with name %s already exists", wish->name);
+            error_set(err, ERROR_CONFLICT, "network with name %s already exists", network->name);
         return -1;
     }
     networks_add(networks, network_ref(network));
-    if (put_into_kernel(networks, entry, err) < 0 || names_write(networks, network->id, err) < 0) {
-        network_remove(networks, network->id, NULL);
+    if (put_into_kernel(networks, entry, err) == 0 && names_write(networks, network->id, err) == 0)
+        return 0;
+    network_remove(networks, network->id, NULL);
+    return -1;
+}
+
+int network_create(struct networks *networks, const struct network_create *wished,
+                   struct network **out, struct error *err)
+{
+    CLEANUP(network_unref) struct network *network = NULL, *config = NULL;
+    CLEANUP(close) int lock_fd = -1;
+    struct network_create wish;
+    struct wished_pools pools;
+
+    if (host_subnets_lock(&lock_fd, err) < 0 ||
+        config_apply(networks, wished, &wish, &config, err) < 0 ||
+        check_wish(networks, &wish, err) < 0 || wished_pools(&wish, &pools, err) < 0)
         return -1;
-    }
+    network = wished_network(&wish);
+    if ((wish.is_config_only ? make_config(networks, &wish, network, err)
+                             : make_network(networks, network, &pools, err)) < 0)
+        return -1;
     *out = TAKE(network);
     return 0;
 }
@@ -486,6 +529,7 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
 {
     CLEANUP(network_unref) struct network *network = networks_get(networks, id);
     CLEANUP(nft_batch_done) struct nft_batch batch = {};
+    CLEANUP(close) int lock_fd = -1; /* nobody comes to depend on it meanwhile */
     struct firewall_bridge bridge;
 
     if (!network)
@@ -493,7 +537,9 @@ int network_remove(struct networks *networks, const char *id, struct error *err)
     if (network_name_is_predefined(network->name))
         return error_set(err, ERROR_FORBIDDEN, "%s is a pre-defined network and cannot be removed",
                          network->name);
-    if (check_unused(networks, network, err) < 0 ||
+    if ((network->is_config_only && host_subnets_lock(&lock_fd, err) < 0) ||
+        check_unused(networks, network, err) < 0 ||
+        config_check_unused(networks, network, err) < 0 ||
         record_network_delete(networks, network, err) < 0)
         return -1;
     networks_drop(networks, network->id);

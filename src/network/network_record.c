@@ -49,6 +49,27 @@ static const char *const steps[] = {
     "ALTER TABLE network ADD COLUMN subnet6 TEXT NOT NULL DEFAULT '';", /* as subnet */
 
     "CREATE TABLE leaving_link (name TEXT PRIMARY KEY) WITHOUT ROWID;", /* of removed networks */
+
+    /* An address of 0: without IPv4. Many may have none. */
+    "CREATE TABLE endpoint_ ("
+    " id TEXT PRIMARY KEY,"
+    " network_id TEXT NOT NULL,"
+    " container_id TEXT NOT NULL,"
+    " container_name TEXT,"
+    " address INTEGER NOT NULL,"
+    " prefix_length INTEGER NOT NULL,"
+    " mac_address TEXT NOT NULL,"
+    " interface_name TEXT NOT NULL,"
+    " names TEXT,"
+    " gateway_priority INTEGER NOT NULL,"
+    " address6 TEXT NOT NULL,"
+    " UNIQUE (container_id, network_id)) WITHOUT ROWID;"
+    "INSERT INTO endpoint_ SELECT id, network_id, container_id, container_name, address,"
+    " prefix_length, mac_address, interface_name, names, gateway_priority, address6 FROM endpoint;"
+    "DROP TABLE endpoint;"
+    "ALTER TABLE endpoint_ RENAME TO endpoint;"
+    "CREATE UNIQUE INDEX endpoint_address ON endpoint (network_id, address) WHERE address != 0;"
+    "CREATE UNIQUE INDEX endpoint_address6 ON endpoint (network_id, address6) WHERE address6 != '';",
 };
 /* clang-format on */
 
@@ -74,10 +95,12 @@ static int load_one(struct networks *networks, const struct query *query, struct
         return error_set(err, ERROR_INTERNAL, "record of network %s: driver %s is unknown",
                          network->name, network->driver);
     entry->is_subnet_chosen = query_int64(query, 1) != 0;
-    if (network->enable_ipv6 && subnet6_parse(query_text(query, 3), &entry->subnet6, err) < 0)
+    if (network->enable_ipv6 && entry->driver->has_endpoints &&
+        subnet6_parse(query_text(query, 3), &entry->subnet6, err) < 0)
         return error_context(err, "record of network %s", network->name);
-    if (entry->driver->has_endpoints && (subnet_parse(subnet, &entry->subnet, err) < 0 ||
-                                         entry->driver->read_options(networks, entry, err) < 0))
+    if (entry->driver->has_endpoints &&
+        ((network->enable_ipv4 && subnet_parse(subnet, &entry->subnet, err) < 0) ||
+         entry->driver->read_options(networks, entry, err) < 0))
         return error_context(err, "record of network %s", network->name);
     networks_add(networks, TAKE(network));
     return 0;
@@ -106,9 +129,9 @@ static int write_network(struct networks *networks, const char *sql, struct netw
     CLEANUP(str_done) struct str document = {};
     char subnet[SUBNET_TEXT_SIZE] = "", subnet6[SUBNET6_TEXT_SIZE] = "";
 
-    if (entry->driver->has_endpoints)
+    if (entry->driver->has_endpoints && network->enable_ipv4)
         subnet_format(&entry->subnet, subnet);
-    if (network->enable_ipv6)
+    if (entry->driver->has_endpoints && network->enable_ipv6)
         subnet6_format(&entry->subnet6, subnet6);
     json_encode(network_fields, network, &document);
     return database_run_alone(networks->database, DURABLE, err, sql, "ssisiss", network->id,
@@ -226,7 +249,7 @@ static void read_port(const struct query *query, struct endpoint_row *row)
 static void read_row(const struct query *query, struct endpoint_rows *rows)
 {
     struct endpoint_row *row = rows->count ? &rows->items[rows->count - 1] : NULL;
-    char address[ADDRESS_TEXT_SIZE];
+    char address[ADDRESS_TEXT_SIZE] = "";
 
     if (!row || strcmp(row->endpoint.id, query_text(query, 0)) != 0) {
         row = add_row(rows);
@@ -235,7 +258,8 @@ static void read_row(const struct query *query, struct endpoint_rows *rows)
         row->endpoint.container_id = xstrdup(query_text(query, 2));
         row->container_name = xstrdup(query_text(query, 3));
         row->address = (uint32_t)query_int64(query, 4);
-        address_format(row->address, address);
+        if (row->address != 0)
+            address_format(row->address, address);
         row->endpoint.address = xstrdup(address);
         row->endpoint.prefix_length = (int)query_int64(query, 5);
         row->endpoint.mac_address = xstrdup(query_text(query, 6));

@@ -27,6 +27,8 @@ const struct json_field network_fields[] = {
     JSON_BOOL   (struct network, enable_ipv4, "EnableIPv4"),
     JSON_BOOL   (struct network, enable_ipv6, "EnableIPv6"),
     JSON_BOOL   (struct network, is_subnet6_chosen, "ChosenSubnet6", .omit_empty = true),
+    JSON_BOOL   (struct network, is_config_only, "ConfigOnly", .omit_empty = true),
+    JSON_STRING (struct network, config_from, "ConfigFrom", .omit_empty = true),
     JSON_OBJECTS(struct network, pools,       "Pools", struct network_pool, network_pool_fields),
     JSON_TEXTS  (struct network, options,     "Options"),
     JSON_TEXTS  (struct network, labels,      "Labels"),

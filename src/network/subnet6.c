@@ -102,6 +102,18 @@ struct in6_addr subnet6_at(const struct subnet6 *subnet, uint64_t offset)
     return address;
 }
 
+/* Neighbours differ in their last octets mostly: these stay as they are where the others are zero
+ * or the same. */
+void mac_from_address6(const struct in6_addr *address, char out[MAC_TEXT_SIZE])
+{
+    uint8_t folded[4] = {};
+
+    for (int i = 0; i < 16; i++)
+        folded[i % 4] ^= address->s6_addr[i];
+    snprintf(out, MAC_TEXT_SIZE, "02:42:%02x:%02x:%02x:%02x", folded[0], folded[1], folded[2],
+             folded[3]);
+}
+
 struct subnet6 subnet6_local(const char *seed, uint16_t index)
 {
     struct subnet6 subnet = { .prefix_length = 64 };

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "network/subnet.h"
 
 #define ADDRESS6_TEXT_SIZE INET6_ADDRSTRLEN
 #define SUBNET6_TEXT_SIZE  (INET6_ADDRSTRLEN + 4)
@@ -29,6 +30,9 @@ bool subnet6_contains(const struct subnet6 *subnet, const struct in6_addr *addre
 bool subnet6_overlaps(const struct subnet6 *a, const struct subnet6 *b);
 /* The address that is 'offset' behind the first one. */
 struct in6_addr subnet6_at(const struct subnet6 *subnet, uint64_t offset);
+
+/* Docker's 02:42 and four octets that follow from the address: as mac_from_address. */
+void mac_from_address6(const struct in6_addr *address, char out[MAC_TEXT_SIZE]);
 
 /* The 'index'th /64 of the /48 of unique local addresses (RFC 4193) that belongs to 'seed'. */
 struct subnet6 subnet6_local(const char *seed, uint16_t index);

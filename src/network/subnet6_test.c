@@ -39,6 +39,25 @@ Test(subnet6, overlap_is_mutual)
     cr_expect_not(subnet6_overlaps(&wide, &other));
 }
 
+Test(subnet6, neighbours_have_hardware_addresses_of_their_own)
+{
+    static const char *const addresses[][2] = {
+        { "fd00::2", "02:42:fd:00:00:02" },
+        { "fd00::1:3", "02:42:fd:01:00:03" },
+        { "fd00:1::ff00:3", "02:42:02:00:00:02" },
+    };
+
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        struct in6_addr address;
+        struct error err = {};
+        char mac[MAC_TEXT_SIZE];
+
+        cr_assert_eq(address6_parse(addresses[i][0], &address, &err), 0, "%s", err.text);
+        mac_from_address6(&address, mac);
+        cr_expect_str_eq(mac, addresses[i][1], "%s: %s", addresses[i][0], mac);
+    }
+}
+
 Test(subnet6, refuses_what_is_none)
 {
     static const char *const texts[] = { "fd00::", "fd00::/129", "10.0.0.0/8", "zz::/64", "" };

@@ -9,8 +9,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/build.h"
-#include "build/git.h"
 #include "build/parse.h"
+#include "git/git.h"
 #include "http/fetch.h"
 #include "linux/path.h"
 

@@ -5,10 +5,10 @@
 #include "base/text.h"
 #include "build/check.h"
 #include "build/config.h"
-#include "build/git.h"
 #include "build/heredoc.h"
 #include "build/mount_rule.h"
 #include "build/parse.h"
+#include "git/git.h"
 #include "spec/image.h"
 
 #include "base/banned.h"

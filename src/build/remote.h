@@ -2,8 +2,8 @@
 #ifndef BERTH_BUILD_REMOTE_H
 #define BERTH_BUILD_REMOTE_H
 
-#include "build/git.h"
 #include "build/job.h"
+#include "git/git.h"
 
 /* http:// or https:// that is no Git repository. */
 bool remote_is_url(const char *text);

@@ -1,7 +1,7 @@
 /* Git by its program. What it is told comes from strangers: words that could be options are
- * refused, transports are named one by one, and it runs in a session of its own that ends with the
- * build. */
-#include "build/git.h"
+ * refused, transports are named one by one, and in the daemon it runs in a session of its own that
+ * ends with the build. */
+#include "git/git.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -136,7 +137,11 @@ int git_source_read(const char *text, struct git_source *out, struct error *err)
 
 /* ---- the program ---- */
 
-static char *const environment[] = {
+#define TRANSPORTS "GIT_ALLOW_PROTOCOL=git:http:https:ssh"
+
+extern char **environ;
+
+static char *const daemon_environment[] = {
     (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     (char *)"HOME=/nonexistent",
     (char *)"LC_ALL=C.UTF-8",
@@ -144,12 +149,30 @@ static char *const environment[] = {
     (char *)"GIT_CONFIG_GLOBAL=/dev/null",
     (char *)"GIT_TERMINAL_PROMPT=0",
     (char *)"GIT_ASKPASS=/bin/false",
-    (char *)"GIT_ALLOW_PROTOCOL=git:http:https:ssh",
+    (char *)TRANSPORTS,
     (char *)"GIT_SSH_COMMAND=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes",
     (char *)"GIT_HTTP_LOW_SPEED_LIMIT=1",
     (char *)"GIT_HTTP_LOW_SPEED_TIME=60",
     NULL,
 };
+
+static bool is_set(const char *name)
+{
+    return getenv(name) != NULL;
+}
+
+/* The user's own, but nothing is asked of anybody. */
+static void user_environment(struct strv *out)
+{
+    for (char **entry = environ; *entry; entry++)
+        if (!text_starts(*entry, "GIT_ALLOW_PROTOCOL="))
+            strv_add(out, *entry);
+    strv_add(out, TRANSPORTS);
+    if (!is_set("GIT_TERMINAL_PROMPT"))
+        strv_add(out, "GIT_TERMINAL_PROMPT=0");
+    if (!is_set("GIT_SSH") && !is_set("GIT_SSH_COMMAND"))
+        strv_add(out, "GIT_SSH_COMMAND=ssh -o ControlMaster=no -o BatchMode=yes");
+}
 
 /* Reads what the program writes until it has ended. */
 static int follow(int pipe_fd, int pidfd, int cancel_fd, struct str *out, struct error *err)
@@ -194,10 +217,10 @@ static char *last_words(const struct str *text)
 }
 
 /* Runs git; both outputs together are 'out' (may be NULL). */
-static int git(const char *directory, const char *const *words, int cancel_fd, struct str *out,
-               struct error *err)
+static int git(const char *directory, const char *const *words, bool as_user, int cancel_fd,
+               struct str *out, struct error *err)
 {
-    CLEANUP(strv_done) struct strv arguments = {};
+    CLEANUP(strv_done) struct strv arguments = {}, environment = {};
     CLEANUP(str_done) struct str said = {};
     CLEANUP(close) int read_fd = -1, write_fd = -1, pidfd = -1;
     int ends[2], code = 0;
@@ -222,19 +245,22 @@ static int git(const char *directory, const char *const *words, int cancel_fd, s
     read_fd = ends[0];
     write_fd = ends[1];
 
+    if (as_user)
+        user_environment(&environment);
     const struct process_options options = { .path = "/usr/bin/git",
                                              .arguments = arguments.items,
-                                             .environment = environment,
+                                             .environment = as_user ? environment.items
+                                                                    : daemon_environment,
                                              .fds = { -1, write_fd, write_fd },
                                              .fd_count = 3,
-                                             .new_session = true };
+                                             .new_session = !as_user };
     if (process_spawn(&options, &pid, err) < 0)
         return error_context(err, "start git, which is needed for Git sources");
     close(TAKE_FD(write_fd));
     pidfd = pidfd_open_process(pid, NULL);
     int result = follow(read_fd, pidfd, cancel_fd, &said, err);
     if (result < 0)
-        kill(-pid, SIGKILL);
+        kill(as_user ? pid : -pid, SIGKILL);
     struct error ignored;
     if (process_wait(pid, &code, result < 0 ? &ignored : err) < 0 || result < 0)
         return -1;
@@ -313,7 +339,7 @@ int git_resolve(const struct git_source *source, int cancel_fd, char out_commit[
     } else {
         const char *const words[] = { "ls-remote", "--", source->url, NULL };
 
-        if (git(NULL, words, cancel_fd, &listing, err) < 0)
+        if (git(NULL, words, source->as_user, cancel_fd, &listing, err) < 0)
             return -1;
         if (!choose(&listing, wanted, out_commit))
             return error_set(err, ERROR_NOT_FOUND, "repository does not contain ref %s: %s", wanted,
@@ -341,12 +367,12 @@ static int fetch(const struct git_source *source, const char *commit, const char
 
     /* Not every server hands out single commits. */
     for (size_t i = 0; i < COUNT(attempts); i++) {
-        if (git(path, attempts[i], cancel_fd, NULL, &why) < 0) {
+        if (git(path, attempts[i], source->as_user, cancel_fd, NULL, &why) < 0) {
             if (why.kind == ERROR_CANCELLED)
                 break;
             continue;
         }
-        if (git(path, probe, cancel_fd, NULL, &why) == 0)
+        if (git(path, probe, source->as_user, cancel_fd, NULL, &why) == 0)
             return 0;
     }
     return error_set(err, why.kind, "%s", why.text);
@@ -374,7 +400,7 @@ static int normalise_file(void *data, const struct tree_entry *entry, struct err
 }
 
 /* What the umask and the clock of this machine left in the files. */
-static int normalise_all(const char *path, int cancel_fd, struct error *err)
+static int normalise_all(const char *path, bool as_user, int cancel_fd, struct error *err)
 {
     const char *const words[] = { "log", "-1", "--format=%ct", NULL };
     static const struct tree_visitor visitor = { normalise_file, normalise };
@@ -385,7 +411,7 @@ static int normalise_all(const char *path, int cancel_fd, struct error *err)
 
     if (fd < 0)
         return error_sys(err, "open %s", path);
-    if (git(path, words, cancel_fd, &text, err) < 0)
+    if (git(path, words, as_user, cancel_fd, &text, err) < 0)
         return -1;
     CLEANUP(free) char *number = xstrndup(str_text(&text), strspn(str_text(&text), "0123456789"));
     parse_int64(number, 0, INT64_MAX, &seconds, NULL);
@@ -421,13 +447,14 @@ int git_checkout(const struct git_source *source, const char *commit, const char
                                     "--recursive", "--depth=1", NULL };
     CLEANUP(free) char *listed = path_join(directory_path, ".gitmodules");
 
-    if (git(directory_path, begin, cancel_fd, NULL, err) < 0 ||
+    if (git(directory_path, begin, source->as_user, cancel_fd, NULL, err) < 0 ||
         fetch(source, commit, directory_path, cancel_fd, err) < 0 ||
-        git(directory_path, check_out, cancel_fd, NULL, err) < 0)
+        git(directory_path, check_out, source->as_user, cancel_fd, NULL, err) < 0)
         return -1;
-    if (file_exists(listed) && git(directory_path, modules, cancel_fd, NULL, err) < 0)
+    if (file_exists(listed) &&
+        git(directory_path, modules, source->as_user, cancel_fd, NULL, err) < 0)
         return -1;
-    if (normalise_all(directory_path, cancel_fd, err) < 0)
+    if (normalise_all(directory_path, source->as_user, cancel_fd, err) < 0)
         return -1;
     if (!source->keeps_git_dir && remove_git_dirs(directory_path, err) < 0)
         return -1;

@@ -1,7 +1,8 @@
-/* Git repositories as sources: of a whole context, and of ADD. The host's git does the work, with
- * nothing of the user's or the system's configuration, and asked about nothing. */
-#ifndef BERTH_BUILD_GIT_H
-#define BERTH_BUILD_GIT_H
+/* Git repositories as sources: of a whole context, of ADD, of compose files. The host's git does
+ * the work and never asks anything: for the daemon with nothing of the user's or the system's
+ * configuration, for a user who fetches for himself ('as_user') with what he has set up. */
+#ifndef BERTH_GIT_GIT_H
+#define BERTH_GIT_GIT_H
 
 #include <stdbool.h>
 
@@ -15,6 +16,7 @@ struct git_source {
     char *subdirectory; /* NULL: all */
     char *checksum;     /* commit that it has to be (may be cut short); NULL: any */
     bool keeps_git_dir;
+    bool as_user; /* with the environment, configuration and keys of who runs this */
 };
 void git_source_done(struct git_source *source);
 CLEANUP_VALUE(git_source_done, struct git_source)

@@ -43,6 +43,8 @@ OWN_ROUTES = {  # ours alone: what they answer is said here
     **{f"GET /prune/{kind}": (f"/prune/{kind}", 200, "application/json") for kind in ("build", "containers", "images", "networks", "volumes")},
     "GET /distribution/{name}/manifest": ("/distribution/UPPER/manifest", 400, "application/json"),
     "PUT /distribution/{name}/manifest": ("/distribution/UPPER/manifest", 400, "application/json"),
+    "GET /distribution/{name}/blob": ("/distribution/UPPER/blob", 400, "application/json"),
+    "PUT /distribution/{name}/blob": ("/distribution/UPPER/blob", 400, "application/json"),
     "POST /build/contexts": ("/build/contexts", 400, "application/json"),
     "POST /build/lenders": ("/build/lenders", 400, "application/json"),
     "POST /build/lenders/agents/{word}": ("/build/lenders/agents/nope", 400, "application/json"),

@@ -264,6 +264,58 @@ int api_distribution_put(struct request *req, struct error *err)
     return reply_json(req, 201, &answer, err);
 }
 
+/* ---- blobs of artifacts (berth's own) ---- */
+
+int api_distribution_blob(struct request *req, struct error *err)
+{
+    CLEANUP(credentials_done) struct credentials credentials = {};
+    CLEANUP(reference_done) struct reference checked = {};
+    CLEANUP(str_done) struct str blob = {}, answer = {};
+    struct json_writer w = { .out = &answer };
+
+    if (reference_parse(request_parameter(req, 0), &checked, err) < 0)
+        return -1;
+    if (!checked.digest)
+        return error_set(err, ERROR_INVALID, "a blob is named by its digest");
+    read_credentials(req, &credentials);
+    if (engine_registry_blob_get(req->engine, request_parameter(req, 0), &credentials, &blob, err) <
+        0) {
+        settle_kind(err);
+        return -1;
+    }
+    CLEANUP(free) char *raw = base64_encode(str_text(&blob), blob.length);
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Raw", raw);
+    json_end_dict(&w);
+    return reply_json(req, 200, &answer, err);
+}
+
+int api_distribution_blob_put(struct request *req, struct error *err)
+{
+    CLEANUP(credentials_done) struct credentials credentials = {};
+    CLEANUP(reference_done) struct reference checked = {};
+    CLEANUP(json_free) struct json *body = NULL;
+    CLEANUP(buf_done) struct buf raw = {};
+    CLEANUP(str_done) struct str answer = {};
+    struct json_writer w = { .out = &answer };
+    char digest[DIGEST_TEXT_SIZE];
+
+    if (reference_parse(request_parameter(req, 0), &checked, err) < 0 ||
+        request_json(req, &body, err) < 0 ||
+        base64_decode(json_text(json_get(body, "Raw")) ?: "", &raw, err) < 0)
+        return -1;
+    read_credentials(req, &credentials);
+    if (engine_registry_blob_put(req->engine, request_parameter(req, 0), buf_bytes(&raw), raw.size,
+                                 &credentials, digest, err) < 0) {
+        settle_kind(err);
+        return -1;
+    }
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Digest", digest);
+    json_end_dict(&w);
+    return reply_json(req, 201, &answer, err);
+}
+
 /* ---- search ---- */
 
 enum { SEARCH_DEFAULT = 25, SEARCH_LIMIT = 100 };

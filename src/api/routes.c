@@ -85,6 +85,8 @@ const struct route routes[] = {
     { "GET",    "/distribution/{name}/json",         api_distribution_inspect },
     { "GET",    "/distribution/{name}/manifest",     api_distribution_manifest }, /* berth's own */
     { "PUT",    "/distribution/{name}/manifest",     api_distribution_put },      /* berth's own */
+    { "GET",    "/distribution/{name}/blob",         api_distribution_blob },     /* berth's own */
+    { "PUT",    "/distribution/{name}/blob",         api_distribution_blob_put }, /* berth's own */
 
     /* build */
     { "POST",   "/build",                            api_build,              .streams_body = true },

@@ -58,7 +58,8 @@ route_handler api_image_list, api_image_inspect, api_image_history, api_image_ta
 route_handler api_image_save, api_image_load;
 /* image_registry.c; pull is a part of api_image_create */
 route_handler api_image_pull, api_image_push, api_image_search, api_distribution_inspect,
-    api_distribution_manifest, api_distribution_put;
+    api_distribution_manifest, api_distribution_put, api_distribution_blob,
+    api_distribution_blob_put;
 /* build.c */
 route_handler api_build, api_build_context, api_build_lend, api_build_lend_agent, api_build_cancel,
     api_image_files;

@@ -368,6 +368,29 @@ int engine_registry_put(struct engine *engine, const char *name, bool insecure,
                         err);
 }
 
+int engine_registry_blob_get(struct engine *engine, const char *name,
+                             const struct credentials *credentials, struct str *out,
+                             struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(name, &reference, err) < 0)
+        return -1;
+    return registry_blob_get(engine->registry, &reference, credentials, out, err);
+}
+
+int engine_registry_blob_put(struct engine *engine, const char *name, const void *bytes,
+                             size_t size, const struct credentials *credentials,
+                             char out_digest[DIGEST_TEXT_SIZE], struct error *err)
+{
+    CLEANUP(reference_done) struct reference reference = {};
+
+    if (reference_parse(name, &reference, err) < 0)
+        return -1;
+    return registry_blob_put(engine->registry, &reference, bytes, size, credentials, out_digest,
+                             err);
+}
+
 int engine_registry_search(struct engine *engine, const char *term, int limit,
                            const struct credentials *credentials, struct json **out,
                            struct error *err)

@@ -49,6 +49,14 @@ int engine_registry_put(struct engine *engine, const char *name, bool insecure,
                         const struct registry_document *document,
                         const struct credentials *credentials, char out_digest[DIGEST_TEXT_SIZE],
                         struct error *err);
+/* Small blobs of artifacts: the one that 'name' has as its digest, and into the repository of
+ * 'name'. */
+int engine_registry_blob_get(struct engine *engine, const char *name,
+                             const struct credentials *credentials, struct str *out,
+                             struct error *err);
+int engine_registry_blob_put(struct engine *engine, const char *name, const void *bytes,
+                             size_t size, const struct credentials *credentials,
+                             char out_digest[DIGEST_TEXT_SIZE], struct error *err);
 int engine_registry_search(struct engine *engine, const char *term, int limit,
                            const struct credentials *credentials, struct json **out,
                            struct error *err);

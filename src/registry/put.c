@@ -81,8 +81,12 @@ int registry_put(struct registry *registry, const struct reference *reference,
     CLEANUP(manifest_done) struct manifest manifest = {};
     struct put put = { reference, document, &manifest };
 
-    if (manifest_parse(document->bytes, document->size, document->media_type, &manifest, err) < 0)
-        return -1;
+    if (manifest_parse(document->bytes, document->size, document->media_type, &manifest, err) < 0) {
+        if (err->kind != ERROR_UNSUPPORTED || document->source ||
+            !media_type_is_manifest(document->media_type))
+            return -1;
+        *err = (struct error){};
+    }
     sha256_digest(document->bytes, document->size, out_digest);
     if (reference->digest && strcmp(reference->digest, out_digest) != 0)
         return error_set(err, ERROR_INVALID, "the manifest has the digest %s, not %s", out_digest,

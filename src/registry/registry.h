@@ -99,10 +99,21 @@ struct registry_document {
     const char *media_type;
     const char *source; /* repository of the same registry that has its blobs; NULL: its own */
 };
-/* Stores it under the tag or digest of 'reference'; blobs that are in 'source' only are mounted. */
+/* Stores it under the tag or digest of 'reference'; blobs that are in 'source' only are mounted.
+ * Without a source it may be the manifest of an artifact that is no image. */
 int registry_put(struct registry *registry, const struct reference *reference,
                  const struct registry_document *document, const struct credentials *credentials,
                  char out_digest[DIGEST_TEXT_SIZE], struct error *err);
+
+/* ---- small blobs, of artifacts that are no images ---- */
+
+/* The blob that 'reference' names by its digest; of at most CONFIG_SIZE_LIMIT bytes. */
+int registry_blob_get(struct registry *registry, const struct reference *reference,
+                      const struct credentials *credentials, struct str *out, struct error *err);
+/* Into the repository of 'reference', unless it is there. */
+int registry_blob_put(struct registry *registry, const struct reference *reference,
+                      const void *bytes, size_t size, const struct credentials *credentials,
+                      char out_digest[DIGEST_TEXT_SIZE], struct error *err);
 
 /* ---- questions ---- */
 

@@ -36,7 +36,7 @@ REFUSED = {
 REFUSED_EXACTLY = {
     ("compose build", "print"): "there is no bake",
     ("compose", "no-ansi"): "deprecated there", ("compose", "verbose"): "deprecated there",
-    **{("compose publish", flag): "the whole command is" for flag in ("app", "oci-version", "resolve-image-digests", "with-env", "yes")},
+    ("compose publish", "app"): "images are pushed by themselves",
 }
 # (command, flag): why it is not known
 UNKNOWN = {

@@ -99,8 +99,9 @@ def test_attach_shows_what_comes(project):
 
 
 def test_what_is_not_there_is_refused(project):
-    for remote in ("oci://example.org/app:1", "https://example.org/app.git", "git@example.org:app"):
-        assert project.compose("-f", remote, "config").err == f"remote compose files are not supported: fetch {remote}, and name the file that is then here\n"
+    remote = "https://example.org/compose.yaml"
+    assert project.compose("-f", remote, "config").err == ("compose files are read from here, from git repositories and from registries (oci://): "
+                                                           f"fetch {remote}, and name the file that is then here\n")
     project.write(f"services: {{a: {{{IDLE}}}}}")
     assert project.compose("up", "--menu").err == "--menu is not supported: the keyboard is the terminal's own; `watch` and `up -d` do what its keys would\n"
     project.compose("up", "--menu=false", "-d", check=True)

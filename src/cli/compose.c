@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/compose_remote.h"
 
 #include "base/banned.h"
 
@@ -138,7 +139,7 @@ const struct compose_options *compose_options(const struct cli *cli)
     return cli->group_options;
 }
 
-struct project_options compose_project_options(const struct cli *cli)
+struct project_options compose_project_options(struct cli *cli)
 {
     const struct compose_options *given = compose_options(cli);
 
@@ -148,7 +149,8 @@ struct project_options compose_project_options(const struct cli *cli)
                                      .keeps_unused = given->all_resources,
                                      .compatibility = given->compatibility,
                                      .directory = given->project_directory,
-                                     .name = given->project_name };
+                                     .name = given->project_name,
+                                     .remotes = compose_remote_files(cli) };
 }
 
 int compose_refuse_trial(const struct cli *cli, struct error *err)
@@ -172,7 +174,7 @@ void compose_warn(const struct strv *warnings)
     }
 }
 
-int compose_load(const struct cli *cli, const struct strv *services, struct project *out,
+int compose_load(struct cli *cli, const struct strv *services, struct project *out,
                  struct error *err)
 {
     struct project_options options = compose_project_options(cli);

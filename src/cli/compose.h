@@ -17,11 +17,11 @@ struct compose_options {
 const struct compose_options *compose_options(const struct cli *cli);
 
 /* What project_load needs, filled from them: lists are borrowed. */
-struct project_options compose_project_options(const struct cli *cli);
+struct project_options compose_project_options(struct cli *cli);
 
 /* Loads the project and prints its warnings. 'services' (may be NULL): named by the user, so that
  * their profiles count. */
-int compose_load(const struct cli *cli, const struct strv *services, struct project *out,
+int compose_load(struct cli *cli, const struct strv *services, struct project *out,
                  struct error *err);
 /* For commands that have no way to try themselves: UNSUPPORTED with --dry-run. */
 int compose_refuse_trial(const struct cli *cli, struct error *err);

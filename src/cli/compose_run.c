@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_image.h"
+#include "cli/compose_remote.h"
 #include "cli/compose_session.h"
 #include "cli/port_spec.h"
 #include "cli/terminal.h"
@@ -271,6 +272,7 @@ static int run(struct cli *cli, const void *parsed, const struct strv *arguments
     if (compose_load(cli, &named, &session.project, err) < 0 ||
         project_select(&session.project, &named, options->no_deps, err) < 0 ||
         actual_read(cli->client, session.project.name, &session.actual, err) < 0 ||
+        compose_remote_confirm(cli, &session.project, false, err) < 0 ||
         prepare(cli, &session, name, options, &image_ids, err) < 0)
         return -1;
     service = yaml_clone(project_service(&session.project, name));

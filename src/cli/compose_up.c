@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/compose_image.h"
+#include "cli/compose_remote.h"
 #include "cli/compose_up.h"
 
 #include "base/banned.h"
@@ -259,6 +260,8 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
         return -1;
     if (options->exit_code_from && !project_service(&session.project, options->exit_code_from))
         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
+    if (compose_remote_confirm(cli, &session.project, options->yes, err) < 0)
+        return -1;
     own.is_attached = !is_background;
     if (!is_background)
         return compose_run_foreground(cli, &session, options, arguments, err);
@@ -286,7 +289,8 @@ static int create(struct cli *cli, const void *parsed, const struct strv *argume
     CLEANUP(compose_session_done) struct compose_session session = {};
 
     options.no_start = true;
-    if (compose_open_selected(cli, arguments, false, &session, err) < 0)
+    if (compose_open_selected(cli, arguments, false, &session, err) < 0 ||
+        compose_remote_confirm(cli, &session.project, options.yes, err) < 0)
         return -1;
     return compose_converge(cli, &session, &options, arguments, err);
 }

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/credentials.h"
+#include "cli/distribution.h"
 #include "cli/manifest_entry.h"
 #include "cli/manifest_store.h"
 #include "codec/base64.h"
@@ -17,29 +17,10 @@
 
 /* ---- asking the engine ---- */
 
-static int call(struct cli *cli, const char *method, const struct reference *reference,
-                bool insecure, const char *body, struct json **out, struct error *err)
-{
-    CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(free) char *name = reference_canonical(reference);
-    CLEANUP(free) char *server = credentials_server(reference->domain);
-    struct map headers;
-
-    if (credentials_headers(server, &headers, err) < 0)
-        return -1;
-    client_path_begin(&path, "/distribution");
-    client_path_segment(&path, name);
-    client_path_begin(&path, "/manifest");
-    client_path_query(&path, "insecure", insecure ? "1" : NULL);
-    int result = client_call_with(cli->client, method, &path, &headers, body, out, err);
-    map_done(&headers);
-    return result;
-}
-
 static int fetch(struct cli *cli, const struct reference *reference, bool insecure,
                  struct json **out, struct error *err)
 {
-    if (call(cli, "GET", reference, insecure, NULL, out, err) == 0)
+    if (distribution_call(cli, "GET", reference, "manifest", insecure, NULL, out, err) == 0)
         return 0;
     if (err->kind != ERROR_NOT_FOUND)
         return -1;
@@ -296,7 +277,8 @@ static int put(struct cli *cli, const struct reference *reference, const char *m
     if (source)
         json_add_text(&w, "Source", source);
     json_end_dict(&w);
-    if (call(cli, "PUT", reference, insecure, str_text(&body), &answer, err) < 0)
+    if (distribution_call(cli, "PUT", reference, "manifest", insecure, str_text(&body), &answer,
+                          err) < 0)
         return -1;
     *out_digest = xstrdup(json_text(json_get(answer, "Digest")) ?: "");
     return 0;

@@ -22,11 +22,14 @@ enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_INTEGER, YAML_REAL, YAML_TEXT, YAML_
 /* What "!reset" and "!override" ask for when files are merged. */
 enum yaml_tag { YAML_UNTAGGED, YAML_RESET, YAML_OVERRIDE };
 
-/* A node owns what is below it. 'line' counts from 1; 0 for nodes that came from no file. */
+/* A node owns what is below it. 'line' counts from 1; 0 for nodes that came from no file. A scalar
+ * was written from 'begin' to 'end' of the text, in characters; an alias has the place of what it
+ * stands for. */
 struct yaml {
     enum yaml_kind kind;
     enum yaml_tag tag;
     int line;
+    size_t begin, end;
     const char *file; /* borrowed from whoever parsed */
     bool boolean;
     int64_t integer;

@@ -79,6 +79,8 @@ static struct yaml *node_at(struct reader *reader, enum yaml_kind kind, const ya
 
     node->file = reader->file;
     node->line = (int)event->start_mark.line + 1;
+    node->begin = event->start_mark.index;
+    node->end = event->end_mark.index;
     return node;
 }
 

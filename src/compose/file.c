@@ -146,8 +146,10 @@ static int extend_service(struct loader *loader, struct yaml *services, const ch
         return place_extends(&here, NULL, err);
     }
     if (base_file) {
-        CLEANUP(free) char *path = paths_absolute(base_file, directory);
+        CLEANUP(free) char *path = NULL;
 
+        if (source_locate(loader->options, base_file, directory, &path, err) < 0)
+            return place_extends(&here, NULL, err);
         if (load_base(loader, path, base_name, &here, &base, err) < 0)
             return -1;
     } else {

@@ -78,10 +78,11 @@ static int include_one(struct loader *loader, struct yaml *model, const struct y
     if (!yaml_count(paths))
         return spot_error(&spot, entry, err, "path is required");
     for (size_t i = 0; i < paths->count; i++) {
-        if (strstr(paths->items[i]->text, "://") || text_starts(paths->items[i]->text, "git@"))
-            return error_set(err, ERROR_UNSUPPORTED, "include: remote files are not supported: %s",
-                             paths->items[i]->text);
-        strv_add_take(&files, paths_absolute(paths->items[i]->text, base_directory));
+        char *path;
+
+        if (source_locate(loader->options, paths->items[i]->text, base_directory, &path, err) < 0)
+            return spot_place(&spot, paths->items[i], NULL, err);
+        strv_add_take(&files, path);
     }
     directory = given ? paths_absolute(given, base_directory)
                       : xstrndup(files.items[0],

@@ -115,9 +115,10 @@ static int find_name(struct loader *loader, struct error *err)
     }
     if (text_is_empty(project->name)) {
         CLEANUP(free) char *here = path_absolute(".");
+        bool is_cached = project->remotes.count && !loader->options->directory;
 
         free(project->name);
-        project->name = project_name_normalize(path_base(project->directory));
+        project->name = project_name_normalize(path_base(is_cached ? here : project->directory));
         if (!*project->name) {
             free(project->name);
             project->name = project_name_normalize(path_base(here));
@@ -179,6 +180,7 @@ void project_done(struct project *project)
     free(project->name);
     free(project->directory);
     strv_done(&project->files);
+    strv_done(&project->remotes);
     strv_done(&project->env_files);
     map_done(&project->environment);
     yaml_drop(project->model);

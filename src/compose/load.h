@@ -24,6 +24,12 @@ int source_read_env(const char *path, bool is_required, struct map *environment,
 /* The text of a file ("-": standard input). NOT_FOUND "open x: no such file or directory". */
 int source_read(const char *path, struct str *out, struct error *err);
 
+/* Where a file that another one names is: below 'directory', or fetched. Yours. */
+int source_locate(const struct project_options *options, const char *name, const char *directory,
+                  char **out_path, struct error *err);
+/* Names that only remote_files can do something with. */
+bool source_is_remote(const struct project_options *options, const char *name);
+
 /* file.c: one file as trees that follow the tables: parsed, variables put in, checked, short forms
  * completed, paths absolute, "extends" resolved. */
 int file_parse(struct loader *loader, const char *path, struct yaml **out_documents,

@@ -85,7 +85,7 @@ static void resolve_service(struct yaml *service, const char *directory)
             resolve(yaml_get(volumes->items[i], "source"), directory);
     resolve_members(yaml_get(service, "env_file"), "path", directory);
     resolve_members(yaml_get_path(service, "develop", "watch"), "path", directory);
-    resolve(yaml_get_path(service, "extends", "file"), directory);
+    resolve_local(yaml_get_path(service, "extends", "file"), directory);
 }
 
 /* A bind by driver options: its device is a path of ours. */

@@ -12,12 +12,21 @@
 
 enum { SCALE_LIMIT = 10000 }; /* containers of one service */
 
+/* Files that are elsewhere: in git repositories, in registries. */
+struct remote_files {
+    bool (*is_remote)(const char *name);
+    /* Brings it here, with what belongs to it beside it; '*out_path' is absolute and yours. */
+    int (*fetch)(void *data, const char *name, char **out_path, struct error *err);
+    void *data;
+};
+
 struct project {
     char *name;
-    char separator;    /* between the parts of names of containers and images: '-', or '_' as old
-                          versions had it */
-    char *directory;   /* absolute; relative paths start here */
-    struct strv files; /* absolute paths, in the order of merging */
+    char separator;      /* between the parts of names of containers and images: '-', or '_' as old
+                            versions had it */
+    char *directory;     /* absolute; relative paths start here */
+    struct strv files;   /* absolute paths, in the order of merging */
+    struct strv remotes; /* names of those among them that were fetched */
     struct strv env_files;  /* that were read for variables */
     struct map environment; /* what variables stand for: ours over the .env files */
     struct yaml *model;     /* name, services, networks, volumes, secrets, configs, x-… */
@@ -30,6 +39,7 @@ struct project_options {
     struct strv files, profiles,
         env_files;                /* as given; empty: the environment and the defaults decide */
     const char *directory, *name; /* NULL: not given */
+    struct remote_files remotes;  /* zero: none can be had */
     struct strv services;         /* named by the user: their profiles are active */
     bool keeps_unused;  /* networks, volumes, secrets and configs that no service uses stay */
     bool compatibility; /* names are joined with '_' */

@@ -131,13 +131,48 @@ static char *directory_of(const char *path)
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-static void add_files(const struct strv *given, struct strv *out)
+bool source_is_remote(const struct project_options *options, const char *name)
 {
-    for (size_t i = 0; i < given->count; i++)
-        if (strcmp(given->items[i], "-") == 0)
-            strv_add(out, "-");
-        else
-            strv_add_take(out, path_absolute(given->items[i]));
+    return strstr(name, "://") || text_starts(name, "git@") ||
+           (options->remotes.is_remote && options->remotes.is_remote(name));
+}
+
+int source_locate(const struct project_options *options, const char *name, const char *directory,
+                  char **out_path, struct error *err)
+{
+    const struct remote_files *remotes = &options->remotes;
+
+    if (!source_is_remote(options, name)) {
+        *out_path = paths_absolute(name, directory);
+        return 0;
+    }
+    if (!remotes->is_remote || !remotes->is_remote(name))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "compose files are read from here, from git repositories and from "
+                         "registries (oci://): fetch %s, and name the file that is then here",
+                         name);
+    return remotes->fetch(remotes->data, name, out_path, err);
+}
+
+/* 'directory' is where names begin; NULL: ours. */
+static int add_files(const struct project_options *options, const struct strv *given,
+                     const char *directory, struct project *project, struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        const char *name = given->items[i];
+        char *path;
+
+        if (strcmp(name, "-") == 0)
+            path = xstrdup("-");
+        else if (!directory && !source_is_remote(options, name))
+            path = path_absolute(name);
+        else if (source_locate(options, name, directory, &path, err) < 0)
+            return -1;
+        if (source_is_remote(options, name))
+            strv_add(&project->remotes, name);
+        strv_add_take(&project->files, path);
+    }
+    return 0;
 }
 
 static void split_list(const struct map *environment, const char *name, char separator,
@@ -171,19 +206,11 @@ static int read_env_files(const struct project_options *options, struct project 
     add_missing(&values, &project->environment);
     if (named.count || text_is_true(map_get(&project->environment, "COMPOSE_DISABLE_ENV_FILE")))
         return 0;
-    CLEANUP(free) char *path = path_join(project->directory, ".env");
+    /* What came from elsewhere does not set variables here. */
+    bool is_here = project->remotes.count && !options->directory;
+    CLEANUP(free)
+    char *path = is_here ? path_absolute(".env") : path_join(project->directory, ".env");
     return source_read_env(path, false, &project->environment, err);
-}
-
-static int refuse_remote(const struct strv *files, struct error *err)
-{
-    for (size_t i = 0; i < files->count; i++)
-        if (strstr(files->items[i], "://") || text_starts(files->items[i], "git@"))
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "remote compose files are not supported: fetch %s, and name the file "
-                             "that is then here",
-                             files->items[i]);
-    return 0;
 }
 
 int source_find(const struct project_options *options, struct project *project, bool needs_files,
@@ -193,15 +220,15 @@ int source_find(const struct project_options *options, struct project *project, 
     CLEANUP(free) char *here = path_absolute(".");
     const char *separator;
 
-    if (refuse_remote(&options->files, err) < 0)
-        return -1;
     read_our_environment(&project->environment);
-    add_files(&options->files, &project->files);
+    if (add_files(options, &options->files, NULL, project, err) < 0)
+        return -1;
     separator = map_get(&project->environment, "COMPOSE_PATH_SEPARATOR");
     if (!project->files.count)
         split_list(&project->environment, "COMPOSE_FILE",
                    separator && *separator ? *separator : ':', &from_environment);
-    add_files(&from_environment, &project->files);
+    if (add_files(options, &from_environment, NULL, project, err) < 0)
+        return -1;
     if (!project->files.count)
         find_upwards(options->directory ? options->directory : here, &project->files);
     if (options->directory)
@@ -218,9 +245,8 @@ int source_find(const struct project_options *options, struct project *project, 
                    separator && *separator ? *separator : ':', &from_environment);
         if (from_environment.count) {
             strv_done(&project->files);
-            for (size_t i = 0; i < from_environment.count; i++)
-                strv_add_take(&project->files,
-                              paths_absolute(from_environment.items[i], project->directory));
+            if (add_files(options, &from_environment, project->directory, project, err) < 0)
+                return -1;
         }
     }
     if (!project->files.count && needs_files)

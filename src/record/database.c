@@ -218,27 +218,38 @@ int64_t database_run_alone(struct database *database, enum durability durability
     return changed;
 }
 
-static int run_steps(struct database *database, const char *subsystem, const char *const *steps,
-                     size_t count, bool *out_changed, struct error *err)
+/* How many steps ran before; -1 in '*out' if the subsystem is new. No query is open afterwards: no
+ * table can be dropped as long as one is. */
+static int read_step_count(struct database *database, const char *subsystem, int64_t *out,
+                           struct error *err)
 {
     CLEANUP(query_close) struct query *query = NULL;
-    int64_t ran = 0;
+    int has_row;
 
-    *out_changed = false;
     if (database_query(database, &query, err, "SELECT count FROM migration WHERE subsystem = ?",
                        "s", subsystem) < 0)
         return -1;
-    int has_row = query_next(query, err);
+    has_row = query_next(query, err);
     if (has_row < 0)
         return -1;
-    if (has_row)
-        ran = query_int64(query, 0);
+    *out = has_row ? query_int64(query, 0) : -1;
+    return 0;
+}
+
+static int run_steps(struct database *database, const char *subsystem, const char *const *steps,
+                     size_t count, bool *out_changed, struct error *err)
+{
+    int64_t ran;
+
+    *out_changed = false;
+    if (read_step_count(database, subsystem, &ran, err) < 0)
+        return -1;
     if (ran > (int64_t)count)
         return error_set(err, ERROR_UNSUPPORTED, "the record was written by a newer version");
-    if (has_row && ran == (int64_t)count)
+    if (ran == (int64_t)count)
         return 0;
     *out_changed = true;
-    for (size_t i = (size_t)ran; i < count; i++)
+    for (size_t i = (size_t)MAX(ran, (int64_t)0); i < count; i++)
         if (connection_execute(database->writer, steps[i], err) < 0)
             return error_context(err, "step %zu", i);
     if (database_run(database, err, "INSERT OR REPLACE INTO migration VALUES (?, ?)", "si",

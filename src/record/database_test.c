@@ -108,6 +108,22 @@ Test(database, runs_each_step_once)
     cr_expect_eq(err.kind, ERROR_UNSUPPORTED);
 }
 
+/* So that constraints can be changed. */
+Test(database, a_later_step_may_write_a_table_anew)
+{
+    static const char *const later[] = {
+        "CREATE TABLE thing (name TEXT)",
+        "is done",
+        "CREATE TABLE thing_ (name TEXT NOT NULL); INSERT INTO thing_ SELECT name FROM thing;"
+        "DROP TABLE thing; ALTER TABLE thing_ RENAME TO thing",
+    };
+
+    cr_assert_eq(add_thing("a"), 1, "%s", err.text);
+    cr_assert_eq(database_migrate(database, "things", later, COUNT(later), &err), 0, "%s",
+                 err.text);
+    cr_expect_eq(count_things(), 1);
+}
+
 Test(database, leaves_no_trace_of_a_failed_step)
 {
     static const char *const broken[] = { "CREATE TABLE half (name TEXT)", "CREATE TABEL typo" };

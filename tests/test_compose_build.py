@@ -1,6 +1,7 @@
 """Compose and images: builds with all that a build section may say, pulls and pushes with the user's credentials."""
 import json
 import pathlib
+import platform
 import time
 
 import pytest
@@ -256,3 +257,39 @@ services:
     said = project.compose("build")
     assert said.code == 9 and 'service "bad": build: ' in said.err and "Service good  Built" in said.err
     assert "Service bad  Error" in said.err
+
+
+def test_platforms(project, engine):
+    """What this machine's platform can serve works; the rest is refused with the place."""
+    own = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine()]
+    other = "linux/s390x"
+    (project.directory / "Dockerfile").write_text("FROM busybox\nARG TARGETPLATFORM\nRUN echo $TARGETPLATFORM > /p\nCMD sleep 1000\n")
+    place = f"({project.directory}/compose.yaml:%d: services.a.%s)\n"
+    refused = f'service "a": build: Error response from daemon: building for platform %s is not supported: this machine is {own} '
+
+    def write(keys):
+        project.write(f"services:\n  a:\n    stop_grace_period: 0s\n    {keys}\n")
+    write(f"build: {{context: ., platforms: [{own}]}}")
+    project.compose("build", check=True)
+    write(f"build:\n      context: .\n      platforms: [{other}, {own}]")
+    assert project.compose("build").err.endswith(refused % f"{other},{own}" + place % (6, "build.platforms"))
+    # What is to run is built for the one that it runs on.
+    project.compose("up", "-d", "--build", check=True)
+    assert project.compose("exec", "-T", "a", "cat", "/p", check=True).out == f"{own}\n"
+    got = project.compose("up", "-d", "--build", env={"DOCKER_DEFAULT_PLATFORM": "linux/ppc64le"})
+    assert got.err.endswith('service "a" build.platforms does not support value set by DOCKER_DEFAULT_PLATFORM: linux/ppc64le ' + place % (6, "build.platforms"))
+    assert project.compose("run", "--rm", "a", "cat", "/p", check=True, env={"DOCKER_DEFAULT_PLATFORM": own}).out == f"{own}\n"
+    write(f"build: {{context: ., platforms: [{other}]}}")
+    assert project.compose("up", "-d", "--build").err.endswith(refused % other + place % (4, "build.platforms"))
+    # An image for another platform is as good as none: it is built, or pulled.
+    write(f"build: .\n    platform: {other}")
+    assert project.compose("up", "-d").err.endswith(refused % other + place % (5, "platform"))
+    write(f"build: .\n    platform: {own}")
+    project.compose("up", "-d", check=True)
+    write(f"image: busybox\n    command: sleep 1000\n    platform: {own}")
+    project.compose("up", "-d", check=True)
+    write(f"image: busybox\n    pull_policy: never\n    platform: {other}")
+    assert project.compose("up", "-d").err == (f'service "a": image busybox is for {own}, and may be neither pulled nor built ' + place % (6, "platform"))
+    write("image: busybox\n    platform: x/y/z/q")
+    assert project.compose("up", "-d").err == ('service "a": "x/y/z/q": cannot parse platform specifier: invalid argument ' + place % (5, "platform"))
+    assert engine.inspect(f"{project.name}-a-1")["State"]["Running"]

@@ -1,6 +1,7 @@
 /* compose build: a service's build section as the words of a `build`. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "cli/compose_image.h"
 #include "cli/compose_pull.h"
 #include "cli/parallel.h"
+#include "compose/spot.h"
 
 #include "base/banned.h"
 
@@ -67,15 +69,52 @@ static void add_ulimits(struct strv *words, const struct yaml *ulimits)
     }
 }
 
-static void add_platforms(struct strv *words, const struct yaml *service)
+/* Adds the place of the key that says what a service is built for to a message. */
+static int place_platforms(const char *name, const struct yaml *service, struct error *err)
 {
     const struct yaml *platforms = yaml_get_path(service, "build", "platforms");
+    struct spot top = { .name = "services" }, here = { .above = &top, .name = name },
+                build = { .above = &here, .name = "build" },
+                spot = { .above = platforms ? &build : &here,
+                         .name = platforms ? "platforms" : "platform" };
+
+    return spot_place(&spot, platforms ?: yaml_get(service, "platform"), NULL, err);
+}
+
+/* The platforms that an image is for, joined; what runs has one of them. NULL: the engine's, or
+ * what $DOCKER_DEFAULT_PLATFORM says. Yours. */
+static char *choose_platforms(const struct yaml *service, bool for_running)
+{
+    const struct yaml *platforms = yaml_get_path(service, "build", "platforms");
+    const char *platform = yaml_text(yaml_get(service, "platform"));
     CLEANUP(strv_done) struct strv list = {};
 
-    for (size_t i = 0; i < yaml_count(platforms); i++)
+    if (!yaml_count(platforms) || (for_running && (platform || platforms->count > 1)))
+        return xstrdup(platform);
+    for (size_t i = 0; i < platforms->count; i++)
         strv_add(&list, platforms->items[i]->text);
-    CLEANUP(free) char *joined = strv_join(&list, ",");
-    add_word(words, "platform", list.count ? joined : yaml_text(yaml_get(service, "platform")));
+    return strv_join(&list, ",");
+}
+
+static int add_platforms(struct strv *words, const char *name, const struct yaml *service,
+                         bool for_running, struct error *err)
+{
+    const struct yaml *platforms = yaml_get_path(service, "build", "platforms");
+    CLEANUP(free) char *chosen = choose_platforms(service, for_running);
+    const char *standard = getenv("DOCKER_DEFAULT_PLATFORM");
+    bool is_among = !yaml_count(platforms) || chosen || text_is_empty(standard);
+
+    for (size_t i = 0; !is_among && i < platforms->count; i++)
+        is_among = strcmp(platforms->items[i]->text, standard) == 0;
+    if (!is_among) {
+        error_set(err, ERROR_INVALID,
+                  "service \"%s\" build.platforms does not support value set by "
+                  "DOCKER_DEFAULT_PLATFORM: %s",
+                  name, standard);
+        return place_platforms(name, service, err);
+    }
+    add_word(words, "platform", chosen);
+    return 0;
 }
 
 /* The values of variables reach the build by our own environment: a .env file may have set them. */
@@ -201,7 +240,8 @@ static int write_words(const struct project *project, const char *name,
     add_word(words, "target", yaml_text(yaml_get(build, "target")));
     add_word(words, "network", yaml_text(yaml_get(build, "network")));
     add_word(words, "shm-size", yaml_text(yaml_get(build, "shm_size")));
-    add_platforms(words, service);
+    if (add_platforms(words, name, service, options->for_running, err) < 0)
+        return -1;
     add_word(words, "memory", options->memory);
     add_word(words, "provenance", options->provenance ?: yaml_text(yaml_get(build, "provenance")));
     add_word(words, "sbom", options->sbom ?: yaml_text(yaml_get(build, "sbom")));
@@ -221,8 +261,10 @@ static int write_words(const struct project *project, const char *name,
 struct build_task {
     struct cli cli; /* of its own: its exit code, its label */
     const char *name;
+    const struct yaml *service;
     struct strv words;
-    char *temporary; /* file; NULL: none */
+    bool has_platform; /* one that the file names */
+    char *temporary;   /* file; NULL: none */
     char *label;
     bool is_quiet;
     struct progress *progress; /* everybody's */
@@ -240,6 +282,8 @@ static void run_task(void *item)
         task->has_failed = cli_build(&task->cli, &task->words, task->is_quiet, err) < 0;
     if (task->has_failed && (err->kind == ERROR_UNSUPPORTED || task->label))
         error_context(err, "service \"%s\": build", task->name);
+    if (task->has_failed && task->has_platform && err->kind == ERROR_UNSUPPORTED)
+        place_platforms(task->name, task->service, err);
     progress_tell(task->progress, "Service", task->name, task->has_failed ? "Error" : "Built",
                   task->has_failed ? PROGRESS_FAILED : PROGRESS_DONE);
 }
@@ -272,6 +316,7 @@ static int build_together(struct cli *cli, const struct project *project, const 
 
         *task = (struct build_task){ .cli = *cli,
                                      .name = names->items[i],
+                                     .service = project_any_service(project, names->items[i]),
                                      .is_quiet = options->quiet_build,
                                      .progress = progress };
         task->label = is_alone ? NULL : xasprintf("%-*s  | ", width, task->name);
@@ -279,6 +324,8 @@ static int build_together(struct cli *cli, const struct project *project, const 
         result = write_words(project, task->name, options, &task->words, &task->temporary, err);
         if (result < 0 && err->kind == ERROR_UNSUPPORTED)
             error_context(err, "service \"%s\": build", task->name);
+        CLEANUP(free) char *platforms = choose_platforms(task->service, options->for_running);
+        task->has_platform = platforms;
     }
     if (result == 0)
         parallel_each(tasks, sizeof(*tasks), names->count, (size_t)compose_parallel(cli, project),

@@ -11,14 +11,23 @@
 #include "cli/compose_pull.h"
 #include "cli/parallel.h"
 #include "compose/body.h"
+#include "compose/spot.h"
+#include "spec/platform.h"
 
 #include "base/banned.h"
 
 /* An image as it is here; 'id' NULL: it is not. */
 struct found {
-    char *id;
+    char *id, *platform;
     int64_t tagged_ns; /* when it got its name last: by a pull or a build */
 };
+
+static void found_done(struct found *found)
+{
+    free(found->id);
+    free(found->platform);
+    *found = (struct found){};
+}
 
 static int find_image(struct cli *cli, const char *image, struct found *out, struct error *err)
 {
@@ -36,6 +45,10 @@ static int find_image(struct cli *cli, const char *image, struct found *out, str
     if (tagged)
         time_parse(tagged, &out->tagged_ns, &unread);
     out->id = xstrdup(json_text(json_get(answer, "Id")));
+    const char *variant = json_text(json_get(answer, "Variant"));
+    out->platform = xasprintf("%s/%s%s%s", json_text(json_get(answer, "Os")) ?: "",
+                              json_text(json_get(answer, "Architecture")) ?: "",
+                              text_is_empty(variant) ? "" : "/", variant ?: "");
     return 0;
 }
 
@@ -45,7 +58,8 @@ int compose_image_id(struct cli *cli, const char *image, char **out, struct erro
 
     if (find_image(cli, image, &found, err) < 0)
         return -1;
-    *out = found.id;
+    *out = TAKE(found.id);
+    found_done(&found);
     return 0;
 }
 
@@ -110,6 +124,34 @@ static int64_t age_limit_ns(const struct yaml *service, const char *policy)
     return total * (int64_t)NS_PER_S;
 }
 
+/* Adds the place of the service's "platform" to a message. */
+static int place_platform(const struct need *need, struct error *err)
+{
+    struct spot top = { .name = "services" }, service = { .above = &top, .name = need->name },
+                spot = { .above = &service, .name = "platform" };
+
+    return spot_place(&spot, yaml_get(need->service, "platform"), NULL, err);
+}
+
+/* Is the image that is here one for the platform that the service asks for? */
+static int check_platform(const struct need *need, bool *out_fits, struct error *err)
+{
+    const char *asked = yaml_text(yaml_get(need->service, "platform"));
+    CLEANUP(platform_done) struct platform wanted = {}, actual = {};
+    struct error unread;
+
+    *out_fits = true;
+    if (!asked)
+        return 0;
+    if (platform_parse(asked, &wanted, err) < 0) {
+        error_context(err, "service \"%s\"", need->name);
+        return place_platform(need, err);
+    }
+    if (need->found.platform && platform_parse(need->found.platform, &actual, &unread) == 0)
+        *out_fits = platform_match(&wanted, &actual) > 0;
+    return 0;
+}
+
 static int decide(struct need *need, const struct compose_image_options *options, struct error *err)
 {
     const char *policy = options->pull ?: yaml_text(yaml_get(need->service, "pull_policy"));
@@ -117,8 +159,12 @@ static int decide(struct need *need, const struct compose_image_options *options
     int64_t limit_ns = age_limit_ns(need->service, policy);
     bool is_old = limit_ns && clock_wall_ns() - need->found.tagged_ns > limit_ns;
 
-    if (check_policy(need->name, policy, err) < 0)
+    bool fits;
+
+    if (check_policy(need->name, policy, err) < 0 || check_platform(need, &fits, err) < 0)
         return -1;
+    bool is_other = is_here && !fits;
+    is_here &= fits;
     need->builds = can_build && !options->no_build &&
                    (options->build || is_policy(policy, "build") ||
                     (!is_here && !is_policy(policy, "always")));
@@ -128,6 +174,12 @@ static int decide(struct need *need, const struct compose_image_options *options
     if (need->pulls && can_build && !yaml_get(need->service, "image"))
         return error_set(err, ERROR_CONFLICT, "service \"%s\": its image has to be built first",
                          need->name);
+    if (!need->builds && !need->pulls && is_other) {
+        error_set(err, ERROR_CONFLICT,
+                  "service \"%s\": image %s is for %s, and may be neither pulled nor built",
+                  need->name, need->image, need->found.platform);
+        return place_platform(need, err);
+    }
     if (!need->builds && !need->pulls && !is_here)
         return error_set(err, ERROR_NOT_FOUND, "Error response from daemon: No such image: %s",
                          need->image);
@@ -151,8 +203,7 @@ static int look_up_all(struct need *needs, size_t count, struct error *err)
         needs[i].is_lookup = true;
         for (size_t j = 0; j < i; j++)
             needs[i].is_lookup &= strcmp(needs[i].image, needs[j].image) != 0;
-        free(needs[i].found.id);
-        needs[i].found = (struct found){};
+        found_done(&needs[i].found);
     }
     parallel_each(needs, sizeof(*needs), count, 8, look_up);
     for (size_t i = 0; i < count; i++) {
@@ -163,6 +214,7 @@ static int look_up_all(struct need *needs, size_t count, struct error *err)
         for (size_t j = 0; !needs[i].is_lookup && j < i; j++)
             if (needs[j].is_lookup && strcmp(needs[i].image, needs[j].image) == 0)
                 needs[i].found = (struct found){ .id = xstrdup(needs[j].found.id),
+                                                 .platform = xstrdup(needs[j].found.platform),
                                                  .tagged_ns = needs[j].found.tagged_ns };
     }
     return 0;
@@ -195,11 +247,13 @@ static int build_all(struct cli *cli, const struct project *project, const struc
                      size_t count, const struct compose_image_options *options, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
+    struct compose_image_options own = *options;
 
+    own.for_running = true;
     for (size_t i = 0; i < count; i++)
         if (needs[i].builds)
             strv_add(&names, needs[i].name);
-    return names.count ? compose_build_services(cli, project, &names, options, err) : 0;
+    return names.count ? compose_build_services(cli, project, &names, &own, err) : 0;
 }
 
 static int prepare(struct cli *cli, const struct project *project,
@@ -243,7 +297,7 @@ int compose_images_prepare(struct cli *cli, const struct project *project,
     for (size_t i = 0; i < count; i++) {
         if (needs[i].found.id && result == 0)
             map_set_text(out_ids, needs[i].name, needs[i].found.id);
-        free(needs[i].found.id);
+        found_done(&needs[i].found);
         free(needs[i].image);
     }
     return result;

@@ -8,6 +8,7 @@ struct compose_image_options {
     bool build; /* even if it is there */
     bool no_build;
     bool no_cache, pull_base, check;
+    bool for_running; /* builds are for the one platform that a container has */
     bool quiet_build, quiet_pull;
     const char *pull;                    /* policy over that of the file; NULL: the file's */
     const char *memory;                  /* of the build */

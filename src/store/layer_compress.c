@@ -113,9 +113,10 @@ int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *o
         return -1;
     if (remembered_size(store, layer.diff_id, out_size))
         return 0;
-    if (store_layer_write(store, chain_id, &sink.stream, err) < 0 ||
-        store_layer_note_plain_size(store, layer.diff_id, sink.size, err) < 0)
+    if (store_layer_write(store, chain_id, &sink.stream, err) < 0)
         return -1;
+    /* On a full disk it is counted anew the next time. */
+    store_layer_note_plain_size(store, layer.diff_id, sink.size, NULL);
     *out_size = sink.size;
     return 0;
 }

@@ -1,5 +1,5 @@
-"""Random requests with a model beside them: what berth says it has is what was asked for, record, kernel and disk agree at each checkpoint, and after
-everything is removed no byte of a user is left.
+"""Random requests, on a small disk that is full at times, with a model beside them: what berth says it has is what was asked for, record, kernel and
+disk agree at each checkpoint, and after everything is removed no byte of a user is left.
 
 BERTH_TEST_OPERATIONS is how many (default 60; the long form 20000), BERTH_TEST_SEED which (default 1)."""
 import os
@@ -10,9 +10,12 @@ import time
 import pytest
 
 import engine as engines
+from registry import Registry
+from small_disk import engine_on_small_disk, fill, says_full
 
 pytestmark = pytest.mark.own
 
+DISK_MIB = 384
 OPERATIONS = int(os.environ.get("BERTH_TEST_OPERATIONS", "60"))
 SEED = int(os.environ.get("BERTH_TEST_SEED", "1"))
 LIMIT = 12  # of each kind
@@ -21,8 +24,9 @@ LIMIT = 12  # of each kind
 class World:
     """What should be there, and the operations that change it."""
 
-    def __init__(self, engine, directory, seed):
-        self.engine, self.directory, self.random = engine, directory, random.Random(seed)
+    def __init__(self, engine, registry, directory, seed):
+        self.engine, self.registry, self.directory, self.random = engine, registry, directory, random.Random(seed)
+        self.pushed = {}      # names of images in the registry, as self.images
         self.containers = {}  # name → {"image", "volume", "text", "running"}
         self.images = {}      # name → text of its /mark, or None
         self.volumes = {}     # name → text of its f
@@ -34,7 +38,8 @@ class World:
         return f"{kind}-{self.count}"
 
     def pick(self, things):
-        return self.random.choice(sorted(things)) if things else None
+        things = sorted(things)
+        return self.random.choice(things) if things else None
 
     def free_volumes(self):
         return [name for name in self.volumes if all(c["volume"] != name for c in self.containers.values())]
@@ -121,6 +126,21 @@ class World:
             self.docker("save", "-o", self.directory / "saved", source)
             self.docker("load", "-q", "-i", self.directory / "saved")
 
+    def push(self):
+        source = self.pick(name for name in self.images if "/" not in name)
+        if source and len(self.pushed) < LIMIT:
+            name = f"{self.registry.host}/{self.name('pushed')}"
+            self.docker("tag", source, name)
+            self.docker("push", "-q", name)
+            self.docker("rmi", name)
+            self.pushed[name] = self.images[source]
+
+    def pull(self):
+        name = self.pick(self.pushed)
+        if name and (name in self.images or len(self.images) < LIMIT):
+            self.docker("pull", "-q", name)
+            self.images[name] = self.pushed[name]
+
     def remove_image(self):
         name = self.pick(self.free_images())
         if name:
@@ -166,8 +186,27 @@ class World:
         if name in self.docker("volume", "ls", "-q").out.split():
             self.volumes[name] = self.volumes[source]
 
+    # What ends as a whole or not at all; a volume's own files, and a container that was made and not started, may be left otherwise.
+    ON_A_FULL_DISK = (create_volume, clone_volume, rename_volume, create, commit, build, pull, save_and_load)
+
+    def fill_disk(self):
+        """What does not fit says so and leaves nothing; removing works; and with room again all goes on."""
+        filler = fill(self.engine)
+        try:
+            for operation in self.random.choices(self.ON_A_FULL_DISK, k=3):
+                self.log.append(operation.__name__)
+                try:
+                    operation(self)
+                except AssertionError as failure:
+                    assert says_full(str(failure)), failure
+            operation = self.random.choice((World.remove_volume, World.remove_container, World.remove_image, World.prune_containers))
+            self.log.append(operation.__name__)
+            operation(self)
+        finally:
+            filler.unlink()
+
     WEIGHTS = {create_volume: 4, clone_volume: 3, rename_volume: 3, remove_volume: 3, run: 12, create: 4, copy_in: 5, commit: 4, build: 4, save_and_load: 2,
-               remove_image: 4, remove_container: 7, stop: 3, prune_containers: 1, prune_system: 1, crash: 1, crash_in_the_middle: 1}
+               push: 2, pull: 3, fill_disk: 1, remove_image: 4, remove_container: 7, stop: 3, prune_containers: 1, prune_system: 1, crash: 1, crash_in_the_middle: 1}
 
     def step(self):
         operation = self.random.choices(list(self.WEIGHTS), list(self.WEIGHTS.values()))[0]
@@ -208,9 +247,20 @@ class World:
         engines.wait_until(lambda: not left(), what=f"nothing being left of {left()}")
 
 
-def test_conservation(private_engine, tmp_path):
+@pytest.fixture
+def world(build, docker_client, tmp_path):
+    registry = Registry(build).start()
+    try:
+        for name in ("disk", "world"):
+            (tmp_path / name).mkdir()
+        with engine_on_small_disk(build, tmp_path / "disk", DISK_MIB) as engine:
+            yield World(engine, registry, tmp_path / "world", SEED)
+    finally:
+        registry.remove()
+
+
+def test_conservation(world):
     print(f"seed {SEED}, {OPERATIONS} operations: BERTH_TEST_SEED={SEED} BERTH_TEST_OPERATIONS={OPERATIONS} replays")
-    world = World(private_engine, tmp_path, SEED)
     for number in range(OPERATIONS):
         try:
             world.step()

@@ -14,6 +14,8 @@ import time
 # How long anything may take before it counts as hanging: a machine may be busy, slow, or run sanitizers. Nothing is judged by time.
 LIMIT_S = 120
 COMMAND_LIMIT_S = 300
+# Where engines have their data roots: a directory on another file system tests that one.
+PLACE = os.environ.get("BERTH_TEST_PLACE", "/var/tmp")
 
 
 def wait_until(condition, limit_s=LIMIT_S, step_s=0.05, what="condition"):
@@ -101,7 +103,7 @@ class Engine:
     def __init__(self, build, host=None, directory=None, extra=(), namespace=None):
         self.build = pathlib.Path(build)
         self.is_ours = host is None
-        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="berth-test-", dir="/var/tmp"))
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="berth-test-", dir=PLACE))
         self.data = self.directory / "data"
         self.run_directory = self.directory / "run"
         self.host = host or f"unix://{self.run_directory / 'berth.sock'}"

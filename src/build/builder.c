@@ -29,7 +29,7 @@ int builder_open(struct store *store, struct database *database, const char *dat
 {
     struct builder *builder;
 
-    if (cache_migrate(database, err) < 0 || cache_sweep(database, err) < 0)
+    if (cache_migrate(database, err) < 0)
         return -1;
     builder = NEW(struct builder);
     builder->store = store;
@@ -132,38 +132,6 @@ void builder_release(struct builder *builder, const char *key)
     mutex_unlock(&builder->lock);
 }
 
-/* ---- what was forgotten is kept while somebody may read it ---- */
-
-static void sweep_locked(struct builder *builder) REQUIRES(builder->lock)
-{
-    if (builder->job_count > 0 || !builder->needs_sweep)
-        return;
-    builder->needs_sweep = cache_sweep(builder->database, NULL) < 0;
-}
-
-void builder_begin_job(struct builder *builder)
-{
-    mutex_lock(&builder->lock);
-    builder->job_count++;
-    mutex_unlock(&builder->lock);
-}
-
-void builder_end_job(struct builder *builder)
-{
-    mutex_lock(&builder->lock);
-    builder->job_count--;
-    sweep_locked(builder);
-    mutex_unlock(&builder->lock);
-}
-
-void builder_forgot(struct builder *builder)
-{
-    mutex_lock(&builder->lock);
-    builder->needs_sweep = true;
-    sweep_locked(builder);
-    mutex_unlock(&builder->lock);
-}
-
 bool builder_uses_layer(struct builder *builder, const char *chain_id)
 {
     return cache_uses_layer(builder->database, chain_id);
@@ -203,9 +171,6 @@ int builder_prune(struct builder *builder, bool all, struct strv *out_ids, int64
         store_images_free(images, count);
     }
     *out_bytes = 0;
-    if (cache_trim(builder->database, 0, all ? NULL : is_in_image, &chains, out_ids, out_bytes,
-                   err) < 0)
-        return -1;
-    builder_forgot(builder);
-    return 0;
+    return cache_trim(builder->database, 0, all ? NULL : is_in_image, &chains, out_ids, out_bytes,
+                      err);
 }

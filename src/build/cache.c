@@ -25,6 +25,16 @@ static const char *const steps[] = {
     "CREATE TABLE build_config (key TEXT PRIMARY KEY, config TEXT NOT NULL) WITHOUT ROWID",
     "INSERT INTO build_config SELECT key, config FROM build_cache",
     "UPDATE build_cache SET config = ''",
+    /* A row has what its step adds, not the configuration with the history of all steps before. */
+    "DROP TABLE build_config",
+    "DROP TABLE build_cache",
+    "CREATE TABLE build_cache ("
+    " key TEXT PRIMARY KEY, state_id TEXT NOT NULL, chain_id TEXT NOT NULL, diff_id TEXT NOT NULL,"
+    " author TEXT, made INTEGER NOT NULL, description TEXT NOT NULL, size INTEGER NOT NULL,"
+    " created INTEGER NOT NULL, used INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0)"
+    " WITHOUT ROWID",
+    "CREATE INDEX build_cache_chain ON build_cache (chain_id)",
+    "CREATE INDEX build_cache_used ON build_cache (used)",
 };
 
 int cache_migrate(struct database *database, struct error *err)
@@ -33,7 +43,7 @@ int cache_migrate(struct database *database, struct error *err)
 }
 
 /* The form of the keys: another number makes all that was kept unfindable. */
-#define KEY_VERSION "1"
+#define KEY_VERSION "2"
 
 struct cache_key {
     struct sha256 *hash;
@@ -81,7 +91,8 @@ void cache_key_free(struct cache_key *key)
 
 void cache_entry_done(struct cache_entry *entry)
 {
-    free(entry->config);
+    free(entry->created_by);
+    free(entry->author);
     *entry = (struct cache_entry){};
 }
 
@@ -91,71 +102,36 @@ int cache_find(struct database *database, const char *key, struct cache_entry *o
     CLEANUP(query_close) struct query *query = NULL;
 
     if (database_query(database, &query, err,
-                       "SELECT image_id, chain_id FROM build_cache WHERE key = ?", "s", key) < 0)
+                       "SELECT state_id, chain_id, diff_id, author, made, description"
+                       " FROM build_cache WHERE key = ?",
+                       "s", key) < 0)
         return -1;
 
     int more = query_next(query, err);
     if (more <= 0)
         return more;
-    snprintf(out->image_id, sizeof(out->image_id), "%s", query_text(query, 0));
+    snprintf(out->state_id, sizeof(out->state_id), "%s", query_text(query, 0));
     snprintf(out->chain_id, sizeof(out->chain_id), "%s", query_text(query, 1));
+    snprintf(out->diff_id, sizeof(out->diff_id), "%s", query_text(query, 2));
+    out->author = xstrdup(query_text(query, 3));
+    out->made_ns = query_int64(query, 4);
+    out->created_by = xstrdup(query_text(query, 5));
     return 1;
 }
 
-int cache_config(struct database *database, const char *key, char **out, struct error *err)
-{
-    CLEANUP(query_close) struct query *query = NULL;
-
-    if (database_query(database, &query, err, "SELECT config FROM build_config WHERE key = ?", "s",
-                       key) < 0)
-        return -1;
-
-    int more = query_next(query, err);
-    if (more == 0)
-        return error_set(err, ERROR_INTERNAL, "the build cache has no configuration for %s", key);
-    if (more < 0)
-        return -1;
-    *out = xstrdup(query_text(query, 0));
-    return 0;
-}
-
-int cache_sweep(struct database *database, struct error *err)
-{
-    return database_run(database, err,
-                        "DELETE FROM build_config WHERE key NOT IN (SELECT key FROM build_cache)",
-                        "") < 0
-               ? -1
-               : 0;
-}
-
-static int put(struct database *database, const char *key, const struct cache_entry *entry,
-               const char *description, int64_t size_bytes, struct error *err)
+int cache_put(struct database *database, const char *key, const struct cache_entry *entry,
+              int64_t size_bytes, struct error *err)
 {
     int64_t now = clock_wall_ns();
 
-    if (database_run(database, err,
-                     "INSERT OR REPLACE INTO build_config (key, config) VALUES (?, ?)", "ss", key,
-                     entry->config) < 0)
-        return -1;
     return database_run(database, err,
-                        "INSERT OR REPLACE INTO build_cache (key, image_id, chain_id, config,"
-                        " description, size, created, used) VALUES (?, ?, ?, '', ?, ?, ?, ?)",
-                        "ssssiii", key, entry->image_id, entry->chain_id, description, size_bytes,
-                        now, now) < 0
+                        "INSERT OR REPLACE INTO build_cache (key, state_id, chain_id, diff_id,"
+                        " author, made, description, size, created, used)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        "sssssisiii", key, entry->state_id, entry->chain_id, entry->diff_id,
+                        entry->author, entry->made_ns, entry->created_by, size_bytes, now, now) < 0
                ? -1
                : 0;
-}
-
-int cache_put(struct database *database, const char *key, const struct cache_entry *entry,
-              const char *description, int64_t size_bytes, struct error *err)
-{
-    if (database_begin(database, RELAXED, err) < 0)
-        return -1;
-    if (put(database, key, entry, description, size_bytes, err) < 0) {
-        database_rollback(database);
-        return -1;
-    }
-    return database_commit(database, err);
 }
 
 int cache_touch(struct database *database, const struct strv *keys, struct error *err)

@@ -28,27 +28,25 @@ CLEANUP_POINTER(cache_key_free, struct cache_key)
 
 /* ---- rows ---- */
 
+/* What a step adds to the image below. */
 struct cache_entry {
-    char image_id[DIGEST_SIZE]; /* digest of 'config' */
-    char chain_id[DIGEST_SIZE];
-    char *config; /* configuration of the image after the step, JSON */
+    char state_id[DIGEST_SIZE]; /* names all that the image is after the step */
+    char chain_id[DIGEST_SIZE]; /* top layer after it, "" if there are none */
+    char diff_id[DIGEST_SIZE];  /* of the layer that it made, "" for none */
+    char *created_by, *author;  /* as the history has them; author may be NULL */
+    int64_t made_ns;            /* when, as the history says */
 };
 void cache_entry_done(struct cache_entry *entry);
 CLEANUP_VALUE(cache_entry_done, struct cache_entry)
 
-/* 1 and the entry but for its configuration, or 0. */
+/* 1 and the entry, or 0. */
 int cache_find(struct database *database, const char *key, struct cache_entry *out,
                struct error *err);
 /* Replaces what the key had. 'size_bytes' is that of the layer which the step made (0: none). */
 int cache_put(struct database *database, const char *key, const struct cache_entry *entry,
-              const char *description, int64_t size_bytes, struct error *err);
+              int64_t size_bytes, struct error *err);
 /* Says that these keys were used now. */
 int cache_touch(struct database *database, const struct strv *keys, struct error *err);
-
-/* The configuration of an entry, also of one that was forgotten meanwhile, until the next sweep. */
-int cache_config(struct database *database, const char *key, char **out, struct error *err);
-/* Removes the configurations of what was forgotten: while no build runs. */
-int cache_sweep(struct database *database, struct error *err);
 
 bool cache_uses_layer(struct database *database, const char *chain_id);
 

@@ -142,8 +142,7 @@ static int take_over(struct job *job, struct stage *stage, const struct image *i
     job->has_new_entries = true;
     mutex_unlock(&job->lock);
     output_cached(&stage->output);
-    return cache_put(job->builder->database, key, &entry, step->created_by,
-                     has_layer ? layer.size_bytes : 0, err) < 0
+    return cache_put(job->builder->database, key, &entry, has_layer ? layer.size_bytes : 0, err) < 0
                ? -1
                : 1;
 }
@@ -153,8 +152,6 @@ int cache_images_probe(struct job *job, struct stage *stage, const char *key,
 {
     if (job->cache_image_count == 0 || stage->is_uncached)
         return 0;
-    if (stage_settle(stage, job->builder->database, err) < 0)
-        return -1;
     for (size_t i = 0; i < job->cache_image_count; i++) {
         const struct image *image = job->cache_images[i];
         const struct image_history *step = next_step(&image->config, &stage->image, key,

@@ -147,7 +147,6 @@ int builder_cache_remove(struct builder *builder, const struct strv *keys, struc
 {
     if (forget_steps(builder->database, keys, err) < 0)
         return -1;
-    builder_forgot(builder);
     for (size_t i = 0; i < keys->count; i++)
         if (!digest_is_valid(keys->items[i]) &&
             (cache_mount_remove(&builder->cache_mounts, keys->items[i], err) < 0 ||

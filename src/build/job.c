@@ -198,14 +198,20 @@ static int check_job(struct job *job, struct stage *stage, struct error *err)
     return -1;
 }
 
+/* What came of a step; of the last one, the image. */
+static void tell_state(struct stage *stage, bool is_last)
+{
+    if (is_last)
+        stage_identify(stage);
+    output_image(&stage->output, is_last ? stage->image_id : stage->state_id);
+}
+
 /* --label: one step more for each, in the order of their names. */
 static int add_labels(struct job *job, struct stage *stage, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
     const struct map *labels = job->options->labels;
 
-    if (!labels)
-        return 0;
     MAP_EACH (labels, entry)
         strv_add(&names, entry->key);
     strv_sort(&names);
@@ -222,7 +228,7 @@ static int add_labels(struct job *job, struct stage *stage, struct error *err)
         output_step(&stage->output, instruction.text);
         if (step_label(job, stage, &instruction, err) < 0)
             return -1;
-        output_image(&stage->output, stage->image_id);
+        tell_state(stage, i + 1 == names.count);
     }
     return 0;
 }
@@ -246,6 +252,7 @@ int job_build_stage(struct job *job, size_t index, const struct instruction **ou
 {
     const struct build_stage *plan = &job->graph.stages[index];
     struct stage *stage = &job->stages[index];
+    bool has_labels = index == job->target && job->options->labels && job->options->labels->count;
 
     *out_at = plan->from;
     stage->is_uncached = is_uncached(job, index);
@@ -254,7 +261,7 @@ int job_build_stage(struct job *job, size_t index, const struct instruction **ou
     output_step(&stage->output, plan->from->text);
     if (begin_stage(job, index, err) < 0 || run_triggers(job, index, err) < 0)
         return -1;
-    output_image(&stage->output, stage->image_id);
+    tell_state(stage, plan->step_count == 0 && !has_labels);
     for (size_t i = 0; i < plan->step_count; i++) {
         *out_at = &plan->steps[i];
         if (check_job(job, stage, err) < 0)
@@ -262,9 +269,7 @@ int job_build_stage(struct job *job, size_t index, const struct instruction **ou
         output_step(&stage->output, plan->steps[i].text);
         if (step_carry_out(job, index, &plan->steps[i], err) < 0)
             return -1;
-        output_image(&stage->output, stage->image_id);
+        tell_state(stage, i + 1 == plan->step_count && !has_labels);
     }
-    if (index == job->target && add_labels(job, stage, err) < 0)
-        return -1;
-    return stage_settle(stage, job->builder->database, err);
+    return has_labels ? add_labels(job, stage, err) : 0;
 }

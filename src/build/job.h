@@ -22,8 +22,6 @@ struct builder {
     /* Guarded by lock. Chain id and arguments → digest of what they name there. */
     struct map digests;
     struct map in_flight; /* keys of steps that are being carried out */
-    size_t job_count;     /* builds that run */
-    bool needs_sweep;     /* entries were forgotten, their configurations are there yet */
     struct cache_mounts cache_mounts;
     struct context_store *contexts;
 };
@@ -37,11 +35,6 @@ void builder_digest_set(struct builder *builder, const char *chain_id, const str
 /* Makes a step this thread's: 1; or waits until the one who has it is done with it: 0. CANCELLED.
  */
 int builder_claim(struct builder *builder, const char *key, int cancel_fd, struct error *err);
-/* Around a build: what it found in the cache can be read until its end, forgotten or not. */
-void builder_begin_job(struct builder *builder);
-void builder_end_job(struct builder *builder);
-/* Entries were forgotten. */
-void builder_forgot(struct builder *builder);
 void builder_release(struct builder *builder, const char *key);
 
 /* What goes into a build from outside of its context (build/provenance.h). */

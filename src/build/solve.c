@@ -385,11 +385,8 @@ static void trim_cache(struct job *job)
     if (job->has_new_entries &&
         cache_trim(builder->database, builder->cache_limit_bytes, NULL, NULL, &gone, &bytes,
                    NULL) == 0 &&
-        gone.count > 0) {
-        builder_forgot(builder);
-        if (builder->worker.collect)
-            builder->worker.collect(builder->worker.data);
-    }
+        gone.count > 0 && builder->worker.collect)
+        builder->worker.collect(builder->worker.data);
 }
 
 /* ---- checks ---- */
@@ -519,9 +516,7 @@ int builder_build(struct builder *builder, const struct build_options *options,
     if (!err)
         err = &local;
     job_init(&job, builder, options);
-    builder_begin_job(builder);
     int result = build(&job, out, err);
-    builder_end_job(builder);
     if (result < 0 && err->kind != ERROR_CANCELLED)
         show_location(&job, err, out);
     return result;

@@ -287,6 +287,44 @@ Test(solve, misses_the_cache_when_something_counts)
         result_done(&results[i]);
 }
 
+static int64_t record_size(void)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+
+    cr_assert_eq(database_query(database, &query, NULL,
+                                "SELECT page_count * page_size"
+                                " FROM pragma_page_count, pragma_page_size",
+                                ""),
+                 0);
+    cr_assert_eq(query_next(query, NULL), 1);
+    return query_int64(query, 0);
+}
+
+Test(solve, keeps_of_each_step_what_it_adds)
+{
+    CLEANUP(result_done) struct result first = {}, second = {}, shorter = {};
+    CLEANUP(str_done) struct str text = {};
+    struct build_options options = {};
+    int64_t before = record_size();
+
+    str_add(&text, "FROM scratch\nRUN touch /x\n");
+    for (int i = 0; i < 300; i++)
+        str_add_format(&text, "LABEL count=%d\n", i);
+    cr_assert_eq(build(str_text(&text), options, &first), 0, "%s", first.error.text);
+    cr_expect_lt(record_size() - before, 300 * 2048, "the history of all is not in each row");
+
+    cr_assert_eq(build(str_text(&text), options, &second), 0, "%s", second.error.text);
+    cr_expect_str_eq(second.image_id, first.image_id);
+    *strstr(text.data, "LABEL count=150") = 0;
+    cr_assert_eq(build(text.data, options, &shorter), 0, "%s", shorter.error.text);
+    cr_expect_not(strstr(str_text(&shorter.output), "Running in"));
+    cr_expect_eq(run_count, 1);
+    CLEANUP(image_unref) struct image *image = find(shorter.image_id);
+    cr_expect_eq(image->config.history.count, 151);
+    cr_expect_eq(image->config.rootfs.diff_ids.count, 1);
+    cr_expect_str_eq(map_get(&image->config.config.labels, "count"), "149");
+}
+
 Test(solve, builds_only_the_stages_needed)
 {
     CLEANUP(result_done) struct result result = {}, other = {};

@@ -51,7 +51,7 @@ void stage_begin_image(struct stage *stage, const struct build_args *args,
                        const struct image *image)
 {
     begin_on(stage, args, &image->config);
-    copy_id(stage->image_id, image->id);
+    copy_id(stage->state_id, image->id);
     copy_id(stage->base_id, image->id);
     copy_id(stage->chain_id, image->chain_id);
 }
@@ -59,7 +59,7 @@ void stage_begin_image(struct stage *stage, const struct build_args *args,
 void stage_begin_stage(struct stage *stage, const struct build_args *args, const struct stage *base)
 {
     begin_on(stage, args, &base->image);
-    copy_id(stage->image_id, base->image_id);
+    copy_id(stage->state_id, base->state_id);
     copy_id(stage->base_id, base->base_id);
     copy_id(stage->chain_id, base->chain_id);
     stage->is_changed = base->is_changed;
@@ -96,62 +96,63 @@ char *stage_comment(const struct stage *stage, const char *comment)
     return strv_join(&words, " ");
 }
 
-static void add_history(struct stage *stage, const char *created_by, bool is_empty)
+/* The digest of the state before and of all that a step changes: of the same length however many
+ * steps there were. */
+static void name_state(struct stage *stage, const struct cache_entry *entry)
 {
-    struct image_history *entry = json_list_add(&stage->image.history,
-                                                sizeof(struct image_history));
+    CLEANUP(cache_key_free) struct cache_key *name = cache_key_new();
+    CLEANUP(str_done) struct str config = {};
+    char made[24];
 
-    entry->created_ns = stage->image.created_ns;
-    entry->created_by = xstrdup(created_by);
-    entry->author = xstrdup(stage->author);
-    entry->empty_layer = is_empty;
+    snprintf(made, sizeof(made), "%lld", (long long)entry->made_ns);
+    json_encode(image_container_config_fields, &stage->image.config, &config);
+    cache_key_add(name, stage->state_id);
+    cache_key_add(name, entry->created_by);
+    cache_key_add(name, entry->author);
+    cache_key_add(name, entry->diff_id);
+    cache_key_add(name, made);
+    cache_key_add(name, str_text(&config));
+    cache_key_finish(name, stage->state_id);
+}
+
+void stage_restore(struct stage *stage, const struct cache_entry *entry)
+{
+    struct image_history *history = json_list_add(&stage->image.history,
+                                                  sizeof(struct image_history));
+
+    history->created_ns = stage->image.created_ns = entry->made_ns;
+    history->created_by = xstrdup(entry->created_by);
+    history->author = xstrdup(entry->author);
+    history->empty_layer = !*entry->diff_id;
+    free(stage->image.author);
+    stage->image.author = xstrdup(entry->author);
+    if (*entry->diff_id)
+        strv_add(&stage->image.rootfs.diff_ids, entry->diff_id);
+    copy_id(stage->chain_id, entry->chain_id);
+    copy_id(stage->state_id, entry->state_id);
+    stage->is_changed = true;
 }
 
 void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
                   int64_t created_ns, struct cache_entry *out)
 {
-    struct str text = {};
+    *out = (struct cache_entry){ .created_by = xstrdup(created_by),
+                                 .author = xstrdup(stage->author),
+                                 .made_ns = created_ns };
+    copy_id(out->chain_id, layer ? layer->chain_id : stage->chain_id);
+    copy_id(out->diff_id, layer ? layer->diff_id : "");
+    name_state(stage, out);
+    copy_id(out->state_id, stage->state_id);
+    stage_restore(stage, out);
+}
 
-    stage->image.created_ns = created_ns;
-    add_history(stage, created_by, !layer);
-    free(stage->image.author);
-    stage->image.author = xstrdup(stage->author);
-    if (layer) {
-        strv_add(&stage->image.rootfs.diff_ids, layer->diff_id);
-        copy_id(stage->chain_id, layer->chain_id);
-    }
+void stage_identify(struct stage *stage)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    copy_id(stage->image_id, stage->base_id);
+    if (!stage->is_changed)
+        return;
     json_encode(image_config_fields, &stage->image, &text);
     sha256_digest(str_text(&text), text.length, stage->image_id);
-    stage->is_changed = true;
-    copy_id(out->image_id, stage->image_id);
-    copy_id(out->chain_id, stage->chain_id);
-    out->config = str_take(&text);
-}
-
-void stage_restore(struct stage *stage, const struct cache_entry *entry, const char *key)
-{
-    snprintf(stage->pending, sizeof(stage->pending), "%s", key);
-    copy_id(stage->image_id, entry->image_id);
-    copy_id(stage->chain_id, entry->chain_id);
-    stage->is_changed = true;
-}
-
-int stage_settle(struct stage *stage, struct database *database, struct error *err)
-{
-    CLEANUP(free) char *text = NULL;
-    struct image_config image = {};
-
-    if (*stage->pending == 0)
-        return 0;
-    if (cache_config(database, stage->pending, &text, err) < 0 ||
-        json_decode(image_config_fields, text, strlen(text), &image, err) < 0)
-        return error_context(err, "cached configuration %s", stage->image_id);
-    *stage->pending = 0;
-    /* A step that is being carried out may have changed this part already. */
-    struct container_config config = image.config;
-    image.config = stage->image.config;
-    stage->image.config = config;
-    json_fields_done(image_config_fields, &stage->image);
-    stage->image = image;
-    return 0;
 }

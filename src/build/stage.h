@@ -12,13 +12,13 @@
 
 struct stage {
     struct image_config image;       /* changed by instructions; its history by stage_commit */
-    char image_id[DIGEST_TEXT_SIZE]; /* of what was committed last, "" for scratch */
+    char state_id[DIGEST_TEXT_SIZE]; /* names what the image is so far, for keys; "" for scratch */
+    char image_id[DIGEST_TEXT_SIZE]; /* once the stage is done (stage_identify), "" for nothing */
     char chain_id[DIGEST_TEXT_SIZE]; /* top layer, "" if there are none */
     char base_id[DIGEST_TEXT_SIZE];  /* image of the store that the stage stands on, "" if none */
-    char pending[DIGEST_SIZE]; /* key of the last cached step, whose result is not read yet; "" */
-    char *author;              /* given in this stage */
-    bool is_cmd_set;           /* CMD was given in this stage */
-    bool is_changed;           /* something was committed: image_id is not base_id */
+    char *author;                    /* given in this stage */
+    bool is_cmd_set;                 /* CMD was given in this stage */
+    bool is_changed;                 /* something was committed: it is not the base */
     struct build_args args;
     struct strv triggers;    /* ONBUILD of the base */
     bool is_uncached;        /* --no-cache, --no-cache-filter */
@@ -43,14 +43,15 @@ void stage_environment(const struct stage *stage, struct strv *out);
 char *stage_comment(const struct stage *stage, const char *comment);
 
 /* Ends a step at 'created_ns': adds it to the history ('layer' NULL: no files changed), and gives
- * the image its new id. The configuration is added to 'out' as JSON. */
+ * the image its new state. 'out' is what a cache has to know. */
 void stage_commit(struct stage *stage, const char *created_by, const struct layer *layer,
                   int64_t created_ns, struct cache_entry *out);
 
-/* Makes the image what the cached step 'key' had left. The history and the layers are read by
- * stage_settle only, once for all cached steps in a row: what the next steps look at is in memory
+/* Adds a step that the cache knows. What instructions change in the configuration has been changed
  * already. */
-void stage_restore(struct stage *stage, const struct cache_entry *entry, const char *key);
-int stage_settle(struct stage *stage, struct database *database, struct error *err);
+void stage_restore(struct stage *stage, const struct cache_entry *entry);
+
+/* The id of the image, when no more steps come. */
+void stage_identify(struct stage *stage);
 
 #endif

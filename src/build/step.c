@@ -23,7 +23,7 @@ static int probe_once(struct job *job, struct stage *stage, const char *key, str
         return found;
     if (*entry.chain_id && store_layer_get(job->builder->store, entry.chain_id, &layer, NULL) < 0)
         return 0;
-    stage_restore(stage, &entry, key);
+    stage_restore(stage, &entry);
     strv_add(&stage->keys, key);
     job_hold(job, stage->chain_id);
     mutex_lock(&job->lock);
@@ -60,16 +60,13 @@ int step_finish(struct job *job, struct stage *stage, const char *key, const cha
 {
     CLEANUP(cache_entry_done) struct cache_entry entry = {};
 
-    if (stage_settle(stage, job->builder->database, err) < 0)
-        return -1;
     stage_commit(stage, created_by, layer, job->epoch_ns >= 0 ? job->epoch_ns : clock_wall_ns(),
                  &entry);
     strv_add(&stage->keys, key);
     mutex_lock(&job->lock);
     job->has_new_entries = true;
     mutex_unlock(&job->lock);
-    return cache_put(job->builder->database, key, &entry, created_by, layer ? layer->size_bytes : 0,
-                     err);
+    return cache_put(job->builder->database, key, &entry, layer ? layer->size_bytes : 0, err);
 }
 
 static bool is_empty_directory(const char *path)
@@ -104,7 +101,7 @@ int step_make_layer(struct job *job, struct stage *stage, struct writable *writa
 
 static void begin_key(struct cache_key *key, const struct stage *stage, const char *created_by)
 {
-    cache_key_add(key, stage->image_id);
+    cache_key_add(key, stage->state_id);
     cache_key_add(key, created_by);
 }
 

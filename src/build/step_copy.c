@@ -62,7 +62,7 @@ static void copy_key(const struct stage *stage, const struct copy_request *reque
 {
     CLEANUP(cache_key_free) struct cache_key *key = cache_key_new();
 
-    cache_key_add(key, stage->image_id);
+    cache_key_add(key, stage->state_id);
     cache_key_add(key, created_by);
     if (request->is_linked)
         cache_key_add(key, "link");

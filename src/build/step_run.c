@@ -39,7 +39,7 @@ static int run_key(struct job *job, size_t stage_index, const struct run_request
     const struct stage *stage = &job->stages[stage_index];
     const struct heredoc *script = heredoc_script(request->instruction);
 
-    cache_key_add(key, stage->image_id);
+    cache_key_add(key, stage->state_id);
     cache_key_add(key, "RUN");
     cache_key_add_list(key, &request->visible);
     cache_key_add_list(key, &request->command);

@@ -157,6 +157,9 @@ def test_proxies(build, docker_client, fake, tmp_path):
         tunnel.target = ("127.0.0.1", fake.server.server_address[1])  # nobody speaks TLS there: plain HTTP is next
         made.docker("pull", "-q", f"plain.{NAME}:5000/x:1", check=True)
         assert {request.headers["Host"] for request in fake.requests} == {f"plain.{NAME}:5000"}
+        fake.hook = lambda request, handler: fake.say(handler, 410, b"") or True
+        said = made.berth("import", f"http://files.{NAME}/x.tar")
+        assert said.code == 1 and "410" in said.err and fake.requests[-1].headers["Host"] == f"files.{NAME}", said
         assert made.docker("info", "-f", "{{.HTTPProxy}} {{.HTTPSProxy}} {{.NoProxy}}", check=True).out.split() == [fake.url, tunnel.url, "127.0.0.2"]
     finally:
         made.remove()

@@ -102,10 +102,32 @@ static int serve_metrics(struct daemon *daemon, struct error *err)
     return 0;
 }
 
+/* For all that is fetched, in both spellings: libcurl reads one, other programs the other. Before
+ * there are threads. */
+static void spread_proxies(const struct engine_options *engine)
+{
+    const struct {
+        const char *upper, *lower, *value;
+    } proxies[] = { { "HTTP_PROXY", "http_proxy", engine->http_proxy },
+                    { "HTTPS_PROXY", "https_proxy", engine->https_proxy },
+                    { "NO_PROXY", "no_proxy", engine->no_proxy } };
+
+    for (size_t i = 0; i < COUNT(proxies); i++) {
+        CLEANUP(free) char *value = xstrdup(proxies[i].value ?: "");
+
+        if (!*value)
+            continue;
+        setenv(proxies[i].upper, value, 1);
+        setenv(proxies[i].lower, value, 1);
+    }
+}
+
 static int daemon_start(struct daemon *daemon, struct error *err)
 {
     struct engine_options engine;
 
+    daemon_options_engine(&daemon->options, &engine);
+    spread_proxies(&engine);
     daemon_options_engine(&daemon->options, &engine);
     if (take_directories(daemon, err) < 0 ||
         daemon_sockets_open(&daemon->options, &daemon->sockets, err) < 0 ||

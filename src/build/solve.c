@@ -184,6 +184,8 @@ static int read_tags(const struct build_options *options, struct strv *out, stru
             return error_set(err, ERROR_INTERNAL, "%s", why.text);
         if (reference.digest)
             return error_set(err, ERROR_INTERNAL, "build tag cannot contain a digest");
+        if (reference_name_check(&reference, err) < 0)
+            return -1;
 
         CLEANUP(free) char *familiar = reference_familiar(&reference);
         if (!strv_contains(out, familiar))

@@ -46,7 +46,7 @@ static int parse_name(const struct commit_wish *wish, struct reference *out, str
         return -1;
     if (out->digest)
         return error_set(err, ERROR_INVALID, "refusing to create a tag with a digest reference");
-    return 0;
+    return reference_name_check(out, err);
 }
 
 static int check_state(const struct container_info *info, struct error *err)

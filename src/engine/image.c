@@ -376,6 +376,10 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
 
         if (reference_parse(name, &reference, err) < 0)
             return -1;
+        if (reference.digest)
+            return error_set(err, ERROR_INVALID, "cannot import digest reference");
+        if (reference_name_check(&reference, err) < 0)
+            return -1;
     }
     if (choose_platform(platform, &target, err) < 0)
         return -1;

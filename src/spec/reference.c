@@ -264,6 +264,16 @@ char *reference_familiar_name(const struct reference *reference)
     return xstrdup(path);
 }
 
+int reference_name_check(const struct reference *reference, struct error *err)
+{
+    CLEANUP(free) char *name = reference_familiar_name(reference);
+
+    if (strcmp(name, "sha256") == 0)
+        return error_set(err, ERROR_INVALID,
+                         "refusing to create an ambiguous tag using digest algorithm as name");
+    return 0;
+}
+
 char *reference_familiar(const struct reference *reference)
 {
     return with_suffix(reference_familiar_name(reference), reference);

@@ -20,6 +20,9 @@ int reference_parse_exact(const char *text, struct reference *out, struct error 
 /* INVALID "invalid tag format" if 'tag' cannot be one; none (NULL, "") is fine. */
 int reference_tag_check(const char *tag, struct error *err);
 
+/* INVALID if an image cannot have this name because it would be shown as an id: "sha256:…". */
+int reference_name_check(const struct reference *reference, struct error *err);
+
 /* "alpine:latest", "localhost:5000/app:v1": how Docker shows it. */
 char *reference_familiar(const struct reference *reference);
 /* The same without tag and digest. */

@@ -112,6 +112,25 @@ Test(reference, leaves_the_tag_open_when_asked)
     cr_expect_str_eq(name, "app");
 }
 
+Test(reference, takes_no_name_for_an_id)
+{
+    static const struct {
+        const char *text;
+        int result;
+    } names[] = {
+        { "sha256:1", -1 },  { "sha256", -1 },          { "docker.io/library/sha256:x", -1 },
+        { "sha256/a:1", 0 }, { "localhost/sha256", 0 }, { "sha512:1", 0 },
+    };
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        CLEANUP(reference_done) struct reference ref = {};
+        struct error err = {};
+
+        cr_assert_eq(reference_parse(names[i].text, &ref, &err), 0, "%s", err.text);
+        cr_expect_eq(reference_name_check(&ref, &err), names[i].result, "%s", names[i].text);
+    }
+}
+
 Test(reference, checks_a_tag_alone)
 {
     struct error err = {};

@@ -177,6 +177,8 @@ int store_image_tag(struct store *store, const char *image_id, const struct refe
 {
     if (!reference->tag && !reference->digest)
         return error_set(err, ERROR_INVALID, "a tag is needed to name an image");
+    if (reference_name_check(reference, err) < 0)
+        return -1;
     CLEANUP(free) char *name = filed_name(reference);
     mutex_lock(&store->changes);
     int result = tag_locked(store, image_id, name, err);

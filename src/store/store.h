@@ -221,7 +221,8 @@ int store_image_list(struct store *store, struct image ***out, size_t *out_count
                      struct error *err);
 void store_images_free(struct image **images, size_t count);
 
-/* Names an image; a name that another image had moves (that one may become dangling). */
+/* Names an image; a name that another image had moves (that one may become dangling). INVALID for
+ * names that would look like an id (reference_name_check). */
 int store_image_tag(struct store *store, const char *image_id, const struct reference *reference,
                     struct error *err);
 int store_image_untag(struct store *store, const char *familiar_name, struct error *err);

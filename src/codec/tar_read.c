@@ -77,9 +77,11 @@ static int explain(struct tar_reader *self, struct error *err)
             *err = self->failure;
         return -1;
     }
+    if (text && strstr(text, "Unrecognized") && self->window.total >= TAR_RECORD_SIZE)
+        return error_set(err, ERROR_INVALID, "archive/tar: invalid tar header");
     if (!text || strstr(text, "runcated") || self->window.total % TAR_RECORD_SIZE)
         return error_set(err, ERROR_INVALID, "unexpected EOF");
-    if (strstr(text, "Unrecognized archive format") || strstr(text, "Damaged tar"))
+    if (strstr(text, "Damaged tar"))
         return error_set(err, ERROR_INVALID, "archive/tar: invalid tar header");
     return error_set(err, ERROR_INVALID, "archive/tar: %s", text);
 }

@@ -275,6 +275,7 @@ static const struct {
     { "notatar", 7, -1, "unexpected EOF" },
     { NULL, 1024, 0, "" }, /* zeros: an empty archive */
     { "x", 1024, -1, "archive/tar: invalid tar header" },
+    { "not a tar", 700, -1, "archive/tar: invalid tar header" },
 };
 
 Test(tar, refuses_what_is_no_archive)

@@ -9,7 +9,7 @@ from engine import run
 from fake_registry import OCI, FakeRegistry, add_image
 from raw_api import Api
 from test_registry import add_index
-from test_save_load import layer
+from test_save_load import archive, docker_archive, layer
 
 pytestmark = pytest.mark.own
 
@@ -134,14 +134,44 @@ def test_the_default_platform_counts(place, many, tmp_path):
         place.docker("rm", "user", check=True)
         said = with_default(place, "linux/arm64", "create", "--pull=never", name)
         assert said.code != 0 and "does not match the specified platform (linux/arm64)" in said.err
-        archive = layer({"x": b"y"})
-        with_default(place, "linux/arm/v7", "import", "-", "imported:1", stdin=archive, check=True)
+        files = layer({"x": b"y"})
+        with_default(place, "linux/arm/v7", "import", "-", "imported:1", stdin=files, check=True)
         assert architecture(place, "imported:1") == "armv7"
         (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
         said = with_default(place, "linux/s390x", "build", "-q", tmp_path)
         assert said.code != 0 and "linux/s390x" in said.err
     finally:
         place.docker("rmi", "-f", name, "imported:1")
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_the_only_image_is_for_another_platform(place, client):
+    """It is taken all the same; the warning is the last word."""
+    said = getattr(place, client)("pull", "--platform=linux/arm64", place.old, check=True).out.splitlines()
+    assert [line.split(":")[0] for line in said[-4:]] == ["Digest", "Status", "WARNING", "127.0.0.1"], said
+    assert "its platform (linux/amd64) does not match the specified platform (linux/arm64)" in said[-2]
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_names_that_would_hide_an_id(place, client):
+    call, id_ = getattr(place, client), place.names["one"]
+    files = layer({"x": b"name"})
+    for arguments, text in ((("tag", "f/two:1", id_), "refusing to create an ambiguous tag using digest algorithm as name"),
+                            (("import", "-", id_), "refusing to create an ambiguous tag using digest algorithm as name"),
+                            (("import", "-", f"f/x@{id_}"), "cannot import digest reference")):
+        said = call(*arguments, stdin=files)
+        assert said.code == 1 and text in said.err, said
+    assert "sha256" not in call("images", "--format", "{{.Repository}}", check=True).out
+    assert listed(place, client) == EVERYTHING
+
+
+def test_the_comment_of_the_last_step(place):
+    """Builders say it there only."""
+    for config, comment in (({"comment": "own"}, "own"), ({}, "buildkit.dockerfile.v0")):
+        config.update(history=[{"created_by": "a", "comment": "first"}, {"created_by": "b", "comment": "buildkit.dockerfile.v0", "empty_layer": True}])
+        place.docker("load", "-q", stdin=archive(docker_archive([layer({"c": b"1"})], ["said:1"], **config)), check=True)
+        assert place.docker("image", "inspect", "-f", "{{.Comment}}", "said:1", check=True).out.strip() == comment
+        place.docker("rmi", "said:1", check=True)
 
 
 @pytest.mark.parametrize("client", ["docker", "berth"])
@@ -163,19 +193,19 @@ def test_commands_with_a_platform(place, many, client, tmp_path):
     call = getattr(place, client)
     place.docker("pull", "-q", name, check=True)
     try:
-        archive = tmp_path / "saved.tar"
+        saved = tmp_path / "saved.tar"
         for right, wrong in ((("image", "inspect", "--platform=linux/amd64", name), ("image", "inspect", "--platform=linux/arm64", name)),
                              (("history", "-q", "--platform=linux/amd64", name), ("history", "--platform=linux/arm64", name)),
-                             (("save", "--platform=linux/amd64", "-o", archive, name), ("save", "--platform=linux/arm64", "-o", archive, name))):
+                             (("save", "--platform=linux/amd64", "-o", saved, name), ("save", "--platform=linux/arm64", "-o", saved, name))):
             call(*right, check=True)
             said = call(*wrong)
             assert said.code == 1 and "its platform (linux/amd64) does not match the specified platform (linux/arm64)" in said.err, said
         said = call("push", "--platform=linux/arm64", name)
-        assert said.code == 1 and "does not match the specified platform (linux/arm64)" in said.out + said.err, said
+        assert said.code == 1 and "does not match the specified platform (linux/arm64)" in said.err and "The push refers" not in said.out, said
         place.docker("rmi", "-f", name, check=True)
-        said = call("load", "--platform=linux/arm64", "-i", archive)
+        said = call("load", "--platform=linux/arm64", "-i", saved)
         assert said.code == 1 and "no image for platform linux/arm64" in said.err
-        call("load", "--platform=linux/amd64", "-i", archive, check=True)
+        call("load", "--platform=linux/amd64", "-i", saved, check=True)
         assert architecture(place, name) == "amd64"
     finally:
         place.docker("rmi", "-f", name)

@@ -124,8 +124,11 @@ int api_image_push(struct request *req, struct error *err)
         return -1;
     read_credentials(req, &credentials);
     if (engine_image_push(req->engine, &reference, !reference.tag, has_platform ? &platform : NULL,
-                          &credentials, &watcher, err) < 0)
-        progress_error(req, 0, err->text);
+                          &credentials, &watcher, err) == 0)
+        return 0;
+    if (!http_reply_has_begun(req->exchange))
+        return -1;
+    progress_error(req, 0, err->text);
     return 0;
 }
 

@@ -181,6 +181,16 @@ static void write_root(struct json_writer *w, const struct image *image)
     json_end_dict(w);
 }
 
+/* Builders say it of the last step only. */
+static const char *comment_of(const struct image_config *config)
+{
+    const struct image_history *steps = JSON_ITEMS(&config->history, struct image_history);
+    size_t count = config->history.count;
+
+    return !text_is_empty(config->comment) || !count ? config->comment ?: ""
+                                                     : steps[count - 1].comment ?: "";
+}
+
 void image_write_full(struct json_writer *w, const struct image *image,
                       const struct image_view *view)
 {
@@ -191,7 +201,7 @@ void image_write_full(struct json_writer *w, const struct image *image,
     write_names(w, "RepoTags", &image->tags);
     write_names(w, "RepoDigests", &image->digests);
     json_add_text(w, "Parent", image->parent_id);
-    json_add_text(w, "Comment", config->comment ?: "");
+    json_add_text(w, "Comment", comment_of(config));
     json_add_time(w, "Created", image->created_ns);
     if (view->version < API_VERSION(45)) {
         json_add_object(w, "ContainerConfig", container_config_fields,

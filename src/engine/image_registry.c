@@ -66,7 +66,14 @@ struct pulling {
     const struct credentials *credentials;
     const struct registry_watcher *watcher;
     bool any_newer;
+    struct strv warnings; /* told at the end */
 };
+
+static void pulling_done(struct pulling *pulling)
+{
+    strv_done(&pulling->warnings);
+}
+CLEANUP_VALUE(pulling_done, struct pulling)
 
 static void warn_of_platform(struct pulling *pulling, const struct reference *reference,
                              const struct image *image)
@@ -74,14 +81,12 @@ static void warn_of_platform(struct pulling *pulling, const struct reference *re
     const struct image_config *config = &image->config;
     CLEANUP(free) char *familiar = reference_familiar(reference);
     CLEANUP(free) char *wanted = platform_format(pulling->platform);
-    CLEANUP(free)
-    char *text = xasprintf("WARNING: image with reference %s was found but its platform "
-                           "(%s/%s%s%s) does not match the specified platform (%s)",
-                           familiar, config->os ?: "", config->architecture ?: "",
-                           text_is_empty(config->variant) ? "" : "/", config->variant ?: "",
-                           wanted);
 
-    pulling->watcher->line(pulling->watcher->data, text);
+    strv_add_format(&pulling->warnings,
+                    "WARNING: image with reference %s was found but its platform "
+                    "(%s/%s%s%s) does not match the specified platform (%s)",
+                    familiar, config->os ?: "", config->architecture ?: "",
+                    text_is_empty(config->variant) ? "" : "/", config->variant ?: "", wanted);
 }
 
 /* The tag, and the digest by which the registry knows it. */
@@ -174,7 +179,10 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
                       const struct registry_watcher *watcher, struct error *err)
 {
     CLEANUP(reference_done) struct reference reference = {};
-    struct pulling pulling = { engine, platform, credentials, watcher, false };
+    CLEANUP(pulling_done)
+    struct pulling pulling = {
+        .engine = engine, .platform = platform, .credentials = credentials, .watcher = watcher
+    };
 
     if (read_reference(name, tag, &reference, err) < 0)
         return -1;
@@ -194,6 +202,8 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
         "Status: %s for %s",
         pulling.any_newer || all_tags ? "Downloaded newer image" : "Image is up to date", familiar);
     watcher->line(watcher->data, status);
+    for (size_t i = 0; i < pulling.warnings.count; i++)
+        watcher->line(watcher->data, pulling.warnings.items[i]);
     return 0;
 }
 
@@ -256,8 +266,8 @@ static void name_pushed(struct engine *engine, const struct image *image,
 }
 
 static int push_one(struct engine *engine, const struct reference *reference,
-                    const struct platform *platform, const struct credentials *credentials,
-                    const struct push_watcher *watcher, struct error *err)
+                    const struct credentials *credentials, const struct push_watcher *watcher,
+                    struct error *err)
 {
     CLEANUP(image_unref) struct image *image = NULL;
     CLEANUP(strv_done) struct strv sources = {};
@@ -268,8 +278,6 @@ static int push_one(struct engine *engine, const struct reference *reference,
         !strv_contains(&image->tags, familiar)) {
         return error_set(err, ERROR_NOT_FOUND, "tag does not exist: %s", familiar);
     }
-    if (platform && engine_image_check_platform(image, familiar, platform, err) < 0)
-        return -1;
     find_sources(engine, image, reference, &sources);
     store_layer_hold(engine->store, image->chain_id);
     int pushed = registry_push(engine->registry, reference, image, &sources, credentials,
@@ -305,6 +313,24 @@ static void list_tags(struct engine *engine, const struct reference *reference, 
     strv_sort(out);
 }
 
+/* Before anything is told. What is not there is told later. */
+static int check_platforms(struct engine *engine, const struct reference *reference, bool all_tags,
+                           const struct strv *tags, const struct platform *platform,
+                           struct error *err)
+{
+    for (size_t i = 0; i < tags->count; i++) {
+        const struct reference one = { reference->domain, reference->path, tags->items[i], NULL };
+        CLEANUP(free) char *familiar = reference_familiar(&one);
+        CLEANUP(image_unref) struct image *image = NULL;
+
+        if ((all_tags || text_equal(reference->tag, one.tag)) &&
+            store_image_find(engine->store, familiar, &image, NULL) == 0 &&
+            engine_image_check_platform(image, familiar, platform, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int engine_image_push(struct engine *engine, const struct reference *reference, bool all_tags,
                       const struct platform *platform, const struct credentials *credentials,
                       const struct push_watcher *watcher, struct error *err)
@@ -315,17 +341,19 @@ int engine_image_push(struct engine *engine, const struct reference *reference, 
     char *head = xasprintf("The push refers to repository [%s/%s]", reference->domain,
                            reference->path);
 
-    watcher->registry.line(watcher->registry.data, head);
     list_tags(engine, reference, &tags);
+    if (check_platforms(engine, reference, all_tags, &tags, platform, err) < 0)
+        return -1;
+    watcher->registry.line(watcher->registry.data, head);
     if (!tags.count)
         return error_set(err, ERROR_NOT_FOUND, "An image does not exist locally with the tag: %s",
                          name);
     if (!all_tags)
-        return push_one(engine, reference, platform, credentials, watcher, err);
+        return push_one(engine, reference, credentials, watcher, err);
     for (size_t i = 0; i < tags.count; i++) {
         struct reference one = { reference->domain, reference->path, tags.items[i], NULL };
 
-        if (push_one(engine, &one, platform, credentials, watcher, err) < 0)
+        if (push_one(engine, &one, credentials, watcher, err) < 0)
             return -1;
     }
     return 0;

@@ -147,6 +147,9 @@ START_REFUSED = [
     (["--user", "nope"], "daemon: unable to find user nope: no matching entries in passwd file", 125),
     (["--group-add", "nope"], "daemon: unable to find group nope: no matching entries in group file", 125),
     (["--device", "/dev/nope"], "daemon: error gathering device information while adding custom device \"/dev/nope\": no such file or directory", 127),
+    (["--device-read-bps", "/dev/nope:1mb"], "daemon: stat /dev/nope: no such file or directory", 127),
+    (["--mount", "type=volume,dst=/x,readonly"],
+     "daemon: invalid mount config for type \"volume\": must not set ReadOnly mode when using anonymous volumes", 125),
     (["--gpus", "all"], "daemon: could not select device driver \"\" with capabilities: [[gpu]]", 125),
     (["--device", "none.com/dev=x"], "daemon: CDI device injection failed: unresolvable CDI devices none.com/dev=x", 125),
     (["--storage-opt", "size=1"], "daemon: invalid size 1: 1 MiB is the least", 125),
@@ -166,6 +169,28 @@ def test_refusals_have_dockers_words(engine, options, words, code):
             pytest.skip("cgroup version 2 takes it, or has no such thing")
     got = engine.docker("run", "--rm", *options, "busybox", "true")
     assert got.code == code and words in got.err, got
+
+
+# ---- what is told of it ----
+
+def test_volumes_are_none_where_neither_side_names_any(engine, name):
+    """Docker's client sends an empty set; what is kept is the image's."""
+    engine.docker("create", "--name", name, "busybox", check=True)
+    assert engine.inspect(name)["Config"]["Volumes"] is None
+    engine.docker("rm", name, check=True)
+    engine.docker("create", "--name", name, "-v", "/x", "busybox", check=True)
+    assert engine.inspect(name)["Config"]["Volumes"] == {"/x": {}}
+
+
+def test_a_rename_tells_the_old_name_with_its_slash(engine, name):
+    identity = engine.docker("create", "--name", name, "busybox", check=True).out.strip()
+    engine.docker("rename", name, f"{name}-2", check=True)
+    try:
+        until = engine.docker("info", "-f", "{{.SystemTime}}", check=True).out.strip()
+        told = engine.docker("events", "--since", "1h", "--until", until, "--filter", "event=rename", "--filter", f"container={identity}", "--format", "{{json .Actor.Attributes}}", check=True)
+        assert [(a["oldName"], a["name"]) for a in map(json.loads, told.out.splitlines())] == [(f"/{name}", f"{name}-2")]
+    finally:
+        engine.docker("rename", f"{name}-2", name, check=True)
 
 
 # ---- users ----

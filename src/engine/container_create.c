@@ -106,6 +106,10 @@ void container_config_merge(struct container_config *config, const struct contai
     config->env = env;
     merge_commands(config, image);
     merge_set(&config->exposed_ports, &image->exposed_ports);
+    if (!config->volumes.count) { /* none of either stays the image's null or {} */
+        strv_done(&config->volumes);
+        strv_copy(&config->volumes, &image->volumes);
+    }
     merge_set(&config->volumes, &image->volumes);
     if (!config->labels.entries)
         map_init_empty(&config->labels, free);

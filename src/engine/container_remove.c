@@ -214,7 +214,8 @@ int engine_container_rename(struct engine *engine, const char *text, const char 
         mutex_lock(&engine->lock);
         map_take(&engine->container_names, info->name);
         mutex_unlock(&engine->lock);
-        container_event_text(container, next, "rename", "oldName", info->name);
+        CLEANUP(free) char *old_name = xasprintf("/%s", info->name);
+        container_event_text(container, next, "rename", "oldName", old_name);
     }
     mutex_unlock(&container->operation);
     return result;

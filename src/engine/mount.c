@@ -317,17 +317,22 @@ static int parse_volume_request(const struct mount_request *request, struct cont
     mount->is_anonymous = text_is_empty(request->source);
     mount->name = mount->is_anonymous ? NULL : xstrdup(request->source);
     mount->mode = xstrdup(mount->is_anonymous ? "" : "z");
+    if (mount->is_anonymous && volume && !text_is_empty(volume->subpath))
+        return error_set(
+            err, ERROR_INVALID,
+            "invalid mount config for type \"volume\": must not set Subpath when using "
+            "anonymous volumes");
+    if (mount->is_anonymous && request->read_only)
+        return error_set(
+            err, ERROR_INVALID,
+            "invalid mount config for type \"volume\": must not set ReadOnly mode when using "
+            "anonymous volumes");
     if (!volume)
         return 0;
     if (volume->driver_config && !text_is_empty(volume->driver_config->name)) {
         free(mount->driver);
         mount->driver = xstrdup(volume->driver_config->name);
     }
-    if (!text_is_empty(volume->subpath) && mount->is_anonymous)
-        return error_set(
-            err, ERROR_INVALID,
-            "invalid mount config for type \"volume\": must not set Subpath when using "
-            "anonymous volumes");
     return set_subpath(mount, volume->subpath, "volume", err);
 }
 

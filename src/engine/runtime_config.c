@@ -64,9 +64,10 @@ static int add_throttles(struct json_list *out, const struct json_list *wishes, 
         struct runtime_throttle *throttle;
         struct stat status;
 
-        if (!wish->path || stat(wish->path, &status) < 0 || !S_ISBLK(status.st_mode))
-            return error_set(err, ERROR_INVALID, "invalid device path %s",
-                             wish->path ? wish->path : "");
+        if (stat(wish->path ?: "", &status) < 0)
+            return error_sys(err, "stat %s", wish->path ?: "");
+        if (!S_ISBLK(status.st_mode))
+            return error_set(err, ERROR_INVALID, "invalid device path %s", wish->path);
         throttle = json_list_add(out, sizeof(*throttle));
         *throttle = (struct runtime_throttle){ major(status.st_rdev), minor(status.st_rdev),
                                                wish->rate };
@@ -109,9 +110,8 @@ int container_resources(const struct host_config *host, struct runtime_resources
                                                        struct weight_device)[i];
         struct stat status;
 
-        if (!wish->path || stat(wish->path, &status) < 0)
-            return error_set(err, ERROR_INVALID, "invalid device path %s",
-                             wish->path ? wish->path : "");
+        if (stat(wish->path ?: "", &status) < 0)
+            return error_sys(err, "stat %s", wish->path ?: "");
         struct runtime_weight_device *device = json_list_add(&io->weight_device, sizeof(*device));
         *device = (struct runtime_weight_device){ major(status.st_rdev), minor(status.st_rdev),
                                                   wish->weight };

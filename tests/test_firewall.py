@@ -14,7 +14,7 @@ pytestmark = pytest.mark.own
 
 NET4, NET6 = f"10.{engines.address_block()}", f"fd42:{engines.address_block()}"
 
-NETWORKS = ["fw-open", "fw-other", "fw-inner", "fw-closed", "fw-six", "fw-routed", "fw-bare"]
+NETWORKS = ["fw-open", "fw-other", "fw-inner", "fw-closed", "fw-six", "fw-routed", "fw-bare", "fw-trust"]
 
 # Tells each who asks what address he comes from. Ports by TCP and UDP, both families.
 SERVER = r"""
@@ -72,23 +72,28 @@ class World:
     def __init__(self, engine, number):
         self.wire4, self.other4 = f"{NET4}.{number}.1", f"{NET4}.{number}.2"
         self.wire6, self.other6 = f"{NET6}:{number}::1", f"{NET6}:{number}::2"
+        self.source4, self.source6 = f"{NET4}.{number}.3", f"{NET6}:{number}::3"
         self.engine, self.servers, self.pids, self.name = engine, [], {}, f"fw-{engine.directory.name[-6:]}"
         mode = "com.docker.network.bridge.gateway_mode_ipv"
         for network, options in (("fw-open", []), ("fw-other", []), ("fw-inner", ["--internal"]),
                                  ("fw-closed", ["-o", "com.docker.network.bridge.enable_icc=false"]),
                                  ("fw-routed", ["-o", f"{mode}4=routed", "-o", f"{mode}6=routed"]),
                                  ("fw-six", ["--ipv4=false"]),
+                                 ("fw-trust", ["-o", f"com.docker.network.host_ipv4={self.source4}",
+                                               "-o", f"com.docker.network.host_ipv6={self.source6}",
+                                               "-o", f"com.docker.network.bridge.trusted_host_interfaces={self.name}w:nowhere0"]),
                                  ("fw-bare", ["-o", f"{mode}4=nat-unprotected", "-o", f"{mode}6=nat-unprotected"])):
             engine.docker("network", "create", "--ipv6", *options, network, check=True)
         publish = ["-p", "80", "-p", "80/udp", "-p", "127.0.0.1::82", "-p", "127.0.0.1::82/udp", "-p", "83", "-p", "83/udp"]
         for name, network, options in (("fw-a", "fw-open", publish), ("fw-b", "fw-open", []), ("fw-c", "fw-other", []),
                                        ("fw-i", "fw-inner", publish), ("fw-j", "fw-inner", []), ("fw-n", "fw-closed", publish),
-                                       ("fw-m", "fw-closed", []), ("fw-s", "fw-six", ["-p", "80", "-p", "80/udp"]), ("fw-t", "fw-six", []), ("fw-r", "fw-routed", publish[:4]), ("fw-u", "fw-bare", [])):
+                                       ("fw-m", "fw-closed", []), ("fw-s", "fw-six", ["-p", "80", "-p", "80/udp"]), ("fw-t", "fw-six", []), ("fw-h", "fw-trust", publish[:4] + ["-p", "127.0.0.1::80"]),
+                                       ("fw-r", "fw-routed", publish[:4]), ("fw-u", "fw-bare", [])):
             engine.docker("run", "-d", "--name", name, "--network", network, *options, "busybox", "sleep", "1000", check=True)
             self.pids[name] = engine.inspect(name)["State"]["Pid"]
         self.add_wire()
         self.restrict_input()
-        for name in ("fw-a", "fw-i", "fw-n", "fw-s", "fw-r", "fw-u", None):
+        for name in ("fw-a", "fw-i", "fw-n", "fw-s", "fw-h", "fw-r", "fw-u", None):
             where = inside(self.pids[name]) if name else ["ip", "netns", "exec", self.name]
             server = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVER, "80", "81", "82", "83"], stdout=subprocess.PIPE)
             self.servers.append(server)
@@ -99,6 +104,8 @@ class World:
         end = self.name + "w"
         run(["ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", self.name], check=True)
         for arguments in (["addr", "add", f"{self.wire4}/24", "dev", end], ["addr", "add", f"{self.wire6}/64", "dev", end, "nodad"],
+                          ["addr", "add", f"{self.source4}/24", "dev", end],
+                          ["addr", "add", f"{self.source6}/128", "dev", end, "nodad", "preferred_lft", "0"],
                           ["link", "set", end, "up"]):
             run(["ip", *arguments], check=True)
         there = ["ip", "-n", self.name]
@@ -229,7 +236,13 @@ def rows_of(world, version, protocol, is_strict):
         ("other host", "other host", "nat-unprotected", at["fw-u"], 81, other),
         ("fw-c", "other network", "nat-unprotected", at["fw-u"], 81, "-"),
 
+        # By the container's address, from links that are trusted and to what is published only.
+        ("other host", "other host", "trusted, published", at["fw-h"], 80, other),
+        ("other host", "other host", "trusted, unpublished", at["fw-h"], 81, "-"),
+        ("fw-c", "other network", "trusted, published", at["fw-h"], 80, "-"),
+
         ("fw-a", "out", "from nat", other, 80, wire),
+        ("fw-h", "out", "from host_ipv4 or 6", other, 80, world.source4 if version == 4 else world.source6),
         ("fw-u", "out", "from nat-unprotected", other, 80, wire),
         ("fw-r", "out", "from routed", other, 80, at["fw-r"]),
         ("fw-i", "out", "from internal", other, 80, "-"),

@@ -347,6 +347,28 @@ def test_ipv6(engine, name, free_port):
         engine.docker("network", "rm", "n6-ours", "n6-user", check=True)
 
 
+def test_ports_that_open_the_same_port_come_and_go(engine, name):
+    """Where published ports are reached by the container's address, too, two of them may lead to one."""
+    trusted = "com.docker.network.bridge.trusted_host_interfaces"
+    engine.docker("network", "create", "-o", f"{trusted}=lo:nowhere0", "np-trust", check=True)
+    try:
+        engine.docker("run", "-d", "--name", name, "--network", "np-trust", "-p", "127.0.0.1::80", "-p", "127.0.0.2::80", "busybox", "sleep",
+                      "300", check=True)
+        assert engine.verify().code == 0
+        engine.berth("update", "--publish-rm", engine.docker("port", name, "80").out.split()[0] + ":80", name, check=True)
+        assert len(engine.docker("port", name, "80").out.split()) == 1
+        assert engine.verify().code == 0
+        for option, text in ((f"{trusted}=a/b", "invalid interface name 'a/b'"), (f"{trusted}=eth0::", "invalid interface name ''"),
+                             ("com.docker.network.host_ipv4=zzz", "failed to parse com.docker.network.host_ipv4 value: zzz (nil ip)"),
+                             ("com.docker.network.host_ipv4=fd00::1", "failed to parse com.docker.network.host_ipv4 value: fd00::1"),
+                             ("com.docker.network.host_ipv6=10.0.0.1", "failed to parse com.docker.network.host_ipv6 value: 10.0.0.1")):
+            assert text in engine.docker("network", "create", "-o", option, "np-bad").err
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("network", "rm", "np-trust", check=True)
+        assert engine.verify().code == 0
+
+
 def test_options_of_creation(engine, name):
     """Ranges, gateways, kept addresses, names of links, modes; through berth, judged by what a container gets."""
     made = engine.berth("network", "create", "--subnet", f"{NET4}.42.0/24", "--ip-range", f"{NET4}.42.128/30", "--gateway", f"{NET4}.42.77",

@@ -232,6 +232,13 @@ static void put_dnat(struct nl_msg *msg, const struct nft_step *step)
     nl_put_be32(msg, NFTA_NAT_REG_PROTO_MIN, step->to);
 }
 
+static void put_snat(struct nl_msg *msg, const struct nft_step *step)
+{
+    nl_put_be32(msg, NFTA_NAT_TYPE, NFT_NAT_SNAT);
+    nl_put_be32(msg, NFTA_NAT_FAMILY, step->what);
+    nl_put_be32(msg, NFTA_NAT_REG_ADDR_MIN, step->from);
+}
+
 static void put_immediate(struct nl_msg *msg, const struct nft_step *step)
 {
     nl_put_be32(msg, NFTA_IMMEDIATE_DREG, step->to);
@@ -273,6 +280,7 @@ static const struct {
     [NFT_STEP_OR]           = { "bitwise",   put_or           },
     [NFT_STEP_SET_META]     = { "meta",      put_set_meta     },
     [NFT_STEP_DUPLICATE]    = { "dup",       put_duplicate    },
+    [NFT_STEP_SNAT]         = { "nat",       put_snat         },
 };
 /* clang-format on */
 

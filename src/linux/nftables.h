@@ -69,6 +69,7 @@ enum nft_step_kind {
     NFT_STEP_OR,
     NFT_STEP_SET_META,
     NFT_STEP_DUPLICATE,
+    NFT_STEP_SNAT,
 };
 
 struct nft_step {
@@ -106,6 +107,8 @@ struct nft_step {
 #define NFT_VERDICT(verdict)               { NFT_STEP_VERDICT, .value = (uint32_t)(verdict) }
 #define NFT_DNAT_TO(address, port)         { NFT_STEP_DNAT, .what = NFPROTO_IPV4, .from = (address), .to = (port) }
 #define NFT_DNAT6_TO(address, port)        { NFT_STEP_DNAT, .what = NFPROTO_IPV6, .from = (address), .to = (port) }
+#define NFT_SNAT_TO(address)               { NFT_STEP_SNAT, .what = NFPROTO_IPV4, .from = (address) }
+#define NFT_SNAT6_TO(address)              { NFT_STEP_SNAT, .what = NFPROTO_IPV6, .from = (address) }
 #define NFT_MASQUERADE                     { NFT_STEP_MASQUERADE }
 #define NFT_VALUE(value_, register_)       { NFT_STEP_VALUE, .value = (value_), .size = 4, .to = (register_) }
 /* Writes into the transport header; 'checksum' is where its checksum is. */

@@ -210,8 +210,8 @@ int attachment_publish(struct attachment *attachment, struct error *err)
     for (size_t i = 0; i < ports->count; i++) {
         struct firewall_port port;
 
-        if (endpoint_firewall_port(&attachment->row, &JSON_ITEMS(ports, struct port_mapping)[i],
-                                   &port))
+        if (endpoint_firewall_port(attachment->networks, &attachment->row,
+                                   &JSON_ITEMS(ports, struct port_mapping)[i], &port))
             firewall_port_add(&batch, &port);
     }
     return firewall_commit(firewall, &batch, err);
@@ -230,8 +230,8 @@ int endpoints_unpublish(struct networks *networks, const struct endpoint_rows *r
         for (size_t p = 0; p < ports->count; p++, count++) {
             struct firewall_port port;
 
-            if (endpoint_firewall_port(&rows->items[i], &JSON_ITEMS(ports, struct port_mapping)[p],
-                                       &port))
+            if (endpoint_firewall_port(networks, &rows->items[i],
+                                       &JSON_ITEMS(ports, struct port_mapping)[p], &port))
                 firewall_port_remove(&batch, &port);
         }
     }
@@ -315,6 +315,7 @@ int endpoint_unpublish(struct networks *networks, const char *container_id,
                        const struct port_mapping *which, struct json_list *out, struct error *err)
 {
     CLEANUP(endpoint_rows_done) struct endpoint_rows rows = {};
+    bool must_rebuild = false;
 
     if (record_endpoints(networks, NULL, container_id, &rows, err) < 0)
         return -1;
@@ -326,6 +327,7 @@ int endpoint_unpublish(struct networks *networks, const char *container_id,
 
         for (size_t p = 0; p < ports->count; p++)
             if (is_meant(&items[p], which)) {
+                must_rebuild |= items[p].host_port == 0;
                 *(struct port_mapping *)json_list_add(out, sizeof(*which)) = items[p];
                 items[kept++] = items[p]; /* what is left in the row is what goes */
             }
@@ -333,6 +335,9 @@ int endpoint_unpublish(struct networks *networks, const char *container_id,
         if (kept > 0 && record_ports_delete(networks, &row->endpoint, err) < 0)
             return -1;
         endpoint_forget_flows(ports);
+        /* What is left may open the same port of the container. */
+        must_rebuild |= kept > 0 && network_opens_ports(networks, row->endpoint.network_id);
     }
-    return endpoints_unpublish(networks, &rows, err);
+    return must_rebuild ? firewall_rebuild(networks->firewall, err)
+                        : endpoints_unpublish(networks, &rows, err);
 }

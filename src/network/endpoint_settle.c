@@ -91,9 +91,9 @@ int endpoint_move_ports(struct networks *networks, const struct endpoint_row *fr
         struct firewall_port old, new;
 
         /* One of IPv6 leads nowhere on a network that has none. */
-        if (endpoint_firewall_port(from, mapping, &old))
+        if (endpoint_firewall_port(networks, from, mapping, &old))
             firewall_port_remove(&batch, &old);
-        if (endpoint_firewall_port(to, mapping, &new))
+        if (endpoint_firewall_port(networks, to, mapping, &new))
             firewall_port_add(&batch, &new);
     }
     if (firewall_commit(networks->firewall, &batch, err) < 0)

@@ -57,6 +57,9 @@ static const struct nft_set sets[] = {
     { "routed6",      0,               NFT_TYPE_INTERFACE,                                          16 },
     { "opens",        0,               NFT_TYPE_3(NFT_TYPE_IPV4, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 12 }, /* ports of containers of routed networks */
     { "opens6",       0,               NFT_TYPE_3(NFT_TYPE_IPV6, NFT_TYPE_PROTOCOL, NFT_TYPE_PORT), 24 },
+    { "sources",      NFT_SET_MAP | NFT_SET_INTERVAL, NFT_TYPE_IPV4,                                   4, NFT_TYPE_IPV4,                             4 },
+    { "sources6",     NFT_SET_MAP | NFT_SET_INTERVAL, NFT_TYPE_IPV6,                                  16, NFT_TYPE_IPV6,                            16 },
+    { "trusted",      0,               NFT_TYPE_2(NFT_TYPE_INTERFACE, NFT_TYPE_INTERFACE),            32 }, /* links of the host with bridges */
     { "inlets",       0,               NFT_TYPE_INTERFACE,                                          16 },
 };
 
@@ -123,10 +126,14 @@ static const struct {
      * packets are filtered, there is no incoming interface here. */
     { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE, 4, R(4)), NFT_IN("hairpins", R(0)),
                        IS_PUBLISHED, NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(4)), NFT_NOT_IN("bridges", R(4)),
+                       NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_MAP_TO("sources", R(0), R(8)), NFT_SNAT_TO(R(8)) } },
     { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_IN("masquerades", R(0)),
                        NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
     { "postrouting", { IS_IPV6, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE6, 16, R(4)), NFT_IN("hairpins6", R(0)),
                        IS_PUBLISHED, NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV6, NFT_LOAD_META(NFT_META_OIFNAME, R(4)), NFT_NOT_IN("bridges", R(4)),
+                       NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_MAP_TO("sources6", R(0), R(8)), NFT_SNAT6_TO(R(8)) } },
     { "postrouting", { IS_IPV6, NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_IN("masquerades6", R(0)),
                        NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
     { "forward",     { GOES_TO("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
@@ -139,6 +146,8 @@ static const struct {
     { "forward",     { IS_IPV6, GOES_TO("routed6"), NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_IN("opens6", R(0)), NFT_VERDICT(NF_ACCEPT) } },
     /* A network whose gateway mode says so, but not from another network of ours. */
     { "forward",     { COMES_FROM("bridges"), GOES_TO("bridges"), NFT_VERDICT(NF_DROP) } },
+    { "forward",     { IS_IPV4, STAYS_IN("trusted"), NFT_LOAD_NETWORK(DESTINATION, 4, R(0)), PORT_AT(1), NFT_IN("opens", R(0)), NFT_VERDICT(NF_ACCEPT) } },
+    { "forward",     { IS_IPV6, STAYS_IN("trusted"), NFT_LOAD_NETWORK(DESTINATION6, 16, R(0)), PORT_AT(4), NFT_IN("opens6", R(0)), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { IS_IPV4, GOES_TO("unprotected"), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { IS_IPV6, GOES_TO("unprotected6"), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { IS_IPV4, GOES_TO("routed"), NFT_LOAD_META(NFT_META_L4PROTO, R(0)), NFT_IS(R(0), IPPROTO_ICMP, 1), NFT_VERDICT(NF_ACCEPT) } },
@@ -172,15 +181,58 @@ static void change(struct nft_batch *batch, bool add, const char *set, const voi
         nft_element_remove(batch, set, key, key_size);
 }
 
-static void change_range(struct nft_batch *batch, bool add, const struct subnet *subnet)
+/* From 'first' to in front of 'end'; 'source' NULL: a set's, else a map's. */
+static void change_range(struct nft_batch *batch, bool add, const char *set, const void *first,
+                         const void *end, const void *source, size_t size)
 {
-    uint32_t first = htonl(subnet_first(subnet)), end = htonl(subnet_last(subnet) + 1);
+    if (add) {
+        nft_element_add(batch, set, first, size, source, source ? size : 0);
+        nft_range_end_add(batch, set, end, size);
+    } else {
+        nft_element_remove(batch, set, first, size);
+        nft_range_end_remove(batch, set, end, size);
+    }
+}
 
-    change(batch, add, "masquerades", &first, sizeof(first));
-    if (add)
-        nft_range_end_add(batch, "masquerades", &end, sizeof(end));
+/* What leaves takes an address of the host: the one that is wished, or that of the way. */
+static void change_masquerade(struct nft_batch *batch, bool add,
+                              const struct firewall_bridge *bridge)
+{
+    uint32_t first = htonl(subnet_first(&bridge->subnet));
+    uint32_t end = htonl(subnet_last(&bridge->subnet) + 1), source = htonl(bridge->source);
+
+    if (bridge->source)
+        change_range(batch, add, "sources", &first, &end, &source, sizeof(first));
     else
-        nft_range_end_remove(batch, "masquerades", &end, sizeof(end));
+        change_range(batch, add, "masquerades", &first, &end, NULL, sizeof(first));
+}
+
+static void change_masquerade6(struct nft_batch *batch, bool add,
+                               const struct firewall_bridge *bridge)
+{
+    struct in6_addr first = subnet6_first(&bridge->subnet6);
+    struct subnet6 last = { subnet6_last(&bridge->subnet6), 128 };
+    struct in6_addr end = subnet6_at(&last, 1);
+
+    if (IN6_IS_ADDR_UNSPECIFIED(&bridge->source6))
+        change_range(batch, add, "masquerades6", &first, &end, NULL, sizeof(first));
+    else
+        change_range(batch, add, "sources6", &first, &end, &bridge->source6, sizeof(first));
+}
+
+static void change_trusted(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
+{
+    CLEANUP(strv_done) struct strv links = {};
+
+    if (!text_is_empty(bridge->trusted_links))
+        strv_split(&links, bridge->trusted_links, ':');
+    for (size_t i = 0; i < links.count; i++) {
+        struct name_pair pair = {};
+
+        snprintf(pair.in, sizeof(pair.in), "%s", links.items[i]);
+        snprintf(pair.out, sizeof(pair.out), "%s", bridge->name);
+        change(batch, add, "trusted", &pair, sizeof(pair));
+    }
 }
 
 static void change_hairpin(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
@@ -200,7 +252,6 @@ static void change_ipv6(struct nft_batch *batch, bool add, const struct firewall
 {
     struct name_and_address6 first = { .address = subnet6_first(&bridge->subnet6) };
     struct name_and_address6 last = { .address = subnet6_last(&bridge->subnet6) };
-    struct subnet6 end = { last.address, 128 };
 
     snprintf(first.name, sizeof(first.name), "%s", bridge->name);
     snprintf(last.name, sizeof(last.name), "%s", bridge->name);
@@ -212,14 +263,8 @@ static void change_ipv6(struct nft_batch *batch, bool add, const struct firewall
         change(batch, add, "unprotected6", first.name, sizeof(first.name));
     if (bridge->is_routed6)
         change(batch, add, "routed6", first.name, sizeof(first.name));
-    if (!bridge->is_masqueraded6 || bridge->is_internal)
-        return;
-    end.address = subnet6_at(&end, 1);
-    change(batch, add, "masquerades6", &first.address, sizeof(first.address));
-    if (add)
-        nft_range_end_add(batch, "masquerades6", &end.address, sizeof(end.address));
-    else
-        nft_range_end_remove(batch, "masquerades6", &end.address, sizeof(end.address));
+    if (bridge->is_masqueraded6 && !bridge->is_internal)
+        change_masquerade6(batch, add, bridge);
 }
 
 static void change_bridge(struct nft_batch *batch, bool add, const struct firewall_bridge *bridge)
@@ -236,11 +281,12 @@ static void change_bridge(struct nft_batch *batch, bool add, const struct firewa
     if (bridge->is_internal)
         change(batch, add, "internals", pair.in, sizeof(pair.in));
     if (bridge->has_ipv4 && bridge->is_masqueraded && !bridge->is_internal)
-        change_range(batch, add, &bridge->subnet);
+        change_masquerade(batch, add, bridge);
     if (bridge->is_unprotected)
         change(batch, add, "unprotected", pair.in, sizeof(pair.in));
     if (bridge->is_routed)
         change(batch, add, "routed", pair.in, sizeof(pair.in));
+    change_trusted(batch, add, bridge);
     if (bridge->has_ipv6)
         change_ipv6(batch, add, bridge);
 }
@@ -287,10 +333,10 @@ static void change_port(struct nft_batch *batch, bool add, const struct firewall
     uint16_t host_port = htons(port->host_port), inner_port = htons(port->port);
     uint8_t key[16 + 4 + 4] = {}, target[16 + 4] = {};
 
-    if (port->host_port == 0) {
+    if (port->host_port == 0 || port->is_open)
         change_open_port(batch, add, port);
+    if (port->host_port == 0)
         return;
-    }
     if (!is_any) {
         memcpy(key, port->host_address, address_size);
         key_size = address_size;
@@ -586,6 +632,14 @@ static int add_element_line(const struct nft_element *element, void *data, struc
     return 0;
 }
 
+/* Several ports of the host may open one of a container. */
+static void drop_doubles(struct strv *sorted)
+{
+    for (size_t i = sorted->count; i > 1; i--)
+        if (strcmp(sorted->items[i - 1], sorted->items[i - 2]) == 0)
+            strv_remove(sorted, i - 1);
+}
+
 /* What we would write if we wrote the table now. */
 static int wanted_lines(struct firewall *firewall, struct element_lines *out, struct error *err)
 {
@@ -606,6 +660,7 @@ static int wanted_lines(struct firewall *firewall, struct element_lines *out, st
             return -1;
     }
     strv_sort(&out->lines);
+    drop_doubles(&out->lines);
     return 0;
 }
 

@@ -57,6 +57,10 @@ struct firewall_bridge {
     bool is_routed, is_routed6;           /* its containers are reached by their own addresses */
     bool is_open;                         /* its containers may talk to each other */
     bool is_unprotected, is_unprotected6; /* unpublished ports may be reached by who has a route */
+    uint32_t source;           /* what leaves and is masqueraded has this address; 0: the host's */
+    struct in6_addr source6;   /* the same */
+    const char *trusted_links; /* "eth0:eth1": from there published ports are reached by their
+                                  container's address, too; NULL or "": none */
 };
 void firewall_bridge_add(struct nft_batch *batch, const struct firewall_bridge *bridge);
 void firewall_bridge_remove(struct nft_batch *batch, const struct firewall_bridge *bridge);
@@ -67,6 +71,7 @@ struct firewall_port {
     uint8_t host_address[16]; /* zero: all of this host's */
     uint8_t address[16];      /* of the container */
     uint16_t host_port, port; /* without a port of the host: reached by its own address */
+    bool is_open;             /* reached by its own address, too, from links that are trusted */
 };
 void firewall_port_add(struct nft_batch *batch, const struct firewall_port *port);
 void firewall_port_remove(struct nft_batch *batch, const struct firewall_port *port);

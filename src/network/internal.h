@@ -26,7 +26,10 @@ struct network_entry {
     bool is_unprotected, is_unprotected6; /* gateway mode nat-unprotected */
     bool is_routed, is_routed6;           /* gateway mode routed */
     bool is_isolated;                     /* the host has no address there */
-    uint32_t link_mode, link_flags;       /* of macvlan and ipvlan */
+    uint32_t source;                      /* see struct firewall_bridge */
+    struct in6_addr source6;
+    const char *trusted_links;
+    uint32_t link_mode, link_flags; /* of macvlan and ipvlan */
     bool routes_by_link; /* of layer 3: default routes have no gateway, the link takes all */
     const char *interface_prefix; /* of its interfaces in containers: "eth" */
     int mtu;
@@ -157,8 +160,10 @@ int network_enable_forwarding6(struct networks *networks, struct error *err);
 struct firewall_bridge network_firewall_bridge(const struct network_entry *entry);
 /* Everything that the record says belongs into the firewall. */
 int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *err);
-bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
-                            struct firewall_port *out);
+bool endpoint_firewall_port(struct networks *networks, const struct endpoint_row *row,
+                            const struct port_mapping *port, struct firewall_port *out);
+/* Are its published ports reached by their container's address, too? */
+bool network_opens_ports(struct networks *networks, const char *id);
 
 /* ---- reconcile.c ---- */
 /* Is a link of that name on this host for our sake, and not a container's? */

@@ -55,7 +55,10 @@ static int refuse_unknown(const struct map *options, struct error *err)
         "com.docker.network.bridge.host_binding_ipv4",
         "com.docker.network.bridge.inhibit_ipv4",
         "com.docker.network.bridge.name",
+        "com.docker.network.bridge.trusted_host_interfaces",
         "com.docker.network.container_iface_prefix",
+        "com.docker.network.host_ipv4",
+        "com.docker.network.host_ipv6",
         NETWORK_OPTION_MTU,
     };
 
@@ -112,6 +115,40 @@ int network_read_ranges(struct network_entry *entry, struct error *err)
     return 0;
 }
 
+#define OPTION_HOST_IPV4 "com.docker.network.host_ipv4"
+#define OPTION_HOST_IPV6 "com.docker.network.host_ipv6"
+
+/* The address of the host that what leaves is seen with. */
+static int read_sources(struct network_entry *entry, struct error *err)
+{
+    const char *ipv4 = map_get(&entry->network.options, OPTION_HOST_IPV4);
+    const char *ipv6 = map_get(&entry->network.options, OPTION_HOST_IPV6);
+
+    if (!text_is_empty(ipv4) && address_parse(ipv4, &entry->source, NULL) < 0)
+        return error_set(err, ERROR_INVALID, "failed to parse %s value: %s (nil ip)",
+                         OPTION_HOST_IPV4, ipv4);
+    if (!text_is_empty(ipv6) && address6_parse(ipv6, &entry->source6, NULL) < 0)
+        return error_set(err, ERROR_INVALID, "failed to parse %s value: %s (nil ip)",
+                         OPTION_HOST_IPV6, ipv6);
+    return 0;
+}
+
+static int read_trusted_links(struct network_entry *entry, struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    entry->trusted_links = map_get(&entry->network.options,
+                                   OPTION_PREFIX "trusted_host_interfaces");
+    if (!text_is_empty(entry->trusted_links))
+        strv_split(&names, entry->trusted_links, ':');
+    for (size_t i = 0; i < names.count; i++)
+        if (names.items[i][0] == '\0' || strlen(names.items[i]) >= IFNAMSIZ ||
+            strpbrk(names.items[i], "/ \t\n"))
+            return error_set(err, ERROR_INVALID, "invalid interface name '%s' in option %s",
+                             names.items[i], OPTION_PREFIX "trusted_host_interfaces");
+    return 0;
+}
+
 static int read_options(struct networks *networks, struct network_entry *entry, struct error *err)
 {
     const struct map *options = &entry->network.options;
@@ -121,7 +158,8 @@ static int read_options(struct networks *networks, struct network_entry *entry, 
                           &entry->is_routed, err) < 0 ||
         read_gateway_mode(entry, OPTION_PREFIX "gateway_mode_ipv6", &entry->is_unprotected6,
                           &entry->is_routed6, err) < 0 ||
-        network_read_mtu(networks, entry, networks->mtu, err) < 0)
+        network_read_mtu(networks, entry, networks->mtu, err) < 0 || read_sources(entry, err) < 0 ||
+        read_trusted_links(entry, err) < 0)
         return -1;
     entry->is_isolated |= is_on(options, OPTION_PREFIX "inhibit_ipv4", false);
     entry->icc = is_on(options, OPTION_PREFIX "enable_icc", networks->icc);
@@ -159,18 +197,32 @@ struct firewall_bridge network_firewall_bridge(const struct network_entry *entry
                                      .is_routed = entry->is_routed,
                                      .is_routed6 = entry->is_routed6,
                                      .is_open = entry->icc,
+                                     .source = entry->source,
+                                     .source6 = entry->source6,
+                                     .trusted_links = entry->trusted_links,
                                      .is_unprotected = entry->is_unprotected,
                                      .is_unprotected6 = entry->is_unprotected6 };
 }
 
-bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_mapping *port,
-                            struct firewall_port *out)
+/* One that is gone had perhaps such ports: what is not there is missed when it is removed, and the
+ * table written anew. */
+bool network_opens_ports(struct networks *networks, const char *id)
+{
+    CLEANUP(network_unref) struct network *network = networks_get(networks, id);
+
+    return !network || !text_is_empty(network_entry(network)->trusted_links);
+}
+
+bool endpoint_firewall_port(struct networks *networks, const struct endpoint_row *row,
+                            const struct port_mapping *port, struct firewall_port *out)
 {
     uint32_t address = htonl(row->address);
 
     *out = (struct firewall_port){ .is_ipv6 = strchr(port->host_ip, ':') != NULL,
                                    .host_port = port->host_port,
-                                   .port = port->container_port };
+                                   .port = port->container_port,
+                                   .is_open = network_opens_ports(networks,
+                                                                  row->endpoint.network_id) };
     if (port_protocol(port->protocol, &out->protocol, NULL) < 0)
         return false;
     if (out->is_ipv6)
@@ -181,7 +233,8 @@ bool endpoint_firewall_port(const struct endpoint_row *row, const struct port_ma
     return row->address != 0 && inet_pton(AF_INET, port->host_ip, out->host_address) == 1;
 }
 
-static void add_ports(const struct endpoint_rows *rows, struct nft_batch *batch)
+static void add_ports(struct networks *networks, const struct endpoint_rows *rows,
+                      struct nft_batch *batch)
 {
     for (size_t i = 0; i < rows->count; i++) {
         const struct endpoint_row *row = &rows->items[i];
@@ -189,8 +242,9 @@ static void add_ports(const struct endpoint_rows *rows, struct nft_batch *batch)
         for (size_t p = 0; p < row->endpoint.ports.count; p++) {
             struct firewall_port port;
 
-            if (endpoint_firewall_port(
-                    row, &JSON_ITEMS(&row->endpoint.ports, struct port_mapping)[p], &port))
+            if (endpoint_firewall_port(networks, row,
+                                       &JSON_ITEMS(&row->endpoint.ports, struct port_mapping)[p],
+                                       &port))
                 firewall_port_add(batch, &port);
         }
     }
@@ -215,7 +269,7 @@ int networks_fill_firewall(void *data, struct nft_batch *batch, struct error *er
     network_list_free(list, count);
     if (record_endpoints(networks, NULL, NULL, &rows, err) < 0)
         return -1;
-    add_ports(&rows, batch);
+    add_ports(networks, &rows, batch);
     return 0;
 }
 

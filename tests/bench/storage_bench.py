@@ -1,4 +1,5 @@
 """Storage: starts with many mounts, volumes that are filled from an image, and looking after the disk; beside Docker's engine."""
+import os
 import pathlib
 import shutil
 import tempfile
@@ -54,10 +55,11 @@ def bench_storage(engine, build, docker, rounds, image, timed, print_table):
 
 
 def interleave(sides, rounds, measure):
-    """Samples of each side by what measure(side) names: {title: {side: [seconds]}}."""
+    """Samples of each side by what measure(side) names: {title: {side: [seconds]}}. Nobody waits for what the one before left to be written."""
     samples = {}
     for number in range(rounds + 1):
         for name, side in sides.items():
+            os.sync()
             time.sleep(PAUSE_S)
             for title, elapsed in measure(side).items():
                 if number:  # the first one warms up

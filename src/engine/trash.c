@@ -10,7 +10,7 @@
 
 #include "base/banned.h"
 
-#define PATIENCE_NS (5 * NS_PER_MS)
+#define PATIENCE_NS (2 * NS_PER_MS)
 #define LATER_NS    (20 * NS_PER_MS)
 
 /* Shared by who removes and who waits; the last one frees it. */

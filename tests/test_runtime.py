@@ -267,6 +267,22 @@ def test_limits(bundle):
     assert [line.split()[3:5] for line in text.splitlines() if line.startswith("Max open files")] == [["100", "200"]]
 
 
+def test_huge_pages(bundle):
+    """Also where the controller is in version 2 and the others are not."""
+    size, present = 2 << 20, bool(list(pathlib.Path("/sys/fs/cgroup").glob("**/hugetlb.2MB.*"))) or any(
+        "hugetlb" in path.read_text().split() for path in pathlib.Path("/sys/fs/cgroup").glob("**/cgroup.controllers"))
+    bundle.config["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 3 * size}]
+    if not present:
+        assert "hugetlb cgroup" in bundle.run("true").stderr
+        return
+    bundle.start("sleep", "1000")
+    files = [path for group in bundle.groups() for name in ("max", "limit_in_bytes") if (path := pathlib.Path(group, f"hugetlb.2MB.{name}")).exists()]
+    assert [path.read_text() for path in files] == [f"{3 * size}\n"]
+    done = bundle.call("update", "-r", "-", "box", stdin=None, input=json.dumps({"hugepageLimits": [{"pageSize": "2MB", "limit": size}]}))
+    assert done.returncode == 0, done.stderr
+    assert [path.read_text() for path in files] == [f"{size}\n"]
+
+
 def test_working_directory_is_made(bundle):
     bundle.config["process"]["cwd"] = "/a/b/c"
     assert bundle.output("sh", "-c", "pwd; stat -c %a /a/b/c") == "/a/b/c\n755\n"

@@ -162,6 +162,12 @@ const char *cgroup_mount_point(const char *controller)
     return NULL;
 }
 
+bool cgroup_is_unified(const char *controller)
+{
+    return cgroup_version() == CGROUP_V2 || (!cgroup_mount_point(controller) && host.unified &&
+                                             strv_contains(&host.unified_controllers, controller));
+}
+
 bool cgroup_has_controller(const char *controller)
 {
     look_up();
@@ -190,7 +196,8 @@ int cgroup_check_path(const char *path, struct error *err)
 
 char *cgroup_file_path(const char *path, const char *controller, const char *file)
 {
-    const char *root = cgroup_mount_point(controller);
+    const char *root = cgroup_is_unified(controller) ? host.unified
+                                                     : cgroup_mount_point(controller);
 
     return root ? xasprintf("%s%s/%s", root, path, file) : NULL;
 }

@@ -19,6 +19,8 @@ enum cgroup_version cgroup_version(void);
 bool cgroup_has_controller(const char *controller); /* "memory", "pids", … */
 /* Mount point of a v1 controller's hierarchy, or of v2's for any name; NULL if there is none. */
 const char *cgroup_mount_point(const char *controller);
+/* Has its files in version 2's form: also on a hybrid host, if it is in no version 1 hierarchy. */
+bool cgroup_is_unified(const char *controller);
 /* v1: every "controllers" mount with its directory name below /sys/fs/cgroup, for the container's
  * own view. */
 struct cgroup_hierarchy {
@@ -30,6 +32,9 @@ size_t cgroup_hierarchies(const struct cgroup_hierarchy **out);
 
 /* Makes the group in all hierarchies we use (v2: enables the controllers on the way down). */
 int cgroup_create(const char *path, struct error *err);
+/* Hybrid: gives a controller that is in version 2 to a group that was made, and to those above it;
+ * elsewhere there is nothing to do. */
+int cgroup_hand_down(const char *path, const char *controller, struct error *err);
 /* Puts the CALLING process into it, by writing "0" (v1: to each hierarchy's cgroup.procs): much
  * cheaper than moving another process. */
 int cgroup_join_self(const char *path, struct error *err);
@@ -49,7 +54,7 @@ void cgroup_children(const char *path, struct strv *out);
 /* Processes in it and in the groups below. */
 int cgroup_pids(const char *path, pid_t **out_pids, size_t *out_count, struct error *err);
 
-/* Writes one file of a controller. 'controller' chooses the v1 hierarchy and is ignored on v2.
+/* Writes one file of a controller. 'controller' chooses the hierarchy; on v2 there is but one.
  * Refused values are INVALID with the file's name and the value; NOT_FOUND if the kernel has no
  * such file. */
 int cgroup_write(const char *path, const char *controller, const char *file, const char *value,

@@ -78,6 +78,25 @@ static int hand_down_controllers(const char *root, const char *path, struct erro
     return wish.length ? file_write_existing(file, str_text(&wish), err) : 0;
 }
 
+int cgroup_hand_down(const char *path, const char *controller, struct error *err)
+{
+    CLEANUP(free) char *level = xstrdup(path), *value = xasprintf("+%s", controller);
+
+    if (cgroup_version() == CGROUP_V2 || !cgroup_is_unified(controller))
+        return 0;
+    if (cgroup_check_path(path, err) < 0)
+        return -1;
+    for (char *at = level; at; at = strchr(at + 1, '/')) {
+        char kept = *at;
+
+        *at = 0;
+        if (cgroup_write(level, controller, "cgroup.subtree_control", value, err) < 0)
+            return -1;
+        *at = kept;
+    }
+    return 0;
+}
+
 static bool is_cpuset(const char *root)
 {
     const char *cpuset = cgroup_version() == CGROUP_V1 ? cgroup_mount_point("cpuset") : NULL;
@@ -85,7 +104,8 @@ static bool is_cpuset(const char *root)
     return cpuset && strcmp(root, cpuset) == 0;
 }
 
-/* On a hybrid host version 2 is only joined: nothing there is limited by us. */
+/* On a hybrid host version 2 is only joined, unless cgroup_hand_down is called: hardly anything is
+ * limited there. */
 static bool hands_down(const char *root)
 {
     const char *unified = cgroup_unified_path();

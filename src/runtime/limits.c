@@ -385,6 +385,8 @@ static bool is_page_size(const char *text)
 
 static int huge_pages(const char *path, const struct json_list *list, struct error *err)
 {
+    if (list->count && cgroup_hand_down(path, "hugetlb", err) < 0)
+        return -1;
     for (size_t i = 0; i < list->count; i++) {
         const struct runtime_huge_pages *pages = &JSON_ITEMS(list, struct runtime_huge_pages)[i];
         char text[24];
@@ -394,7 +396,7 @@ static int huge_pages(const char *path, const struct json_list *list, struct err
                              pages->page_size ?: "");
         CLEANUP(free)
         char *file = xasprintf("hugetlb.%s.%s", pages->page_size,
-                               is_v2() ? "max" : "limit_in_bytes");
+                               cgroup_is_unified("hugetlb") ? "max" : "limit_in_bytes");
         snprintf(text, sizeof(text), "%llu", (unsigned long long)pages->limit);
         if (cgroup_write(path, "hugetlb", file, text, err) < 0)
             return error_context(err, "limit of huge pages");

@@ -165,6 +165,31 @@ def test_names_that_would_hide_an_id(place, client):
     assert listed(place, client) == EVERYTHING
 
 
+@pytest.mark.parametrize("client", ["docker", "berth"])
+@pytest.mark.parametrize("created, seconds, ago", [("1970-01-01T00:00:00Z", 0, "years ago"), ("1980-01-01T00:00:01Z", 315532801, "years ago"),
+                                                   ("0001-01-01T00:00:00Z", -62135596800, "N/A")])
+def test_images_that_are_built_to_be_the_same_each_time(place, client, created, seconds, ago):
+    """Their dates are of 1970, or none at all; other images are older or newer than they."""
+    call = getattr(place, client)
+    history = [{"created": created, "created_by": "x"}]
+    place.docker("load", "-q", stdin=archive(docker_archive([layer({"c": created.encode()})], ["dated:1"], created=created, history=history)), check=True)
+    try:
+        assert call("image", "inspect", "-f", "{{.Created}}", "dated:1", check=True).out.strip() == created
+        (item,) = [one for one in Api(place.socket).do("GET", "/images/json") if one["RepoTags"] == ["dated:1"]]
+        assert item["Created"] == seconds and Api(place.socket).do("GET", "/images/dated:1/history")[0]["Created"] == seconds
+        assert ago in call("images", "dated", check=True).out
+        if client == "berth":  # Docker's says N/A of all that is older than Docker
+            assert ago in call("history", "dated:1", check=True).out
+        assert created in call("history", "--human=false", "--format", "{{.CreatedAt}}", "dated:1", check=True).out
+        assert call("images", "--format", "{{.CreatedAt}}", "dated", check=True).out.startswith(created.replace("T", " ").removesuffix("Z"))
+        assert listed(place, client, "--filter", "since=dated:1") == EVERYTHING
+        assert listed(place, client, "--filter", "before=dated:1") == set()
+        assert call("images", "-q", "--filter", "before=f/one:1", "--filter", "reference=dated", check=True).out
+        assert not call("images", "-q", "--filter", "since=f/one:1", "--filter", "reference=dated", check=True).out
+    finally:
+        place.docker("rmi", "dated:1", check=True)
+
+
 def test_the_comment_of_the_last_step(place):
     """Builders say it there only."""
     for config, comment in (({"comment": "own"}, "own"), ({}, "buildkit.dockerfile.v0")):

@@ -88,7 +88,7 @@ static void write_step(struct json_writer *w, const struct image_history *step,
 {
     json_begin_dict(w, NULL);
     json_add_text(w, "Comment", step->comment ?: "");
-    json_add_int64(w, "Created", step->created_ns / NS_PER_S);
+    json_add_int64(w, "Created", date_seconds(step->created_ns));
     json_add_text(w, "CreatedBy", step->created_by ?: "");
     json_add_text(w, "Id", image ? image->id : "<missing>");
     json_add_int64(w, "Size", size);

@@ -19,7 +19,8 @@ struct image_filter {
     bool all;
     bool dangling; /* only those without a name, or only those with one… */
     bool dangling_given;
-    int64_t before_ns, since_ns, until_ns; /* 0: no bound */
+    int64_t before_ns, since_ns; /* where 'filters' has them */
+    int64_t until_ns;            /* 0: no bound */
 };
 
 /* path.Match of Go: '*' stops at a slash. Its only fault is an open bracket. */
@@ -91,8 +92,10 @@ static bool is_intermediate(const struct image *image, struct image *const *list
 
 static bool image_matches(const struct image_filter *filter, const struct image *image)
 {
-    return (filter->before_ns == 0 || image->created_ns < filter->before_ns) &&
-           (filter->since_ns == 0 || image->created_ns > filter->since_ns) &&
+    const struct filters *filters = &filter->filters;
+
+    return (!filters_has(filters, "before") || image->created_ns < filter->before_ns) &&
+           (!filters_has(filters, "since") || image->created_ns > filter->since_ns) &&
            (filter->until_ns == 0 || image->created_ns < filter->until_ns) &&
            filters_match_labels(&filter->filters, &image->config.config.labels);
 }

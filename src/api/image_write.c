@@ -96,7 +96,7 @@ void image_write_item(struct json_writer *w, const struct image *image,
 
     json_begin_dict(w, NULL);
     json_add_int64(w, "Containers", view->container_count);
-    json_add_int64(w, "Created", image->created_ns / NS_PER_S);
+    json_add_int64(w, "Created", date_seconds(image->created_ns));
     json_add_text(w, "Id", image->id);
     if (labels->count > 0)
         json_add_texts(w, "Labels", labels);
@@ -202,7 +202,7 @@ void image_write_full(struct json_writer *w, const struct image *image,
     write_names(w, "RepoDigests", &image->digests);
     json_add_text(w, "Parent", image->parent_id);
     json_add_text(w, "Comment", comment_of(config));
-    json_add_time(w, "Created", image->created_ns);
+    json_add_date(w, "Created", image->created_ns);
     if (view->version < API_VERSION(45)) {
         json_add_object(w, "ContainerConfig", container_config_fields,
                         &(struct container_config){});

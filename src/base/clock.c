@@ -171,6 +171,30 @@ int time_parse(const char *text, int64_t *out_wall_ns, struct error *err)
     return 0;
 }
 
+#define YEAR_1_S INT64_C(-62135596800)
+
+void date_format(int64_t date_ns, char out[TIME_TEXT_SIZE])
+{
+    if (date_ns == 0)
+        snprintf(out, TIME_TEXT_SIZE, "1970-01-01T00:00:00Z");
+    else
+        time_format(date_ns == DATE_NEVER ? 0 : date_ns, out);
+}
+
+int date_parse(const char *text, int64_t *out_date_ns, struct error *err)
+{
+    if (time_parse(text, out_date_ns, err) < 0)
+        return -1;
+    if (*out_date_ns == 0 && strncmp(text, "0001", 4) == 0)
+        *out_date_ns = DATE_NEVER;
+    return 0;
+}
+
+int64_t date_seconds(int64_t date_ns)
+{
+    return date_ns == DATE_NEVER ? YEAR_1_S : date_ns / NS_PER_S - (date_ns % NS_PER_S < 0);
+}
+
 /* A number with its unit: "1.5h". Integers throughout, so that no nanosecond is lost. */
 static const char *parse_component(const char *at, uint64_t *total, const char **out_problem)
 {

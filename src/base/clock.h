@@ -22,6 +22,13 @@ void time_format_fixed(int64_t wall_ns, char out[TIME_TEXT_SIZE]);
 /* Reads RFC 3339 with any fraction and zone ("Z", "+01:00"); the zero time gives 0. */
 int time_parse(const char *text, int64_t *out_wall_ns, struct error *err);
 
+/* A date is a wall-clock time that may well be that of 1970, as images have it that are built to be
+ * the same each time; "never", the year 1, is another one. */
+#define DATE_NEVER INT64_MIN
+void date_format(int64_t date_ns, char out[TIME_TEXT_SIZE]);
+int date_parse(const char *text, int64_t *out_date_ns, struct error *err);
+int64_t date_seconds(int64_t date_ns); /* since 1970, as Go counts: the year 1 too */
+
 /* Go's duration: "1h30m", "10s", "1.5s", "100ms", "-3us", "0". */
 int duration_parse(const char *text, int64_t *out_ns, struct error *err);
 

@@ -115,6 +115,33 @@ static const char *const no_times[] = {
     "26-01-02T03:04:05Z",
 };
 
+static const struct {
+    const char *text;
+    int64_t ns, seconds;
+    const char *again;
+} dates[] = {
+    { "0001-01-01T00:00:00Z", DATE_NEVER, INT64_C(-62135596800), "0001-01-01T00:00:00Z" },
+    { "1970-01-01T00:00:00Z", 0, 0, "1970-01-01T00:00:00Z" },
+    { "1970-01-01T01:00:00+01:00", 0, 0, "1970-01-01T00:00:00Z" },
+    { "1969-12-31T23:59:59.5Z", -NS_PER_S / 2, -1, "1969-12-31T23:59:59.5Z" },
+    { "1980-01-01T00:00:01Z", 315532801 * NS_PER_S, 315532801, "1980-01-01T00:00:01Z" },
+};
+
+Test(clock, tells_1970_from_never_in_dates)
+{
+    for (size_t i = 0; i < COUNT(dates); i++) {
+        char text[TIME_TEXT_SIZE];
+        struct error err = {};
+        int64_t ns;
+
+        cr_assert_eq(date_parse(dates[i].text, &ns, &err), 0, "%s", err.text);
+        cr_expect_eq(ns, dates[i].ns, "%s", dates[i].text);
+        cr_expect_eq(date_seconds(ns), dates[i].seconds, "%s", dates[i].text);
+        date_format(ns, text);
+        cr_expect_str_eq(text, dates[i].again);
+    }
+}
+
 Test(clock, refuses_other_times)
 {
     for (size_t i = 0; i < COUNT(no_times); i++) {

@@ -3,6 +3,7 @@
  * document says. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/packages.h"
@@ -86,7 +87,8 @@ static void add_head(struct json_writer *w, const struct packages *packages, con
     json_add_text(w, "name", "sbom");
     json_add_text_format(w, "documentNamespace", "urn:berth:sbom:%s", image_id);
     json_begin_dict(w, "creationInfo");
-    json_add_time(w, "created", created_ns / 1000000000 * 1000000000); /* SPDX: whole seconds */
+    json_add_date(w, "created", /* SPDX: whole seconds */
+                  created_ns == DATE_NEVER ? created_ns : created_ns - created_ns % NS_PER_S);
     json_begin_list(w, "creators");
     json_add_text(w, NULL, "Tool: berth-" BERTH_VERSION);
     json_end_list(w);

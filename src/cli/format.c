@@ -38,11 +38,16 @@ struct json *row_finish(struct row *row)
     return value;
 }
 
+#define AGE_LIMIT_S (INT64_MAX / NS_PER_S)
+
 char *format_ago(int64_t created_s)
 {
     char text[64];
 
-    duration_human(clock_wall_ns() - created_s * NS_PER_S, text, sizeof(text));
+    if (created_s == date_seconds(DATE_NEVER))
+        return xstrdup("N/A");
+    int64_t age_s = clock_wall_ns() / NS_PER_S - created_s;
+    duration_human(MAX(MIN(age_s, AGE_LIMIT_S), 0) * NS_PER_S, text, sizeof(text));
     return xasprintf("%s ago", text);
 }
 
@@ -53,8 +58,22 @@ char *format_local_time(int64_t created_s)
     struct tm tm;
 
     localtime_r(&when, &tm);
-    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z %Z", &tm);
-    return xstrdup(text);
+    strftime(text, sizeof(text), "-%m-%d %H:%M:%S %z %Z", &tm);
+    return xasprintf("%04d%s", tm.tm_year + 1900, text);
+}
+
+char *format_local_rfc3339(int64_t created_s)
+{
+    time_t when = (time_t)created_s;
+    char text[64], zone[64] = "Z";
+    struct tm tm;
+
+    localtime_r(&when, &tm);
+    strftime(text, sizeof(text), "-%m-%dT%H:%M:%S", &tm);
+    if (tm.tm_gmtoff)
+        snprintf(zone, sizeof(zone), "%c%02ld:%02ld", tm.tm_gmtoff < 0 ? '-' : '+',
+                 labs(tm.tm_gmtoff) / 3600, labs(tm.tm_gmtoff) / 60 % 60);
+    return xasprintf("%04d%s%s", tm.tm_year + 1900, text, zone);
 }
 
 /* Characters, not bytes. */

@@ -31,10 +31,12 @@ void row_begin(struct row *row);
 void row_add(struct row *row, const char *key, const char *value);
 struct json *row_finish(struct row *row);
 
-/* "3 hours ago" from seconds since 1970. */
+/* "3 hours ago" from seconds since 1970; "N/A" from the year 1. */
 char *format_ago(int64_t created_s);
 /* "2006-01-02 15:04:05 +0000 UTC" in the local zone, as Docker prints CreatedAt. */
 char *format_local_time(int64_t created_s);
+/* "2006-01-02T15:04:05Z", or with the local zone in place of "Z". */
+char *format_local_rfc3339(int64_t created_s);
 /* Cuts to 'length' characters, the last one "…". */
 char *format_truncate(const char *text, size_t length);
 /* "k=v,k2=v2" of an object of texts. */

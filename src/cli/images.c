@@ -310,7 +310,7 @@ static struct json *history_row(const struct json *entry, const struct history_o
                *by = json_text(json_get(entry, "CreatedBy"));
     int64_t created = json_to_int64(json_get(entry, "Created")),
             bytes = json_to_int64(json_get(entry, "Size"));
-    char at[TIME_TEXT_SIZE];
+    CLEANUP(free) char *at = format_local_rfc3339(created);
     CLEANUP(free)
     char *shown_id = text_starts(id, "sha256:") && !options->no_trunc ? format_short_id(id)
                                                                       : xstrdup(id);
@@ -319,7 +319,6 @@ static struct json *history_row(const struct json *entry, const struct history_o
     CLEANUP(free)
     char *size = options->human ? text_human_size(bytes) : xasprintf("%lld", (long long)bytes);
 
-    time_format(created * NS_PER_S, at);
     for (char *c = shown_by; c && *c; c++)
         if (*c == '\t' || *c == '\n')
             *c = ' ';

@@ -95,6 +95,7 @@ void json_add_uint64(struct json_writer *w, const char *key, uint64_t value);
 void json_add_bool(struct json_writer *w, const char *key, bool value);
 void json_add_null(struct json_writer *w, const char *key);
 void json_add_time(struct json_writer *w, const char *key, int64_t wall_ns); /* time_format */
+void json_add_date(struct json_writer *w, const char *key, int64_t date_ns); /* date_format */
 void json_add_raw(struct json_writer *w, const char *key,
                   const char *json); /* text that is JSON already */
 void json_add_value(struct json_writer *w, const char *key, const struct json *value);
@@ -133,6 +134,7 @@ enum json_field_type {
     JSON_FIELD_UINT64,        /* uint64_t */
     JSON_FIELD_DOUBLE,        /* double */
     JSON_FIELD_TIME,          /* int64_t wall_ns      RFC 3339 */
+    JSON_FIELD_DATE,          /* int64_t date_ns      the same, of 1970 too (clock.h) */
     JSON_FIELD_OPTIONAL_BOOL, /* struct optional_bool null when not set */
     JSON_FIELD_OPTIONAL_INT64, /* struct optional_int64 */
     JSON_FIELD_STRV,           /* struct strv */
@@ -178,6 +180,7 @@ struct json_field {
 #define JSON_UINT64(s, m, n, ...) JSON_FIELD_(s, m, uint64_t, n, JSON_FIELD_UINT64, ##__VA_ARGS__)
 #define JSON_DOUBLE(s, m, n, ...) JSON_FIELD_(s, m, double, n, JSON_FIELD_DOUBLE, ##__VA_ARGS__)
 #define JSON_TIME(s, m, n, ...)   JSON_FIELD_(s, m, int64_t, n, JSON_FIELD_TIME, ##__VA_ARGS__)
+#define JSON_DATE(s, m, n, ...)   JSON_FIELD_(s, m, int64_t, n, JSON_FIELD_DATE, ##__VA_ARGS__)
 #define JSON_OPTIONAL_BOOL(s, m, n, ...)                                                           \
     JSON_FIELD_(s, m, struct optional_bool, n, JSON_FIELD_OPTIONAL_BOOL, ##__VA_ARGS__)
 #define JSON_OPTIONAL_INT64(s, m, n, ...)                                                          \

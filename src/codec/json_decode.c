@@ -115,6 +115,17 @@ static int decode_time(const struct place *place, const struct json *value, int6
     return time_parse(json_text(value), out, err);
 }
 
+static int decode_date(const struct place *place, const struct json *value, int64_t *out,
+                       struct error *err)
+{
+    if (json_type(value) != JSON_TEXT)
+        return mismatch(place, value, "time.Time", err);
+    if (*json_text(value))
+        return date_parse(json_text(value), out, err);
+    *out = DATE_NEVER;
+    return 0;
+}
+
 static int decode_strv(const struct place *place, const struct json *value, bool text_is_list,
                        struct strv *out, struct error *err)
 {
@@ -252,6 +263,8 @@ static int decode_field(const struct place *place, const struct json_field *fiel
         return decode_double(place, value, at, err);
     case JSON_FIELD_TIME:
         return decode_time(place, value, at, err);
+    case JSON_FIELD_DATE:
+        return decode_date(place, value, at, err);
     case JSON_FIELD_OPTIONAL_BOOL:
         ((struct optional_bool *)at)->is_set = true;
         return decode_bool(place, value, &((struct optional_bool *)at)->value, err);

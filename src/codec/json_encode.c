@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "codec/json_table.h"
@@ -21,6 +22,8 @@ static bool is_empty(const struct json_field *field, const void *object)
     case JSON_FIELD_UINT64:
     case JSON_FIELD_TIME:
         return *(const int64_t *)at == 0;
+    case JSON_FIELD_DATE:
+        return *(const int64_t *)at == DATE_NEVER;
     case JSON_FIELD_DOUBLE:
         return *(const double *)at == 0;
     case JSON_FIELD_OPTIONAL_BOOL:
@@ -121,6 +124,9 @@ static void write_field(struct json_writer *w, const struct json_field *field, c
         break;
     case JSON_FIELD_TIME:
         json_add_time(w, key, *(const int64_t *)at);
+        break;
+    case JSON_FIELD_DATE:
+        json_add_date(w, key, *(const int64_t *)at);
         break;
     case JSON_FIELD_OPTIONAL_BOOL: {
         const struct optional_bool *value = at;

@@ -94,6 +94,7 @@ void json_fields_done(const struct json_field *fields, void *object)
         case JSON_FIELD_UINT64:
         case JSON_FIELD_DOUBLE:
         case JSON_FIELD_TIME:
+        case JSON_FIELD_DATE:
             *AT(object, field, int64_t) = 0;
             break;
         }
@@ -185,6 +186,7 @@ void json_fields_copy(const struct json_field *fields, const void *object, void 
         case JSON_FIELD_UINT64:
         case JSON_FIELD_DOUBLE:
         case JSON_FIELD_TIME:
+        case JSON_FIELD_DATE:
             *AT(out, field, int64_t) = *AT_CONST(object, field, int64_t);
             break;
         }

@@ -162,6 +162,14 @@ void json_add_time(struct json_writer *w, const char *key, int64_t wall_ns)
     json_add_text(w, key, text);
 }
 
+void json_add_date(struct json_writer *w, const char *key, int64_t date_ns)
+{
+    char text[TIME_TEXT_SIZE];
+
+    date_format(date_ns, text);
+    json_add_text(w, key, text);
+}
+
 void json_add_raw(struct json_writer *w, const char *key, const char *json)
 {
     lead(w, key);

@@ -31,7 +31,7 @@ const struct json_field image_container_config_fields[] = {
 };
 
 static const struct json_field image_history_fields[] = {
-    JSON_TIME  (struct image_history, created_ns,  "created"),
+    JSON_DATE  (struct image_history, created_ns,  "created"),
     JSON_STRING(struct image_history, created_by,  "created_by",  .omit_empty = true),
     JSON_STRING(struct image_history, author,      "author",      .omit_empty = true),
     JSON_STRING(struct image_history, comment,     "comment",     .omit_empty = true),
@@ -51,7 +51,7 @@ const struct json_field image_config_fields[] = {
     JSON_STRING (struct image_config, author,         "author",         .omit_empty = true),
     JSON_STRING (struct image_config, comment,        "comment",        .omit_empty = true),
     JSON_OBJECT (struct image_config, config,         "config", struct container_config, image_container_config_fields),
-    JSON_TIME   (struct image_config, created_ns,     "created"),
+    JSON_DATE   (struct image_config, created_ns,     "created"),
     JSON_STRING (struct image_config, docker_version, "docker_version", .omit_empty = true),
     JSON_OBJECTS(struct image_config, history,        "history", struct image_history, image_history_fields),
     JSON_STRING (struct image_config, os,             "os"),

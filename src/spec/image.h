@@ -7,7 +7,7 @@
 #include "spec/container.h"
 
 struct image_history {
-    int64_t created_ns;
+    int64_t created_ns; /* a date, clock.h */
     char *created_by, *author, *comment;
     bool empty_layer;
 };
@@ -21,7 +21,7 @@ struct image_rootfs {
  * the same bytes. */
 struct image_config {
     char *architecture, *variant, *os, *os_version, *author;
-    int64_t created_ns;
+    int64_t created_ns; /* a date, clock.h */
     struct container_config config;
     struct image_rootfs rootfs;
     struct json_list history;       /* struct image_history */

@@ -77,21 +77,21 @@ static void copy_text(char out[DIGEST_TEXT_SIZE], const char *text)
 static int load_image(struct store *store, const struct query *query, struct error *err)
 {
     struct known_image *known = NEW(struct known_image);
-    const char *config = query_text(query, 7);
+    const char *config = query_text(query, 6);
 
     atomic_init(&known->references, 1);
     copy_text(known->image.id, query_text(query, 0));
     copy_text(known->image.parent_id, query_text(query, 1));
     copy_text(known->image.chain_id, query_text(query, 2));
     copy_text(known->manifest_digest, query_text(query, 3));
-    known->image.created_ns = query_int64(query, 4);
-    known->image.size_bytes = query_int64(query, 5);
-    known->image.tagged_ns = query_int64(query, 6);
+    known->image.size_bytes = query_int64(query, 4);
+    known->image.tagged_ns = query_int64(query, 5);
     if (json_decode(image_config_fields, config, strlen(config), &known->image.config, err) < 0) {
         error_context(err, "image %s", known->image.id);
         free(known);
         return -1;
     }
+    known->image.created_ns = known->image.config.created_ns;
     mutex_lock(&store->memory);
     fill_names(store, &known->image);
     map_set(&store->images, known->image.id, known);
@@ -106,8 +106,8 @@ int store_load_images(struct store *store, struct error *err)
 
     if (database_query(store->database, &tags, err, "SELECT name, image_id FROM tag", NULL) < 0 ||
         database_query(store->database, &images, err,
-                       "SELECT id, parent_id, chain_id, manifest_digest, created_ns, size,"
-                       " tagged_ns, config FROM image",
+                       "SELECT id, parent_id, chain_id, manifest_digest, size, tagged_ns,"
+                       " config FROM image",
                        NULL) < 0)
         return -1;
     while ((more = query_next(tags, err)) == 1)

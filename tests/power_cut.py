@@ -14,13 +14,14 @@ import logged_disk
 from engine import Engine, run, wait_until
 from raw_api import Api
 
-DISK_SIZE = 256 << 20
+DISK_SIZE = 320 << 20  # the least that xfs wants
+MKFS = os.environ.get("BERTH_CUT_MKFS", "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0,lazy_journal_init=0").split()
 SECTOR = 512
 CUT_COMMAND = """mount -o loop "$1" "$2" && mount --bind "$3" /proc/sys/kernel/random/boot_id && ip link set lo up && shift 3 && exec "$@" """
 
 
 class LoggedDisk:
-    """An ext4 on a loop device on a file whose server notes what it is given."""
+    """A file system on a loop device on a file whose server notes what it is given."""
 
     def __init__(self, directory):
         self.place, self.under, self.image, self.log = (directory / name for name in ("disk", "under", "image", "log"))
@@ -31,7 +32,7 @@ class LoggedDisk:
         self.under.mkdir()
         with open(self.image, "wb") as file:
             file.truncate(DISK_SIZE)
-        run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image], check=True)
+        run([*MKFS, self.image], check=True)
         run(["cp", "--sparse=always", self.image, self.first_image], check=True)
         self.server = subprocess.Popen([sys.executable, "-B", logged_disk.__file__, self.under, self.image, self.log], stdout=subprocess.PIPE)
         assert self.server.stdout.readline() == b"mounted\n"

@@ -1,7 +1,8 @@
 """The power goes while images, volumes, networks and containers come and go: what was acknowledged is there afterwards, what was under way is there
 as a whole or not at all, record and disk agree, and the engine starts without help.
 
-BERTH_CUTS is at how many points (default 15; the long form 2000), BERTH_TEST_SEED which."""
+BERTH_CUTS is at how many points (default 15; the long form 2000), BERTH_TEST_SEED which, BERTH_CUT_MKFS the command that makes the file system
+(default: ext4)."""
 import hashlib
 import io
 import json

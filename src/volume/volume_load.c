@@ -131,8 +131,12 @@ static int adopt(struct volumes *volumes, const char *name, struct error *err)
 
     if (text_starts(name, REMOVED_PREFIX))
         return tree_remove(path, err);
-    if (map_has(&volumes->known, name) || volume_check_name(name, NULL) < 0 ||
-        lstat(data_path, &status) < 0 || !S_ISDIR(status.st_mode))
+    if (map_has(&volumes->known, name))
+        return 0;
+    if (rmdir(path) == 0) /* An empty shell: btrfs may bring one back after a power cut. */
+        return 0;
+    if (volume_check_name(name, NULL) < 0 || lstat(data_path, &status) < 0 ||
+        !S_ISDIR(status.st_mode))
         return 0;
     struct known_volume *known = volume_new(volumes, name);
     known->volume.created_ns = status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
@@ -144,17 +148,12 @@ static int adopt(struct volumes *volumes, const char *name, struct error *err)
     return 0;
 }
 
-/* It holds somebody's data, or is an empty shell. */
 static int repair_stray(struct volumes *volumes, const char *name, struct error *err)
 {
-    CLEANUP(free) char *path = volume_path(volumes, name);
-
     mutex_lock(&volumes->memory);
     bool is_known = map_has(&volumes->known, name);
     mutex_unlock(&volumes->memory);
     if (is_known)
-        return 0;
-    if (rmdir(path) == 0)
         return 0;
     return adopt(volumes, name, err);
 }

@@ -163,3 +163,40 @@ def test_service_manager(build, tmp_path):
             registry.remove()
         result = run([build / "berth-registry", "--root", tmp_path / "root", "--listen", "fd://"])
         assert result.code == 1 and "no sockets were passed" in result.err
+
+
+def test_full_disk(build, tmp_path):
+    """An upload that finds no room gives back what its request took, and is what it was before; others have the room."""
+    run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", tmp_path], check=True)
+    registry = Registry(build, "--gc-grace", "0", directory=tmp_path / "registry")
+    registry.directory.mkdir()
+    try:
+        registry.start()
+        first, rest, large = os.urandom(2**20), os.urandom(3 * 2**20), bytes(80 * 2**20)
+
+        def free():
+            status = os.statvfs(tmp_path)
+            return status.f_bavail * status.f_frsize
+
+        def begin():
+            return registry.request("POST", "/v2/a/blobs/uploads/").headers["Location"]
+
+        before = free()
+        upload = begin()
+        assert registry.request("PATCH", upload, body=first).status == 202
+        for _ in range(2):
+            answer = registry.request("PATCH", upload, body=large)
+            assert answer.status == 507 and "no space left on device" in answer.json["errors"][0]["message"], answer
+            assert registry.get(upload).headers["Range"] == f"0-{len(first) - 1}"
+        answer = registry.request("PUT", f"{begin()}?digest={digest_of(large)}", body=large)
+        assert answer.status == 507 and free() > before - 3 * 2**20, answer
+        assert registry.request("PATCH", upload, body=rest).status == 202
+        digest = digest_of(first + rest)
+        assert registry.request("PUT", f"{upload}?digest={digest}").status == 201
+        assert registry.get(f"/v2/a/blobs/{digest}").body == first + rest
+        registry.push_blob("b", os.urandom(2**20))
+        registry.stop()
+        assert run([build / "berth-registry", "verify", "--root", registry.root]).code == 0
+    finally:
+        registry.remove()
+        run(["umount", tmp_path], check=True)

@@ -75,6 +75,8 @@ int depot_upload_take(struct depot *depot, const char *repository, const char *i
 const char *upload_id(const struct upload *upload);
 int64_t upload_size(const struct upload *upload);
 int upload_write(struct upload *upload, const void *data, size_t size, struct problem *problem);
+/* Gives back the room of what is behind 'size'. */
+void upload_cut(struct upload *upload, int64_t size);
 /* Verifies and publishes: the repository has the blob then, and the upload is gone. After
  * DIGEST_INVALID it is still there. 'quota' 0: none. */
 int upload_finish(struct upload *upload, const char *digest, int64_t quota,

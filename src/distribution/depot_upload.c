@@ -285,6 +285,17 @@ int upload_write(struct upload *upload, const void *data, size_t size, struct pr
     return touch(upload, problem);
 }
 
+void upload_cut(struct upload *upload, int64_t size)
+{
+    if (ftruncate(upload->fd, size) < 0)
+        return;
+    upload->size = size;
+    if (upload->hashed > size) { /* made again from the file */
+        hash_free(TAKE(upload->hash));
+        upload->hashed = 0;
+    }
+}
+
 /* ---- the end ---- */
 
 static int hash_file(struct upload *upload, struct problem *problem)

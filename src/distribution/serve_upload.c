@@ -120,6 +120,9 @@ static int receive_in_turn(struct call *call, struct upload *upload)
     else
         problem_set(&call->problem, PROBLEM_TOOMANYREQUESTS, NULL, "too many uploads at a time");
     atomic_fetch_sub(&registry->writers, 1);
+    /* Who gets no more room will hardly come back for the rest: others have use for it. */
+    if (result < 0 && call->problem.status == 507)
+        upload_cut(upload, before);
     if (result == 0 && announced >= 0 && upload_size(upload) - before != announced)
         return problem_set(&call->problem, PROBLEM_SIZE_INVALID, NULL, NULL);
     return result;

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import subprocess
 
@@ -239,6 +240,7 @@ def test_foreground(project):
     assert any(line.startswith("other-1 ") and line.endswith("| x") for line in lines)
     assert "a-1 exited with code 3" in lines
     assert any(line.startswith("a-1 ") and line.endswith("| err") for line in got.err.splitlines())
+    assert "Created\n" in got.err and "Started\n" not in got.err
     assert "Aborting on container exit..." in got.err
     logs = project.compose("logs", "--no-log-prefix", "a", check=True)
     assert (logs.out, logs.err) == ("out\n", "err\n")
@@ -311,9 +313,41 @@ def test_a_tree_on_a_terminal(project):
     finally:
         os.close(master)
     last = text.decode().split("[+] ")[-1]
-    assert last.startswith("running 2/2")
+    assert last.startswith("Running 2/2")
     assert re.search(rf"✔.* Container {project.name}-a-1 .*Started", last) and f"Network {project.name}_default" in last
     assert "\x1b[" in last
+
+
+def test_a_terminal_in_the_foreground(project):
+    """What is made is a tree; then the containers have the screen, and what stops or kills them is told in lines between theirs."""
+    project.write("services: {a: {image: busybox, command: sh -c 'trap \"echo no\" TERM; echo up; while :; do sleep 0.1; done', stop_grace_period: 100s}}")
+    master, slave = pty.openpty()
+    text = b""
+
+    def read_until(word):
+        nonlocal text
+        while word not in text:
+            assert select.select([master], [], [], LIMIT_S)[0], text
+            text += os.read(master, 65536)
+    try:
+        started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up",
+                                    "--no-color"], env=project.engine.environment, stdout=slave, stderr=slave, stdin=slave)
+        os.close(slave)
+        read_until(b"| up")
+        started.send_signal(signal.SIGINT)
+        read_until(b"| no")
+        started.send_signal(signal.SIGINT)
+        read_until(b"a-1 exited with code 137")
+        assert started.wait(LIMIT_S) == 130
+    finally:
+        started.kill()
+        started.wait()
+        os.close(master)
+    tree, _, lines = text.decode().replace("\r\n", "\n").partition("Attaching to a-1\n")
+    assert "[+] Running 2/2" in tree and re.search(rf"Container {project.name}-a-1 .*Created", tree) and "Started" not in tree
+    for word in ("Stopping", "Killing", "Killed", "Stopped"):
+        assert f" Container {project.name}-a-1  {word}\n" in lines
+    assert "\rGracefully Stopping... press Ctrl+C again to force\n" in lines and "[+]" not in lines and "\x1b[1A" not in lines
 
 
 def test_dry_run_changes_nothing(project):

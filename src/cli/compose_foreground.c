@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "cli/compose_up.h"
 #include "cli/compose_watch.h"
+#include "cli/terminal.h"
 #include "compose/follower.h"
 
 #include "base/banned.h"
@@ -54,7 +55,7 @@ static int read_again(struct cli *cli, struct compose_session *session, struct e
 
 static int kill_all(struct cli *cli, const char *project, struct error *err)
 {
-    CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(compose_session_done) struct compose_session session = { .is_attached = true };
     struct compose_action action = {
         .fits = actual_is_running, .act = step_container_kill, .begins = "Killing", .ends = "Killed"
     };
@@ -96,6 +97,7 @@ static int end_all(struct cli *cli, struct compose_session *session,
 
     if (done_fd < 0)
         return error_sys(err, "eventfd");
+    session->is_attached = true;
     if (thread_start("stop", stop_in_background, &stopping, &thread, err) < 0)
         return -1;
     for (;;) {
@@ -143,6 +145,18 @@ static void print_attached(const struct follower_options *shown,
     fflush(stdout);
 }
 
+struct attaching {
+    const struct follower_options *shown;
+    const struct compose_session *session;
+};
+
+static void attach(void *data)
+{
+    const struct attaching *attaching = data;
+
+    print_attached(attaching->shown, attaching->session);
+}
+
 /* Services whose output is not wanted: --no-attach, "attach: false", and dependencies that were not
  * named. */
 static void find_hidden(const struct project *project, const struct up_options *options,
@@ -173,7 +187,9 @@ static int watch_foreground(struct cli *cli, struct compose_session *session,
         if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
             return error_sys(err, "poll");
         if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
-            fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
+            /* Over the "^C" that terminals show. */
+            fprintf(stderr, "%sGracefully Stopping... press Ctrl+C again to force\n",
+                    terminal_is(STDERR_FILENO) ? "\r" : "");
             cli->exit_code = EXIT_INTERRUPTED;
             return end_all(cli, session, options, follower, signal_fd, err);
         }
@@ -306,8 +322,11 @@ int compose_run_foreground(struct cli *cli, struct compose_session *session,
         if (!session->actual.containers[i].is_oneoff &&
             actual_is_running(&session->actual.containers[i]))
             follower_add(follower, &session->actual.containers[i]);
-    print_attached(&wish, session);
-    if (compose_converge(cli, session, options, named, err) < 0)
+    struct attaching attaching = { &wish, session };
+    struct up_options own = *options;
+    own.hand_over = attach;
+    own.hand_over_data = &attaching;
+    if (compose_converge(cli, session, &own, named, err) < 0)
         return -1;
     if (options->watch)
         return watch_both(cli, session, options, named, follower, front, signal_fd, err);

@@ -172,9 +172,9 @@ static int kill_command(struct cli *cli, const void *parsed, const struct strv *
 static int pause_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
                          struct error *err)
 {
-    struct compose_action action = {
-        .fits = is_unpaused, .act = step_container_pause, .begins = "Pausing", .ends = "Paused"
-    };
+    struct compose_action action = { .fits = is_unpaused,
+                                     .act = step_container_pause,
+                                     .ends = "Paused" };
 
     return act_on(cli, arguments, &action, err);
 }
@@ -182,9 +182,9 @@ static int pause_command(struct cli *cli, const void *parsed UNUSED, const struc
 static int unpause_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
                            struct error *err)
 {
-    struct compose_action action = {
-        .fits = is_paused, .act = step_container_unpause, .begins = "Unpausing", .ends = "Unpaused"
-    };
+    struct compose_action action = { .fits = is_paused,
+                                     .act = step_container_unpause,
+                                     .ends = "Unpaused" };
 
     return act_on(cli, arguments, &action, err);
 }

@@ -22,6 +22,23 @@ bool compose_has_colors(const struct cli *cli, int fd)
     return text_equal(ansi, "always") || terminal_is(fd);
 }
 
+/* What stands above the tree, as Docker's compose has it. */
+static const char *title_of(const struct cli *cli)
+{
+    static const char *const titles[][2] = {
+        { "build", "Building" },  { "kill", "Killing" },       { "pause", "Pausing" },
+        { "pull", "Pulling" },    { "push", "Pushing" },       { "restart", "Restarting" },
+        { "rm", "Removing" },     { "stop", "Stopping" },      { "unpause", "Unpausing" },
+        { "create", "Creating" }, { "publish", "Publishing" },
+    };
+    const char *blank = strrchr(cli->command_path, ' ');
+
+    for (size_t i = 0; blank && i < COUNT(titles); i++)
+        if (strcmp(blank + 1, titles[i][0]) == 0)
+            return titles[i][1];
+    return "Running";
+}
+
 static struct progress *make_progress(const struct cli *cli, bool may_be_tree)
 {
     const char *mode = compose_options(cli)->progress ?: getenv("COMPOSE_PROGRESS");
@@ -35,7 +52,8 @@ static struct progress *make_progress(const struct cli *cli, bool may_be_tree)
         chosen = PROGRESS_JSON;
     else if (text_equal(mode, "quiet"))
         chosen = PROGRESS_QUIET;
-    return progress_new(chosen, STDERR_FILENO, compose_options(cli)->dry_run, colors);
+    return progress_new(chosen, STDERR_FILENO, title_of(cli), compose_options(cli)->dry_run,
+                        colors);
 }
 
 struct progress *compose_progress(const struct cli *cli)
@@ -144,7 +162,7 @@ int compose_apply(struct cli *cli, const struct compose_session *session,
                   const struct optional_int64 *stop_timeout_s, const struct plan *plan,
                   struct error *err)
 {
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(progress_free) struct progress *progress = make_progress(cli, !session->is_attached);
     CLEANUP(apply_done) struct apply apply;
 
     compose_apply_init(cli, session, progress, &apply);
@@ -192,8 +210,9 @@ static void run_task(void *item)
                          .service = (char *)task->container->service,
                          .id = (char *)task->container->id };
 
-    progress_tell(apply->progress, "Container", step.subject, task->action->begins,
-                  PROGRESS_WORKING);
+    if (task->action->begins)
+        progress_tell(apply->progress, "Container", step.subject, task->action->begins,
+                      PROGRESS_WORKING);
     if (!apply->is_dry && task->action->act(apply, &step, &task->failure) < 0) {
         task->has_failed = true;
         progress_tell(apply->progress, "Container", step.subject, task->failure.text,
@@ -208,7 +227,7 @@ int compose_each(struct cli *cli, const struct compose_session *session,
                  const struct strv *services, const struct compose_action *action,
                  struct error *err)
 {
-    CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
+    CLEANUP(progress_free) struct progress *progress = make_progress(cli, !session->is_attached);
     CLEANUP(apply_done) struct apply apply;
     CLEANUP(free)
     struct each_task *tasks = xcalloc(session->actual.count + 1, sizeof(*tasks));

@@ -17,6 +17,7 @@ int compose_parallel(const struct cli *cli, const struct project *project);
 struct compose_session {
     struct project project;
     struct actual actual;
+    bool is_attached; /* containers' output goes on meanwhile: no tree */
 };
 void compose_session_done(struct compose_session *session);
 CLEANUP_VALUE(compose_session_done, struct compose_session)
@@ -51,7 +52,7 @@ int compose_stop_in_order(struct cli *cli, const struct compose_session *session
 struct compose_action {
     bool (*fits)(const struct actual_container *container); /* NULL: all */
     int (*act)(struct apply *apply, const struct step *step, struct error *err);
-    const char *begins, *ends; /* words of progress */
+    const char *begins, *ends; /* words of progress; begins may be NULL */
     struct optional_int64 timeout_s;
     const char *signal;
     bool removes_volumes;

@@ -115,6 +115,20 @@ static int check_external(struct cli *cli, const struct project *project, const 
 
 /* ---- the plan ---- */
 
+/* In the foreground what is made is told, then the containers have the word. */
+struct handover {
+    const struct up_options *options;
+    struct progress *progress;
+};
+
+static void hand_over(void *data)
+{
+    struct handover *handover = data;
+
+    progress_end(handover->progress);
+    handover->options->hand_over(handover->options->hand_over_data);
+}
+
 int compose_converge(struct cli *cli, struct compose_session *session,
                      const struct up_options *options, const struct strv *named, struct error *err)
 {
@@ -157,9 +171,14 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     apply.image_ids = &image_ids;
     apply.timeout_s = options->timeout;
     apply.renew_volumes = options->renew_volumes;
+    struct handover handover = { options, progress };
+    if (options->hand_over) {
+        apply.before_starts = hand_over;
+        apply.data = &handover;
+    }
     int result = apply_plan(&apply, &plan, err);
     progress_free(progress);
-    if (result < 0 && apply.broken_id && !options->is_attached)
+    if (result < 0 && apply.broken_id && !options->hand_over)
         compose_tell_broken(cli, &session->project, apply.broken_id);
     return result;
 }
@@ -238,8 +257,7 @@ int compose_open_selected(struct cli *cli, const struct strv *named, bool no_dep
 
 static int up(struct cli *cli, const void *parsed, const struct strv *arguments, struct error *err)
 {
-    struct up_options own = *(const struct up_options *)parsed;
-    const struct up_options *options = &own;
+    const struct up_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
     bool is_background = options->detach || options->no_start || options->wait ||
                          compose_options(cli)->dry_run;
@@ -262,7 +280,6 @@ static int up(struct cli *cli, const void *parsed, const struct strv *arguments,
         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", options->exit_code_from);
     if (compose_remote_confirm(cli, &session.project, options->yes, err) < 0)
         return -1;
-    own.is_attached = !is_background;
     if (!is_background)
         return compose_run_foreground(cli, &session, options, arguments, err);
     if (compose_converge(cli, &session, options, arguments, err) < 0)

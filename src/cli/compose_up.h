@@ -10,7 +10,9 @@ struct up_options {
         force_recreate, menu, no_build, no_color, no_deps, no_log_prefix, no_recreate, no_start,
         quiet_build, quiet_pull, remove_orphans, renew_volumes, timestamps, wait, watch, yes;
     struct strv attach, no_attach, scale;
-    bool is_attached; /* the output of the containers is shown anyway */
+    /* Ours: all is made, and the containers have the word from here on; NULL: in the background. */
+    void (*hand_over)(void *data);
+    void *hand_over_data;
     const char *exit_code_from, *pull;
     struct optional_int64 timeout, wait_timeout;
 };

@@ -93,6 +93,14 @@ static int keep(struct apply *apply, const struct step *step, struct error *err)
     return 0;
 }
 
+static int pass_barrier(struct apply *apply, const struct step *step, struct error *err)
+{
+    (void)step, (void)err;
+    if (apply->before_starts)
+        apply->before_starts(apply->data);
+    return 0;
+}
+
 /* clang-format off */
 static const struct kind_row kinds[] = {
     [STEP_NETWORK_CREATE]     = { step_network_create,     "Network",   "Creating",   "Created" },
@@ -109,7 +117,7 @@ static const struct kind_row kinds[] = {
     [STEP_CONTAINER_REMOVE]   = { step_container_remove,   "Container", "Removing",   "Removed" },
     [STEP_CONTAINER_RENAME]   = { step_container_rename,   "Container", NULL,         "Renamed" },
     [STEP_WAIT]               = { step_wait,               NULL,        NULL,         NULL },
-    [STEP_BARRIER]            = { keep,                    NULL,        NULL,         NULL },
+    [STEP_BARRIER]            = { pass_barrier,            NULL,        NULL,         NULL },
 };
 /* clang-format on */
 

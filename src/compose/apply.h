@@ -11,16 +11,18 @@ struct apply {
     struct client *client;
     const struct project *project;
     const struct actual *actual;
-    struct progress *progress;       /* may be NULL */
-    const struct map *image_ids;     /* service → id of its image, texts; may be NULL */
-    int parallel;                    /* at most so many steps at once; 0: no limit of ours */
-    struct optional_int64 timeout_s; /* of stops; not set: what the container says */
-    const char *signal;              /* of kills; NULL: SIGKILL */
-    uint64_t deadline_ns;            /* of waits, monotonic; 0: none */
-    int64_t wait_limit_s;            /* what that deadline came from, for its message */
-    bool renew_volumes;              /* anonymous volumes are not carried over */
-    bool remove_volumes;             /* anonymous volumes go with their containers */
-    bool is_dry;                     /* only say what would be done */
+    struct progress *progress;         /* may be NULL */
+    const struct map *image_ids;       /* service → id of its image, texts; may be NULL */
+    int parallel;                      /* at most so many steps at once; 0: no limit of ours */
+    struct optional_int64 timeout_s;   /* of stops; not set: what the container says */
+    const char *signal;                /* of kills; NULL: SIGKILL */
+    uint64_t deadline_ns;              /* of waits, monotonic; 0: none */
+    int64_t wait_limit_s;              /* what that deadline came from, for its message */
+    bool renew_volumes;                /* anonymous volumes are not carried over */
+    bool remove_volumes;               /* anonymous volumes go with their containers */
+    bool is_dry;                       /* only say what would be done */
+    void (*before_starts)(void *data); /* all is made, nothing is started yet; may be NULL */
+    void *data;
     /* Ours: containers made or started by this run. */
     struct mutex lock;
     struct map made; /* service → id of its first container, texts */

@@ -26,6 +26,7 @@ struct row {
 struct progress {
     enum progress_mode mode;
     int fd;
+    const char *title;
     bool is_dry, has_colors;
     struct mutex lock;
     struct condition changed;
@@ -55,8 +56,9 @@ static void add_colored(const struct progress *progress, struct str *out, const 
         str_add(out, text);
 }
 
-static void add_row(const struct progress *progress, const struct row *row, int width,
-                    struct str *out)
+/* 'name_width' is that of the longest. */
+static void add_row(const struct progress *progress, const struct row *row, int name_width,
+                    int width, struct str *out)
 {
     static const char *const marks[] = { "\xe2\xa0\x8b", "\xe2\x9c\x94", "\xe2\x9c\x98" };
     static const char *const colors[] = { "33", "32", "31" };
@@ -64,11 +66,11 @@ static void add_row(const struct progress *progress, const struct row *row, int 
     CLEANUP(free) char *name = xasprintf("%s %s", row->kind, row->name);
     CLEANUP(free)
     char *time = xasprintf("%.1fs", (double)(end_ns - row->begun_ns) / (double)NS_PER_S);
-    int used = 4 + (int)strlen(name) + 2 + (int)strlen(row->status);
+    int used = 3 + name_width + 2 + (int)strlen(row->status);
 
     str_add_char(out, ' ');
     add_colored(progress, out, colors[row->state], marks[row->state]);
-    str_add_format(out, " %s  ", name);
+    str_add_format(out, " %-*s  ", name_width, name);
     add_colored(progress, out, colors[row->state], row->status);
     for (; used < width - (int)strlen(time) - 1; used++)
         str_add_char(out, ' ');
@@ -80,21 +82,25 @@ static void draw_locked(struct progress *progress)
 {
     struct winsize window = {};
     CLEANUP(str_done) struct str out = {};
-    size_t done = 0, room, first = 0;
+    size_t done = 0, room, first = 0, name_width = 0;
 
     if (ioctl(progress->fd, TIOCGWINSZ, &window) < 0 || !window.ws_col)
         window = (struct winsize){ .ws_col = DEFAULT_WIDTH, .ws_row = DEFAULT_HEIGHT };
-    for (size_t i = 0; i < progress->count; i++)
-        done += progress->rows[i].state != PROGRESS_WORKING;
+    for (size_t i = 0; i < progress->count; i++) {
+        const struct row *row = &progress->rows[i];
+
+        done += row->state != PROGRESS_WORKING;
+        name_width = MAX(name_width, strlen(row->kind) + 1 + strlen(row->name));
+    }
     if (progress->drawn_lines)
         str_add_format(&out, "\x1b[%zuA", progress->drawn_lines);
-    str_add_format(&out, "[+] %s %zu/%zu\x1b[K\n", progress->is_dry ? "dry run" : "running", done,
-                   progress->count);
+    str_add_format(&out, "%s[+] %s %zu/%zu\x1b[K\n", progress->is_dry ? "DRY-RUN MODE - " : "",
+                   progress->title, done, progress->count);
     room = window.ws_row > 3 ? (size_t)window.ws_row - 3 : 1;
     if (progress->count > room)
         first = progress->count - room;
     for (size_t i = first; i < progress->count; i++)
-        add_row(progress, &progress->rows[i], window.ws_col, &out);
+        add_row(progress, &progress->rows[i], (int)name_width, window.ws_col, &out);
     progress->drawn_lines = 1 + progress->count - first;
     put(progress, &out);
 }
@@ -149,13 +155,15 @@ static struct row *row_of(struct progress *progress, const char *kind, const cha
     return &progress->rows[progress->count++];
 }
 
-struct progress *progress_new(enum progress_mode mode, int fd, bool is_dry, bool has_colors)
+struct progress *progress_new(enum progress_mode mode, int fd, const char *title, bool is_dry,
+                              bool has_colors)
 {
     struct progress *progress = NEW(struct progress);
     struct error unheard;
 
     progress->mode = mode;
     progress->fd = fd;
+    progress->title = title;
     progress->is_dry = is_dry;
     progress->has_colors = has_colors;
     mutex_init(&progress->lock);
@@ -169,9 +177,13 @@ struct progress *progress_new(enum progress_mode mode, int fd, bool is_dry, bool
 void progress_tell(struct progress *progress, const char *kind, const char *name,
                    const char *status, enum progress_state state)
 {
-    if (!progress || progress->mode == PROGRESS_QUIET)
+    if (!progress)
         return;
     mutex_lock(&progress->lock);
+    if (progress->mode == PROGRESS_QUIET) {
+        mutex_unlock(&progress->lock);
+        return;
+    }
     if (progress->mode != PROGRESS_TTY) {
         write_line(progress, kind, name, status);
     } else {
@@ -185,16 +197,30 @@ void progress_tell(struct progress *progress, const char *kind, const char *name
     mutex_unlock(&progress->lock);
 }
 
-void progress_free(struct progress *progress)
+void progress_end(struct progress *progress)
 {
+    bool has_thread;
+
+    if (!progress)
+        return;
     mutex_lock(&progress->lock);
+    has_thread = progress->has_thread;
     progress->is_ending = true;
+    progress->has_thread = false;
     condition_broadcast(&progress->changed);
     mutex_unlock(&progress->lock);
-    if (progress->has_thread)
+    if (has_thread)
         pthread_join(progress->thread, NULL);
+    mutex_lock(&progress->lock);
     if (progress->mode == PROGRESS_TTY && progress->count)
         draw_locked(progress);
+    progress->mode = PROGRESS_QUIET;
+    mutex_unlock(&progress->lock);
+}
+
+void progress_free(struct progress *progress)
+{
+    progress_end(progress);
     for (size_t i = 0; i < progress->count; i++) {
         free(progress->rows[i].kind);
         free(progress->rows[i].name);

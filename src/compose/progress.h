@@ -12,9 +12,12 @@ enum progress_state { PROGRESS_WORKING, PROGRESS_DONE, PROGRESS_FAILED };
 
 struct progress;
 
-/* Writes to 'fd' (borrowed). 'is_dry' marks each line as something that would happen. */
-struct progress *progress_new(enum progress_mode mode, int fd, bool is_dry, bool has_colors);
-/* The tree stays on the screen as it is. */
+/* Writes to 'fd' (borrowed). 'title' (a literal) stands above the tree: "Running", "Stopping"….
+ * 'is_dry' marks each line as something that would happen. */
+struct progress *progress_new(enum progress_mode mode, int fd, const char *title, bool is_dry,
+                              bool has_colors);
+/* Nothing is shown any more, so that others may write; the tree stays on the screen as it is. */
+void progress_end(struct progress *progress);
 void progress_free(struct progress *progress);
 CLEANUP_POINTER(progress_free, struct progress)
 

@@ -104,6 +104,23 @@ def test_joining_and_leaving_while_it_runs(engine, two, name, free_port):
     engine.docker("rm", "-f", name, check=True)
 
 
+def test_names_are_found_however_often_it_joins(engine, two, name):
+    """By the sockets that its supervisor has from before, by new ones in a new namespace, and where an engine knows nothing of them."""
+    engine.docker("run", "-d", "--name", f"{name}-other", "--network", "nb", "busybox", "sleep", "300", check=True)
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "300", check=True)
+    try:
+        for before in (None, None, lambda: engine.docker("restart", "-t", "0", name, check=True), lambda: (engine.kill(), engine.start()), None):
+            if before:
+                before()
+            engine.docker("network", "connect", "nb", name, check=True)
+            pid = engine.inspect(name)["State"]["Pid"]
+            assert ask(pid, f"{name}-other").values == [networks(engine, f"{name}-other")["nb"]["IPAddress"]]
+            engine.docker("network", "disconnect", "nb", name, check=True)
+            assert ask(pid, f"{name}-other").values == []
+    finally:
+        engine.docker("rm", "-f", name, f"{name}-other")
+
+
 def test_joining_and_leaving_while_it_does_not_run(engine, two, name):
     engine.docker("create", "--name", name, "--network", "na", "busybox", "sleep", "300", check=True)
     sdk = engine.sdk()

@@ -144,6 +144,18 @@ static int open_namespace(const struct container_info *info, struct error *err)
     return fd < 0 ? error_sys(err, "network namespace of container %s", info->name) : fd;
 }
 
+/* Sockets for names stay with the supervisor when the last network with names is left: making new
+ * ones replaces rules, which the kernel lets us wait for. */
+static int tell_resolver(struct container *container, const struct container_info *next,
+                         struct shim *shim, int namespace_fd, bool is_new, struct error *err)
+{
+    if (container_tell_resolver(container, next, shim, namespace_fd,
+                                is_new && !container->has_resolver, err) < 0)
+        return -1;
+    container->has_resolver = true;
+    return 0;
+}
+
 /* Everything but the snapshot. 'next' has the network among its endpoints already. */
 static int join(struct container *container, struct container_info *next,
                 const struct network *network, struct container_network *joined, struct error *err)
@@ -171,7 +183,7 @@ static int join(struct container *container, struct container_info *next,
     if (container_has_names(engine, next)) {
         bool is_new = !container_has_names(engine, before);
 
-        if (container_tell_resolver(container, next, shim, joined->namespace_fd, is_new, err) < 0)
+        if (tell_resolver(container, next, shim, joined->namespace_fd, is_new, err) < 0)
             return -1;
         if (is_new)
             change_resolv(container, next);

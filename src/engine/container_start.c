@@ -294,6 +294,7 @@ static int run(struct container *container, const struct container_info *info,
         launch_end(engine, container->id, cgroup, shim);
         return error_context(err, "failed to set up container networking");
     }
+    container->has_resolver = network->has_names;
 
     mutex_lock(&container->lock);
     container->shim = shim_ref(shim);

@@ -78,7 +78,9 @@ struct container {
     uint64_t
         run_number GUARDED_BY(lock); /* counts starts: late news of an earlier run are told apart */
     int64_t restart_delay_ns;        /* under 'operation' */
-    bool is_whole;                   /* as the record had it when the engine started */
+    bool
+        has_resolver; /* under 'operation': its supervisor has sockets for names, as far as known */
+    bool is_whole;    /* as the record had it when the engine started */
 };
 
 /* A RUN of a build in progress: its supervisor's exit is waited for by the thread that builds. */

@@ -434,6 +434,16 @@ static int nft_dump(struct netlink *netlink, struct nl_msg *msg, netlink_each *e
     return error_set(err, failure.kind, "%s", failure.text);
 }
 
+bool nft_table_is_there(struct netlink *netlink, const char *table)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+
+    nl_msg_init(&msg, NFT_TYPE(NFT_MSG_GETTABLE), 0);
+    put_nfgen(&msg, NFPROTO_INET, 0);
+    nl_put_string(&msg, NFTA_TABLE_NAME, table);
+    return netlink_call(netlink, &msg, NULL) == 0;
+}
+
 int nft_elements(struct netlink *netlink, const char *table, const char *set,
                  nft_each_element *each, void *data, struct error *err)
 {

@@ -162,6 +162,11 @@ int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *e
 
 /* ---- looking at it ---- */
 
+/* Is there a table of that name, of family inet? A batch that the kernel refuses costs it ten
+ * milliseconds and more, as it waits until no packet can have seen any of it: better asked before.
+ */
+bool nft_table_is_there(struct netlink *netlink, const char *table);
+
 struct nft_element {
     const void *key, *data;
     const void *last; /* of ranges in parts */

@@ -3,7 +3,6 @@
 #include "network/resolver.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/netfilter_ipv4.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,15 +76,17 @@ static void add_rule(struct nft_batch *batch, uint8_t protocol, uint32_t address
 
 /* What an older resolver left is replaced, but not in every case: the kernel lets whoever has
  * removed something wait until no packet can see it any more, which takes several milliseconds. */
-static int commit_rules(struct netlink *netlink, bool replace, uint16_t udp_port, uint16_t tcp_port,
-                        struct error *err)
+static int redirect(uint16_t udp_port, uint16_t tcp_port, struct error *err)
 {
     static const struct nft_chain chain = { CHAIN, "filter", NF_INET_LOCAL_OUT, NF_IP_PRI_MANGLE };
     enum { SOURCE = 12, DESTINATION = 16, SOURCE_PORT = 0, DESTINATION_PORT = 2 };
+    CLEANUP(netlink_close) struct netlink *netlink = NULL;
     CLEANUP(nft_batch_done) struct nft_batch batch = {};
 
+    if (netlink_open(NETLINK_NETFILTER, &netlink, err) < 0)
+        return -1;
     nft_batch_init(&batch, TABLE);
-    if (replace)
+    if (nft_table_is_there(netlink, TABLE))
         nft_table_remove(&batch);
     nft_table_make(&batch);
     nft_chain_add(&batch, &chain);
@@ -94,20 +95,6 @@ static int commit_rules(struct netlink *netlink, bool replace, uint16_t udp_port
     add_rule(&batch, IPPROTO_TCP, DESTINATION, DESTINATION_PORT, DNS_PORT, tcp_port);
     add_rule(&batch, IPPROTO_TCP, SOURCE, SOURCE_PORT, tcp_port, DNS_PORT);
     return nft_commit(netlink, &batch, err);
-}
-
-static int redirect(uint16_t udp_port, uint16_t tcp_port, struct error *err)
-{
-    CLEANUP(netlink_close) struct netlink *netlink = NULL;
-    struct error failure = {};
-
-    if (netlink_open(NETLINK_NETFILTER, &netlink, err) < 0)
-        return -1;
-    if (commit_rules(netlink, false, udp_port, tcp_port, &failure) == 0)
-        return 0;
-    if (failure.sys == EEXIST)
-        return commit_rules(netlink, true, udp_port, tcp_port, err);
-    return error_set(err, failure.kind, "%s", failure.text);
 }
 
 static int open_inside(void *data, struct error *err)

@@ -47,6 +47,8 @@ RIGHT = {
     "quotes": ("FROM busybox\nENV S=1\nENV A=\"$S x\" B='$S' C=\\$S D=\"\\$S\" F=a\\ b\n", {"Env": ["A=1 x", "B=$S", "C=$S", "D=$S", "F=a b"]}),
     "one_snapshot_a_line": ("FROM busybox\nENV A=1\nENV A=2 B=$A\n", {"Env": "A=2 B=1"}),
     "old_form_of_env": ("FROM busybox\nENV A b  c \"d\"\n", {"Env": ["A=b  c d"]}),
+    "arg_beats_an_earlier_env": ("FROM busybox\nENV V=env\nARG V=arg\nRUN test $V = arg\nENV W=$V\nARG V\nENV X=$V\n", {"Env": "V=env W=arg X=arg"}),
+    "arg_of_the_stage_below": ("FROM busybox AS a\nARG A=1\nFROM a AS b\nRUN test $A = 1\nARG A=2\nFROM b\nARG A\nRUN test $A = 2\nENV A=3\nRUN test $A = 3\nLABEL a=$A\n", {"Labels": {"a": "3"}}),
     "env_beats_arg": ("FROM busybox\nARG X=arg\nENV X=env\nENV A=$X\n", {"Env": "A=env"}),
     "variables_everywhere": ("FROM busybox\nARG P=81 D=/data U=somebody S=SIGINT\nEXPOSE $P\nVOLUME $D\nUSER $U\nSTOPSIGNAL $S\nWORKDIR $D/$U\nLABEL $U=$P\n",
                              {"ExposedPorts": {"81/tcp": {}}, "Volumes": {"/data": {}}, "User": "somebody", "StopSignal": "SIGINT",

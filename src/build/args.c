@@ -73,9 +73,21 @@ void build_args_done(struct build_args *args)
     map_done(&args->declared);
 }
 
+void build_args_inherit(struct build_args *out, const struct build_args *args)
+{
+    MAP_EACH (&args->declared, entry)
+        map_set(&out->declared, entry->key, xstrdup(entry->value));
+}
+
 void build_args_declare(struct build_args *args, const char *text)
 {
-    declare(&args->declared, text);
+    if (strchr(text, '=') || !map_get(&args->declared, text) || map_get(&args->global, text))
+        declare(&args->declared, text);
+}
+
+void build_args_hide(struct build_args *args, const char *name)
+{
+    map_remove(&args->declared, name);
 }
 
 void build_args_declare_global(struct build_args *args, const char *text)
@@ -110,7 +122,7 @@ void build_args_visible(const struct build_args *args, const struct strv *enviro
     MAP_EACH (&args->declared, entry) {
         const char *value = value_of(args, &args->declared, entry->key);
 
-        if (value && !strv_env_get(environment, entry->key))
+        if (value)
             strv_env_set(out, entry->key, value);
     }
     for (size_t i = 0; args->given && !only_declared && i < COUNT(proxies); i++) {

@@ -12,7 +12,8 @@
 struct build_args {
     const struct map *given; /* --build-arg: texts, NULL for a name without value; may be NULL */
     struct map global;       /* ARG before the first FROM, and the platform's */
-    struct map declared;     /* ARG in this stage: default texts, NULL for none */
+    struct map declared;     /* ARG in this stage: default texts, NULL for none; not what an ENV
+                              * has named since */
 };
 
 void build_args_init(struct build_args *args, const struct map *given);
@@ -21,15 +22,23 @@ void build_args_begin_stage(struct build_args *out, const struct build_args *arg
 void build_args_done(struct build_args *args);
 CLEANUP_VALUE(build_args_done, struct build_args)
 
-/* One expanded argument of ARG ("X", "X=1"). */
+/* Those that the stage below has declared are declared in the one that stands on it. */
+void build_args_inherit(struct build_args *out, const struct build_args *args);
+
+/* One expanded argument of ARG ("X", "X=1"). Without a default it changes nothing where there is
+ * one, but for that of a global. */
 void build_args_declare(struct build_args *args, const char *text);
 void build_args_declare_global(struct build_args *args, const char *text);
 
 /* NAME=value of all globals that have a value: what FROM and global ARGs expand with. */
 void build_args_globals(const struct build_args *args, struct strv *out);
 
-/* NAME=value of the arguments that a stage sees and 'environment' does not override, sorted. Given
- * proxies are among them unless only what was declared is asked for. */
+/* ENV: its value counts from now on. */
+void build_args_hide(struct build_args *args, const char *name);
+
+/* NAME=value of the arguments that a stage sees, sorted; they count more than its environment.
+ * Given proxies that 'environment' does not have are among them unless only what was declared is
+ * asked for. */
 void build_args_visible(const struct build_args *args, const struct strv *environment,
                         bool only_declared, struct strv *out);
 

@@ -24,7 +24,6 @@ struct checker {
     bool has_shell, has_absolute_workdir;
     bool is_seen[INSTRUCTION_WORKDIR + 1];
     struct strv globals;       /* names of ARGs in front of the first FROM */
-    struct strv arguments;     /* names of ARGs of this stage */
     struct strv *environments; /* one per stage: what ENV and the base set */
     bool *is_known;            /* is that all? not if the base is unknown */
 };
@@ -212,8 +211,7 @@ static void check_variables(struct checker *checker, const struct instruction *i
             continue;
         list_variables(instruction->arguments.items[i], &names);
         for (size_t k = 0; k < names.count; k++)
-            if (!strv_contains(&checker->arguments, names.items[k]) &&
-                !strv_env_get(&checker->environments[checker->stage], names.items[k]))
+            if (!strv_env_get(&checker->environments[checker->stage], names.items[k]))
                 report(checker, "UndefinedVar", instruction, "Usage of undefined variable '$%s'",
                        names.items[k]);
     }
@@ -226,10 +224,12 @@ static void note_variables(struct checker *checker, const struct instruction *in
     if (instruction->kind->type == INSTRUCTION_ENV)
         for (size_t i = 0; i + 1 < arguments->count; i += 2)
             strv_env_set(&checker->environments[checker->stage], arguments->items[i], "");
-    if (instruction->kind->type == INSTRUCTION_ARG)
-        for (size_t i = 0; i < arguments->count; i++)
-            strv_add_take(&checker->arguments,
-                          xstrndup(arguments->items[i], strcspn(arguments->items[i], "=")));
+    for (size_t i = 0; instruction->kind->type == INSTRUCTION_ARG && i < arguments->count; i++) {
+        CLEANUP(free)
+        char *name = xstrndup(arguments->items[i], strcspn(arguments->items[i], "="));
+
+        strv_env_set(&checker->environments[checker->stage], name, "");
+    }
 }
 
 /* ---- the rest ---- */
@@ -381,7 +381,6 @@ static void begin_stage(struct checker *checker, size_t index)
     checker->has_shell = false;
     checker->has_absolute_workdir = false;
     memset(checker->is_seen, 0, sizeof(checker->is_seen));
-    strv_done(&checker->arguments);
 
     const struct build_stage *stage = &checker->graph->stages[index];
     struct strv *environment = &checker->environments[index];
@@ -438,7 +437,6 @@ static void run(struct checker *checker)
     free(checker->environments);
     free(checker->is_known);
     strv_done(&checker->globals);
-    strv_done(&checker->arguments);
 }
 
 int check_run(const struct dockerfile *file, const struct build_graph *graph,

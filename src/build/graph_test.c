@@ -98,7 +98,7 @@ Test(graph, says_what_is_wrong)
 Test(args, follow_the_order_of_precedence)
 {
     CLEANUP(map_done) struct map given = {};
-    CLEANUP(build_args_done) struct build_args args = {}, stage = {};
+    CLEANUP(build_args_done) struct build_args args = {}, stage = {}, child = {};
     CLEANUP(strv_done)
     struct strv environment = {}, visible = {}, all = {}, unused = {}, names = {};
 
@@ -110,6 +110,7 @@ Test(args, follow_the_order_of_precedence)
     build_args_declare_global(&args, "G=global");
     build_args_declare_global(&args, "H=global");
     build_args_begin_stage(&stage, &args);
+    build_args_begin_stage(&child, &args);
     build_args_declare(&stage, "X=default");
     build_args_declare(&stage, "D=default");
     build_args_declare(&stage, "N");
@@ -119,10 +120,17 @@ Test(args, follow_the_order_of_precedence)
 
     build_args_visible(&stage, &environment, true, &visible);
     CLEANUP(free) char *joined = strv_join(&visible, " ");
-    cr_expect_str_eq(joined, "D=default G=global X=given");
+    cr_expect_str_eq(joined, "D=default E=given G=global X=given");
     build_args_visible(&stage, &environment, false, &all);
     CLEANUP(free) char *joined_all = strv_join(&all, " ");
-    cr_expect_str_eq(joined_all, "D=default G=global X=given http_proxy=p");
+    cr_expect_str_eq(joined_all, "D=default E=given G=global X=given http_proxy=p");
+    build_args_hide(&stage, "E");
+    build_args_declare(&stage, "D");
+    build_args_inherit(&child, &stage);
+    CLEANUP(strv_done) struct strv below = {};
+    build_args_visible(&child, &environment, true, &below);
+    CLEANUP(free) char *inherited = strv_join(&below, " ");
+    cr_expect_str_eq(inherited, "D=default G=global X=given");
 
     strv_split(&names, "X,D,E", ',');
     build_args_unused(&args, &names, &unused);

@@ -59,6 +59,7 @@ void stage_begin_image(struct stage *stage, const struct build_args *args,
 void stage_begin_stage(struct stage *stage, const struct build_args *args, const struct stage *base)
 {
     begin_on(stage, args, &base->image);
+    build_args_inherit(&stage->args, &base->args);
     copy_id(stage->state_id, base->state_id);
     copy_id(stage->base_id, base->base_id);
     copy_id(stage->chain_id, base->chain_id);
@@ -83,7 +84,12 @@ void stage_environment(const struct stage *stage, struct strv *out)
 
     build_args_visible(&stage->args, &stage->image.config.env, false, &arguments);
     strv_add_all(out, &stage->image.config.env);
-    strv_add_all(out, &arguments);
+    for (size_t i = 0; i < arguments.count; i++) {
+        char *equals = strchr(arguments.items[i], '=');
+
+        *equals = 0;
+        strv_env_set(out, arguments.items[i], equals + 1);
+    }
 }
 
 char *stage_comment(const struct stage *stage, const char *comment)

@@ -179,6 +179,8 @@ static int step_config(struct job *job, struct stage *stage, const struct instru
     if (apply(stage, instruction, arguments, &comment, err) < 0)
         return -1;
     return finish_config(job, stage, str_text(&comment), err);
+    for (size_t i = 0; instruction->kind->type == INSTRUCTION_ENV && i < arguments->count; i += 2)
+        build_args_hide(&stage->args, arguments->items[i]);
 }
 
 int step_label(struct job *job, struct stage *stage, const struct instruction *instruction,

@@ -107,6 +107,7 @@ RIGHT = {
     # ---- RUN
     "run_json": ("FROM busybox\nRUN [\"touch\", \"/a b\"]\nRUN test -e '/a b'\n", {}),
     "run_bad_json_is_a_shell_form": ("FROM busybox\nRUN [ -e /bin ] && touch /f\nRUN test -e /f\n", {}),
+    "add_archive_keeps_modes": ("FROM busybox\nADD --chmod=600 t.tar.gz /x/\nRUN test -d /x/in -a \"$(stat -c %a /x/in/side)\" = 644\n", {}),
     "run_user_and_directory": ("FROM busybox\nUSER somebody\nWORKDIR /home/somebody\nRUN test \"$(id -un):$(pwd)\" = somebody:/home/somebody\n", {}),
     "run_shell": ("FROM busybox\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nRUN true; echo x > /f\n", {"Shell": ["/bin/sh", "-e", "-c"]}),
     "run_bind": ("FROM busybox\nRUN --mount=type=bind,source=dir,target=/m test -s /m/x.c && ! touch /m/new 2>/dev/null\nRUN test ! -e /m\n", {}),

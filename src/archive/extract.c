@@ -91,16 +91,6 @@ static char *name_in_tree(const struct extraction *extraction, const char *name)
 
 /* ---- entries ---- */
 
-static mode_t wanted_mode(const struct extraction *extraction, const struct tar_entry *entry)
-{
-    mode_t type = entry->type == TAR_DIRECTORY ? S_IFDIR : S_IFREG;
-
-    if (!extraction->options->change_mode)
-        return entry->mode & 07777;
-    return extraction->options->change_mode(extraction->options->mode_text,
-                                            type | (entry->mode & 07777));
-}
-
 static bool keeps_by_default(const char *name)
 {
     return strcmp(name, "security.capability") == 0 || text_starts(name, "user.");
@@ -155,7 +145,7 @@ static int dress_opened(const struct extraction *extraction, const struct tar_en
         return -1;
     if (fchown(fd, uid, gid) < 0)
         return error_sys(err, "change owner of %s", entry->name);
-    if (fchmod(fd, wanted_mode(extraction, entry)) < 0)
+    if (fchmod(fd, entry->mode & 07777) < 0)
         return error_sys(err, "mode of %s", entry->name);
     set_attributes(extraction, fd, entry);
     return 0;
@@ -314,7 +304,7 @@ static int make_node(struct extraction *extraction, const struct tar_entry *entr
     if (mknodat(parent_fd, name, type | 0600, makedev(entry->device_major, entry->device_minor)) <
             0 ||
         set_owner(extraction, entry, parent_fd, name, NULL) < 0 ||
-        fchmodat(parent_fd, name, wanted_mode(extraction, entry), AT_SYMLINK_NOFOLLOW) < 0)
+        fchmodat(parent_fd, name, entry->mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, "create %s", entry->name);
     set_times(entry, parent_fd, name);
     return 0;

@@ -27,9 +27,6 @@ struct extract_options {
     gid_t gid;
     /* All owners, the caller's too, are numbers inside this table; NULL: they are what they are. */
     const struct id_map *seen_in;
-    /* What becomes of a mode (with its type); NULL: it stays as it is. */
-    mode_t (*change_mode)(const char *text, mode_t mode);
-    const char *mode_text; /* handed to it */
     bool skips_devices;
     bool dresses_root; /* the archive's entry "." says owner, mode and time of the root itself */
     /* Extended attributes that are unpacked; NULL: security.capability and user.* */

@@ -401,8 +401,6 @@ static int unpack_source(const struct copy *copy, const struct source *source,
         .is_owner_given = copy->is_owner_given,
         .uid = copy->uid,
         .gid = copy->gid,
-        .change_mode = copy->mode_change ? mode_apply : NULL,
-        .mode_text = copy->mode_change,
         .cancel_fd = copy->cancel_fd,
     };
     CLEANUP(close) int fd = -1, target_fd = -1;

@@ -91,6 +91,11 @@ RIGHT = {
     "copy_chown_names": ("FROM busybox\nCOPY --chown=somebody:extra a.txt /n\nRUN test \"$(stat -c %u:%g /n)\" = 1000:2000\n", {}),
     "copy_chown_numbers": ("FROM busybox\nCOPY --chown=5:6 dir /n\nRUN test \"$(stat -c %u:%g /n/deep/z.c)\" = 5:6\n", {}),
     "copy_chown_variable": ("FROM busybox\nARG U=7\nCOPY --chown=$U:$U a.txt /n\nRUN test \"$(stat -c %u:%g /n)\" = 7:7\n", {}),
+    "copy_chown_primary_group": ("FROM busybox\nRUN echo 'www:x:33:1::/:' >> /etc/passwd; echo 'www:x:34:' >> /etc/group\nCOPY --chown=www a.txt /n\nCOPY --chown=:www a.txt /m\n"
+                                 "RUN test \"$(stat -c %u:%g /n /m | tr '\\n' ' ')\" = '33:1 0:34 '\n", {}),
+    "copy_from_keeps_owners": ("FROM busybox AS s\nRUN mkdir /d /d/e; touch /d/f /d/e/g; ln -s f /d/l; mkfifo /d/p; chown -hR 3:4 /d; chown 5:6 /d/e/g\nFROM busybox\nCOPY --from=s /d /d\nCOPY --from=s --link /d/f /x/\n"
+                               "COPY --from=s --chown=7 /d /y\nRUN test \"$(stat -c %u:%g /d /d/e /d/f /d/e/g /d/l /d/p /x/f /y/e/g | tr '\\n' ' ')\" = '0:0 3:4 3:4 5:6 3:4 3:4 3:4 7:7 '\n", {}),
+    "copy_from_sees_owners": ("FROM busybox AS s\nRUN mkdir /d; touch /d/f; chown 3 /d/f\nFROM busybox AS t\nRUN mkdir /d; touch /d/f; chown 4 /d/f\nFROM busybox\nCOPY --from=s /d /d\nCOPY --from=t /d /d\nRUN test \"$(stat -c %u /d/f)\" = 4\n", {}),
     "copy_chmod": ("FROM busybox\nCOPY --chmod=4711 a.txt /n\nRUN test \"$(stat -c %a /n)\" = 4711\n", {}),
     "copy_chmod_symbolic": ("FROM busybox\nCOPY --chmod=u+x,go-r dir /n\nRUN test \"$(stat -c %a /n/deep)\" = 711 && test \"$(stat -c %a /n/x.c)\" = 700\n", {}),
     "copy_link": ("FROM busybox\nRUN mkdir /real && ln -s real /alias\nCOPY --link a.txt /alias/\nRUN test -d /alias -a ! -L /alias -a -s /alias/a.txt -a ! -e /real/a.txt\n", {}),
@@ -102,12 +107,12 @@ RIGHT = {
     "dockerignore": ("FROM busybox\nCOPY . /c/\nRUN test -s /c/a.txt -a ! -e /c/ignored.tmp -a ! -e /c/secret -a -s /c/keep/ignored.tmp\n", {}),
     "add_file": ("FROM busybox\nADD a.txt /x/\nRUN test -s /x/a.txt\n", {}),
     "add_archive": ("FROM busybox\nADD t.tar.gz /x/\nRUN test -s /x/in/side\n", {}),
+    "add_archive_keeps_modes": ("FROM busybox\nADD --chmod=600 t.tar.gz /x/\nRUN test -d /x/in -a \"$(stat -c %a /x/in/side)\" = 644\n", {}),
     "add_archive_packed": ("FROM busybox\nADD --unpack=false t.tar.gz /x/\nRUN test -f /x/t.tar.gz\n", {}),
     "copy_archive": ("FROM busybox\nCOPY t.tar.gz /x/\nRUN test -f /x/t.tar.gz\n", {}),
     # ---- RUN
     "run_json": ("FROM busybox\nRUN [\"touch\", \"/a b\"]\nRUN test -e '/a b'\n", {}),
     "run_bad_json_is_a_shell_form": ("FROM busybox\nRUN [ -e /bin ] && touch /f\nRUN test -e /f\n", {}),
-    "add_archive_keeps_modes": ("FROM busybox\nADD --chmod=600 t.tar.gz /x/\nRUN test -d /x/in -a \"$(stat -c %a /x/in/side)\" = 644\n", {}),
     "run_user_and_directory": ("FROM busybox\nUSER somebody\nWORKDIR /home/somebody\nRUN test \"$(id -un):$(pwd)\" = somebody:/home/somebody\n", {}),
     "run_shell": ("FROM busybox\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nRUN true; echo x > /f\n", {"Shell": ["/bin/sh", "-e", "-c"]}),
     "run_bind": ("FROM busybox\nRUN --mount=type=bind,source=dir,target=/m test -s /m/x.c && ! touch /m/new 2>/dev/null\nRUN test ! -e /m\n", {}),
@@ -136,6 +141,8 @@ RIGHT = {
     "labels": ("FROM busybox\nLABEL a=1 b=\"two words\"\nLABEL a=2\n", {"Labels": {"a": "2", "b": "two words"}}),
     "labels_of_the_caller": ("FROM busybox\nLABEL a=1\n", {"Labels": {"a": "3"}}, {"labels": {"a": "3"}}),
     "workdir": ("FROM busybox\nWORKDIR /a\nWORKDIR b/../c\nRUN test \"$(pwd)\" = /a/c -a -d /a/c\n", {"WorkingDir": "/a/c"}),
+    "workdir_of_a_user": ("FROM busybox\nUSER somebody\nWORKDIR /w/x\nRUN touch own\nUSER 7:8\nWORKDIR y\nUSER :9\nWORKDIR /z\nUSER nobody-known\nWORKDIR /q\nUSER root\n"
+                          "RUN test \"$(stat -c %u:%g /w /w/x /w/x/y /z /q | tr '\\n' ' ')\" = '1000:1000 1000:1000 7:8 0:9 0:0 '\n", {"WorkingDir": "/q"}),
     "volume": ("FROM busybox\nVOLUME [\"/a\", \"/b c\"]\nVOLUME /d /e\n", {"Volumes": {"/a": {}, "/b c": {}, "/d": {}, "/e": {}}}),
     "stopsignal_number": ("FROM busybox\nSTOPSIGNAL 9\n", {"StopSignal": "9"}),
     "path_where_there_is_none": ("FROM scratch\nENV A=1\nCOPY a.txt /\n", {"Env": "A=1"}),

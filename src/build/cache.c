@@ -43,7 +43,7 @@ int cache_migrate(struct database *database, struct error *err)
 }
 
 /* The form of the keys: another number makes all that was kept unfindable. */
-#define KEY_VERSION "2"
+#define KEY_VERSION "3"
 
 struct cache_key {
     struct sha256 *hash;

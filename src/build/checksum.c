@@ -26,6 +26,7 @@ struct checksum {
     struct sha256 *hash;
     uint8_t *block;
     const struct dockerignore *excludes;
+    bool counts_owners;
     const struct known_digests *known; /* NULL: none */
     const char *source_path;
     int cancel_fd;
@@ -113,6 +114,14 @@ static int add_children(struct checksum *sum, int fd, const char *path, int dept
     return 0;
 }
 
+static void add_owner(struct checksum *sum, const struct stat *info)
+{
+    const uint64_t owner[2] = { info->st_uid, info->st_gid };
+
+    if (sum->counts_owners)
+        sha256_add(sum->hash, owner, sizeof(owner));
+}
+
 static void add_head(struct checksum *sum, const struct stat *info, const char *shown)
 {
     uint64_t mode = info->st_mode, device = S_ISCHR(mode) || S_ISBLK(mode) ? info->st_rdev : 0;
@@ -120,6 +129,7 @@ static void add_head(struct checksum *sum, const struct stat *info, const char *
     add_bytes(sum, shown, strlen(shown));
     sha256_add(sum->hash, &mode, sizeof(mode));
     sha256_add(sum->hash, &device, sizeof(device));
+    add_owner(sum, info);
 }
 
 /* Name, kind and mode, and what goes with the kind. */
@@ -168,7 +178,8 @@ static bool add_known(struct checksum *sum, const struct stat *info, const char 
     return true;
 }
 
-static int add_link(struct checksum *sum, int parent_fd, const char *name, struct error *err)
+static int add_link(struct checksum *sum, int parent_fd, const char *name, const struct stat *info,
+                    struct error *err)
 {
     CLEANUP(free) char *target = xmalloc(LINK_SIZE_LIMIT);
     ssize_t size = readlinkat(parent_fd, name, target, LINK_SIZE_LIMIT);
@@ -178,6 +189,7 @@ static int add_link(struct checksum *sum, int parent_fd, const char *name, struc
     add_bytes(sum, name, strlen(name));
     add_bytes(sum, "link", 4);
     add_bytes(sum, target, (size_t)size);
+    add_owner(sum, info);
     return 0;
 }
 
@@ -195,7 +207,7 @@ static int add_entry(struct checksum *sum, int parent_fd, const char *name, cons
         (!S_ISDIR(info.st_mode) || !dockerignore_has_exceptions(sum->excludes)))
         return 0;
     if (S_ISLNK(info.st_mode))
-        return add_link(sum, parent_fd, name, err);
+        return add_link(sum, parent_fd, name, &info, err);
     if (add_known(sum, &info, name, path))
         return 0;
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
@@ -233,11 +245,12 @@ static int add_source(struct checksum *sum, int root_fd, const struct source *so
 }
 
 int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
-                  const struct known_digests *known, int cancel_fd, struct error *err)
+                  bool counts_owners, const struct known_digests *known, int cancel_fd,
+                  struct error *err)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
     CLEANUP(free) uint8_t *block = xmalloc(BLOCK_SIZE);
-    struct checksum sum = { hash, block, excludes, known, source->path, cancel_fd };
+    struct checksum sum = { hash, block, excludes, counts_owners, known, source->path, cancel_fd };
     char digest[DIGEST_SIZE];
 
     if (add_source(&sum, root_fd, source, err) < 0)

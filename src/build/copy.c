@@ -31,6 +31,16 @@ static mode_t wanted_mode(const struct copy *copy, mode_t mode)
     return copy->mode_change ? mode_apply(copy->mode_change, mode) : mode & 07777;
 }
 
+static uid_t wanted_uid(const struct copy *copy, const struct stat *info)
+{
+    return copy->keeps_owners ? info->st_uid : copy->uid;
+}
+
+static gid_t wanted_gid(const struct copy *copy, const struct stat *info)
+{
+    return copy->keeps_owners ? info->st_gid : copy->gid;
+}
+
 static void copy_attributes(int from_fd, int to_fd)
 {
     CLEANUP(strv_done) struct strv names = {};
@@ -54,7 +64,7 @@ static int set_metadata(const struct copy *copy, int from_fd, const struct stat 
 {
     const struct timespec times[2] = { info->st_atim, info->st_mtim };
 
-    if (fchown(to_fd, copy->uid, copy->gid) < 0)
+    if (fchown(to_fd, wanted_uid(copy, info), wanted_gid(copy, info)) < 0)
         return error_sys(err, "change owner");
     if (fchmod(to_fd, wanted_mode(copy, info->st_mode)) < 0)
         return error_sys(err, "change mode");
@@ -104,7 +114,7 @@ static bool share_file(const struct copy *copy, int from_parent_fd, const char *
                        const struct stat *info, int share_fd, const char *name)
 {
     return share_fd >= 0 && S_ISREG(info->st_mode) && info->st_size >= SHARED_SIZE_LEAST &&
-           info->st_uid == copy->uid && info->st_gid == copy->gid &&
+           info->st_uid == wanted_uid(copy, info) && info->st_gid == wanted_gid(copy, info) &&
            wanted_mode(copy, info->st_mode) == (info->st_mode & 07777) &&
            linkat(from_parent_fd, from_name, share_fd, name, 0) == 0;
 }
@@ -132,7 +142,8 @@ static int copy_link(const struct copy *copy, int from_parent_fd, const char *fr
         return error_sys(err, "read link %s", from_name);
     if (symlinkat(target, parent_fd, name) < 0)
         return error_sys(err, "create link %s", name);
-    if (fchownat(parent_fd, name, copy->uid, copy->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+    if (fchownat(parent_fd, name, wanted_uid(copy, info), wanted_gid(copy, info),
+                 AT_SYMLINK_NOFOLLOW) < 0 ||
         utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, "link %s", name);
     return 0;
@@ -145,7 +156,8 @@ static int copy_node(const struct copy *copy, const struct stat *info, int paren
     const struct timespec times[2] = { info->st_atim, info->st_mtim };
 
     if (mknodat(parent_fd, name, (info->st_mode & (mode_t)S_IFMT) | 0600, info->st_rdev) < 0 ||
-        fchownat(parent_fd, name, copy->uid, copy->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchownat(parent_fd, name, wanted_uid(copy, info), wanted_gid(copy, info),
+                 AT_SYMLINK_NOFOLLOW) < 0 ||
         fchmodat(parent_fd, name, wanted_mode(copy, info->st_mode), 0) < 0 ||
         utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, "create node %s", name);

@@ -17,6 +17,7 @@ struct copy {
     int share_root_fd;
     uid_t uid; /* of everything copied, and of directories made for it */
     gid_t gid;
+    bool keeps_owners;       /* of what is copied */
     bool is_owner_given;     /* by --chown; otherwise unpacked archives keep their owners */
     const char *mode_change; /* checked text of --chmod, or NULL */
     bool unpacks;            /* ADD: archives are unpacked */

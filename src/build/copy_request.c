@@ -345,6 +345,7 @@ static bool is_from_layers(const struct copy_request *request)
 static void list_question(const struct copy_request *request, struct strv *out)
 {
     strv_add(out, request->keeps_parents ? "parents" : "");
+    strv_add(out, request->owner.length > 0 ? "one owner" : "");
     strv_add_all(out, &request->exclude_patterns);
     strv_add(out, "");
     for (size_t i = 0; i < request->count; i++)
@@ -381,12 +382,19 @@ static bool is_from_context(const struct copy_request *request, const struct cop
     return request->is_context && part->kind == PART_TREE;
 }
 
+/* Stages and images have owners that mean something, the files of contexts are root's. */
+static bool keeps_owners(const struct copy_request *request, const struct copy_part *part)
+{
+    return is_from_layers(request) && part->kind == PART_TREE && request->owner.length == 0;
+}
+
 static int digest_part(struct job *job, const struct copy_request *request, struct copy_part *part,
                        struct error *err)
 {
     for (size_t i = 0; i < part->sources.count; i++)
         if (!part->sources.items[i].digest &&
             source_digest(part->root_fd, &part->sources.items[i], request->excludes,
+                          keeps_owners(request, part),
                           is_from_context(request, part) ? job_known_digests(job) : NULL,
                           job->cancel_fd, err) < 0)
             return -1;
@@ -462,6 +470,7 @@ static int copy_part(const struct copy_request *request, const struct copy_part 
     bool is_directory = is_directory_name(request->target);
 
     copy->source_root_fd = part->root_fd;
+    copy->keeps_owners = keeps_owners(request, part);
     copy->unpacks = request->unpacks >= 0
                         ? request->unpacks
                         : strcmp(request->word, "ADD") == 0 && part->kind == PART_TREE;

@@ -234,8 +234,8 @@ static char *digest(const char *path)
 
     cr_assert_eq(source_find(from_fd, path, &sources, &err), 0, "%s", err.text);
     for (size_t i = 0; i < sources.count; i++)
-        cr_assert_eq(source_digest(from_fd, &sources.items[i], NULL, NULL, -1, &err), 0, "%s",
-                     err.text);
+        cr_assert_eq(source_digest(from_fd, &sources.items[i], NULL, false, NULL, -1, &err), 0,
+                     "%s", err.text);
     return sources_digest(&sources);
 }
 
@@ -302,8 +302,13 @@ static const struct {
     { "1:2", 1, 2, NULL },
     { "7", 7, 7, NULL },
     { "nobody:root", 65534, 0, NULL },
-    { "www", 33, 34, NULL },
-    { "nobody", 0, 0, "can't find gid for group nobody: no such group: nobody" },
+    { "www", 33, 1, NULL },
+    { "www:www", 33, 34, NULL },
+    { ":www", 0, 34, NULL },
+    { "5:", 5, 5, NULL },
+    { "nobody", 65534, 65534, NULL },
+    { "nobody:nobody", 0, 0, "can't find gid for group nobody: no such group: nobody" },
+    { "", 0, 0, "invalid chown string format: " },
     { "who:1", 0, 0, "can't find uid for user who: no such user: who" },
     { "1:2:3", 0, 0, "invalid chown string format: 1:2:3" },
 };

@@ -18,8 +18,8 @@
 
 #define ACCOUNT_FILE_LIMIT ((size_t)16 << 20)
 
-/* The third field of the line whose first is 'name' ("name:x:id:…"). */
-static bool find_line(const char *text, const char *name, int64_t *out_id)
+/* A field of the line whose first is 'name' ("name:x:id:…", the first is number 0). */
+static bool find_number(const char *text, const char *name, int field, int64_t *out)
 {
     size_t length = strlen(name);
 
@@ -27,48 +27,71 @@ static bool find_line(const char *text, const char *name, int64_t *out_id)
         line += *line == '\n';
         if (strncmp(line, name, length) != 0 || line[length] != ':')
             continue;
-
-        const char *id = strchr(line + length + 1, ':');
-        if (!id)
-            return false;
-        CLEANUP(free) char *number = xstrndup(id + 1, strcspn(id + 1, ":\n"));
-        if (parse_int64(number, 0, UINT32_MAX - 1, out_id, NULL) == 0)
+        CLEANUP(free) char *whole = xstrndup(line, strcspn(line, "\n"));
+        const char *at = whole;
+        for (int i = 0; at && i < field; i++) {
+            at = strchr(at, ':');
+            at += at != NULL;
+        }
+        CLEANUP(free) char *number = at ? xstrndup(at, strcspn(at, ":")) : NULL;
+        if (number && parse_int64(number, 0, UINT32_MAX - 1, out, NULL) == 0)
             return true;
     }
     return false;
 }
 
-static int look_up(const char *name, const char *file, const char *what, int root_fd,
-                   int64_t *out_id, struct error *err)
+static void read_accounts(int root_fd, const char *file, struct str *out)
 {
-    CLEANUP(str_done) struct str text = {};
-    CLEANUP(close) int fd = -1;
+    CLEANUP(close) int fd = path_open(root_fd, file, O_RDONLY | O_NONBLOCK, 0, NULL);
     struct stat info;
 
-    if (parse_int64(name, 0, UINT32_MAX - 1, out_id, NULL) == 0)
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        file_read_fd(fd, ACCOUNT_FILE_LIMIT, out, NULL);
+}
+
+/* Its group is the same number, or what its line says. */
+static int find_user(const char *name, int root_fd, int64_t *out_uid, int64_t *out_gid,
+                     struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    if (!*name || parse_int64(name, 0, UINT32_MAX - 1, out_uid, NULL) == 0) {
+        *out_gid = *out_uid;
         return 0;
-    fd = path_open(root_fd, file, O_RDONLY | O_NONBLOCK, 0, NULL);
-    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
-        file_read_fd(fd, ACCOUNT_FILE_LIMIT, &text, NULL) == 0 &&
-        find_line(str_text(&text), name, out_id))
+    }
+    read_accounts(root_fd, "etc/passwd", &text);
+    if (find_number(str_text(&text), name, 2, out_uid) &&
+        find_number(str_text(&text), name, 3, out_gid))
         return 0;
-    return error_set(err, ERROR_INVALID, "no such %s: %s", what, name);
+    error_set(err, ERROR_INVALID, "no such user: %s", name);
+    return error_context(err, "can't find uid for user %s", name);
+}
+
+static int find_group(const char *name, int root_fd, int64_t *out_gid, struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+
+    if (parse_int64(name, 0, UINT32_MAX - 1, out_gid, NULL) == 0)
+        return 0;
+    read_accounts(root_fd, "etc/group", &text);
+    if (find_number(str_text(&text), name, 2, out_gid))
+        return 0;
+    error_set(err, ERROR_INVALID, "no such group: %s", name);
+    return error_context(err, "can't find gid for group %s", name);
 }
 
 int owner_parse(const char *text, int root_fd, uid_t *out_uid, gid_t *out_gid, struct error *err)
 {
-    CLEANUP(strv_done) struct strv parts = {};
-    int64_t uid, gid;
+    const char *colon = strchr(text, ':');
+    CLEANUP(free) char *user = xstrndup(text, colon ? (size_t)(colon - text) : strlen(text));
+    const char *group = colon ? colon + 1 : "";
+    int64_t uid = 0, gid = 0;
 
-    strv_split(&parts, text, ':');
-    if (parts.count == 0 || parts.count > 2)
+    if (strchr(group, ':') || !*text)
         return error_set(err, ERROR_INVALID, "invalid chown string format: %s", text);
-
-    const char *user = parts.items[0], *group = parts.items[parts.count - 1];
-    if (look_up(user, "etc/passwd", "user", root_fd, &uid, err) < 0)
-        return error_context(err, "can't find uid for user %s", user);
-    if (look_up(group, "etc/group", "group", root_fd, &gid, err) < 0)
-        return error_context(err, "can't find gid for group %s", group);
+    if (find_user(user, root_fd, &uid, &gid, err) < 0 ||
+        (*group && find_group(group, root_fd, &gid, err) < 0))
+        return -1;
     *out_uid = (uid_t)uid;
     *out_gid = (gid_t)gid;
     return 0;

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 
-/* "user[:group]", names or numbers; names are looked up in etc/passwd and etc/group below
- * 'root_fd'. Without a group it is the group called like the user (or of the same number). INVALID
- * "can't find gid for group x: no such group: x". */
+/* "[user][:group]", names or numbers; names are looked up in etc/passwd and etc/group below
+ * 'root_fd'. No user is root; without a group it is that of the user's line in etc/passwd, or the
+ * one of the user's number. INVALID "can't find gid for group x: no such group: x". */
 int owner_parse(const char *text, int root_fd, uid_t *out_uid, gid_t *out_gid, struct error *err);
 
 /* Checks the text of --chmod: octal ("0644") or symbolic ("u+x,go=rX"). INVALID. */

@@ -90,7 +90,7 @@ static int add_content(struct job *job, size_t stage_index, const struct mount_r
         CLEANUP(free) char *plain = xasprintf("/%s", source);
 
         if (fd < 0 || source_find_plain(fd, plain, &sources, err) < 0 ||
-            source_digest(fd, &sources.items[0], NULL,
+            source_digest(fd, &sources.items[0], NULL, false,
                           rule->from || tree.is_layers ? NULL : job_known_digests(job),
                           job->cancel_fd, err) < 0)
             return error_context(err, "mount source %s", source);

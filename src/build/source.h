@@ -51,12 +51,13 @@ struct known_digests {
     void *data;
 };
 
-/* Sets the digest: names, kinds, modes, link targets, attributes and contents; neither times nor
- * owners. What 'excludes' (NULL: nothing) excludes does not count. 'known' (may be NULL) saves
- * reading files; it is about files without extended attributes. CANCELLED when 'cancel_fd' (-1:
- * none) becomes readable. */
+/* Sets the digest: names, kinds, modes, link targets, attributes and contents, not times; owners if
+ * 'counts_owners' says so. What 'excludes' (NULL: nothing) excludes does not count. 'known' (may be
+ * NULL) saves reading files; it is about files without extended attributes. CANCELLED when
+ * 'cancel_fd' (-1: none) becomes readable. */
 int source_digest(int root_fd, struct source *source, const struct dockerignore *excludes,
-                  const struct known_digests *known, int cancel_fd, struct error *err);
+                  bool counts_owners, const struct known_digests *known, int cancel_fd,
+                  struct error *err);
 
 /* "file:<hex>" of one source, "multi:<hex>" over several. */
 char *sources_digest(const struct sources *sources);

@@ -11,6 +11,7 @@
 #include "build/cache_image.h"
 #include "build/config.h"
 #include "build/copy.h"
+#include "build/owner.h"
 
 #include "base/banned.h"
 
@@ -178,9 +179,9 @@ static int step_config(struct job *job, struct stage *stage, const struct instru
 
     if (apply(stage, instruction, arguments, &comment, err) < 0)
         return -1;
-    return finish_config(job, stage, str_text(&comment), err);
     for (size_t i = 0; instruction->kind->type == INSTRUCTION_ENV && i < arguments->count; i += 2)
         build_args_hide(&stage->args, arguments->items[i]);
+    return finish_config(job, stage, str_text(&comment), err);
 }
 
 int step_label(struct job *job, struct stage *stage, const struct instruction *instruction,
@@ -209,7 +210,7 @@ static int step_arg(struct job *job, struct stage *stage, const struct strv *arg
     return finish_config(job, stage, comment, err);
 }
 
-/* The directory of WORKDIR, if it is not there yet. */
+/* The directory of WORKDIR, if it is not there yet: the user's, if the image knows that one. */
 static int make_work_directory(struct job *job, struct stage *stage, struct layer *out,
                                struct error *err)
 {
@@ -224,6 +225,8 @@ static int make_work_directory(struct job *job, struct stage *stage, struct laye
         return -1;
     if (store_mount(store, stage->chain_id, &writable, &mount_fd, err) == 0) {
         copy.target_root_fd = mount_fd;
+        if (!text_is_empty(stage->image.config.user))
+            owner_parse(stage->image.config.user, mount_fd, &copy.uid, &copy.gid, NULL);
         fd = copy_make_directory(&copy, stage->image.config.working_dir, err);
         result = fd < 0 ? -1 : 0;
     }

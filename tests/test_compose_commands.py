@@ -1,6 +1,7 @@
 """Compose: commands beside up and down, and their flags."""
 import io
 import json
+import pathlib
 import re
 import subprocess
 import tarfile
@@ -8,6 +9,7 @@ import tarfile
 import pytest
 
 from compose_project import project  # noqa: F401 (a fixture)
+from engine import run, wait_until
 from registry import Registry
 
 pytestmark = pytest.mark.own
@@ -162,3 +164,42 @@ def test_volumes_of_services(project):
     assert project.compose("volumes", "--format", "{{.Name}} {{.Driver}}", "b", check=True).out == f"{two} local\n"
     assert project.compose("volumes", "a", check=True).out.split() == ["DRIVER", "VOLUME", "NAME", "local", one]
     assert json.loads(project.compose("volumes", "--format", "json", "a", check=True).out)["Name"] == one
+
+
+def test_lists_are_as_wide_as_what_is_in_them(project, engine):
+    """Names and states of any length, and no less room than Docker's compose gives."""
+    long = "a-service-with-a-name-of-some-length"
+    project.write(f"services:\n  {long}: {{{IDLE}, ports: ['127.0.0.1::80'], volumes: ['data:/data', '/anonymous', './:/here']}}\n"
+                  "  ends: {image: busybox, command: 'true'}\n  b: {image: busybox, command: 'true', network_mode: none}\nvolumes: {data: }")
+    project.compose("up", "-d", check=True)
+    name = f"{project.name}-{long}-1"
+    wait_until(lambda: [row["State"] for row in project.containers().values()].count("exited") == 2, what="the ends")
+    head, row = project.compose("ls", "-a", "--filter", f"name={project.name}", check=True).out.splitlines()
+    width = max(20, len(project.name) + 3)
+    assert head == f"{'NAME':{width}}{'STATUS':24}CONFIG FILES" and row == f"{project.name:{width}}{'exited(2), running(1)':24}{project.directory}/compose.yaml"
+    lines = project.compose("images", check=True).out.splitlines()
+    assert lines[0].startswith(f"{'CONTAINER':{len(name) + 3}}{'REPOSITORY':20}{'TAG':20}") and [line for line in lines if line.startswith(f"{name}   busybox")]
+    assert len(project.compose("images", "-q", check=True).out.split()) == 1
+    top = project.compose("top", check=True).out.splitlines()
+    assert top[0].startswith(f"{'SERVICE':{len(long) + 2}}#   UID") and top[1].startswith(f"{long}  1   ")
+    listed = {row["Service"]: row for row in project.containers().values()}
+    assert (listed[long]["LocalVolumes"], listed[long]["Networks"]) == ("2", f"{project.name}_default") and f"{project.name}_data" in listed[long]["Mounts"]
+    assert (listed["b"]["LocalVolumes"], listed["b"]["Mounts"], listed["b"]["Networks"], listed["b"]["Size"]) == ("0", "", "none", "0B")
+    published = project.compose("port", long, "80", check=True).out.rpartition(":")[2].strip()
+    assert project.compose("port", long, "81").err == f"no port 81/tcp for container {name}: {published}/tcp\n"
+
+
+def test_what_scripts_compare(project, build, tmp_path):
+    """By Docker's names the version is the one that we are like; a wrong flag ends with 1, as Docker's compose does."""
+    for called, words, number, line in (("docker-compose", [], "2.40.3", "Docker Compose version 2.40.3 (berth "), ("docker", ["compose"], "2.40.3", "Docker Compose version 2.40.3 (berth "),
+                                        ("berth", ["compose"], "0.", "berth compose version 0.")):
+        program = tmp_path / called
+        program.symlink_to(pathlib.Path(build) / "berth")
+
+        def ask(*arguments):
+            return run([program, *words, *arguments], check=True).out
+        assert ask("version", "--short").startswith(number) and ask("version").startswith(line)
+        assert json.loads(ask("version", "-f", "json"))["version"].startswith(number)
+        assert run([program, *words, "up", "--nope"]).code == 1
+    gone = project.engine.berth("compose", "-p", "nobody", "down", check=True)
+    assert 'level=warning msg="Warning: No resource found to remove for project \\"nobody\\"."' in gone.err

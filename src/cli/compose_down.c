@@ -42,6 +42,13 @@ static int down(struct cli *cli, const void *parsed, const struct strv *argument
                                       .images = options->images,
                                       .services = arguments };
     plan_down(&session.project, &session.actual, &wish, &plan);
+    if (!plan.count && !session.project.model) {
+        CLEANUP(strv_done) struct strv warnings = {};
+
+        strv_add_format(&warnings, "Warning: No resource found to remove for project \"%s\".",
+                        session.project.name);
+        compose_warn(&warnings);
+    }
 
     CLEANUP(progress_free) struct progress *progress = compose_progress(cli);
     CLEANUP(apply_done) struct apply apply;

@@ -181,10 +181,15 @@ static int port(struct cli *cli, const void *parsed, const struct strv *argument
         find_running(&session, arguments->items[0], (int)options->index.value, &container, err) < 0)
         return -1;
     const struct json *ports = json_get(container->document, "Ports");
+    CLEANUP(strv_done) struct strv published = {};
     for (size_t i = 0; i < json_count(ports); i++) {
         const struct json *entry = json_at(ports, i);
         const char *ip = json_text(json_get(entry, "IP"));
 
+        if (ip)
+            strv_add_format(&published, "%lld/%s",
+                            (long long)json_to_int64(json_get(entry, "PublicPort")),
+                            json_text(json_get(entry, "Type")));
         if (json_to_int64(json_get(entry, "PrivatePort")) != target || !ip ||
             !text_equal(json_text(json_get(entry, "Type")), protocol))
             continue;
@@ -192,8 +197,9 @@ static int port(struct cli *cli, const void *parsed, const struct strv *argument
                (long long)json_to_int64(json_get(entry, "PublicPort")));
         return 0;
     }
-    return error_set(err, ERROR_NOT_FOUND, "no port %lld/%s for container %s", (long long)target,
-                     protocol, container->name);
+    CLEANUP(free) char *list = strv_join(&published, ", ");
+    return error_set(err, ERROR_NOT_FOUND, "no port %lld/%s for container %s: %s",
+                     (long long)target, protocol, container->name, list);
 }
 
 const struct command command_compose_port = {

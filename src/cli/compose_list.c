@@ -5,11 +5,14 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/columns.h"
 #include "cli/compose_session.h"
 #include "cli/volume_row.h"
 #include "compose/label.h"
 
 #include "base/banned.h"
+
+enum { LEAST_WIDTH = 20, GAP = 3, TOP_WIDTH = 4, TOP_GAP = 2 };
 
 struct list_options {
     bool quiet, json, short_form;
@@ -29,9 +32,17 @@ static const struct option_row images_rows[] = {
 };
 /* clang-format on */
 
+static void add_image_row(struct columns *columns, const char *const *cells, size_t count)
+{
+    struct strv *row = columns_row(columns);
+
+    for (size_t i = 0; i < count; i++)
+        strv_add(row, cells[i]);
+}
+
 static int image_row(struct cli *cli, const struct actual_container *container,
-                     struct json_writer *json, const struct list_options *options,
-                     struct error *err)
+                     struct json_writer *json, struct columns *columns,
+                     const struct list_options *options, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *image = NULL;
@@ -44,10 +55,6 @@ static int image_row(struct cli *cli, const struct actual_container *container,
     client_path_begin(&path, "/json");
     if (client_call(cli->client, "GET", &path, NULL, &image, err) < 0)
         return -1;
-    if (options->quiet) {
-        puts(strchr(id, ':') ? strchr(id, ':') + 1 : id);
-        return 0;
-    }
     colon = strchr(last ? last : container->image, ':');
     const char *created = json_text(json_get(image, "Created"));
     if (created)
@@ -73,37 +80,47 @@ static int image_row(struct cli *cli, const struct actual_container *container,
         json_end_dict(json);
         return 0;
     }
-    printf("%-20s%-20s%-20s%-20s%-20s%-20s%s\n", container->name, repository, tag, platform,
-           short_id, size, ago);
+    const char *const cells[] = { container->name, repository, tag, platform, short_id, size, ago };
+    add_image_row(columns, cells, COUNT(cells));
     return 0;
 }
 
 static int images(struct cli *cli, const void *parsed, const struct strv *arguments,
                   struct error *err)
 {
+    static const char *const titles[] = { "CONTAINER", "REPOSITORY", "TAG",    "PLATFORM",
+                                          "IMAGE ID",  "SIZE",       "CREATED" };
     const struct list_options *options = parsed;
     CLEANUP(compose_session_done) struct compose_session session = {};
+    CLEANUP(columns_done) struct columns columns = {};
     CLEANUP(str_done) struct str text = {};
+    CLEANUP(strv_done) struct strv ids = {};
     struct json_writer w = { .out = &text };
     bool is_json = text_equal(options->format, "json");
 
     if (compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
     json_begin_list(&w, NULL);
-    if (!is_json && !options->quiet)
-        printf("%-20s%-20s%-20s%-20s%-20s%-20s%s\n", "CONTAINER", "REPOSITORY", "TAG", "PLATFORM",
-               "IMAGE ID", "SIZE", "CREATED");
+    add_image_row(&columns, titles, COUNT(titles));
     for (size_t i = 0; i < session.actual.count; i++) {
         const struct actual_container *container = &session.actual.containers[i];
+        const char *id = json_text(json_get(container->document, "ImageID"));
 
-        if (!container->is_oneoff &&
-            (!arguments->count || strv_contains(arguments, container->service)) &&
-            image_row(cli, container, &w, options, err) < 0)
+        if (container->is_oneoff ||
+            (arguments->count && !strv_contains(arguments, container->service)))
+            continue;
+        if (options->quiet && !strv_contains(&ids, id))
+            strv_add(&ids, id);
+        if (!options->quiet && image_row(cli, container, &w, &columns, options, err) < 0)
             return -1;
     }
     json_end_list(&w);
+    for (size_t i = 0; i < ids.count; i++)
+        puts(strchr(ids.items[i], ':') ? strchr(ids.items[i], ':') + 1 : ids.items[i]);
     if (is_json && !options->quiet)
         puts(str_text(&text));
+    else if (!options->quiet)
+        columns_print(&columns, LEAST_WIDTH, GAP);
     return 0;
 }
 
@@ -119,48 +136,26 @@ const struct command command_compose_images = {
 
 /* ---- top ---- */
 
-/* Columns as wide as their widest text, two blanks between. */
-static void print_table(struct strv *const *rows, size_t count)
+static void add_process(struct columns *columns, const char *first, const char *second,
+                        const struct json *cells)
 {
-    for (size_t i = 0; i < count; i++)
-        for (size_t column = 0; column < rows[i]->count; column++) {
-            int width = 0;
+    struct strv *row = columns_row(columns);
 
-            for (size_t j = 0; j < count; j++)
-                if (column < rows[j]->count)
-                    width = MAX(width, (int)strlen(rows[j]->items[column]));
-            if (column + 1 < rows[i]->count)
-                printf("%-*s  ", width, rows[i]->items[column]);
-            else
-                printf("%s\n", rows[i]->items[column]);
-        }
-}
-
-static struct strv *add_row(struct strv ***rows, size_t *count, const char *first,
-                            const char *second, const struct json *cells)
-{
-    struct strv *row = NEW(struct strv);
-
-    *rows = xrealloc(*rows, *count + 1, sizeof(struct strv *));
-    (*rows)[(*count)++] = row;
     strv_add(row, first);
     strv_add(row, second);
     for (size_t i = 0; i < json_count(cells); i++)
         strv_add(row, json_text(json_at(cells, i)));
-    return row;
 }
 
 static int top(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,
                struct error *err)
 {
     CLEANUP(compose_session_done) struct compose_session session = {};
-    struct strv **rows = NULL;
-    size_t count = 0;
-    int result = 0;
+    CLEANUP(columns_done) struct columns columns = {};
 
     if (compose_session_open(cli, arguments, &session, err) < 0)
         return -1;
-    for (size_t i = 0; result == 0 && i < session.actual.count; i++) {
+    for (size_t i = 0; i < session.actual.count; i++) {
         const struct actual_container *container = &session.actual.containers[i];
         CLEANUP(client_path_done) struct client_path path = {};
         CLEANUP(json_free) struct json *answer = NULL;
@@ -170,22 +165,16 @@ static int top(struct cli *cli, const void *parsed UNUSED, const struct strv *ar
             (arguments->count && !strv_contains(arguments, container->service)))
             continue;
         client_path_begin(&path, "/containers/%s/top", container->id);
-        result = client_call(cli->client, "GET", &path, NULL, &answer, err);
-        if (result < 0)
-            break;
-        if (!count)
-            add_row(&rows, &count, "SERVICE", "#", json_get(answer, "Titles"));
+        if (client_call(cli->client, "GET", &path, NULL, &answer, err) < 0)
+            return -1;
+        if (!columns.count)
+            add_process(&columns, "SERVICE", "#", json_get(answer, "Titles"));
         const struct json *processes = json_get(answer, "Processes");
         for (size_t j = 0; j < json_count(processes); j++)
-            add_row(&rows, &count, container->service, number, json_at(processes, j));
+            add_process(&columns, container->service, number, json_at(processes, j));
     }
-    print_table(rows, count);
-    for (size_t i = 0; i < count; i++) {
-        strv_done(rows[i]);
-        free(rows[i]);
-    }
-    free(rows);
-    return result;
+    columns_print(&columns, TOP_WIDTH, TOP_GAP);
+    return 0;
 }
 
 const struct command command_compose_top = {
@@ -361,17 +350,22 @@ static const struct option_row version_rows[] = {
 };
 /* clang-format on */
 
-static int version(struct cli *cli UNUSED, const void *parsed, const struct strv *arguments UNUSED,
+/* Called by Docker's names we say which of Docker's versions we are like: scripts compare. */
+static int version(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
                    struct error *err UNUSED)
 {
     const struct list_options *options = parsed;
+    bool is_docker = text_starts(cli->program, "docker");
+    const char *number = is_docker ? LABEL_VERSION_VALUE : BERTH_VERSION;
 
     if (options->short_form)
-        puts(BERTH_VERSION);
+        puts(number);
     else if (text_equal(options->format, "json"))
-        printf("{\"version\":\"%s\"}\n", BERTH_VERSION);
+        printf("{\"version\":\"%s\"}\n", number);
+    else if (is_docker)
+        printf("Docker Compose version %s (berth %s)\n", number, BERTH_VERSION);
     else
-        printf("berth compose version %s\n", BERTH_VERSION);
+        printf("berth compose version %s\n", number);
     return 0;
 }
 

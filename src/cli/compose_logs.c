@@ -85,6 +85,7 @@ static int logs(struct cli *cli, const void *parsed, const struct strv *argument
     size_t count = 0;
 
     log_printer_init(&printer);
+    printer.all_to = stdout;
     printer.no_prefix = options->no_log_prefix;
     printer.timestamps = options->timestamps;
     printer.has_colors = !options->no_color && compose_has_colors(cli, STDOUT_FILENO);

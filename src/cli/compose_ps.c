@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/columns.h"
 #include "cli/compose_session.h"
 #include "cli/format.h"
 #include "compose/label.h"
@@ -82,6 +83,34 @@ static char *health_of(const char *status)
     return xstrdup("");
 }
 
+/* Names of networks, joined. */
+static char *networks_of(const struct json *document)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    JSON_EACH (json_get(json_get(document, "NetworkSettings"), "Networks"), key)
+        strv_add(&names, key);
+    strv_sort(&names);
+    return strv_join(&names, ",");
+}
+
+/* Where mounts come from, joined; 'out_local' counts the volumes among them. */
+static char *mounts_of(const struct json *document, size_t *out_local)
+{
+    const struct json *mounts = json_get(document, "Mounts");
+    CLEANUP(strv_done) struct strv names = {};
+
+    *out_local = 0;
+    for (size_t i = 0; i < json_count(mounts); i++) {
+        const struct json *mount = json_at(mounts, i);
+        const char *name = json_text(json_get(mount, "Name"));
+
+        strv_add(&names, text_is_empty(name) ? json_text(json_get(mount, "Source")) ?: "" : name);
+        *out_local += text_equal(json_text(json_get(mount, "Driver")), "local");
+    }
+    return strv_join(&names, ",");
+}
+
 static struct json *ps_row(const struct actual_container *container, const char *project,
                            bool no_trunc)
 {
@@ -96,6 +125,10 @@ static struct json *ps_row(const struct actual_container *container, const char 
     const char *whole = json_text(json_get(document, "Command")) ?: "";
     CLEANUP(free) char *cut = no_trunc ? xstrdup(whole) : format_truncate(whole, 20);
     CLEANUP(free) char *command = xasprintf("\"%s\"", cut);
+    size_t local_count;
+    CLEANUP(free) char *networks = networks_of(document);
+    CLEANUP(free) char *mounts = mounts_of(document, &local_count);
+    CLEANUP(free) char *local = xasprintf("%zu", local_count);
     struct row row;
 
     for (size_t i = 0; i < json_count(ports); i++)
@@ -108,13 +141,17 @@ static struct json *ps_row(const struct actual_container *container, const char 
     row_add(&row, "ID", no_trunc ? container->id : id);
     row_add(&row, "Image", container->image);
     row_add(&row, "Labels", labels);
+    row_add(&row, "LocalVolumes", local);
+    row_add(&row, "Mounts", mounts);
     row_add(&row, "Name", container->name);
     row_add(&row, "Names", container->name);
+    row_add(&row, "Networks", networks);
     row_add(&row, "Ports", str_text(&ports_text));
     row_add(&row, "Project", project);
     add_publishers(&row.writer, ports);
     row_add(&row, "RunningFor", ago);
     row_add(&row, "Service", container->service);
+    row_add(&row, "Size", "0B"); /* as long as nobody asks for it */
     row_add(&row, "State", container->state);
     row_add(&row, "Status", status);
     return row_finish(&row);
@@ -197,6 +234,8 @@ const struct command command_compose_ps = {
 
 /* ---- ls ---- */
 
+enum { LS_WIDTH = 20, LS_GAP = 3 };
+
 struct ls_options {
     bool all, quiet;
     struct strv filter;
@@ -248,6 +287,16 @@ static void print_project_json(struct json_writer *w, const char *name, const ch
     json_end_dict(w);
 }
 
+static void add_project_row(struct columns *columns, const char *name, const char *states,
+                            const char *files)
+{
+    struct strv *row = columns_row(columns);
+
+    strv_add(row, name);
+    strv_add(row, states);
+    strv_add(row, files);
+}
+
 static bool name_fits(const struct strv *filters, const char *name)
 {
     for (size_t i = 0; i < filters->count; i++)
@@ -262,6 +311,7 @@ static int ls(struct cli *cli, const void *parsed, const struct strv *arguments 
     const struct ls_options *options = parsed;
     CLEANUP(actual_done) struct actual actual = {};
     CLEANUP(strv_done) struct strv seen = {};
+    CLEANUP(columns_done) struct columns columns = {};
     CLEANUP(str_done) struct str json = {};
     struct json_writer w = { .out = &json };
     bool is_json = text_equal(options->format, "json");
@@ -276,8 +326,7 @@ static int ls(struct cli *cli, const void *parsed, const struct strv *arguments 
     }
     strv_sort(&seen);
     json_begin_list(&w, NULL);
-    if (!is_json && !options->quiet)
-        printf("%-20s%-20s%s\n", "NAME", "STATUS", "CONFIG FILES");
+    add_project_row(&columns, "NAME", "STATUS", "CONFIG FILES");
     for (size_t i = 0; i < seen.count; i++) {
         CLEANUP(free) char *states = states_text(&actual, seen.items[i], options->all);
         const char *files = NULL;
@@ -292,11 +341,13 @@ static int ls(struct cli *cli, const void *parsed, const struct strv *arguments 
         else if (is_json)
             print_project_json(&w, seen.items[i], states, files);
         else
-            printf("%-20s%-20s%s\n", seen.items[i], states, files);
+            add_project_row(&columns, seen.items[i], states, files);
     }
     json_end_list(&w);
     if (is_json && !options->quiet)
         puts(str_text(&json));
+    else if (!options->quiet)
+        columns_print(&columns, LS_WIDTH, LS_GAP);
     return 0;
 }
 

@@ -140,7 +140,7 @@ void compose_tell_broken(struct cli *cli, const struct project *project, const c
     struct error unheard;
 
     log_printer_init(&printer);
-    printer.all_to_stderr = true;
+    printer.all_to = stderr;
     printer.has_colors = compose_has_colors(cli, STDERR_FILENO);
     if (container_inspect(cli->client, container_id, &document, &unheard) < 0)
         return;

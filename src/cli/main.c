@@ -14,7 +14,7 @@
 
 #include "base/banned.h"
 
-enum { EXIT_USAGE = 125 };
+enum { EXIT_USAGE = 125, EXIT_USAGE_OF_COMPOSE = 1 };
 
 static bool has_name(const struct command *command, const char *word)
 {
@@ -144,7 +144,7 @@ static int usage_error(const struct cli *cli, const struct command *command,
 
     fprintf(stderr, "%s\n\nUsage:  %s %s\n\nRun '%s --help' for more information\n", err->text,
             name, command->usage, name);
-    return EXIT_USAGE;
+    return text_starts(cli->command_path, "compose") ? EXIT_USAGE_OF_COMPOSE : EXIT_USAGE;
 }
 
 static int count_error(const struct cli *cli, const struct command *command)

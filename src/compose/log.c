@@ -62,8 +62,7 @@ void log_printer_say(struct log_printer *printer, const char *text)
 static void print_line(struct log_printer *printer, const char *name, FILE *to, const char *line,
                        size_t length)
 {
-    if (printer->all_to_stderr)
-        to = stderr;
+    to = printer->all_to ?: to;
     mutex_lock(&printer->lock);
     add_locked(printer, name);
     if (!printer->no_prefix && printer->has_colors) {

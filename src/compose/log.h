@@ -3,6 +3,8 @@
 #ifndef BERTH_COMPOSE_LOG_H
 #define BERTH_COMPOSE_LOG_H
 
+#include <stdio.h>
+
 #include "base/thread.h"
 #include "client/client.h"
 #include "codec/json.h"
@@ -12,7 +14,7 @@
 
 struct log_printer {
     bool no_prefix, has_colors, timestamps;
-    bool all_to_stderr; /* what containers wrote on stdout, too */
+    FILE *all_to; /* whatever containers wrote it to; NULL: stdout and stderr stay apart */
     struct mutex lock;
     int width;         /* of the longest name so far */
     struct map colors; /* name → index + 1 */

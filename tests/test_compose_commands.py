@@ -203,3 +203,26 @@ def test_what_scripts_compare(project, build, tmp_path):
         assert run([program, *words, "up", "--nope"]).code == 1
     gone = project.engine.berth("compose", "-p", "nobody", "down", check=True)
     assert 'level=warning msg="Warning: No resource found to remove for project \\"nobody\\"."' in gone.err
+
+
+def test_a_project_by_its_name_whatever_file_is_here(project, engine, tmp_path_factory):
+    """-p without -f goes by the labels: another project's file that lies in the directory means nothing, as for Docker's compose."""
+    (project.directory / "Dockerfile").write_text("FROM busybox\nCMD sleep 1000\n")
+    project.write(f"services: {{a: {{{IDLE}, depends_on: [b]}}, b: {{build: ., stop_grace_period: 0s}}}}")
+    project.compose("up", "-d", check=True)
+    other = tmp_path_factory.mktemp("other")
+    (other / "compose.yaml").write_text(f"services: {{x: {{{IDLE}}}, broken: {{image: [}}")
+
+    def there(*arguments, **options):
+        return run(["env", "-C", other, engine.build / "berth", "compose", "-p", project.name, *arguments], env=engine.environment, **options)
+    assert len(there("ps", "-q", check=True).out.split()) == 2
+    said = there("stop", check=True).err.splitlines()
+    assert said[:2] == [f" Container {project.name}-a-1  Stopping", f" Container {project.name}-a-1  Stopped"]
+    there("start", check=True)
+    there("kill", "--remove-orphans", "b", check=True)
+    assert set(project.containers()) == {f"{project.name}-a-1", f"{project.name}-b-1"}
+    refused = there("-f", other / "compose.yaml", "ps")
+    assert refused.code == 1 and refused.err.startswith("yaml: ")
+    gone = there("down", "--rmi", "local", check=True).err
+    assert f" Image {project.name}-b:latest  Removed\n" in gone and f" Network {project.name}_default  Removed\n" in gone and "busybox" not in gone
+    assert not project.containers() and engine.docker("image", "inspect", "busybox").code == 0

@@ -166,7 +166,9 @@ static int kill_command(struct cli *cli, const void *parsed, const struct strv *
     if (compose_session_open(cli, arguments, &session, err) < 0 ||
         compose_each(cli, &session, arguments, &action, err) < 0)
         return -1;
-    return options->remove_orphans ? remove_orphans(cli, &session, err) : 0;
+    /* Without files nobody knows which services are orphans. */
+    return options->remove_orphans && session.project.model ? remove_orphans(cli, &session, err)
+                                                            : 0;
 }
 
 static int pause_command(struct cli *cli, const void *parsed UNUSED, const struct strv *arguments,

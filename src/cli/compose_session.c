@@ -106,7 +106,12 @@ int compose_session_open(struct cli *cli, const struct strv *services, struct co
 
     if (services)
         options.services = *services;
-    if (project_load(&options, &session.project, err) < 0) {
+    /* A file that happens to be here need not be that of a project that is named: containers know
+     * what they are. */
+    bool by_name = options.name && !options.files.count;
+    if (by_name && project_load_name(&options, &session.project, err) < 0)
+        return -1;
+    if (!by_name && project_load(&options, &session.project, err) < 0) {
         bool has_name = options.name || !text_is_empty(getenv("COMPOSE_PROJECT_NAME"));
 
         if (err->kind != ERROR_NOT_FOUND || options.files.count || !has_name ||

@@ -22,9 +22,9 @@ struct compose_session {
 void compose_session_done(struct compose_session *session);
 CLEANUP_VALUE(compose_session_done, struct compose_session)
 
-/* The project by its file, or by its name alone where there is no file (then project.model is
- * NULL), and its containers. Named services must be known to one of them: NOT_FOUND "no such
- * service: x". */
+/* The project by its file, or by its name alone where there is no file or -p names it without -f
+ * (then project.model is NULL), and its containers. Named services must be known to one of them:
+ * NOT_FOUND "no such service: x". */
 int compose_session_open(struct cli *cli, const struct strv *services, struct compose_session *out,
                          struct error *err);
 

@@ -78,6 +78,18 @@ static void plan_list(const struct json *list, const char *label, enum step_kind
     }
 }
 
+static void plan_image(const char *image, const char *service, size_t earlier, struct plan *out)
+{
+    const char *last = strrchr(image, '/');
+    bool has_tag = strchr(last ? last : image, ':') != NULL;
+    CLEANUP(free) char *name = has_tag ? xstrdup(image) : xasprintf("%s:latest", image);
+    size_t step = plan_add(out, STEP_IMAGE_REMOVE, name, service);
+
+    out->steps[step].keeps_going = true;
+    for (size_t j = 0; j < earlier; j++)
+        plan_after(out, step, j);
+}
+
 /* "local": what was built for services that name no image; "all": of every service. */
 static void plan_images(const struct project *project, const char *which, struct plan *out)
 {
@@ -86,16 +98,27 @@ static void plan_images(const struct project *project, const char *which, struct
 
     for (size_t i = 0; i < yaml_count(services); i++) {
         CLEANUP(free) char *image = project_image_name(project, services->keys[i]);
-        const char *last = strrchr(image, '/');
 
-        if (strcmp(which, "local") == 0 && yaml_get(services->items[i], "image"))
-            continue;
-        bool has_tag = strchr(last ? last : image, ':') != NULL;
-        CLEANUP(free) char *name = has_tag ? xstrdup(image) : xasprintf("%s:latest", image);
-        size_t step = plan_add(out, STEP_IMAGE_REMOVE, name, services->keys[i]);
-        out->steps[step].keeps_going = true;
-        for (size_t j = 0; j < earlier; j++)
-            plan_after(out, step, j);
+        if (strcmp(which, "all") == 0 || !yaml_get(services->items[i], "image"))
+            plan_image(image, services->keys[i], earlier, out);
+    }
+}
+
+/* The same by the containers that there are, where no file tells. */
+static void plan_images_of(const struct project *project, const struct actual *actual,
+                           const char *which, struct plan *out)
+{
+    size_t earlier = out->count;
+
+    for (size_t i = 0; i < actual->count; i++) {
+        const struct actual_container *container = &actual->containers[i];
+        CLEANUP(free) char *built = project_image_name(project, container->service);
+        bool is_seen = false;
+
+        for (size_t j = 0; j < i; j++)
+            is_seen |= strcmp(actual->containers[j].image, container->image) == 0;
+        if (!is_seen && (strcmp(which, "all") == 0 || strcmp(container->image, built) == 0))
+            plan_image(container->image, container->service, earlier, out);
     }
 }
 
@@ -107,6 +130,8 @@ void plan_down(const struct project *project, const struct actual *actual,
         plan_list(actual->networks, LABEL_NETWORK, STEP_NETWORK_REMOVE, out);
     if (options->volumes)
         plan_list(actual->volumes, LABEL_VOLUME, STEP_VOLUME_REMOVE, out);
-    if (options->images)
+    if (options->images && project->model)
         plan_images(project, options->images, out);
+    else if (options->images)
+        plan_images_of(project, actual, options->images, out);
 }

@@ -96,6 +96,8 @@ RIGHT = {
     "copy_from_keeps_owners": ("FROM busybox AS s\nRUN mkdir /d /d/e; touch /d/f /d/e/g; ln -s f /d/l; mkfifo /d/p; chown -hR 3:4 /d; chown 5:6 /d/e/g\nFROM busybox\nCOPY --from=s /d /d\nCOPY --from=s --link /d/f /x/\n"
                                "COPY --from=s --chown=7 /d /y\nRUN test \"$(stat -c %u:%g /d /d/e /d/f /d/e/g /d/l /d/p /x/f /y/e/g | tr '\\n' ' ')\" = '0:0 3:4 3:4 5:6 3:4 3:4 3:4 7:7 '\n", {}),
     "copy_from_sees_owners": ("FROM busybox AS s\nRUN mkdir /d; touch /d/f; chown 3 /d/f\nFROM busybox AS t\nRUN mkdir /d; touch /d/f; chown 4 /d/f\nFROM busybox\nCOPY --from=s /d /d\nCOPY --from=t /d /d\nRUN test \"$(stat -c %u /d/f)\" = 4\n", {}),
+    "copy_keeps_hard_links": ("FROM busybox AS s\nRUN mkdir -p /d/e && echo x > /d/a && ln /d/a /d/e/b && ln /d/a /d/c\nFROM busybox\nCOPY --from=s --chown=5 /d /d\nCOPY --from=s --link /d /l\n"
+                              "RUN test /d/a -ef /d/e/b && test /d/a -ef /d/c && test /l/a -ef /l/c && test \"$(stat -c %h:%u /d/a)\" = 3:5\n", {}),
     "copy_chmod": ("FROM busybox\nCOPY --chmod=4711 a.txt /n\nRUN test \"$(stat -c %a /n)\" = 4711\n", {}),
     "copy_chmod_symbolic": ("FROM busybox\nCOPY --chmod=u+x,go-r dir /n\nRUN test \"$(stat -c %a /n/deep)\" = 711 && test \"$(stat -c %a /n/x.c)\" = 700\n", {}),
     "copy_link": ("FROM busybox\nRUN mkdir /real && ln -s real /alias\nCOPY --link a.txt /alias/\nRUN test -d /alias -a ! -L /alias -a -s /alias/a.txt -a ! -e /real/a.txt\n", {}),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 
 #include "archive/extract.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/owner.h"
@@ -107,6 +109,40 @@ static int remove_old(int parent_fd, const char *name, struct error *err)
     if (errno == EISDIR)
         return error_set(err, ERROR_INVALID, "cannot replace the directory %s with a file", name);
     return error_sys(err, "remove %s", name);
+}
+
+/* Files of the source that have several names, which may be in it too. */
+struct copy_links {
+    const char *target_path;
+    struct map first; /* device and inode → the path that was copied, below the source */
+};
+
+static void copy_links_done(struct copy_links *links)
+{
+    map_done(&links->first);
+}
+CLEANUP_VALUE(copy_links_done, struct copy_links)
+
+/* Another name of what was copied already. */
+static bool link_again(const struct copy *copy, const struct stat *info, const char *path,
+                       int parent_fd, const char *name)
+{
+    char key[48];
+
+    if (!copy->links || !S_ISREG(info->st_mode) || info->st_nlink < 2)
+        return false;
+    snprintf(key, sizeof(key), "%llx:%llx", (unsigned long long)info->st_dev,
+             (unsigned long long)info->st_ino);
+
+    const char *first = map_get(&copy->links->first, key), *first_name;
+    if (!first) {
+        map_set_text(&copy->links->first, key, path);
+        return false;
+    }
+    CLEANUP(free) char *first_path = path_join(copy->links->target_path, first);
+    CLEANUP(close)
+    int first_fd = path_open_parent(copy->target_root_fd, first_path, 0, &first_name, NULL);
+    return first_fd >= 0 && linkat(first_fd, first_name, parent_fd, name, 0) == 0;
 }
 
 /* The same inode is as good as a copy if owner, mode and place allow it. */
@@ -266,6 +302,8 @@ static int copy_entry(const struct copy *copy, int from_parent_fd, const char *n
     if (S_ISLNK(info.st_mode))
         return copy_link(copy, from_parent_fd, name, &info, parent_fd, name, err);
     if (share_file(copy, from_parent_fd, name, &info, parent->share_fd, name))
+        return 0;
+    if (link_again(copy, &info, path, parent_fd, name))
         return 0;
     if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
         return copy_node(copy, &info, parent_fd, name, err);
@@ -466,7 +504,15 @@ static int copy_top_directory(const struct copy *copy, const struct source *sour
     if (to.fd < 0)
         return -1;
     to.share_fd = open_top_share(copy, to.fd, target_path);
-    return copy_children(copy, from_fd, "", &to, 0, err);
+    /* Files that are shared are other names of what a client has, not of one another. */
+    if (to.share_fd >= 0)
+        return copy_children(copy, from_fd, "", &to, 0, err);
+
+    CLEANUP(copy_links_done) struct copy_links links = { .target_path = target_path };
+    struct copy linking = *copy;
+    map_init_empty(&links.first, free);
+    linking.links = &links;
+    return copy_children(&linking, from_fd, "", &to, 0, err);
 }
 
 int copy_source(const struct copy *copy, const struct source *source, const char *target_path,

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "build/source.h"
 
+struct copy_links;
+
 struct copy {
     int source_root_fd, target_root_fd;
     /* The directory that holds the changes to the target, an overlay: regular files of the source
@@ -23,11 +25,12 @@ struct copy {
     bool unpacks;            /* ADD: archives are unpacked */
     const struct dockerignore *excludes; /* below a source, NULL: nothing */
     int cancel_fd;                       /* -1: none */
+    struct copy_links *links;            /* of copy_source itself: NULL */
 };
 
 /* Copies one source to 'target_path', an absolute path in the target root. Of a directory the
  * contents are copied; a file lands in the target if that is a directory or 'is_directory' says it
- * shall be. Modes, times, links and attributes are kept; hard links become files. */
+ * shall be. Modes, times, links and attributes are kept; hard links among what is copied too. */
 int copy_source(const struct copy *copy, const struct source *source, const char *target_path,
                 bool is_directory, struct error *err);
 

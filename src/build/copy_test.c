@@ -313,6 +313,24 @@ static const struct {
     { "1:2:3", 0, 0, "invalid chown string format: 1:2:3" },
 };
 
+Test(copy, keeps_hard_links_within_a_directory)
+{
+    struct error err = {};
+    struct stat first, second, alone;
+
+    cr_assert_eq(linkat(from_fd, "dir/sub/t", from_fd, "dir/again", 0), 0);
+    cr_assert_eq(linkat(from_fd, "a.txt", from_fd, "dir/outside", 0), 0);
+    put(to_fd, "again", "old", 0644);
+    cr_assert_eq(copy_all("dir", "/", &err), 0, "%s", err.text);
+    cr_assert_eq(fstatat(to_fd, "again", &first, AT_SYMLINK_NOFOLLOW), 0);
+    cr_assert_eq(fstatat(to_fd, "sub/t", &second, AT_SYMLINK_NOFOLLOW), 0);
+    cr_assert_eq(fstatat(to_fd, "outside", &alone, AT_SYMLINK_NOFOLLOW), 0);
+    cr_expect_eq(first.st_ino, second.st_ino);
+    cr_expect_eq(first.st_nlink, 2, "and none of the source's");
+    cr_expect_eq(first.st_mode & 07777, 0600);
+    cr_expect_eq(alone.st_nlink, 1);
+}
+
 Test(copy, looks_owners_up_in_the_image)
 {
     mkdirat(to_fd, "etc", 0755);

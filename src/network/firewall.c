@@ -102,8 +102,8 @@ static const struct {
     bool is_strict; /* of that mode only */
 } rules[] = {
     /* Bridges route 127/8 for our own sake: nobody behind them may use it. */
-    { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NF_DROP) } },
-    { "guard",       { COMES_FROM("bridges"), IS_IPV4, IS_LOOPBACK(SOURCE), NFT_VERDICT(NF_DROP) } },
+    { "guard",       { IS_IPV4, IS_LOOPBACK(DESTINATION), COMES_FROM("bridges"), NFT_VERDICT(NF_DROP) } },
+    { "guard",       { IS_IPV4, IS_LOOPBACK(SOURCE), COMES_FROM("bridges"), NFT_VERDICT(NF_DROP) } },
     /* What is published on 127.0.0.1 is not for those who send such packets over a cable. */
     { "prerouting",  { IS_IPV4, IS_LOOPBACK(DESTINATION), NFT_VERDICT(NFT_RETURN) } },
     /* What is published must please the host's input first, and comes again from there. */
@@ -121,23 +121,21 @@ static const struct {
     { "output",      { IS_IPV6, NFT_LOAD_NETWORK(DESTINATION6, 4, R(0)), NFT_IS(R(0), 0, 4), NFT_VERDICT(NFT_RETURN) } },
     { "output",      { IS_IPV6, TO_PORT6 } },
     { "output",      { IS_IPV6, TO_ANY_PORT6 } },
-    { "postrouting", { IS_IPV4, GOES_TO("bridges"), IS_LOOPBACK(SOURCE), NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV4, IS_LOOPBACK(SOURCE), GOES_TO("bridges"), NFT_MASQUERADE } },
     /* Who asks from the same subnet would get the answer directly, from an address that it never asked. Where bridged
      * packets are filtered, there is no incoming interface here. */
     { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE, 4, R(4)), NFT_IN("hairpins", R(0)),
                        IS_PUBLISHED, NFT_MASQUERADE } },
-    { "postrouting", { IS_IPV4, NFT_LOAD_META(NFT_META_OIFNAME, R(4)), NFT_NOT_IN("bridges", R(4)),
-                       NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_MAP_TO("sources", R(0), R(8)), NFT_SNAT_TO(R(8)) } },
-    { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_IN("masquerades", R(0)),
-                       NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
     { "postrouting", { IS_IPV6, NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_LOAD_NETWORK(SOURCE6, 16, R(4)), NFT_IN("hairpins6", R(0)),
                        IS_PUBLISHED, NFT_MASQUERADE } },
-    { "postrouting", { IS_IPV6, NFT_LOAD_META(NFT_META_OIFNAME, R(4)), NFT_NOT_IN("bridges", R(4)),
-                       NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_MAP_TO("sources6", R(0), R(8)), NFT_SNAT6_TO(R(8)) } },
-    { "postrouting", { IS_IPV6, NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_IN("masquerades6", R(0)),
-                       NFT_LOAD_META(NFT_META_OIFNAME, R(0)), NFT_NOT_IN("bridges", R(0)), NFT_MASQUERADE } },
-    { "forward",     { GOES_TO("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
-    { "forward",     { COMES_FROM("bridges"), IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
+    /* What leaves by no bridge of ours takes an address of the host. */
+    { "postrouting", { GOES_TO("bridges"), NFT_VERDICT(NFT_RETURN) } },
+    { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_MAP_TO("sources", R(0), R(8)), NFT_SNAT_TO(R(8)) } },
+    { "postrouting", { IS_IPV4, NFT_LOAD_NETWORK(SOURCE, 4, R(0)), NFT_IN("masquerades", R(0)), NFT_MASQUERADE } },
+    { "postrouting", { IS_IPV6, NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_MAP_TO("sources6", R(0), R(8)), NFT_SNAT6_TO(R(8)) } },
+    { "postrouting", { IS_IPV6, NFT_LOAD_NETWORK(SOURCE6, 16, R(0)), NFT_IN("masquerades6", R(0)), NFT_MASQUERADE } },
+    /* Nearly every packet stops here. What has nothing to do with bridges is accepted anyway. */
+    { "forward",     { IS_KNOWN, NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { STAYS_IN("within"), NFT_VERDICT(NF_ACCEPT) } },
     { "forward",     { COMES_FROM("internals"), NFT_VERDICT(NF_DROP) } },
     { "forward",     { GOES_TO("internals"), NFT_VERDICT(NF_DROP) } },

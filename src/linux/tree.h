@@ -35,6 +35,9 @@ struct tree_copy {
      * wanted, its attributes are left alone. May be NULL. */
     int (*leave)(void *data, const struct tree_entry *entry, struct error *err);
     void *data;
+    /* The caller is going to wait until all is on disk: the disk begins at once, and works while
+     * the caller does. */
+    bool is_kept;
 };
 
 /* Copies all below 'from_fd' into the directory 'to_fd': owners, modes, times, extended attributes,

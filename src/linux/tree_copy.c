@@ -16,6 +16,7 @@
 #include "base/banned.h"
 
 #define BLOCK_SIZE ((size_t)128 * 1024)
+#define STEP_SIZE  ((off_t)16 * 1024 * 1024) /* of large files, each handed to the disk at once */
 
 struct copy {
     int from_fd, to_fd;
@@ -103,13 +104,16 @@ static int copy_range(struct copy *copy, int from_fd, int to_fd, off_t at, off_t
                       struct error *err)
 {
     while (at < end) {
-        off_t to = at;
-        ssize_t count = copy_file_range(from_fd, &at, to_fd, &to, (size_t)(end - at), 0);
+        off_t start = at, to = at;
+        ssize_t count = copy_file_range(from_fd, &at, to_fd, &to, (size_t)MIN(STEP_SIZE, end - at),
+                                        0);
 
         if (count < 0 && errno != EINTR)
             return copy_by_hand(copy, from_fd, to_fd, at, end, err); /* Says what is wrong. */
         if (count == 0)
             break;
+        if (copy->options.is_kept && count == STEP_SIZE)
+            (void)sync_file_range(to_fd, start, count, SYNC_FILE_RANGE_WRITE);
     }
     return 0;
 }

@@ -100,7 +100,7 @@ static int overlay_take(struct store *store UNUSED, const char *parent_id UNUSED
                         const struct writable *writable, bool use_up, const char *diff_path,
                         struct error *err)
 {
-    const struct tree_copy options = { .keeps_xattr = keeps };
+    const struct tree_copy options = { .keeps_xattr = keeps, .is_kept = true };
 
     if (use_up)
         return rename(writable->diff_path, diff_path) < 0

@@ -41,8 +41,9 @@ static int write_opened(struct collection *collection, int dir_fd, const char *n
     if (fd < 0 || entry_read_xattrs(fd, keeps, entry, err) < 0 ||
         tar_writer_entry(collection->writer, entry, err) < 0)
         return -1;
-    return entry->type == TAR_FILE ? entry_write_content(collection->writer, fd, entry->size, err)
-                                   : 0;
+    return entry->type == TAR_FILE
+               ? tar_writer_file(collection->writer, fd, (size_t)entry->size, err)
+               : 0;
 }
 
 /* 1: there is no such thing any more. */

@@ -13,7 +13,6 @@
 
 #include "base/banned.h"
 
-#define BLOCK_SIZE ((size_t)256 * 1024)
 #define LINK_LIMIT ((size_t)1 << 20) /* names that are remembered */
 
 void entry_describe(const struct stat *status, struct tar_entry *entry)
@@ -115,26 +114,6 @@ int entry_read_link(int dir_fd, const char *name, struct tar_entry *entry, struc
         return error_sys(err, "read link");
     free(entry->link_target);
     entry->link_target = xstrndup(target, (size_t)length);
-    return 0;
-}
-
-int entry_write_content(struct tar_writer *writer, int fd, int64_t size, struct error *err)
-{
-    CLEANUP(free) char *block = size > 0 ? xmalloc(MIN(BLOCK_SIZE, (size_t)size)) : NULL;
-
-    while (size > 0) {
-        ssize_t count = read(fd, block, MIN(BLOCK_SIZE, (size_t)size));
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_sys(err, "read");
-        if (count == 0)
-            return error_set(err, ERROR_CONFLICT, "became shorter while it was read");
-        if (tar_writer_data(writer, block, (size_t)count, err) < 0)
-            return -1;
-        size -= count;
-    }
     return 0;
 }
 

@@ -25,10 +25,6 @@ int entry_read_xattrs(int fd, bool (*keeps)(const char *name), struct tar_entry 
 /* Sets the target of a symbolic link. */
 int entry_read_link(int dir_fd, const char *name, struct tar_entry *entry, struct error *err);
 
-/* Writes the content of a file whose entry was written. CONFLICT if it became shorter; what was
- * added to it meanwhile is left out. */
-int entry_write_content(struct tar_writer *writer, int fd, int64_t size, struct error *err);
-
 /* Hard links among the files of one archive: the first name of a file gets its content, the others
  * become links to it. Past a number of names a file that has several is written again. */
 struct entry_links {

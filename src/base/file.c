@@ -119,7 +119,7 @@ bool fd_is_readable(int fd)
 {
     struct pollfd polled = { .fd = fd, .events = POLLIN };
 
-    return poll(&polled, 1, 0) > 0;
+    return fd >= 0 && poll(&polled, 1, 0) > 0;
 }
 
 ssize_t fd_read_full(int fd, void *data, size_t size, struct error *err)

@@ -2,6 +2,7 @@
 #include "base/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -10,6 +11,7 @@
 #include "base/banned.h"
 
 #define COPY_SIZE ((size_t)128 * 1024)
+#define FILE_SIZE ((size_t)256 * 1024)
 
 struct fd_stream {
     struct stream stream;
@@ -37,6 +39,37 @@ int stream_write(struct stream *stream, const void *data, size_t size, struct er
     return stream->write(stream, data, size, err);
 }
 
+static int is_shorter(struct error *err)
+{
+    return error_set(err, ERROR_CONFLICT, "became shorter while it was read");
+}
+
+static int write_file_by_hand(struct stream *stream, int fd, size_t size, struct error *err)
+{
+    CLEANUP(free) char *block = size > 0 ? xmalloc(MIN(FILE_SIZE, size)) : NULL;
+
+    while (size > 0) {
+        ssize_t count = read(fd, block, MIN(FILE_SIZE, size));
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_sys(err, "read");
+        if (count == 0)
+            return is_shorter(err);
+        if (stream_write(stream, block, (size_t)count, err) < 0)
+            return -1;
+        size -= (size_t)count;
+    }
+    return 0;
+}
+
+int stream_write_file(struct stream *stream, int fd, size_t size, struct error *err)
+{
+    return stream->write_file ? stream->write_file(stream, fd, size, err)
+                              : write_file_by_hand(stream, fd, size, err);
+}
+
 void stream_close(struct stream *stream)
 {
     if (stream)
@@ -59,6 +92,25 @@ static int fd_write(struct stream *stream, const void *data, size_t size, struct
     return fd_write_all(CONTAINER_OF(stream, struct fd_stream, stream)->fd, data, size, err);
 }
 
+/* A pipe takes the pages of the file as they are. */
+static int fd_write_file(struct stream *stream, int fd, size_t size, struct error *err)
+{
+    struct fd_stream *self = CONTAINER_OF(stream, struct fd_stream, stream);
+
+    while (size > 0) {
+        ssize_t count = splice(fd, NULL, self->fd, NULL, MIN(size, FILE_SIZE), 0);
+
+        if (count < 0 && errno == EINVAL)
+            return write_file_by_hand(stream, fd, size, err);
+        if (count < 0 && errno != EINTR)
+            return error_sys(err, "write");
+        if (count == 0)
+            return is_shorter(err);
+        size -= count > 0 ? (size_t)count : 0;
+    }
+    return 0;
+}
+
 static void fd_close(struct stream *stream)
 {
     struct fd_stream *self = CONTAINER_OF(stream, struct fd_stream, stream);
@@ -72,7 +124,7 @@ struct stream *stream_from_fd(int fd, int owns)
 {
     struct fd_stream *self = NEW(struct fd_stream);
 
-    *self = (struct fd_stream){ { fd_read, fd_write, fd_close }, fd, owns };
+    *self = (struct fd_stream){ { fd_read, fd_write, fd_close, fd_write_file }, fd, owns };
     return &self->stream;
 }
 

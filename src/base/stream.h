@@ -15,10 +15,15 @@ struct stream {
     /* Frees the stream. Errors that matter (a checksum at the end) have been told by read or write
      * before. */
     void (*close)(struct stream *stream);
+    /* 'size' bytes of a file, from its offset on, which moves; without going through memory of ours
+     * where the kernel can. NULL: they are read and written. */
+    int (*write_file)(struct stream *stream, int fd, size_t size, struct error *err);
 };
 
 ssize_t stream_read(struct stream *stream, void *data, size_t size, struct error *err);
 int stream_write(struct stream *stream, const void *data, size_t size, struct error *err);
+/* CONFLICT if the file is shorter. */
+int stream_write_file(struct stream *stream, int fd, size_t size, struct error *err);
 void stream_close(struct stream *stream); /* NULL is fine */
 CLEANUP_POINTER(stream_close, struct stream)
 

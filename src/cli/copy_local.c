@@ -163,6 +163,14 @@ static int counter_write(struct stream *stream, const void *data, size_t size, s
     return stream_write(counter->inner, data, size, err);
 }
 
+static int counter_write_file(struct stream *stream, int fd, size_t size, struct error *err)
+{
+    struct counter *counter = CONTAINER_OF(stream, struct counter, stream);
+
+    counter->bytes += (int64_t)size;
+    return stream_write_file(counter->inner, fd, size, err);
+}
+
 /* ---- sending ---- */
 
 struct sending {
@@ -180,7 +188,9 @@ static void *send_archive(void *data)
     struct sending *sending = data;
     const struct collect_options options = { .name = sending->archive_name, .cancel_fd = -1 };
     CLEANUP(stream_close) struct stream *pipe = stream_from_fd(TAKE_FD(sending->writing_fd), 1);
-    struct counter counter = { { .write = counter_write }, pipe, 0 };
+    struct counter counter = { { .write = counter_write, .write_file = counter_write_file },
+                               pipe,
+                               0 };
 
     sending->result = collect_tree(sending->dir_fd, sending->name, &options, &counter.stream,
                                    &sending->err);

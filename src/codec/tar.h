@@ -70,7 +70,9 @@ struct tar_writer;
 struct tar_writer *tar_writer_new(struct stream *stream, bool with_nanoseconds, struct error *err);
 int tar_writer_entry(struct tar_writer *writer, const struct tar_entry *entry, struct error *err);
 int tar_writer_data(struct tar_writer *writer, const void *data, size_t size,
-                    struct error *err); /* entry->size in all */
+                    struct error *err);                             /* entry->size in all */
+int tar_writer_file(struct tar_writer *writer, int fd, size_t size, /* from its offset on */
+                    struct error *err);
 int tar_writer_finish(struct tar_writer *writer, struct error *err);
 void tar_writer_free(struct tar_writer *writer);
 CLEANUP_POINTER(tar_writer_free, struct tar_writer)

@@ -281,6 +281,14 @@ int tar_writer_data(struct tar_writer *self, const void *data, size_t size, stru
     return size ? stream_write(self->stream, data, size, err) : 0;
 }
 
+int tar_writer_file(struct tar_writer *self, int fd, size_t size, struct error *err)
+{
+    if (size > (uint64_t)self->left)
+        return error_set(err, ERROR_INTERNAL, "archive/tar: write too long");
+    self->left -= (int64_t)size;
+    return size ? stream_write_file(self->stream, fd, size, err) : 0;
+}
+
 int tar_writer_finish(struct tar_writer *self, struct error *err)
 {
     if (end_entry(self, err) < 0)

@@ -11,7 +11,7 @@
 
 #include "base/banned.h"
 
-enum { CHUNK_LINE_SIZE = 20 };
+enum { CHUNK_LINE_SIZE = 20, FILE_PIECE_SIZE = 1024 * 1024 };
 
 /* clang-format off */
 static const struct { int status; const char *reason; } reasons[] = {
@@ -275,23 +275,37 @@ int http_reply_write(struct http_exchange *exchange, const void *data, size_t si
     return result;
 }
 
+static int write_chunk_line(struct http_exchange *exchange, uint64_t size, struct error *err)
+    REQUIRES(exchange->lock)
+{
+    char line[CHUNK_LINE_SIZE];
+    int length = snprintf(line, sizeof(line), "%llx\r\n", (unsigned long long)size);
+
+    return write_parts(exchange, &(struct iovec){ line, (size_t)length }, 1, err);
+}
+
 static int file_locked(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
                        struct error *err) REQUIRES(exchange->lock)
 {
-    if (!exchange->has_begun || !exchange->has_length)
-        return error_set(err, ERROR_INTERNAL, "no answer of known length has begun");
+    if (!exchange->has_begun)
+        return error_set(err, ERROR_INTERNAL, "no answer has begun");
     if (exchange->write_failed)
         return error_set(err, ERROR_UNAVAILABLE, "the client has gone");
     if (exchange_is_head(exchange) || size == 0)
         return 0;
-    if (size > exchange->length_left)
+    if (exchange->is_chunked && write_chunk_line(exchange, size, err) < 0)
+        return -1;
+    if (exchange->has_length && size > exchange->length_left)
         return error_set(err, ERROR_INTERNAL, "answer is longer than its Content-Length");
     if (http_connection_write_file(exchange->connection, fd, offset, size, err) < 0) {
         exchange->write_failed = true;
         return -1;
     }
-    exchange->length_left -= size;
-    return 0;
+    if (exchange->has_length)
+        exchange->length_left -= size;
+    return exchange->is_chunked
+               ? write_parts(exchange, &(struct iovec){ (void *)"\r\n", 2 }, 1, err)
+               : 0;
 }
 
 int http_reply_file(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
@@ -320,13 +334,33 @@ static int stream_write_reply(struct stream *stream, const void *data, size_t si
                             err);
 }
 
+/* In pieces, so that who has gone is noticed. */
+static int stream_reply_file(struct stream *stream, int fd, size_t size, struct error *err)
+{
+    struct http_exchange *exchange = CONTAINER_OF(stream, struct http_exchange, reply_stream);
+    off_t offset = lseek(fd, 0, SEEK_CUR);
+
+    if (offset < 0)
+        return error_sys(err, "where a file is read");
+    while (size > 0) {
+        size_t piece = MIN(size, FILE_PIECE_SIZE);
+
+        if (http_reply_file(exchange, fd, offset, piece, err) < 0)
+            return -1;
+        offset += (off_t)piece;
+        size -= piece;
+    }
+    return lseek(fd, offset, SEEK_SET) < 0 ? error_sys(err, "move in a file") : 0;
+}
+
 static void keep_open(struct stream *stream UNUSED)
 {
 }
 
 struct stream *http_reply_stream(struct http_exchange *exchange)
 {
-    exchange->reply_stream = (struct stream){ NULL, stream_write_reply, keep_open };
+    exchange->reply_stream = (struct stream){ NULL, stream_write_reply, keep_open,
+                                              stream_reply_file };
     return &exchange->reply_stream;
 }
 

@@ -109,8 +109,8 @@ int http_reply_begin(struct http_exchange *exchange, int status, const char *con
 /* One chunk, sent at once. May be called while another thread reads the body, and by several. */
 int http_reply_write(struct http_exchange *exchange, const void *data, size_t size,
                      struct error *err);
-/* 'size' bytes of a file from 'offset' on, of an answer whose Content-Length was set: without a
- * copy where the connection is plain; the program must ignore SIGPIPE then. */
+/* 'size' bytes of a file from 'offset' on, in one chunk if the answer has no Content-Length:
+ * without a copy where the connection is plain; the program must ignore SIGPIPE then. */
 int http_reply_file(struct http_exchange *exchange, int fd, int64_t offset, uint64_t size,
                     struct error *err);
 /* An answer that has begun and cannot be ended well: the client will see that it is cut. */

@@ -109,6 +109,39 @@ static void send_file(struct http_exchange *exchange)
                  err.text);
 }
 
+/* The same as chunks between others. */
+static void send_file_in_chunks(struct http_exchange *exchange)
+{
+    CLEANUP(close) int fd = memfd_create("file", MFD_CLOEXEC);
+    CLEANUP(free) char *bytes = xmalloc(FILE_SIZE);
+    struct stream *reply = http_reply_stream(exchange);
+    struct error err = {};
+
+    memset(bytes, 'x', FILE_SIZE);
+    bytes[0] = '<';
+    bytes[FILE_SIZE - 1] = '>';
+    cr_assert_eq(fd_write_all(fd, bytes, FILE_SIZE, &err), 0, "%s", err.text);
+    cr_assert_eq(lseek(fd, 0, SEEK_SET), 0);
+    http_reply_begin(exchange, 200, "text/plain", &err);
+    cr_expect_eq(stream_write(reply, "before", 6, &err), 0, "%s", err.text);
+    cr_expect_eq(stream_write_file(reply, fd, FILE_SIZE, &err), 0, "%s", err.text);
+    cr_expect_eq(lseek(fd, 0, SEEK_CUR), FILE_SIZE);
+    cr_expect_eq(stream_write(reply, "behind", 6, &err), 0, "%s", err.text);
+}
+
+/* It becomes shorter while it is sent. */
+static void send_short_file(struct http_exchange *exchange)
+{
+    CLEANUP(close) int fd = memfd_create("file", MFD_CLOEXEC);
+    struct stream *reply = http_reply_stream(exchange);
+    struct error err = {};
+
+    cr_assert_eq(ftruncate(fd, 10), 0);
+    http_reply_begin(exchange, 200, "text/plain", &err);
+    cr_expect_eq(stream_write_file(reply, fd, 20, &err), -1);
+    cr_expect_eq(stream_write(reply, "behind", 6, &err), -1, "what follows would be taken for it");
+}
+
 static void handle(struct http_exchange *exchange, void *data UNUSED)
 {
     const char *path = http_path(exchange);
@@ -126,6 +159,10 @@ static void handle(struct http_exchange *exchange, void *data UNUSED)
         describe(exchange);
     else if (strcmp(path, "/file") == 0)
         send_file(exchange);
+    else if (strcmp(path, "/chunks") == 0)
+        send_file_in_chunks(exchange);
+    else if (strcmp(path, "/short") == 0)
+        send_short_file(exchange);
     else if (strcmp(path, "/nothing") == 0)
         http_reply(exchange, 204, "text/plain", NULL, 0, &err);
     else if (strcmp(path, "/same") == 0)
@@ -213,6 +250,25 @@ Test(http_server, sends_parts_of_files)
     converse(server, "HEAD /file HTTP/1.1\r\n" HOST "\r\n", &head);
     cr_expect(strstr(str_text(&head), "Content-Length: 3145723\r\n"));
     cr_expect(head.length < 1000);
+}
+
+Test(http_server, sends_files_as_chunks)
+{
+    static const char start[] = "\r\n\r\n6\r\nbefore\r\n100000\r\n<x",
+                      end[] = "x>\r\n6\r\nbehind\r\n0\r\n\r\n";
+    CLEANUP(str_done) struct str answer = {}, cut = {};
+
+    converse(server, "GET /chunks HTTP/1.1\r\n" HOST "\r\n", &answer);
+    const char *body = strstr(str_text(&answer), start);
+    cr_assert(body, "%.300s", str_text(&answer));
+    size_t framing = strlen("\r\n\r\n6\r\nbefore\r\n"
+                            "6\r\nbehind\r\n0\r\n\r\n") +
+                     3 * strlen("100000\r\n\r\n");
+    cr_expect_eq(answer.length - (size_t)(body - answer.data), FILE_SIZE + framing);
+    cr_expect_str_eq(answer.data + answer.length - strlen(end), end);
+    converse(server, "GET /short HTTP/1.1\r\n" HOST "\r\n", &cut);
+    cr_expect_not(strstr(str_text(&cut), "behind"));
+    cr_expect_not(memmem(cut.data, cut.length, "0\r\n\r\n", 5), "looks whole");
 }
 
 static const char *const bodiless[] = { "GET /nothing", "GET /same" };

@@ -3,13 +3,14 @@
  * send. */
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "http/client_state.h"
 
 #include "base/banned.h"
 
-enum { BLOCK_SIZE = 32 * 1024, CHUNK_LINE_SIZE = 20, LOOK_AHEAD_SIZE = 4096 };
+enum { BLOCK_SIZE = 128 * 1024, CHUNK_LINE_SIZE = 10, LOOK_AHEAD_SIZE = 4096 };
 
 bool upload_is_done(const struct upload *upload)
 {
@@ -18,18 +19,18 @@ bool upload_is_done(const struct upload *upload)
 
 static int load_chunk(struct upload *upload, struct error *err)
 {
-    CLEANUP(free) char *block = xmalloc(BLOCK_SIZE);
-    char line[CHUNK_LINE_SIZE];
-    ssize_t count = stream_read(upload->body, block, BLOCK_SIZE, err);
+    char *chunk = (char *)buf_room(&upload->waiting, CHUNK_LINE_SIZE + BLOCK_SIZE + 2);
+    ssize_t count = stream_read(upload->body, chunk + CHUNK_LINE_SIZE, BLOCK_SIZE, err);
 
     if (count < 0)
         return -1;
     if (count == 0)
         upload->body = NULL;
-    int length = snprintf(line, sizeof(line), "%zx\r\n", (size_t)count);
-    buf_add(&upload->waiting, line, (size_t)length);
-    buf_add(&upload->waiting, block, (size_t)count);
-    buf_add(&upload->waiting, "\r\n", 2);
+    char line[CHUNK_LINE_SIZE + 1]; /* zeros may stand in front of a size */
+    snprintf(line, sizeof(line), "%08x\r\n", (unsigned)count);
+    memcpy(chunk, line, CHUNK_LINE_SIZE);
+    memcpy(chunk + CHUNK_LINE_SIZE + count, "\r\n", 2);
+    buf_grow(&upload->waiting, CHUNK_LINE_SIZE + (size_t)count + 2);
     return 0;
 }
 

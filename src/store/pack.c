@@ -88,7 +88,7 @@ static int write_opened(struct packer *packer, const struct tree_entry *from,
         return -1;
     if (entry->type == TAR_FILE) {
         packer->size += entry->size;
-        return entry_write_content(packer->writer, fd, entry->size, err);
+        return tar_writer_file(packer->writer, fd, (size_t)entry->size, err);
     }
     return write_hidden(packer, fd, from->path, err);
 }

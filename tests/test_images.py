@@ -281,3 +281,28 @@ def test_pruning_with_filters(place, client):
     if "old" in images:
         assert f"untagged: {place.old}" in said.out
     assert listed(place, client) == images - {"old"}
+
+
+@pytest.mark.parametrize("words, code, text", [
+    (["image", "ls", "--bogus"], 125, "Usage:  berth image ls [OPTIONS] [REPOSITORY[:TAG]]"),
+    (["image", "images", "--bogus"], 125, "Usage:  berth image ls [OPTIONS] [REPOSITORY[:TAG]]"),
+    (["images", "--bogus"], 125, "Usage:  berth images [OPTIONS] [REPOSITORY[:TAG]]"),
+    (["image", "rm"], 1, "berth: 'berth image rm' requires at least 1 argument"),
+    (["container", "ls", "--bogus"], 125, "Usage:  berth container ls [OPTIONS]"),
+    (["import"], 1, "berth: 'berth import' requires at least 1 argument"),
+    (["import", "a", "b", "c"], 1, "berth: 'berth import' requires at most 2 arguments"),
+    (["save", "-o", "/nowhere/file", "f/one:1"], 1, "failed to save image: invalid output path: stat /nowhere: no such file or directory"),
+    (["save", "-o", "/tmp", "nothing"], 1, "failed to save image: cannot write to a directory"),
+    (["save", "-o", "/tmp/", "f/one:1"], 1, "failed to save image: cannot write to a directory"),
+    (["manifest", "rm", "nothing"], 1, "No such manifest: docker.io/library/nothing:latest"),
+])
+def test_refusals_of_our_client(place, words, code, text):
+    said = place.berth(*words)
+    assert said.code == code and text in said.err and not said.out, said
+
+
+def test_columns_as_dockers_client_has_them(place):
+    for words in (["images", "--format", "{{.VirtualSize}} {{.Size}}", "f/one"],
+                  ["history", "--human=false", "--format", "{{.CreatedSince}} {{.CreatedAt}}", place.old]):
+        assert place.berth(*words, check=True).out == place.docker(*words, check=True).out
+    assert place.berth("images", "--format", "{{.Containers}}", "f/one", check=True).out == "0\n"  # N/A of Docker's until 28.5

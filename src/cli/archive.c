@@ -36,7 +36,7 @@ static int save(struct cli *cli, const void *parsed, const struct strv *argument
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, err) < 0)
+    if (archive_file_check(options->output, "save image", err) < 0)
         return -1;
     client_path_begin(&path, "/images/get");
     for (size_t i = 0; i < arguments->count; i++)

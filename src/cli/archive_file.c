@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,12 +15,28 @@
 
 #include "base/banned.h"
 
-int archive_file_check(const char *path, struct error *err)
+static int check_path(const char *path, const char *what, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP(free)
+    char *directory = slash ? xstrndup(path, (size_t)MAX(slash - path, 1)) : xstrdup(".");
+    struct stat status;
+
+    if (stat(directory, &status) < 0) {
+        error_sys(err, "stat %s", directory);
+        return error_context(err, "failed to %s: invalid output path", what);
+    }
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return error_set(err, ERROR_INVALID, "failed to %s: cannot write to a directory", what);
+    return 0;
+}
+
+int archive_file_check(const char *path, const char *what, struct error *err)
 {
     if (text_is_empty(path) && terminal_is(STDOUT_FILENO))
         return error_set(err, ERROR_INVALID,
                          "cowardly refusing to save to a terminal. Use the -o flag or redirect");
-    return 0;
+    return text_is_empty(path) ? 0 : check_path(path, what, err);
 }
 
 static int copy_out(struct http_response *response, int fd, struct error *err)

@@ -5,12 +5,12 @@
 #include "base/error.h"
 #include "http/client.h"
 
-/* INVALID if that would fill a terminal with bytes. 'path' NULL or "": stdout. */
-int archive_file_check(const char *path, struct error *err);
+/* INVALID if that would fill a terminal with bytes, or cannot be a file. 'path' NULL or "": stdout.
+ * 'what' stands in errors ("failed to save image: …"). */
+int archive_file_check(const char *path, const char *what, struct error *err);
 
 /* Writes the answer's body. A file gets its name when it is whole; what is there and no plain file
- * (a device, a pipe) is written to as it is. 'what' stands in errors ("failed to save image: …").
- */
+ * (a device, a pipe) is written to as it is. */
 int archive_file_write(struct http_response *response, const char *path, const char *what,
                        struct error *err);
 

@@ -109,7 +109,7 @@ static int export(struct cli *cli, const void *parsed, const struct strv *argume
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, err) < 0)
+    if (archive_file_check(options->output, "export container", err) < 0)
         return -1;
     client_path_begin(&path, "/containers");
     client_path_segment(&path, arguments->items[0]);

@@ -21,6 +21,7 @@ struct cli {
 
 struct command {
     const char *name, *aliases; /* aliases: words separated by blanks, or NULL */
+    const char *name_in_group;  /* "ls", of what is called "images" alone; NULL: the same */
     const char *usage;          /* "[OPTIONS] CONTAINER [CONTAINER...]" */
     const char *summary;
     int least, most; /* positional arguments */

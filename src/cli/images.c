@@ -63,8 +63,13 @@ static void add_row(struct image_rows *out, const struct json *image, const char
     CLEANUP(free) char *at = format_local_time(created);
     CLEANUP(free) char *size = text_human_size(json_to_int64(json_get(image, "Size")));
 
+    CLEANUP(free) char *virtual_size = text_human_size_long(json_to_int64(json_get(image, "Size")));
+    int64_t users = json_to_int64(json_get(image, "Containers"));
+    CLEANUP(free)
+    char *containers = users < 0 ? xstrdup("N/A") : xasprintf("%lld", (long long)users);
+
     row_begin(&row);
-    row_add(&row, "Containers", "N/A");
+    row_add(&row, "Containers", containers);
     row_add(&row, "CreatedAt", at);
     row_add(&row, "CreatedSince", since);
     row_add(&row, "Digest", digest);
@@ -74,7 +79,7 @@ static void add_row(struct image_rows *out, const struct json *image, const char
     row_add(&row, "Size", size);
     row_add(&row, "Tag", tag);
     row_add(&row, "UniqueSize", "N/A");
-    row_add(&row, "VirtualSize", size);
+    row_add(&row, "VirtualSize", virtual_size);
     out->rows = xrealloc(out->rows, out->count + 1, sizeof(*out->rows));
     out->rows[out->count++] = row_finish(&row);
 }
@@ -315,7 +320,7 @@ static struct json *history_row(const struct json *entry, const struct history_o
     char *shown_id = text_starts(id, "sha256:") && !options->no_trunc ? format_short_id(id)
                                                                       : xstrdup(id);
     CLEANUP(free) char *shown_by = options->no_trunc ? xstrdup(by) : format_truncate(by, 45);
-    CLEANUP(free) char *since = format_ago(created);
+    CLEANUP(free) char *since = options->human ? format_ago(created) : xstrdup(at);
     CLEANUP(free)
     char *size = options->human ? text_human_size(bytes) : xasprintf("%lld", (long long)bytes);
 
@@ -425,11 +430,11 @@ static int import(struct cli *cli, const void *parsed, const struct strv *argume
 
 /* clang-format off */
 const struct command command_images = {
-    .name = "images", .aliases = "ls list", .usage = "[OPTIONS] [REPOSITORY[:TAG]]", .summary = "List images", .most = 1,
+    .name = "images", .name_in_group = "ls", .aliases = "ls list", .usage = "[OPTIONS] [REPOSITORY[:TAG]]", .summary = "List images", .most = 1,
     .options = images_rows, .options_size = sizeof(struct images_options), .run = images,
 };
 const struct command command_rmi = {
-    .name = "rmi", .aliases = "rm remove", .usage = "[OPTIONS] IMAGE [IMAGE...]", .summary = "Remove images", .least = 1,
+    .name = "rmi", .name_in_group = "rm", .aliases = "rm remove", .usage = "[OPTIONS] IMAGE [IMAGE...]", .summary = "Remove images", .least = 1,
     .most = MANY_ARGUMENTS, .options = rmi_rows, .options_size = sizeof(struct rmi_options), .run = rmi,
 };
 const struct command command_tag = {

@@ -60,11 +60,19 @@ static void suggest(const struct command *const *list, const char *word, struct 
     }
 }
 
+/* A command that stands alone may be called otherwise in its group. */
+static const char *name_of(const struct command *command, bool is_in_group)
+{
+    return is_in_group && command->name_in_group ? command->name_in_group : command->name;
+}
+
 static void print_children(const struct command *const *list)
 {
+    bool is_in_group = list != commands;
+
     for (; *list; list++)
         if (!(*list)->is_hidden)
-            printf("  %-11s %s\n", (*list)->name, (*list)->summary);
+            printf("  %-11s %s\n", name_of(*list, is_in_group), (*list)->summary);
 }
 
 static void print_plugins(void)
@@ -147,7 +155,7 @@ static int usage_error(const struct cli *cli, const struct command *command,
     return text_starts(cli->command_path, "compose") ? EXIT_USAGE_OF_COMPOSE : EXIT_USAGE;
 }
 
-static int count_error(const struct cli *cli, const struct command *command)
+static int count_error(const struct cli *cli, const struct command *command, int given)
 {
     CLEANUP(free) char *name = called(cli);
     const char *plural = (command->least ? command->least : command->most) == 1 ? "" : "s";
@@ -157,7 +165,7 @@ static int count_error(const struct cli *cli, const struct command *command)
     else if (command->least == command->most)
         fprintf(stderr, "%s: '%s' requires %d argument%s\n", cli->program, name, command->least,
                 plural);
-    else if (command->most == MANY_ARGUMENTS)
+    else if (given < command->least)
         fprintf(stderr, "%s: '%s' requires at least %d argument%s\n", cli->program, name,
                 command->least, plural);
     else
@@ -271,7 +279,7 @@ static int run_command(struct cli *cli, const struct descent *descent,
     if (wants_help || (int)rest.count < command->least || (int)rest.count > command->most) {
         options_done(rows, options);
         if (!wants_help)
-            return count_error(cli, command);
+            return count_error(cli, command, (int)rest.count);
         print_help(cli, &described);
         return 0;
     }
@@ -360,7 +368,8 @@ static int descend(struct cli *cli, const struct global_options *global, struct 
         if (!found)
             return unknown_command(cli->program, str_text(&descent->path), list, word);
         descent->command = found;
-        str_add_format(&descent->path, "%s%s", descent->path.length ? " " : "", found->name);
+        str_add_format(&descent->path, "%s%s", descent->path.length ? " " : "",
+                       name_of(found, list != commands));
         cli->command_path = str_text(&descent->path);
         strv_remove(&descent->rest, 0);
         list = found->children;

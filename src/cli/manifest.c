@@ -353,6 +353,13 @@ static int push(struct cli *cli, const void *parsed, const struct strv *argument
 
 /* ---- rm ---- */
 
+static void no_such_list(const struct reference *list, struct error *err)
+{
+    CLEANUP(free) char *name = reference_canonical(list);
+
+    error_set(err, ERROR_NOT_FOUND, "No such manifest: %s", name);
+}
+
 static int rm(struct cli *cli UNUSED, const void *options UNUSED, const struct strv *arguments,
               struct error *err)
 {
@@ -363,7 +370,7 @@ static int rm(struct cli *cli UNUSED, const void *options UNUSED, const struct s
         struct error why = {};
 
         if (reference_parse(arguments->items[i], &list, &why) == 0 && !manifest_store_has(&list))
-            error_set(&why, ERROR_NOT_FOUND, "No such manifest: %s", arguments->items[i]);
+            no_such_list(&list, &why);
         if (why.kind == ERROR_NONE && manifest_store_remove(&list, &why) == 0)
             continue;
         str_add_format(&failures, "%s%s", failures.length ? "\n" : "", why.text);

@@ -226,6 +226,7 @@ static int ps(struct cli *cli, const void *parsed, const struct strv *arguments 
 
 const struct command command_ps = {
     .name = "ps",
+    .name_in_group = "ls",
     .aliases = "ls list",
     .usage = "[OPTIONS]",
     .summary = "List containers",

@@ -113,7 +113,7 @@ static int volume_export(struct cli *cli, const void *parsed, const struct strv 
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, err) < 0)
+    if (archive_file_check(options->output, "export volume", err) < 0)
         return -1;
     begin_path(&path, arguments->items[0], "export");
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)

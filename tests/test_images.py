@@ -303,6 +303,6 @@ def test_refusals_of_our_client(place, words, code, text):
 
 def test_columns_as_dockers_client_has_them(place):
     for words in (["images", "--format", "{{.VirtualSize}} {{.Size}}", "f/one"],
-                  ["history", "--human=false", "--format", "{{.CreatedSince}} {{.CreatedAt}}", place.old]):
+                  ["history", "--human=false", "--format", "{{.CreatedSince}} {{.CreatedAt}}", "f/one:1"]):
         assert place.berth(*words, check=True).out == place.docker(*words, check=True).out
     assert place.berth("images", "--format", "{{.Containers}}", "f/one", check=True).out == "0\n"  # N/A of Docker's until 28.5

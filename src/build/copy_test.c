@@ -278,7 +278,8 @@ static const struct {
     { "u+s,+t", S_IFREG | 0755, 05755 }, { "g=u", S_IFREG, (mode_t)-1 },
     { "888", S_IFREG, (mode_t)-1 },      { "", S_IFREG, (mode_t)-1 },
     { "u", S_IFREG, (mode_t)-1 },        { "u+x,", S_IFREG, (mode_t)-1 },
-    { "77777", S_IFREG, (mode_t)-1 },
+    { "77777", S_IFREG, (mode_t)-1 },    { "g+w,o=", S_IFDIR | 01755, 01770 },
+    { "a=rx", S_IFDIR | 01755, 0555 },
 };
 
 Test(owner, changes_modes)

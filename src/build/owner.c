@@ -132,7 +132,7 @@ static const char *apply_clause(const char *text, mode_t *mode)
         }
         bits &= who;
         if (sign == '=')
-            *mode &= ~(who & 07777U);
+            *mode &= ~(who == 07777 ? 07777U : who & 06777U); /* o= leaves the sticky bit */
         *mode = sign == '-' ? *mode & ~bits : *mode | bits;
     }
     return text;

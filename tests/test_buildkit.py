@@ -298,6 +298,8 @@ def test_what_would_be_passed_over_is_refused(client, context):
     with pytest.raises(Failure, match="filters of workers are not supported"):
         client.call(CONTROL + "ListWorkers", message((1, "label.x==y")))
     client.call(CONTROL + "Solve", message((1, os.urandom(8).hex()), (5, session.id), (6, "dockerfile.v0"), (12, message((1, 1)))))  # a policy without rules
+    with pytest.raises(Failure, match="outputs that the session names after the build"):
+        client.call(CONTROL + "Solve", message((1, os.urandom(8).hex()), (5, session.id), (6, "dockerfile.v0"), (14, 1)))
 
 
 # ---- what a client may say wrong ----

@@ -169,6 +169,9 @@ static int read_solve_field(const struct protobuf_field *field, struct solve_req
         return source_policy_check(field, err);
     case 13:
         return read_exporter(field, out, err);
+    case 14:
+        out->wants_session_exporter = field->value != 0;
+        break;
     case 15:
         if (field->size > 0)
             return source_policy_refuse(err);
@@ -191,6 +194,10 @@ static int read_solve(const struct buf *message, struct solve_request *out, stru
         return -1;
     if (text_is_empty(out->ref))
         return error_set(err, ERROR_INVALID, "the build has no reference");
+    if (out->wants_session_exporter)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "outputs that the session names after the build are not supported by "
+                         "this engine");
     return 0;
 }
 

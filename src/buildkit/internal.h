@@ -88,6 +88,7 @@ struct solve_request {
     struct exporter exporters[EXPORTER_LIMIT];
     size_t exporter_count;
     struct exporter first; /* as older clients say it */
+    bool wants_session_exporter;
     enum build_cache_mode cache_mode;
     struct strv cache_to; /* registries */
 };

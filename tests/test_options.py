@@ -450,6 +450,8 @@ OWN_WORDS = [
     (["--memory-swappiness", "101"], "berth: invalid value: 101. Valid memory swappiness range is 0-100"),
     (["--security-opt", "foo"], "berth: Invalid --security-opt: \"foo\""),
     (["--restart", "always", "--rm"], "berth: conflicting options: cannot specify both --restart and --rm"),
+    (["--restart", "on-failure:3", "--rm"], "berth: conflicting options: cannot specify both --restart and --rm"),
+    (["-a", "foo"], "invalid argument \"foo\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"),
     (["--restart", "on-failure:x"], "berth: invalid restart policy format: maximum retry count must be an integer"),
     (["--device", "/dev/null:/dev/x:q"], "berth: bad mode specified: q"),
     (["--uts", "foo"], "berth: --uts: invalid UTS mode"), (["--userns", "foo"], "berth: --userns: invalid USER mode"),
@@ -463,6 +465,12 @@ OWN_WORDS = [
 def test_our_command_says_it_in_dockers_words(engine, options, words):
     got = engine.berth("run", *options, "busybox", "true")
     assert got.code == 125 and words in got.err, got
+
+
+@pytest.mark.own
+def test_streams_are_named_in_any_case(engine):
+    got = engine.berth("run", "--rm", "-a", "StdErr", "busybox", "sh", "-c", "echo out; echo err >&2", check=True)
+    assert (got.out, got.err) == ("", "err\n")
 
 
 @pytest.mark.own

@@ -87,6 +87,14 @@ int check_env(const char *value, struct error *err)
                : error_set(err, ERROR_INVALID, "invalid environment variable: %s", value);
 }
 
+int check_attach(const char *value, struct error *err)
+{
+    if (strcasecmp(value, "stdin") == 0 || strcasecmp(value, "stdout") == 0 ||
+        strcasecmp(value, "stderr") == 0)
+        return 0;
+    return error_set(err, ERROR_INVALID, "valid streams are STDIN, STDOUT and STDERR");
+}
+
 int check_label(const char *value, struct error *err)
 {
     if (!*value || *value == '=')
@@ -207,6 +215,18 @@ static int check_security(const struct strv *options, struct error *err)
     return 0;
 }
 
+/* What is behind the colon is judged when it is read, if it is no number. */
+static bool restarts(const char *policy)
+{
+    size_t length = strcspn(policy, ":");
+    int64_t ignored;
+
+    if (length == 0 || (length == 2 && text_starts(policy, "no")))
+        return false;
+    return !policy[length] ||
+           parse_int64(policy + length + 1, INT32_MIN, INT32_MAX, &ignored, NULL) == 0;
+}
+
 int run_options_check(const struct run_options *options, struct error *err)
 {
     const char *restart = options->restart ? options->restart : "";
@@ -227,8 +247,7 @@ int run_options_check(const struct run_options *options, struct error *err)
     if (check_modes(options, err) < 0 || check_health(options, err) < 0 ||
         check_security(&options->security_opt, err) < 0)
         return -1;
-    /* What is behind the colon is judged when it is read. */
-    if (options->remove && *restart && strcmp(restart, "no") != 0 && !strchr(restart, ':'))
+    if (options->remove && restarts(restart))
         return error_set(err, ERROR_INVALID,
                          "conflicting options: cannot specify both --restart and --rm");
     return 0;

@@ -11,6 +11,7 @@ char *host_entry(const char *value); /* what the API calls it: name=ip is writte
 int check_device_cgroup_rule(const char *value, struct error *err);
 int check_dns(const char *value, struct error *err);
 int check_env(const char *value, struct error *err);
+int check_attach(const char *value, struct error *err);
 int check_label(const char *value, struct error *err);
 int check_mount(const char *value, struct error *err);
 int check_sysctl(const char *value, struct error *err);

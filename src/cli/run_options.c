@@ -1,6 +1,8 @@
 /* One table of options. */
 #include "cli/run_options.h"
 
+#include <strings.h>
+
 #include "cli/run_check.h"
 
 #include "base/banned.h"
@@ -13,7 +15,7 @@
 #define SHARED_ROWS                                                                                                                     \
     { 0,   "add-host",              OPTION_LIST,     AT(add_host),              "Add a line to /etc/hosts (name:ip)", .check = check_add_host },                     \
     { 0,   "annotation",            OPTION_LIST,     AT(annotation),            "Add an annotation for the runtime" },                      \
-    { 'a', "attach",                OPTION_LIST,     AT(attach),                "Attach to stdin, stdout or stderr" },                      \
+    { 'a', "attach",                OPTION_LIST,     AT(attach),                "Attach to stdin, stdout or stderr", .check = check_attach }, \
     { 0,   "blkio-weight",          OPTION_INTEGER,  AT(blkio_weight),          "Share of block I/O, 10 to 1000 (0: off)" },                \
     { 0,   "blkio-weight-device",   OPTION_LIST,     AT(blkio_weight_device),   "Share of block I/O of one device" },                       \
     { 0,   "cap-add",               OPTION_LIST,     AT(cap_add),               "Give a capability" },                                      \
@@ -140,10 +142,9 @@ void run_options_streams(const struct run_options *options, bool *out_stdin, boo
         *out_stdout = *out_stderr = true;
         return;
     }
-    *out_stdin = strv_contains(&options->attach, "stdin") ||
-                 strv_contains(&options->attach, "STDIN");
-    *out_stdout = strv_contains(&options->attach, "stdout") ||
-                  strv_contains(&options->attach, "STDOUT");
-    *out_stderr = strv_contains(&options->attach, "stderr") ||
-                  strv_contains(&options->attach, "STDERR");
+    for (size_t i = 0; i < options->attach.count; i++) {
+        *out_stdin |= strcasecmp(options->attach.items[i], "stdin") == 0;
+        *out_stdout |= strcasecmp(options->attach.items[i], "stdout") == 0;
+        *out_stderr |= strcasecmp(options->attach.items[i], "stderr") == 0;
+    }
 }

@@ -366,7 +366,9 @@ def test_namespaces_of_others(engine, name):
     wait_until(lambda: engine.docker("exec", name, "cat", "/dev/shm/x").out == "shared\n", what="the file")
     assert engine.docker("run", "--rm", "--ipc", f"container:{name}", "busybox", "cat", "/dev/shm/x", check=True).out == "shared\n"
     assert "sleep 300" in engine.docker("run", "--rm", "--pid", f"container:{name}", "busybox", "ps", check=True).out
-    private = engine.docker("run", "--rm", "--ipc", "container:" + engine.docker("create", "busybox").out.strip(), "busybox", "true")
+    lender = engine.docker("create", "busybox", check=True).out.strip()
+    private = engine.docker("run", "--rm", "--ipc", f"container:{lender}", "busybox", "true")
+    engine.docker("rm", lender, check=True)
     assert private.code == 125 and "is not running" in private.err
     assert engine.docker("run", "--rm", "--ipc", "none", "busybox", "ls", "/dev/shm").code == 1
     host = engine.docker("run", "--rm", "--ipc", "host", "--uts", "host", "--pid", "host", "busybox", "sh", "-c", "for n in ipc uts pid; do readlink /proc/self/ns/$n; done; grep -c ' /dev/mqueue mqueue ' /proc/mounts", check=True)

@@ -533,18 +533,6 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
     return 0;
 }
 
-/* {"start":{"line":n},"end":{"line":n}} */
-static void write_range(struct json_writer *w, int line)
-{
-    json_begin_dict(w, NULL);
-    for (int i = 0; i < 2; i++) {
-        json_begin_dict(w, i ? "end" : "start");
-        json_add_int64(w, "line", line);
-        json_end_dict(w);
-    }
-    json_end_dict(w);
-}
-
 /* Where in the Dockerfile it went wrong, as clients of this protocol look for it. */
 static void add_place(const struct build_result *result, struct failure *failure)
 {
@@ -563,7 +551,7 @@ static void add_place(const struct build_result *result, struct failure *failure
     json_add_text(&w, "language", "Dockerfile");
     json_end_dict(&w);
     json_begin_list(&w, "ranges");
-    write_range(&w, result->line);
+    line_range_write(&w, result->line);
     json_end_list(&w);
     json_end_dict(&w);
     protobuf_add_text(&any, 1, SOURCE_DETAIL);
@@ -585,91 +573,6 @@ static void say_exit(const struct build_result *result, struct error *err)
               command, result->exit_code);
 }
 
-static void add_metadata(struct map *metadata, const char *name, const char *text)
-{
-    struct buf *value = NEW(struct buf);
-
-    buf_add(value, text, strlen(text));
-    map_set(metadata, name, value);
-}
-
-/* What checks found, as the answer of a request for it: as text, and as data. */
-struct checks {
-    const struct frontend *frontend;
-    struct str text, json;
-    struct json_writer writer;
-};
-
-static void take_check_text(void *data, const char *text, size_t size)
-{
-    struct checks *checks = data;
-
-    str_add_bytes(&checks->text, text, size);
-}
-
-static void take_finding(void *data, const struct build_event *event)
-{
-    struct checks *checks = data;
-    struct json_writer *w = &checks->writer;
-    CLEANUP(free) char *text = xstrndup(event->text, event->size);
-
-    if (event->type != BUILD_FINDING)
-        return;
-    json_begin_dict(w, NULL);
-    json_add_text(w, "ruleName", event->rule);
-    json_add_text(w, "description", "");
-    json_add_text(w, "detail", text);
-    json_begin_dict(w, "location");
-    json_add_int64(w, "sourceIndex", 0);
-    json_begin_list(w, "ranges");
-    write_range(w, event->line);
-    json_end_list(w);
-    json_end_dict(w);
-    json_end_dict(w);
-}
-
-static void end_findings(struct checks *checks)
-{
-    const struct str *file = &checks->frontend->file_text;
-    CLEANUP(free) char *data = base64_encode(str_text(file), file->length);
-    struct json_writer *w = &checks->writer;
-
-    json_end_list(w);
-    json_begin_list(w, "sources");
-    json_begin_dict(w, NULL);
-    json_add_text(w, "filename", file_name(checks->frontend));
-    json_add_text(w, "language", "Dockerfile");
-    json_add_text(w, "data", data);
-    json_end_dict(w);
-    json_end_list(w);
-    json_end_dict(w);
-}
-
-static int run_checks(struct frontend *frontend, const struct build_input *input,
-                      struct build_options *options, struct build_result *result,
-                      struct frontend_result *out, struct error *err)
-{
-    struct checks checks = { .frontend = frontend };
-
-    checks.writer.out = &checks.json;
-    options->stream = take_check_text;
-    options->event = take_finding;
-    options->data = &checks;
-    json_begin_dict(&checks.writer, NULL);
-    json_begin_list(&checks.writer, "warnings");
-    int built = engine_build(frontend->buildkit->engine, input, options, result, err);
-    end_findings(&checks);
-    if (built == 0) {
-        add_metadata(&out->metadata, "version", "1.0.0");
-        add_metadata(&out->metadata, "result.txt", str_text(&checks.text));
-        add_metadata(&out->metadata, "result.json", str_text(&checks.json));
-        add_metadata(&out->metadata, "result.statuscode", result->finding_count > 0 ? "1" : "0");
-    }
-    str_done(&checks.text);
-    str_done(&checks.json);
-    return built;
-}
-
 static int build(struct frontend *frontend, struct frontend_result *out, struct failure *failure)
 {
     struct error *err = &failure->error;
@@ -682,12 +585,14 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
         .remote = archive ? NULL : attribute(frontend, "context"),
         .contexts = &frontend->contexts,
     };
+    const struct checks_request checks = { frontend->buildkit->engine, file_name(frontend),
+                                           &frontend->file_text };
     struct build_options options;
 
     if (make_options(frontend, &options, err) < 0)
         return -1;
     int built = options.checks_only
-                    ? run_checks(frontend, &input, &options, &result, out, err)
+                    ? checks_run(&checks, &input, &options, &result, out, err)
                     : engine_build(frontend->buildkit->engine, &input, &options, &result, err);
     if (built < 0) {
         say_exit(&result, err);

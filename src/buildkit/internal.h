@@ -138,6 +138,24 @@ struct frontend_result {
 int frontend_build(struct buildkit *buildkit, const struct frontend_request *request,
                    struct frontend_result *out, struct failure *failure);
 
+/* ---- checks (checks.c) ---- */
+
+struct build_input;
+struct json_writer;
+struct checks_request {
+    struct engine *engine;
+    const char *file_name;
+    const struct str *file_text;
+};
+/* Runs the checks alone, 'options' being those of the build: 'out' has what clients show of them.
+ */
+int checks_run(const struct checks_request *request, const struct build_input *input,
+               struct build_options *options, struct build_result *result,
+               struct frontend_result *out, struct error *err);
+
+/* A place in a file: {"start":{"line":n},"end":{"line":n}}. */
+void line_range_write(struct json_writer *w, int line);
+
 /* ---- LLB (llb.c) ---- */
 
 /* The definition that stands for a result of ours: appended to 'out'. */

@@ -103,7 +103,7 @@ class Floor:
         program = build / "src/programs/kernel_floor"
         run(["ninja", "-C", build, "src/programs/kernel_floor"], check=True, limit_s=600)
         self.scratch = engine.directory / "floor"
-        self.scratch.mkdir()
+        self.scratch.mkdir(exist_ok=True)
         engine.berth("run", "-d", "--name", "layers", IMAGE, "sleep", "1000", check=True)
         root = engine.berth("exec", "layers", "cat", "/proc/mounts", check=True).out.splitlines()[0].split()[3]
         engine.berth("rm", "-f", "layers", check=True)

@@ -451,8 +451,9 @@ bool record_address6_is_taken(struct networks *networks, const char *network_id,
     CLEANUP(query_close) struct query *query = NULL;
 
     return database_query(networks->database, &query, NULL,
-                          "SELECT 1 FROM endpoint WHERE network_id = ? AND address6 = ?", "ss",
-                          network_id, address) < 0 ||
+                          "SELECT 1 FROM endpoint WHERE network_id = ? AND address6 = ?"
+                          " AND address6 != ''" /* so that its index serves */,
+                          "ss", network_id, address) < 0 ||
            query_next(query, NULL) != 0;
 }
 
@@ -461,8 +462,9 @@ bool record_address_is_taken(struct networks *networks, const char *network_id, 
     CLEANUP(query_close) struct query *query = NULL;
 
     return database_query(networks->database, &query, NULL,
-                          "SELECT 1 FROM endpoint WHERE network_id = ? AND address = ?", "si",
-                          network_id, (int64_t)address) < 0 ||
+                          "SELECT 1 FROM endpoint WHERE network_id = ? AND address = ?"
+                          " AND address != 0" /* so that its index serves */,
+                          "si", network_id, (int64_t)address) < 0 ||
            query_next(query, NULL) != 0;
 }
 

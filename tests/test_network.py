@@ -1,5 +1,6 @@
 """Joining, leaving and several networks: through Docker's command, its SDK, the API and berth."""
 import json
+import pathlib
 import re
 import socket
 import subprocess
@@ -646,3 +647,12 @@ def test_names_and_hosts_change_while_it_runs(engine, two, name):
         assert ask(engine.inspect(other)["State"]["Pid"], name).values
     finally:
         engine.docker("rm", "-f", other)
+
+
+def test_the_host_end_of_a_link_has_no_addresses(engine, name):
+    """With IPv6 each would bring routes, which the host looks through one by one when a link comes."""
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "1000", check=True)
+    index = engine.docker("exec", name, "cat", "/sys/class/net/eth0/iflink", check=True).out.strip()
+    host_end = next(link for link in pathlib.Path("/sys/class/net").iterdir() if (link / "ifindex").read_text().strip() == index)
+    assert (host_end / "operstate").read_text().strip() == "up"
+    assert host_end.name not in pathlib.Path("/proc/net/if_inet6").read_text().split()

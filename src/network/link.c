@@ -180,7 +180,7 @@ int link_remove(const char *name, struct error *err)
 static void put_pair(struct nl_msg *msg, const struct pair *pair, int bridge_index,
                      int namespace_fd)
 {
-    nl_put_link_flags(msg, 0, IFF_UP, IFF_UP);
+    nl_put_link(msg, 0);
     nl_put_string(msg, IFLA_IFNAME, pair->host_name);
     nl_put_u32(msg, IFLA_MASTER, (uint32_t)bridge_index);
     if (pair->mtu > 0)
@@ -404,6 +404,23 @@ static int configure_inner_end(void *data, struct error *err)
     return write_wished_sysctls(pair->sysctls, err);
 }
 
+/* A port of a bridge has no use for addresses. With IPv6 each would get some and routes to them,
+ * and the host's IPv6 looks through those of all ports, one after the other, whenever a link comes.
+ */
+static int raise_host_end(struct netlink *netlink, const struct pair *pair, struct error *err)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    int index = (int)if_nametoindex(pair->host_name);
+
+    if (disable_ipv6(pair->host_name, err) < 0 ||
+        ((pair->is_isolated || pair->is_hairpin) &&
+         set_port_modes(netlink, index, pair->is_isolated, pair->is_hairpin, err) < 0))
+        return -1;
+    nl_msg_init(&msg, RTM_NEWLINK, 0);
+    nl_put_link_flags(&msg, index, IFF_UP, IFF_UP);
+    return netlink_call(netlink, &msg, err);
+}
+
 int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct error *err)
 {
     CLEANUP(netlink_close) struct netlink *netlink = NULL;
@@ -417,15 +434,16 @@ int pair_create(const struct pair *pair, int home_fd, int namespace_fd, struct e
         return -1;
     nl_msg_init(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     put_pair(&msg, pair, bridge_index, namespace_fd);
-    if (netlink_call(netlink, &msg, err) < 0 ||
-        ((pair->is_isolated || pair->is_hairpin) &&
-         set_port_modes(netlink, (int)if_nametoindex(pair->host_name), pair->is_isolated,
-                        pair->is_hairpin, err) < 0))
+    if (netlink_call(netlink, &msg, err) < 0)
         return err && err->sys == EXFULL
                    ? error_set(err, ERROR_CONFLICT,
                                "bridge %s is full: the kernel lets 1023 containers be on one",
                                pair->bridge_name)
                    : error_context(err, "create veth %s", pair->host_name);
+    if (raise_host_end(netlink, pair, err) < 0) {
+        link_remove(pair->host_name, NULL);
+        return error_context(err, "set up veth %s", pair->host_name);
+    }
     if (namespace_visit(home_fd, namespace_fd, configure_inner_end, &copy, err) < 0) {
         link_remove(pair->host_name, NULL);
         return error_context(err, "configure %s", pair->inner_name);

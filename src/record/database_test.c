@@ -114,8 +114,8 @@ Test(database, a_later_step_may_write_a_table_anew)
     static const char *const later[] = {
         "CREATE TABLE thing (name TEXT)",
         "is done",
-        "CREATE TABLE thing_ (name TEXT NOT NULL); INSERT INTO thing_ SELECT name FROM thing;"
-        "DROP TABLE thing; ALTER TABLE thing_ RENAME TO thing",
+        ("CREATE TABLE thing_ (name TEXT NOT NULL); INSERT INTO thing_ SELECT name FROM thing;"
+         "DROP TABLE thing; ALTER TABLE thing_ RENAME TO thing"),
     };
 
     cr_assert_eq(add_thing("a"), 1, "%s", err.text);

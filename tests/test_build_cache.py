@@ -9,6 +9,8 @@ from buildkit_client import Client
 from raw_api import Api
 from test_build import build, context
 
+pytestmark = pytest.mark.own
+
 
 @pytest.fixture
 def project(tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from engine import LIMIT_S, run, wait_until
 from raw_api import Api
 
+pytestmark = pytest.mark.own
+
 COUNT = int(os.environ.get("BERTH_CONTEXT_FILES", "300"))  # more than a context that is simply sent
 
 

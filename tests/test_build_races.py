@@ -11,6 +11,8 @@ from engine import wait_until
 from raw_api import Api
 from test_build import build, context
 
+pytestmark = pytest.mark.own
+
 ROUNDS = int(os.environ.get("BERTH_RACE_ROUNDS", "60"))
 
 

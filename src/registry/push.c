@@ -274,6 +274,24 @@ static int look_for(struct push *push, struct push_layer *layer, struct upload *
     return exists;
 }
 
+static void tell_mounted(struct push *push, const struct push_layer *layer, const char *source)
+{
+    CLEANUP(free) char *text = xasprintf("Mounted from %s", source);
+
+    tell(push, layer, text);
+}
+
+/* What another repository of the registry has need not be made here. */
+static bool is_mounted(struct push *push, struct push_layer *layer, struct upload *upload)
+{
+    const char *source = NULL;
+
+    if (!layer->has_digest || upload_mount(upload, &source) != 1)
+        return false;
+    tell_mounted(push, layer, source);
+    return true;
+}
+
 static int push_layer(struct push *push, struct push_layer *layer, struct error *err)
 {
     struct layer_upload watched = { push, layer, 0 };
@@ -289,6 +307,10 @@ static int push_layer(struct push *push, struct push_layer *layer, struct error 
 
     if (exists != 0)
         return exists < 0 ? -1 : 0;
+    if (is_mounted(push, layer, &upload))
+        return 0;
+    if (was_known)
+        upload.sources = NULL; /* none of them had it */
     if (open_layer(push, layer, &fd, err) < 0)
         return -1;
     if (!was_known && (exists = look_for(push, layer, &upload, err)) != 0)
@@ -299,9 +321,7 @@ static int push_layer(struct push *push, struct push_layer *layer, struct error 
     if (upload_run(&upload, &source, err) < 0)
         return -1;
     if (source) {
-        CLEANUP(free) char *text = xasprintf("Mounted from %s", source);
-
-        tell(push, layer, text);
+        tell_mounted(push, layer, source);
         return 0;
     }
     on_sent(&watched, layer->size);

@@ -17,6 +17,7 @@ def test_run_and_exit_codes(engine):
     assert engine.berth("run").code == 1
 
 
+@pytest.mark.current_client
 def test_a_refused_create_is_told_as_docker_tells_it(engine, name):
     """Words that cannot be understood are 125, what the engine does not want is 1."""
     engine.docker("create", "--name", name, "busybox", check=True)

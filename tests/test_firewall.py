@@ -83,7 +83,7 @@ class World:
                                                "-o", f"com.docker.network.host_ipv6={self.source6}",
                                                "-o", f"com.docker.network.bridge.trusted_host_interfaces={self.name}w:nowhere0"]),
                                  ("fw-bare", ["-o", f"{mode}4=nat-unprotected", "-o", f"{mode}6=nat-unprotected"])):
-            engine.docker("network", "create", "--ipv6", *options, network, check=True)
+            engine.berth("network", "create", "--ipv6", *options, network, check=True)  # Debian's docker client knows no --ipv4
         publish = ["-p", "80", "-p", "80/udp", "-p", "127.0.0.1::82", "-p", "127.0.0.1::82/udp", "-p", "83", "-p", "83/udp"]
         for name, network, options in (("fw-a", "fw-open", publish), ("fw-b", "fw-open", []), ("fw-c", "fw-other", []),
                                        ("fw-i", "fw-inner", publish), ("fw-j", "fw-inner", []), ("fw-n", "fw-closed", publish),

@@ -98,6 +98,7 @@ FOUND = [{"name": "team/web", "description": "A web server,\nfast " + "and small
          {"name": "old/web", "description": "", "star_count": 0, "is_official": False, "is_automated": True}]
 
 
+@pytest.mark.current_client
 @pytest.mark.parametrize("client", ["docker", "berth"])
 def test_search(place, fake, client):
     def answer(request, handler):

@@ -248,28 +248,38 @@ static const struct {
     { "a refusal is no reason to ask again", 0, EPERM, -1, EPERM, 1, 0 },
 };
 
+/* Asks it for a list of links and counts those that come. What netlink_dump gave. */
+static int dump_links(struct fake_kernel *kernel, int *out_count, struct error *err)
+{
+    CLEANUP(nl_msg_done) struct nl_msg msg = {};
+    struct netlink *netlink;
+    pthread_t thread;
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    netlink = netlink_on_socket(ends[0]);
+    kernel->fd = ends[1];
+    cr_assert_eq(pthread_create(&thread, NULL, answer_dumps, kernel), 0);
+    nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
+    nl_put_link(&msg, 0);
+    *out_count = 0;
+    int result = netlink_dump(netlink, &msg, count_links, out_count, err);
+    netlink_close(netlink);
+    pthread_join(thread, NULL);
+    close(ends[1]);
+    return result;
+}
+
 Test(netlink, reads_a_list_again_that_changed_meanwhile)
 {
     for (size_t i = 0; i < COUNT(dumps); i++) {
-        CLEANUP(nl_msg_done) struct nl_msg msg = {};
         struct fake_kernel kernel = { .interruptions = dumps[i].interruptions,
                                       .refusal = dumps[i].refusal };
         struct error err = {};
-        struct netlink *netlink;
-        pthread_t thread;
-        int ends[2], count = 0;
+        int count;
 
-        cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-        netlink = netlink_on_socket(ends[0]);
-        kernel.fd = ends[1];
-        cr_assert_eq(pthread_create(&thread, NULL, answer_dumps, &kernel), 0);
-        nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
-        nl_put_link(&msg, 0);
-        cr_expect_eq(netlink_dump(netlink, &msg, count_links, &count, &err), dumps[i].result,
-                     "%s: %s", dumps[i].what, err.text);
-        netlink_close(netlink);
-        pthread_join(thread, NULL);
-        close(ends[1]);
+        cr_expect_eq(dump_links(&kernel, &count, &err), dumps[i].result, "%s: %s", dumps[i].what,
+                     err.text);
         cr_expect_eq(err.sys, dumps[i].sys, "%s", dumps[i].what);
         cr_expect_eq(kernel.asked, dumps[i].asked, "%s", dumps[i].what);
         cr_expect_eq(count, dumps[i].links, "%s", dumps[i].what);
@@ -279,23 +289,11 @@ Test(netlink, reads_a_list_again_that_changed_meanwhile)
 /* It ends all the same: whoever waits for an engine's start is told. */
 Test(netlink, a_list_that_never_stands_still_is_given_up)
 {
-    CLEANUP(nl_msg_done) struct nl_msg msg = {};
     struct fake_kernel kernel = { .interruptions = INT32_MAX };
     struct error err = {};
-    struct netlink *netlink;
-    pthread_t thread;
-    int ends[2], count = 0;
+    int count;
 
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    netlink = netlink_on_socket(ends[0]);
-    kernel.fd = ends[1];
-    cr_assert_eq(pthread_create(&thread, NULL, answer_dumps, &kernel), 0);
-    nl_msg_init(&msg, RTM_GETLINK, NLM_F_DUMP);
-    nl_put_link(&msg, 0);
-    cr_expect_eq(netlink_dump(netlink, &msg, count_links, &count, &err), -1);
-    netlink_close(netlink);
-    pthread_join(thread, NULL);
-    close(ends[1]);
+    cr_expect_eq(dump_links(&kernel, &count, &err), -1);
     cr_expect_eq(err.sys, EINTR, "%s", err.text);
     cr_expect_gt(kernel.asked, 1);
     cr_expect_eq(count, 0);

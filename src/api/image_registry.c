@@ -247,11 +247,21 @@ static int put_manifest(struct request *req, const struct json *body,
                                &credentials, out_digest, err);
 }
 
+/* What was put has a digest. */
+static int reply_digest(struct request *req, const char *digest, struct error *err)
+{
+    CLEANUP(str_done) struct str answer = {};
+    struct json_writer w = { .out = &answer };
+
+    json_begin_dict(&w, NULL);
+    json_add_text(&w, "Digest", digest);
+    json_end_dict(&w);
+    return reply_json(req, 201, &answer, err);
+}
+
 int api_distribution_put(struct request *req, struct error *err)
 {
     CLEANUP(json_free) struct json *body = NULL;
-    CLEANUP(str_done) struct str answer = {};
-    struct json_writer w = { .out = &answer };
     char digest[DIGEST_TEXT_SIZE];
 
     if (request_json(req, &body, err) < 0)
@@ -261,10 +271,7 @@ int api_distribution_put(struct request *req, struct error *err)
             settle_kind(err);
         return -1;
     }
-    json_begin_dict(&w, NULL);
-    json_add_text(&w, "Digest", digest);
-    json_end_dict(&w);
-    return reply_json(req, 201, &answer, err);
+    return reply_digest(req, digest, err);
 }
 
 /* ---- blobs of artifacts (berth's own) ---- */
@@ -299,8 +306,6 @@ int api_distribution_blob_put(struct request *req, struct error *err)
     CLEANUP(reference_done) struct reference checked = {};
     CLEANUP(json_free) struct json *body = NULL;
     CLEANUP(buf_done) struct buf raw = {};
-    CLEANUP(str_done) struct str answer = {};
-    struct json_writer w = { .out = &answer };
     char digest[DIGEST_TEXT_SIZE];
 
     if (reference_parse(request_parameter(req, 0), &checked, err) < 0 ||
@@ -313,10 +318,7 @@ int api_distribution_blob_put(struct request *req, struct error *err)
         settle_kind(err);
         return -1;
     }
-    json_begin_dict(&w, NULL);
-    json_add_text(&w, "Digest", digest);
-    json_end_dict(&w);
-    return reply_json(req, 201, &answer, err);
+    return reply_digest(req, digest, err);
 }
 
 /* ---- search ---- */

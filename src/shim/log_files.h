@@ -9,9 +9,8 @@
 #include "base/clock.h"
 
 #define LOG_FILES_LIMIT 1000
-#define LOG_STEP_LIMIT_NS                                                                          \
-    (10 * NS_PER_S) /* how far a clock may go back without a trace in times                        \
-                     */
+/* How far a clock may go back without a trace in times. */
+#define LOG_STEP_LIMIT_NS (10 * NS_PER_S)
 
 /* What tells one file of a log from all others, also after it was compressed: a gzipped file bears
  * in its head what the plain one was. An inode's number alone may come back. */

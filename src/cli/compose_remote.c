@@ -51,21 +51,15 @@ static int check_enabled(const char *variable, const char *what, struct error *e
 static int cache_path(const char *kind, const char *key, char **out, struct error *err)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    CLEANUP(free) char *own = NULL;
+    CLEANUP(free) char *own = NULL, *directory = NULL;
 
     if (text_is_empty(cache) && text_is_empty(home))
         return error_set(err, ERROR_NOT_FOUND,
                          "neither XDG_CACHE_HOME nor HOME says where remote files can be kept");
     own = text_is_empty(cache) ? path_join(home, ".cache") : xstrdup(cache);
-    *out = xasprintf("%s/berth/compose/%s/%s", own, kind, key);
-    for (char *slash = strchr(*out + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        int result = mkdir(*out, 0700);
-        if (result < 0 && errno != EEXIST)
-            return error_sys(err, "create %s", *out);
-        *slash = '/';
-    }
-    return 0;
+    directory = xasprintf("%s/berth/compose/%s", own, kind);
+    *out = path_join(directory, key);
+    return dir_make(directory, 0700, err);
 }
 
 /* A new directory beside 'path'. */
@@ -99,8 +93,6 @@ static int end_entry(const char *temporary, const char *path, int result, struct
 /* The compose file that a path of a checkout is or has. */
 static int find_file(const char *root, const char *subdirectory, char **out, struct error *err)
 {
-    static const char *const names[] = { "compose.yaml", "compose.yml", "docker-compose.yml",
-                                         "docker-compose.yaml" };
     CLEANUP(free) char *whole = realpath(root, NULL);
     CLEANUP(free) char *joined = path_join(root, subdirectory ? subdirectory : ".");
     CLEANUP(free) char *place = realpath(joined, NULL);
@@ -116,14 +108,9 @@ static int find_file(const char *root, const char *subdirectory, char **out, str
         *out = TAKE(place);
         return 0;
     }
-    for (size_t i = 0; i < COUNT(names); i++) {
-        CLEANUP(free) char *path = path_join(place, names[i]);
-
-        if (file_exists(path)) {
-            *out = TAKE(path);
-            return 0;
-        }
-    }
+    *out = project_file_in(place);
+    if (*out)
+        return 0;
     return error_set(err, ERROR_NOT_FOUND, "no configuration file provided: not found in %s of it",
                      subdirectory ? subdirectory : "the top");
 }

@@ -78,4 +78,7 @@ char *project_name_normalize(const char *text);
 int project_select(struct project *project, const struct strv *names, bool no_dependencies,
                    struct error *err);
 
+/* The file of a standard name (compose.yaml …) that the directory has; NULL: none. Yours. */
+char *project_file_in(const char *directory);
+
 #endif

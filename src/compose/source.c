@@ -89,26 +89,36 @@ static void read_our_environment(struct map *out)
     }
 }
 
+/* The first of the names that the directory has; NULL: none. */
+static char *find_name(const char *directory, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *path = path_join(directory, names[i]);
+
+        if (file_exists(path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+char *project_file_in(const char *directory)
+{
+    return find_name(directory, standard_names, COUNT(standard_names));
+}
+
 /* The standard file in 'directory' and its override, if there are any. */
 static bool find_in(const char *directory, struct strv *out)
 {
-    for (size_t i = 0; i < COUNT(standard_names); i++) {
-        CLEANUP(free) char *path = path_join(directory, standard_names[i]);
+    char *path = project_file_in(directory), *other;
 
-        if (!file_exists(path))
-            continue;
-        strv_add(out, path);
-        for (size_t j = 0; j < COUNT(override_names); j++) {
-            CLEANUP(free) char *other = path_join(directory, override_names[j]);
-
-            if (file_exists(other)) {
-                strv_add(out, other);
-                break;
-            }
-        }
-        return true;
-    }
-    return false;
+    if (!path)
+        return false;
+    strv_add_take(out, path);
+    other = find_name(directory, override_names, COUNT(override_names));
+    if (other)
+        strv_add_take(out, other);
+    return true;
 }
 
 static void find_upwards(const char *start, struct strv *out)

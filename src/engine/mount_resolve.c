@@ -35,6 +35,9 @@ static int add_from(struct engine *engine, const char *text, struct json_list *o
     bool read_only = false;
 
     strv_split(&parts, text, ':');
+    if (!parts.count)
+        return error_set(err, ERROR_INVALID,
+                         "volumes-from specification cannot be an empty string");
     if (parts.count > 2 || !*parts.items[0])
         return error_set(err, ERROR_INVALID, "invalid volumes-from specification: %s", text);
     if (parts.count == 2 && !mount_check_mode(parts.items[1], &read_only))

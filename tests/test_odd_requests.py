@@ -1,0 +1,78 @@
+"""What no well-meaning client sends: every field of a creation with values that are not for it. Each is an answer, and the engine lives on."""
+import http.client
+import json
+import pathlib
+import re
+
+import pytest
+
+from raw_api import UnixConnection
+
+pytestmark = pytest.mark.own
+
+SHAPES = (pathlib.Path(__file__).resolve().parent.parent / "src/spec/container.c").read_text()
+VALUES = [None, "", [], {}, [None], [""], [[]], [{}], {"": ""}, {"": None}, {"x": None}, {"x": [None]}, {"x": [{}]}, 0, -1, 2**32, 2**63 - 1, 2**64, 1.5,
+          True, "x", ["x"], "/", ["/"], ":", [":"], ["::"], ["="], [","], "container:", "a\0b", ["a\0b"], "\n", ["\n"], ["%s%n"], ["../..:/.."], [-1, -1],
+          "x" * 70000, ["x" * 70000], {"80-81/tcp": [{"HostPort": " "}]}]
+# What else a list needs in each of its elements, for the one field to be looked at.
+ELEMENTS = {"BlkioWeightDevice": {"Path": "/dev/null", "Weight": 10}, "BlkioDeviceReadBps": {"Path": "/dev/null", "Rate": 10},
+            "Devices": {"PathOnHost": "/dev/null"}, "DeviceRequests": {}, "Mounts": {"Type": "volume", "Target": "/x"},
+            "Ulimits": {"Name": "nofile", "Soft": 10, "Hard": 20}}
+STRUCTS = {"BlkioWeightDevice": "weight_device", "BlkioDeviceReadBps": "throttle_device", "Devices": "device_mapping",
+           "DeviceRequests": "device_request", "Mounts": "mount_request", "Ulimits": "ulimit"}
+MOUNTS = {"BindOptions": ("bind_options", "bind", "/tmp"), "VolumeOptions": ("volume_options", "volume", ""),
+          "TmpfsOptions": ("tmpfs_options", "tmpfs", ""), "ImageOptions": ("image_options", "image", "busybox")}
+ENDPOINT = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority", "DNSNames", "IPAddress"]
+
+
+def fields(struct):
+    names = re.findall(rf'\(struct {struct}, *\w+, *"(\w+)"', SHAPES)
+    assert names, struct
+    return names
+
+
+def bodies():
+    def body(host=None, **config):
+        return {"Image": "busybox", "Cmd": ["true"], "HostConfig": host or {}, **config}
+
+    for value in VALUES:
+        yield from (body(**{name: value}) for name in fields("container_config"))
+        yield from (body({name: value}) for name in fields("host_config"))
+        yield from (body(Healthcheck={"Test": ["CMD", "true"], name: value}) for name in fields("health_config"))
+        yield from (body({"LogConfig": {name: value}}) for name in fields("log_config"))
+        yield from (body({"RestartPolicy": {name: value}}) for name in fields("restart_policy"))
+        for name, element in ELEMENTS.items():
+            yield from (body({name: [{**element, part: value}]}) for part in fields(STRUCTS[name]))
+        for name, (struct, kind, source) in MOUNTS.items():
+            yield from (body({"Mounts": [{"Type": kind, "Source": source, "Target": "/x", name: {part: value}}]}) for part in fields(struct))
+        yield from (body(NetworkingConfig={"EndpointsConfig": {"bridge": {name: value}}}) for name in ENDPOINT)
+        yield from (body(NetworkingConfig={"EndpointsConfig": {"bridge": {"IPAMConfig": {name: value}}}}) for name in ("IPv4Address", "LinkLocalIPs"))
+        yield from (body(NetworkingConfig={"EndpointsConfig": endpoints}) for endpoints in (value, {"bridge": value}))
+
+
+def test_creations_with_every_odd_value(engine):
+    """Refused with a reason, or taken: then it can be looked at and removed."""
+    connection = UnixConnection(engine.socket)
+
+    def call(method, path, body=None):
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
+            answer = connection.getresponse()
+            data = answer.read()
+        except (OSError, http.client.HTTPException) as broken:
+            raise AssertionError(f"no answer to {method} {path} {str(body)[:300]}: {broken!r}") from broken
+        return answer.status, json.loads(data) if data else {}
+
+    taken = refused = 0
+    for body in bodies():
+        status, answer = call("POST", "/v1.51/containers/create", body)
+        if status != 201:
+            assert 400 <= status <= 501 and answer["message"], (status, answer, body)
+            refused += 1
+            continue
+        taken += 1
+        status, inspected = call("GET", f"/v1.51/containers/{answer['Id']}/json")
+        assert status == 200 and inspected["Id"] == answer["Id"], body
+        assert call("DELETE", f"/v1.51/containers/{answer['Id']}?v=1")[0] == 204, body
+    assert taken and refused
+    connection.close()

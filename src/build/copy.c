@@ -17,12 +17,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/owner.h"
+#include "linux/file_copy.h"
 #include "linux/path.h"
 #include "spec/dockerignore.h"
 
 #include "base/banned.h"
 
-#define BLOCK_SIZE           ((size_t)128 * 1024)
 #define ATTRIBUTE_SIZE_LIMIT ((size_t)64 * 1024)
 #define LINK_SIZE_LIMIT      4096
 #define LINK_COUNT_LIMIT     40
@@ -74,31 +74,6 @@ static int set_metadata(const struct copy *copy, int from_fd, const struct stat 
     if (futimens(to_fd, times) < 0)
         return error_sys(err, "set times");
     return 0;
-}
-
-static int copy_blocks(int from_fd, int to_fd, int cancel_fd, struct error *err)
-{
-    CLEANUP(free) void *block = xmalloc(BLOCK_SIZE);
-    ssize_t count;
-
-    while ((count = fd_read_full(from_fd, block, BLOCK_SIZE, err)) > 0)
-        if (fd_write_all(to_fd, block, (size_t)count, err) < 0 ||
-            check_cancelled(cancel_fd, err) < 0)
-            return -1;
-    return count < 0 ? -1 : 0;
-}
-
-static int copy_content(const struct copy *copy, int from_fd, int to_fd, struct error *err)
-{
-    ssize_t count;
-
-    do {
-        count = copy_file_range(from_fd, NULL, to_fd, NULL, (size_t)16 << 20, 0);
-        if (count > 0 && check_cancelled(copy->cancel_fd, err) < 0)
-            return -1;
-    } while (count > 0 || (count < 0 && errno == EINTR));
-    /* Some file systems claim the end of the file, or refuse: whatever is left goes by hand. */
-    return copy_blocks(from_fd, to_fd, copy->cancel_fd, err);
 }
 
 /* Makes room for something that is no directory. */
@@ -158,12 +133,13 @@ static bool share_file(const struct copy *copy, int from_parent_fd, const char *
 static int copy_file(const struct copy *copy, int from_fd, const struct stat *info, int parent_fd,
                      const char *name, struct error *err)
 {
+    const struct file_copy content = { .cancel_fd = copy->cancel_fd };
     CLEANUP(close) int to_fd = -1;
 
     to_fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to_fd < 0)
         return error_sys(err, "create %s", name);
-    if (copy_content(copy, from_fd, to_fd, err) < 0)
+    if (file_copy_content(from_fd, to_fd, info->st_size, &content, err) < 0)
         return error_context(err, "copy %s", name);
     return set_metadata(copy, from_fd, info, to_fd, err);
 }

@@ -10,13 +10,11 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "linux/file_copy.h"
 #include "linux/path.h"
 #include "linux/tree.h"
 
 #include "base/banned.h"
-
-#define BLOCK_SIZE ((size_t)128 * 1024)
-#define STEP_SIZE  ((off_t)16 * 1024 * 1024) /* of large files, each handed to the disk at once */
 
 struct copy {
     int from_fd, to_fd;
@@ -24,7 +22,6 @@ struct copy {
     char *dir_path; /* of the target directory that is open */
     int dir_fd;
     struct map links; /* "device:inode" → path of the first copy */
-    char *block;
 };
 
 /* ---- attributes ---- */
@@ -78,66 +75,6 @@ int tree_copy_attributes(int from_fd, int to_fd, bool (*keeps)(const char *name)
     return 0;
 }
 
-/* ---- content ---- */
-
-static int copy_by_hand(struct copy *copy, int from_fd, int to_fd, off_t at, off_t end,
-                        struct error *err)
-{
-    if (!copy->block)
-        copy->block = xmalloc(BLOCK_SIZE);
-    while (at < end) {
-        ssize_t count = pread(from_fd, copy->block, MIN(BLOCK_SIZE, (size_t)(end - at)), at);
-
-        if (count < 0)
-            return error_sys(err, "read");
-        if (count == 0)
-            break; /* It became shorter. */
-        for (ssize_t done = 0, n; done < count; done += n)
-            if ((n = pwrite(to_fd, copy->block + done, (size_t)(count - done), at + done)) < 0)
-                return error_sys(err, "write");
-        at += count;
-    }
-    return 0;
-}
-
-static int copy_range(struct copy *copy, int from_fd, int to_fd, off_t at, off_t end,
-                      struct error *err)
-{
-    while (at < end) {
-        off_t start = at, to = at;
-        ssize_t count = copy_file_range(from_fd, &at, to_fd, &to, (size_t)MIN(STEP_SIZE, end - at),
-                                        0);
-
-        if (count < 0 && errno != EINTR)
-            return copy_by_hand(copy, from_fd, to_fd, at, end, err); /* Says what is wrong. */
-        if (count == 0)
-            break;
-        if (copy->options.is_kept && count == STEP_SIZE)
-            (void)sync_file_range(to_fd, start, count, SYNC_FILE_RANGE_WRITE);
-    }
-    return 0;
-}
-
-static int copy_content(struct copy *copy, int from_fd, int to_fd, off_t size, struct error *err)
-{
-    off_t end = 0;
-
-    while (end < size) {
-        off_t start = lseek(from_fd, end, SEEK_DATA);
-
-        if (start < 0 && errno == ENXIO) /* Only a hole is left. */
-            return ftruncate(to_fd, size) < 0 ? error_sys(err, "set size") : 0;
-        if (start < 0)
-            start = end;
-        end = lseek(from_fd, start, SEEK_HOLE);
-        if (end < 0)
-            end = size;
-        if (copy_range(copy, from_fd, to_fd, start, end, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* ---- entries ---- */
 
 /* The target directory for an entry's path; kept open for its neighbours. */
@@ -160,6 +97,7 @@ static int open_target_dir(struct copy *copy, const char *path, struct error *er
 static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *entry,
                      struct error *err)
 {
+    const struct file_copy content = { .cancel_fd = -1, .is_kept = copy->options.is_kept };
     CLEANUP(close)
     int from_fd = openat(entry->dir_fd, entry->name,
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -174,7 +112,7 @@ static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *ent
                        0600);
     if (to_fd < 0)
         return error_sys(err, "create %s", entry->path);
-    if (copy_content(copy, from_fd, to_fd, status.st_size, err) < 0 ||
+    if (file_copy_content(from_fd, to_fd, status.st_size, &content, err) < 0 ||
         tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
         return error_context(err, "copy %s", entry->path);
     return 0;
@@ -325,7 +263,6 @@ int tree_copy(int from_fd, int to_fd, const struct tree_copy *options, struct er
     if (copy.dir_fd >= 0)
         close(copy.dir_fd);
     free(copy.dir_path);
-    free(copy.block);
     map_done(&copy.links);
     return result;
 }

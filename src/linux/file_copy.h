@@ -1,0 +1,25 @@
+/* The content of one file into another, in the fastest way that the kernel and the file systems
+ * have for it: blocks are shared where that can be (btrfs, XFS), small files are copied by the
+ * kernel, and large ones by two threads, of which one reads while the other writes. */
+#ifndef BERTH_LINUX_FILE_COPY_H
+#define BERTH_LINUX_FILE_COPY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct file_copy {
+    int cancel_fd; /* CANCELLED soon after it became readable; -1: never */
+    /* The caller is going to wait until all is on disk: the disk begins at once, and works while
+     * the caller does. */
+    bool is_kept;
+};
+
+/* Copies the first 'size' bytes of 'from_fd' into 'to_fd', an empty file. Holes stay holes. Neither
+ * offset counts, and that of 'from_fd' may move. Of a file that becomes shorter meanwhile, what was
+ * cut off may be missing or read as zeros. */
+int file_copy_content(int from_fd, int to_fd, off_t size, const struct file_copy *options,
+                      struct error *err);
+
+#endif

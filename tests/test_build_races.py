@@ -7,6 +7,7 @@ import time
 import pytest
 
 from build_cases import RIGHT
+from buildkit_client import Client
 from engine import wait_until
 from raw_api import Api
 from test_build import build, context
@@ -88,3 +89,45 @@ def test_the_same_steps_of_several_builds_run_once(engine, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda i: engine.berth("build", "-q", "--build-arg", f"UNUSED={start}", str(tmp_path), check=True).out, range(8)))
     assert len(ids) == 1
+
+
+def image_ids(engine):
+    return set(engine.docker("images", "-aq", "--no-trunc", check=True).out.split())
+
+
+def test_equal_builds_for_outputs_alone(engine, tmp_path):
+    """None removes the image under another, and the last one leaves nothing; by both protocols, at once."""
+    before = image_ids(engine)
+    client = Client(engine)
+
+    def by_berth(round, place):
+        done = engine.berth("build", "-q", "-o", f"type=local,dest={place}", str(tmp_path / "context"))
+        assert done.code == 0, done
+        return (place / "f").read_text()
+
+    def by_buildkit(round, place):
+        session = client.session({"context": tmp_path / "context", "dockerfile": tmp_path / "context"})
+        client.build(session, exporters=[("tar", {})])
+        return session.received["0"].decode(errors="replace")
+
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY f /\n")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for round in range(max(ROUNDS // 3, 5)):
+            (tmp_path / "context/f").write_text(f"round {round}\n")
+            ways = [pool.submit(way, round, tmp_path / f"{round}-{n}") for n, way in enumerate((by_berth, by_berth, by_buildkit, by_buildkit))]
+            assert all(f"round {round}\n" in way.result() for way in ways)
+            assert image_ids(engine) == before
+    client.close()
+
+
+def test_an_equal_build_that_keeps_its_image(engine, tmp_path):
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY f /\n")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for round in range(max(ROUNDS // 3, 5)):
+            (tmp_path / "context/f").write_text(f"kept {round}\n")
+            passing = pool.submit(engine.berth, "build", "-q", "-o", f"type=local,dest={tmp_path}/{round}", str(tmp_path / "context"))
+            kept = pool.submit(engine.berth, "build", "-q", str(tmp_path / "context")).result()
+            assert passing.result().code == 0 and kept.code == 0, (passing.result(), kept)
+            engine.docker("rmi", kept.out.strip(), check=True)

@@ -106,12 +106,15 @@ static int read_lender(struct request *req, struct build_lender **out,
 {
     const char *id = build_query_text(req, "lender");
 
+    if (!id && request_query_bool(req, "hold"))
+        return error_set(err, ERROR_INVALID, "hold needs a lender: the image stays as long as it");
     if (!id)
         return 0;
     if (engine_build_lender_find(req->engine, id, out, err) < 0)
         return -1;
     *secrets = build_lender_secrets(*out);
     options->secrets = secrets;
+    options->holds_image = request_query_bool(req, "hold");
     return 0;
 }
 
@@ -153,8 +156,21 @@ static int give_caches(struct request *req, const struct build_query *query,
     return done;
 }
 
-/* Parameters attest, cacheimages, cacheto, context, nocachefilter, allow, check, contexts, lender,
- * steps and verify are berth's own. */
+/* Builds; the image is the lender's to let go of, if it is held. */
+static int build_image(struct request *req, const struct build_input *input,
+                       const struct build_query *query, const struct build_options *options,
+                       const struct build_pulls *pulls, struct build_lender *lender,
+                       struct build_result *out, struct error *err)
+{
+    if (engine_build(req->engine, input, options, out, err) < 0)
+        return -1;
+    if (options->holds_image && !options->checks_only)
+        build_lender_take_image(lender, out->image_id);
+    return give_caches(req, query, pulls, out, err);
+}
+
+/* Parameters attest, cacheimages, cacheto, context, nocachefilter, allow, check, contexts, hold,
+ * lender, steps and verify are berth's own. */
 int api_build(struct request *req, struct error *err)
 {
     CLEANUP(build_query_done) struct build_query query = {};
@@ -193,8 +209,7 @@ int api_build(struct request *req, struct error *err)
         .contexts = &query.contexts,
         .is_verified = request_query_bool(req, "verify"),
     };
-    if (engine_build(req->engine, &input, &options, &result, err) < 0 ||
-        give_caches(req, &query, &pulls, &result, err) < 0) {
+    if (build_image(req, &input, &query, &options, &pulls, lender, &result, err) < 0) {
         if (!result.has_begun && !http_reply_has_begun(req->exchange))
             return refuse(&result, err);
         if (result.location.length > 0 && !build.quiet)

@@ -119,6 +119,8 @@ struct build_options {
     const struct map *labels;
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
+    /* The image is held (store_image_hold) when the build is over: for the caller to let go of. */
+    bool holds_image;
     bool checks_only; /* looks at the Dockerfile, tells what is unwise, and builds nothing */
     const struct strv *no_cache_stages;  /* names or numbers of stages; may be NULL */
     const struct strv *entitlements;     /* "security.insecure"; may be NULL */
@@ -156,7 +158,6 @@ struct build_result {
     /* Errors before the first step (parse error, unknown target…) leave it false: the API then
      * answers with a status instead of a stream. */
     bool has_begun;
-    bool is_new_image;   /* there was none of this id before */
     struct str location; /* where it failed: file, line and the lines around it; may be empty */
     char *file_name;     /* the same as data: NULL and 0 if it is not known */
     struct str file_text;

@@ -339,29 +339,32 @@ static int carry_out(struct job *job, struct error *err)
 
 /* ---- the result ---- */
 
-static int make_image(struct job *job, struct stage *stage, const struct strv *names,
-                      struct build_result *out, struct error *err)
+/* It is held before it gets its names: another build that made the same one may remove it. What is
+ * there already, whole and with its names, costs no writing. */
+static int hold_image(struct job *job, const struct stage *stage, struct image **out,
+                      struct error *err)
 {
     struct store *store = job->builder->store;
-    CLEANUP(image_unref) struct image *image = NULL;
+    CLEANUP(image_unref) struct image *image = NULL, *base = NULL;
 
-    if (*stage->image_id == 0)
-        return error_set(err, ERROR_INVALID, "No image was generated. Is your Dockerfile empty?");
-    /* What is there already, whole and with its names, costs no writing. */
-    if (store_image_find(store, stage->image_id, &image, stage->is_changed ? NULL : err) < 0) {
-        if (!stage->is_changed)
-            return -1;
-
-        /* The base may have been removed meanwhile; its layers are held. */
-        CLEANUP(image_unref) struct image *base = NULL;
-        bool has_base = *stage->base_id &&
-                        store_image_find(store, stage->base_id, &base, NULL) == 0;
-
-        if (store_image_create(store, &stage->image, has_base ? stage->base_id : "", &image, err) <
-            0)
-            return -1;
-        out->is_new_image = true;
+    if (store_image_find(store, stage->image_id, &image, stage->is_changed ? NULL : err) == 0 &&
+        store_image_hold(store, image->id)) {
+        *out = TAKE(image);
+        return 0;
     }
+    if (!stage->is_changed)
+        return image ? error_set(err, ERROR_NOT_FOUND, "No such image: %s", stage->image_id) : -1;
+    /* The base may have been removed meanwhile; its layers are held. */
+    bool has_base = *stage->base_id && store_image_find(store, stage->base_id, &base, NULL) == 0;
+    return store_image_create_held(store, &stage->image, has_base ? stage->base_id : "", out, err);
+}
+
+static int describe_image(struct job *job, const struct stage *stage, const struct image *image,
+                          const struct strv *names, struct error *err)
+{
+    struct store *store = job->builder->store;
+    CLEANUP(attestations_done) struct attestations attestations = {};
+
     for (size_t i = 0; i < names->count; i++) {
         CLEANUP(reference_done) struct reference reference = {};
 
@@ -371,11 +374,26 @@ static int make_image(struct job *job, struct stage *stage, const struct strv *n
             store_image_tag(store, image->id, &reference, err) < 0)
             return -1;
     }
-    snprintf(out->image_id, sizeof(out->image_id), "%s", image->id);
-    CLEANUP(attestations_done) struct attestations attestations = {};
     return attestations_make(job, stage, &attestations, err) < 0
                ? -1
                : store_image_attest(store, image->id, &attestations, err);
+}
+
+static int make_image(struct job *job, const struct stage *stage, const struct strv *names,
+                      struct build_result *out, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (*stage->image_id == 0)
+        return error_set(err, ERROR_INVALID, "No image was generated. Is your Dockerfile empty?");
+    if (hold_image(job, stage, &image, err) < 0)
+        return -1;
+    int result = describe_image(job, stage, image, names, err);
+    if (result < 0 || !job->options->holds_image)
+        store_image_let_go(job->builder->store, image->id, true);
+    if (result == 0)
+        snprintf(out->image_id, sizeof(out->image_id), "%s", image->id);
+    return result;
 }
 
 static void trim_cache(struct job *job)
@@ -458,8 +476,11 @@ static int solve(struct job *job, struct build_result *out, struct error *err)
     outputs_unused_args(&job->outputs, &unused);
     if (make_image(job, &job->stages[job->target], job->names, out, err) < 0)
         return -1;
-    if (cache_images_make(job, &out->cache_images, err) < 0)
+    if (cache_images_make(job, &out->cache_images, err) < 0) {
+        if (job->options->holds_image)
+            store_image_let_go(job->builder->store, out->image_id, true);
         return -1;
+    }
     output_success(&job->outputs, out->image_id, job->names);
     return 0;
 }

@@ -276,31 +276,13 @@ static int run_definition(struct solve *solve, const struct solve_request *reque
                : 0;
 }
 
-/* An image that nobody named, and that this build alone made, goes again. */
-static void drop_image(struct buildkit *buildkit, const struct built *built)
-{
-    CLEANUP(image_unref) struct image *image = NULL;
-    struct json_list removed = {};
-    struct error ignored;
-
-    if (!built->is_new ||
-        engine_image_get(buildkit->engine, built->image_id, &image, &ignored) < 0 ||
-        image->tags.count > 0)
-        return;
-    engine_image_remove(buildkit->engine, built->image_id, false, false, &removed, &ignored);
-    for (size_t i = 0; i < removed.count; i++)
-        free(JSON_ITEMS(&removed, struct image_removal)[i].name);
-    free(removed.items);
-}
-
 static int export_all(struct buildkit *buildkit, struct solve *solve,
                       const struct solve_request *request, int cancel_fd, struct map *response,
-                      struct error *err)
+                      bool *out_keeps, struct error *err)
 {
     const struct exporter *exporters = request->exporters;
     size_t count = request->exporter_count;
     struct built built;
-    bool keeps = false;
     int result = 0;
 
     if (count == 0 && !text_is_empty(request->first.type)) {
@@ -312,12 +294,27 @@ static int export_all(struct buildkit *buildkit, struct solve *solve,
     if (!built_find(buildkit, solve->result_id, &built))
         return error_set(err, ERROR_NOT_FOUND, "the result %s is not there", solve->result_id);
     for (size_t i = 0; i < count && result == 0; i++) {
-        keeps = keeps || export_keeps(exporters[i].type);
+        *out_keeps = *out_keeps || export_keeps(exporters[i].type);
         result = export_result(buildkit, solve, &built, &exporters[i], i, cancel_fd, response, err);
     }
-    if (!keeps)
-        drop_image(buildkit, &built);
     return result;
+}
+
+/* Those that have a place here stay, and all that are something else's as well. */
+static void let_go_of_images(struct buildkit *buildkit, struct solve *solve, bool keeps)
+{
+    CLEANUP(strv_done) struct strv held = {};
+    struct built built = {};
+
+    if (!built_find(buildkit, solve->result_id, &built))
+        keeps = false;
+    mutex_lock(&solve->lock);
+    strv_add_all(&held, &solve->held_images);
+    solve->is_let_go = true;
+    mutex_unlock(&solve->lock);
+    for (size_t i = 0; i < held.count; i++)
+        engine_image_let_go(buildkit->engine, held.items[i],
+                            keeps && strcmp(held.items[i], built.image_id) == 0);
 }
 
 /* Credentials are those of the client, asked for when a registry wants them. */
@@ -364,6 +361,7 @@ static int export_caches(struct buildkit *buildkit, struct solve *solve,
 int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve_request *request,
               int cancel_fd, struct grpc_call *call, struct map *response, struct error *err)
 {
+    bool keeps = false;
     int result;
 
     if (request->definition.size > 0)
@@ -373,8 +371,10 @@ int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve
     else
         result = wait_for_return(solve, cancel_fd, call, err);
     if (result == 0)
-        result = export_all(buildkit, solve, request, cancel_fd, response, err);
-    return export_caches(buildkit, solve, request, cancel_fd, result, err);
+        result = export_all(buildkit, solve, request, cancel_fd, response, &keeps, err);
+    result = export_caches(buildkit, solve, request, cancel_fd, result, err);
+    let_go_of_images(buildkit, solve, keeps);
+    return result;
 }
 
 int control_solve(struct grpc_call *call, void *data, struct error *err)

@@ -515,6 +515,7 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
         .remove_intermediate = true,
         .force_remove = true,
         .checks_only = attribute(frontend, "requestid") != NULL,
+        .holds_image = true,
         .entitlements = &frontend->request->solve->entitlements,
         .secrets = &frontend->secrets,
         .extra_hosts = &frontend->extra_hosts,
@@ -602,13 +603,17 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
     if (options.checks_only)
         return 0;
     snprintf(out->built.image_id, sizeof(out->built.image_id), "%s", result.image_id);
-    out->built.is_new = result.is_new_image;
     out->built.hides_attestations = frontend->attest.is_inline_only;
     built_add(frontend->buildkit, &out->built);
     struct solve *solve = frontend->request->solve;
     mutex_lock(&solve->lock);
     strv_add_all(&solve->cache_images, &result.cache_images);
+    bool is_held = !solve->is_let_go;
+    if (is_held)
+        strv_add(&solve->held_images, result.image_id);
     mutex_unlock(&solve->lock);
+    if (!is_held)
+        engine_image_let_go(frontend->buildkit->engine, result.image_id, false);
     return 0;
 }
 

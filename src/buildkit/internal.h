@@ -28,7 +28,6 @@ enum {
 struct built {
     char id[RESULT_ID_SIZE];
     char image_id[72];
-    bool is_new;             /* it came to be by the build */
     bool hides_attestations; /* from outputs that are no image */
 };
 
@@ -57,6 +56,8 @@ struct solve {
     char result_id[RESULT_ID_SIZE]; /* "" if there is none */
     struct map metadata;            /* of the result: name → struct buf */
     struct strv cache_images;       /* that hold its steps, for exports of the cache */
+    struct strv held_images;        /* by the builds of its frontend, until it is over */
+    bool is_let_go;                 /* it is over: nothing is held any more */
     /* Set before is_known. */
     char *session_id;
     struct strv entitlements;

@@ -51,6 +51,7 @@ void solve_unref(struct solve *solve)
     map_done(&solve->metadata);
     strv_done(&solve->entitlements);
     strv_done(&solve->cache_images);
+    strv_done(&solve->held_images);
     close_cleanup(&solve->over_fd);
     mutex_done(&solve->lock);
     condition_done(&solve->changed);

@@ -446,17 +446,12 @@ static int write_metadata(const struct build_options *options, const char *id, s
     return file_write_atomic(options->metadata_file, text.data, text.length, 0644, false, err);
 }
 
-/* An image that was only a way to its output, unless it was here under a name before. */
+/* An image that was only a way to a cache: it is this build's alone. */
 static void forget_image(struct cli *cli, const char *id)
 {
-    CLEANUP(client_path_done) struct client_path look = {}, remove = {};
-    CLEANUP(json_free) struct json *image = NULL;
+    CLEANUP(client_path_done) struct client_path remove = {};
     struct error ignored;
 
-    client_path_begin(&look, "/images/%s/json", id);
-    if (client_call(cli->client, "GET", &look, NULL, &image, &ignored) < 0 ||
-        json_count(json_get(image, "RepoTags")) > 0)
-        return;
     client_path_begin(&remove, "/images/%s", id);
     client_call(cli->client, "DELETE", &remove, NULL, NULL, &ignored);
 }
@@ -483,6 +478,17 @@ static int read_outputs(const struct strv *given, struct outputs *out, struct er
         out->count++;
     }
     return 0;
+}
+
+/* Is the image only a way to its outputs? The engine holds it for them then. */
+static bool is_passing(const struct build_options *options, const struct outputs *outputs)
+{
+    bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
+
+    for (size_t i = 0; i < outputs->count; i++)
+        is_kept |= outputs->items[i].type == OUTPUT_IMAGE ||
+                   (outputs->items[i].type == OUTPUT_DOCKER && !outputs->items[i].destination);
+    return !is_kept;
 }
 
 /* "type=provenance,mode=max" as the engine has it: the type, and the rest. */
@@ -574,7 +580,6 @@ static int finish(struct cli *cli, const struct build_options *options,
                   const struct outputs *outputs, const struct build_told *told, struct error *err)
 {
     const char *id = told->id;
-    bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
 
     int written = write_caches(cli, &options->cache_to, told, err);
     for (size_t i = 0; i < told->cache_images.count; i++)
@@ -582,14 +587,9 @@ static int finish(struct cli *cli, const struct build_options *options,
     if (written < 0 || push_image(cli, options, id, err) < 0)
         return -1;
 
-    for (size_t i = 0; i < outputs->count; i++) {
-        is_kept |= outputs->items[i].type == OUTPUT_IMAGE ||
-                   (outputs->items[i].type == OUTPUT_DOCKER && !outputs->items[i].destination);
+    for (size_t i = 0; i < outputs->count; i++)
         if (build_output_write(cli, &outputs->items[i], id, &options->tag, err) < 0)
             return -1;
-    }
-    if (!is_kept)
-        forget_image(cli, id);
     if (options->iidfile &&
         file_write_atomic(options->iidfile, id, strlen(id), 0644, false, err) < 0)
         return -1;
@@ -642,7 +642,7 @@ static int send_context(struct cli *cli, const struct client_path *path, struct 
 }
 
 static int send(struct cli *cli, const struct build_options *options, const char *context,
-                struct input *input, const char *lender_id, enum progress_style style,
+                struct input *input, const char *lender_id, bool is_held, enum progress_style style,
                 struct client_messages *messages, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
@@ -655,6 +655,7 @@ static int send(struct cli *cli, const struct build_options *options, const char
     add_list(&path, "cacheto", &input->cache_to);
     client_path_query(&path, "cacheimages", input->wants_cache_images ? "1" : NULL);
     client_path_query(&path, "lender", lender_id);
+    client_path_query(&path, "hold", is_held ? "1" : NULL);
     client_path_query(&path, "context", input->synced.id);
     client_path_query(&path, "remote", is_remote(context) ? context : NULL);
     client_path_query(&path, "q", style == PROGRESS_QUIET ? "1" : NULL);
@@ -690,11 +691,13 @@ static int run(struct cli *cli, const struct build_options *options, const char 
         result = open_input(cli, options, context, &input, err);
     if (result == 0)
         result = build_cache_bring(cli, &options->cache_from, &input.cache_from, err);
+    const struct build_loan loan = { &options->secret, &options->ssh,
+                                     is_passing(options, &outputs) && !options->check };
     if (result == 0)
-        result = build_lending_begin(cli, &options->secret, &options->ssh, &lending, err);
+        result = build_lending_begin(cli, &loan, &lending, err);
     if (result == 0)
-        result = send(cli, options, context, &input, build_lending_id(lending), style, &messages,
-                      err);
+        result = send(cli, options, context, &input, build_lending_id(lending), loan.holds_image,
+                      style, &messages, err);
     if (result == 0)
         result = build_progress_follow(cli, &messages, style, &told, err);
     client_messages_done(&messages);

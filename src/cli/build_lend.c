@@ -312,18 +312,18 @@ static int begin(struct build_lending *lending, const struct strv *secrets,
     return lending->has_thread ? 0 : -1;
 }
 
-int build_lending_begin(struct cli *cli, const struct strv *secrets, const struct strv *agents,
-                        struct build_lending **out, struct error *err)
+int build_lending_begin(struct cli *cli, const struct build_loan *loan, struct build_lending **out,
+                        struct error *err)
 {
     struct build_lending *lending = NULL;
 
     *out = NULL;
-    if (secrets->count == 0 && agents->count == 0)
+    if (loan->secrets->count == 0 && loan->agents->count == 0 && !loan->holds_image)
         return 0;
     lending = NEW(struct build_lending);
     lending->client = cli->client;
     map_init_empty(&lending->agents, free);
-    if (begin(lending, secrets, agents, err) < 0) {
+    if (begin(lending, loan->secrets, loan->agents, err) < 0) {
         build_lending_end(lending);
         return -1;
     }

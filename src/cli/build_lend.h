@@ -8,12 +8,15 @@
 /* A connection that lends; NULL where nothing is lent. */
 struct build_lending;
 
-/* 'secrets': "id=x,src=file", "id=x,env=NAME", or "id=x" (the variable of that name, else the
- * file). 'agents': "default" (SSH_AUTH_SOCK) or "id=socket". With neither *out is NULL. INVALID,
- * NOT_FOUND.
- */
-int build_lending_begin(struct cli *cli, const struct strv *secrets, const struct strv *agents,
-                        struct build_lending **out, struct error *err);
+struct build_loan {
+    const struct strv *secrets; /* "id=x,src=file", "id=x,env=NAME", or "id=x" (the variable of that
+                                 * name, else the file) */
+    const struct strv *agents;  /* "default" (SSH_AUTH_SOCK) or "id=socket" */
+    bool holds_image;           /* it is there until the lending ends (parameter "hold") */
+};
+/* With none of it *out is NULL. INVALID, NOT_FOUND. */
+int build_lending_begin(struct cli *cli, const struct build_loan *loan, struct build_lending **out,
+                        struct error *err);
 
 /* For the parameter "lender" of the build; NULL if nothing is lent. */
 const char *build_lending_id(const struct build_lending *lending);

@@ -187,21 +187,14 @@ static int build_again(struct engine *engine, const struct build_options *option
     second.no_cache = true;
     second.hostname = OTHER_HOSTNAME;
     second.tags = NULL;
+    second.holds_image = true;
     second.stream = no_text;
     second.aux_id = NULL;
     second.event = NULL;
     if (builder_build(engine->builder, &second, &again, err) < 0)
         return error_context(err, "building again");
     int equal = verify_compare(engine->store, out->image_id, again.image_id, &difference, err);
-    if (strcmp(out->image_id, again.image_id) != 0) {
-        struct json_list removed = {};
-        struct error ignored;
-
-        engine_image_remove(engine, again.image_id, true, false, &removed, &ignored);
-        for (size_t i = 0; i < removed.count; i++)
-            free(JSON_ITEMS(&removed, struct image_removal)[i].name);
-        free(removed.items);
-    }
+    engine_image_let_go(engine, again.image_id, false);
     if (equal == 0)
         return error_set(err, ERROR_CONFLICT, "the build is not reproducible: %s",
                          str_text(&difference));
@@ -226,7 +219,10 @@ static int build_verified(struct engine *engine, const struct build_options *opt
     dated.no_cache = true; /* What the cache has may be from another time. */
     if (builder_build(engine->builder, &dated, out, err) < 0)
         return -1;
-    return build_again(engine, &dated, out, err);
+    int result = build_again(engine, &dated, out, err);
+    if (result < 0 && options->holds_image)
+        engine_image_let_go(engine, out->image_id, false);
+    return result;
 }
 
 /* ---- contexts that clients keep up to date ---- */

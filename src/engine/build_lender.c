@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "codec/base64.h"
+#include "engine/image.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
@@ -36,6 +37,7 @@ struct wanted {
 };
 
 struct build_lender {
+    struct engine *engine;
     struct build_lenders *all;
     char id[65];
     struct map secrets; /* id → struct str */
@@ -43,6 +45,7 @@ struct build_lender {
     int wake_fd;
     int reference_count GUARDED_BY(all->lock);
     bool is_closed GUARDED_BY(all->lock);
+    struct strv images GUARDED_BY(all->lock); /* that are held for the client */
 };
 
 struct build_lenders *build_lenders_new(void)
@@ -77,6 +80,7 @@ static void lender_free(struct build_lender *lender)
 {
     map_done(&lender->secrets);
     strv_done(&lender->agents);
+    strv_done(&lender->images);
     if (lender->wake_fd >= 0)
         close(lender->wake_fd);
     free(lender);
@@ -134,6 +138,7 @@ int engine_build_lender_open(struct engine *engine, const struct map *secrets,
 {
     struct build_lender *lender = NEW(struct build_lender);
 
+    lender->engine = engine;
     lender->all = engine->build_lenders;
     lender->wake_fd = -1;
     lender->reference_count = 1;
@@ -155,13 +160,28 @@ const char *build_lender_id(const struct build_lender *lender)
 void engine_build_lender_close(struct engine *engine, struct build_lender *lender)
 {
     struct build_lenders *all = engine->build_lenders;
+    CLEANUP(strv_done) struct strv images = {};
 
     mutex_lock(&all->lock);
     map_remove(&all->by_id, lender->id);
     lender->is_closed = true;
+    strv_add_all(&images, &lender->images);
     condition_broadcast(&all->changed);
     mutex_unlock(&all->lock);
+    for (size_t i = 0; i < images.count; i++)
+        engine_image_let_go(engine, images.items[i], false);
     build_lender_unref(lender);
+}
+
+void build_lender_take_image(struct build_lender *lender, const char *image_id)
+{
+    mutex_lock(&lender->all->lock);
+    bool is_closed = lender->is_closed;
+    if (!is_closed)
+        strv_add(&lender->images, image_id);
+    mutex_unlock(&lender->all->lock);
+    if (is_closed)
+        engine_image_let_go(lender->engine, image_id, false);
 }
 
 int engine_build_lender_find(struct engine *engine, const char *id, struct build_lender **out,

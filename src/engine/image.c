@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/internal.h"
@@ -125,16 +126,18 @@ bool engine_layer_is_used(void *data, const char *chain_id)
     return is_used;
 }
 
-static int delete_image(struct engine *engine, struct image *image, bool only_nameless,
+typedef int image_remover(struct store *store, const char *image_id,
+                          bool (*in_use)(void *data, const char *chain_id), void *data,
+                          struct strv *out_removed_layers, struct error *err);
+
+static int delete_image(struct engine *engine, struct image *image, image_remover *remove,
                         bool no_prune, struct json_list *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv layers = {};
     CLEANUP(image_unref) struct image *parent = NULL;
     struct error ignored;
 
-    int result = (only_nameless ? store_image_remove_nameless : store_image_remove)(
-        engine->store, image->id, engine_layer_is_used, engine, &layers, err);
-    if (result < 0)
+    if (remove(engine->store, image->id, engine_layer_is_used, engine, &layers, err) < 0)
         return -1;
     image_add_removal(out, false, image->id);
     image_event(engine, image, "delete", image->id);
@@ -148,7 +151,9 @@ static int delete_image(struct engine *engine, struct image *image, bool only_na
     container_info_unref(user_of(engine, parent->id, &users));
     if (parent->tags.count || users || store_image_has_children(engine->store, parent->id))
         return 0;
-    return delete_image(engine, parent, only_nameless, false, out, err);
+    return delete_image(engine, parent,
+                        remove == store_image_remove ? remove : store_image_remove_nameless, false,
+                        out, err);
 }
 
 /* Reasons against deleting the image itself. Hard ones are not overcome by force. */
@@ -181,6 +186,11 @@ static int check_deletable(struct engine *engine, const struct image *image, con
                          "conflict: unable to delete %s (must be forced) - image is being used by "
                          "stopped container %s",
                          image_text, short_id(user->id));
+    if (store_image_is_held(engine->store, image->id) && !reference)
+        return error_set(err, ERROR_CONFLICT,
+                         "conflict: unable to delete %s (cannot be forced) - image is being used "
+                         "by a build",
+                         image_text);
     if (store_image_has_children(engine->store, image->id) && !reference)
         return error_set(
             err, ERROR_CONFLICT,
@@ -274,12 +284,13 @@ static int remove_by_name(struct engine *engine, struct image *image, const char
     struct error kept = {};
     /* With users or children left, only the name goes. */
     CLEANUP(container_info_unref) struct container_info *user = user_of(engine, image->id, NULL);
-    if (user || store_image_has_children(engine->store, image->id))
+    if (user || store_image_is_held(engine->store, image->id) ||
+        store_image_has_children(engine->store, image->id))
         return 0;
     CLEANUP(image_unref) struct image *now = NULL;
     if (store_image_find(engine->store, image->id, &now, &kept) < 0)
         return 0;
-    return delete_image(engine, now, false, no_prune, out, err);
+    return delete_image(engine, now, store_image_remove, no_prune, out, err);
 }
 
 int engine_image_remove(struct engine *engine, const char *text, bool force, bool no_prune,
@@ -301,7 +312,7 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
     if (untag_all(engine, image, &image->tags, out, err) < 0 ||
         untag_all(engine, image, &image->digests, out, err) < 0)
         return -1;
-    return delete_image(engine, image, false, no_prune, out, err);
+    return delete_image(engine, image, store_image_remove, no_prune, out, err);
 }
 
 int engine_image_remove_nameless(struct engine *engine, const char *image_id, struct json_list *out,
@@ -312,7 +323,28 @@ int engine_image_remove_nameless(struct engine *engine, const char *image_id, st
     if (store_image_find(engine->store, image_id, &image, err) < 0 ||
         check_deletable(engine, image, NULL, false, err) < 0)
         return -1;
-    return delete_image(engine, image, true, false, out, err);
+    return delete_image(engine, image, store_image_remove_nameless, false, out, err);
+}
+
+void engine_image_let_go(struct engine *engine, const char *image_id, bool is_wanted)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+    struct json_list removed = {};
+    struct error err = {};
+
+    if (!store_image_let_go(engine->store, image_id, is_wanted) ||
+        store_image_find(engine->store, image_id, &image, &err) < 0)
+        return;
+    int result = check_deletable(engine, image, NULL, false, &err);
+    if (result == 0)
+        result = delete_image(engine, image, store_image_remove_unwanted, false, &removed, &err);
+    /* What uses it keeps it for good; another build will let go of it in its turn. */
+    if (result < 0 && !store_image_is_held(engine->store, image_id) &&
+        store_image_hold(engine->store, image_id))
+        store_image_let_go(engine->store, image_id, true);
+    if (result < 0 && err.kind != ERROR_CONFLICT && err.kind != ERROR_NOT_FOUND)
+        log_warn("cannot remove the image of an output", "image", image_id, "error", err.text);
+    image_removals_free(&removed);
 }
 
 void image_removals_free(struct json_list *removals)

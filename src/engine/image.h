@@ -29,6 +29,9 @@ int engine_image_remove(struct engine *engine, const char *text, bool force, boo
 /* Removes an image, and parents of it, that nobody has named or used until then. CONFLICT. */
 int engine_image_remove_nameless(struct engine *engine, const char *image_id, struct json_list *out,
                                  struct error *err);
+/* A build that held an image (build_options.holds_image) lets go of it; 'is_wanted': it stays. What
+ * builds made for an output alone goes with the last of them, unless something uses it. */
+void engine_image_let_go(struct engine *engine, const char *image_id, bool is_wanted);
 /* Removes those that no container was made from, with their names, and parents of theirs that have
  * none, all as one change. Those that were named meanwhile, or have children that stay, stay. */
 int engine_images_remove(struct engine *engine, struct image *const *images, size_t count,

@@ -184,6 +184,7 @@ static void forget_image(struct store *store, const char *image_id) REQUIRES(sto
             strv_add(&names, entry->key);
     for (size_t i = 0; i < names.count; i++)
         map_remove(&store->tags, names.items[i]);
+    map_remove(&store->image_holds, image_id);
     known_image_unref(map_take(&store->images, image_id));
 }
 
@@ -263,24 +264,35 @@ static int run_for(struct collection *collection, const char *image_id, struct e
     return run(collection, err);
 }
 
-static int remove_image(struct store *store, const char *image_id, bool only_nameless,
+enum removal { REMOVE_ANY, REMOVE_NAMELESS, REMOVE_UNWANTED };
+
+/* Why an image may not go. */
+static int check_removal(struct store *store, const char *image_id, enum removal removal,
+                         struct error *err) REQUIRES(store->memory)
+{
+    if (!map_has(&store->images, image_id))
+        return error_set(err, ERROR_NOT_FOUND, "No such image: %.80s", image_id);
+    if (image_is_held(store, image_id))
+        return error_set(err, ERROR_CONFLICT, "the image is being used by a build");
+    if (removal != REMOVE_ANY && has_name(store, image_id))
+        return error_set(err, ERROR_CONFLICT, "the image has a name");
+    if (removal == REMOVE_UNWANTED && !image_is_unwanted(store, image_id))
+        return error_set(err, ERROR_CONFLICT, "the image is wanted");
+    return 0;
+}
+
+static int remove_image(struct store *store, const char *image_id, enum removal removal,
                         bool (*in_use)(void *data, const char *chain_id), void *data,
                         struct strv *out_removed_layers, struct error *err)
 {
     CLEANUP(collection_done)
     struct collection collection = { .store = store, .in_use = in_use, .data = data };
-    int result;
 
     mutex_lock(&store->changes);
     mutex_lock(&store->memory);
-    bool exists = map_has(&store->images, image_id);
-    bool is_kept = only_nameless && has_name(store, image_id);
+    int result = check_removal(store, image_id, removal, err);
     mutex_unlock(&store->memory);
-    if (is_kept)
-        result = error_set(err, ERROR_CONFLICT, "the image has a name");
-    else if (!exists)
-        result = error_set(err, ERROR_NOT_FOUND, "No such image: %.80s", image_id);
-    else
+    if (result == 0)
         result = run_for(&collection, image_id, err);
     mutex_unlock(&store->changes);
     empty_trash(&collection);
@@ -293,14 +305,21 @@ int store_image_remove(struct store *store, const char *image_id,
                        bool (*in_use)(void *data, const char *chain_id), void *data,
                        struct strv *out_removed_layers, struct error *err)
 {
-    return remove_image(store, image_id, false, in_use, data, out_removed_layers, err);
+    return remove_image(store, image_id, REMOVE_ANY, in_use, data, out_removed_layers, err);
 }
 
 int store_image_remove_nameless(struct store *store, const char *image_id,
                                 bool (*in_use)(void *data, const char *chain_id), void *data,
                                 struct strv *out_removed_layers, struct error *err)
 {
-    return remove_image(store, image_id, true, in_use, data, out_removed_layers, err);
+    return remove_image(store, image_id, REMOVE_NAMELESS, in_use, data, out_removed_layers, err);
+}
+
+int store_image_remove_unwanted(struct store *store, const char *image_id,
+                                bool (*in_use)(void *data, const char *chain_id), void *data,
+                                struct strv *out_removed_layers, struct error *err)
+{
+    return remove_image(store, image_id, REMOVE_UNWANTED, in_use, data, out_removed_layers, err);
 }
 
 /* An image that stays needs its parent. */
@@ -327,7 +346,7 @@ static void choose_leaving(struct collection *collection, struct image *const *i
     for (size_t i = 0; i < count; i++) {
         const struct known_image *known = map_get(&collection->store->images, images[i]->id);
 
-        if (known && &known->image == images[i])
+        if (known && &known->image == images[i] && !image_is_held(collection->store, images[i]->id))
             map_set(&collection->leaving, images[i]->id, NULL);
     }
     while (keep_parents(collection))

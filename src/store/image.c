@@ -313,14 +313,21 @@ static int take_manifest(struct store *store, const struct draft *draft, struct 
     return 0;
 }
 
-static int create_locked(struct store *store, struct draft *draft, struct image **out,
+static int create_locked(struct store *store, struct draft *draft, bool is_held, struct image **out,
                          struct error *err) REQUIRES(store->changes)
 {
-    *out = get(store, draft->known->image.id);
-    return *out ? take_manifest(store, draft, err) : publish(store, draft, out, err);
+    CLEANUP(image_unref) struct image *image = get(store, draft->known->image.id);
+    bool is_new = !image;
+
+    if ((is_new ? publish(store, draft, &image, err) : take_manifest(store, draft, err)) < 0)
+        return -1;
+    if (is_held)
+        image_hold(store, image->id, is_new);
+    *out = TAKE(image);
+    return 0;
 }
 
-static int create(struct store *store, struct draft *draft, const char *parent_id,
+static int create(struct store *store, struct draft *draft, const char *parent_id, bool is_held,
                   struct image **out, struct error *err)
 {
     struct image *image = NULL;
@@ -333,7 +340,7 @@ static int create(struct store *store, struct draft *draft, const char *parent_i
         result = sync_content(store, draft, err);
     if (result == 0) {
         mutex_lock(&store->changes);
-        result = create_locked(store, draft, &image, err);
+        result = create_locked(store, draft, is_held, &image, err);
         mutex_unlock(&store->changes);
     }
     mutex_lock(&store->memory);
@@ -355,16 +362,28 @@ static struct known_image *new_image(void)
     return known;
 }
 
-int store_image_create(struct store *store, const struct image_config *config,
-                       const char *parent_id, struct image **out, struct error *err)
+static int create_of(struct store *store, const struct image_config *config, const char *parent_id,
+                     bool is_held, struct image **out, struct error *err)
 {
     CLEANUP(draft_done) struct draft draft = { .known = new_image() };
 
     json_encode(image_config_fields, config, &draft.config);
     json_fields_copy(image_config_fields, config, &draft.known->image.config);
-    if (create(store, &draft, parent_id, out, err) < 0)
+    if (create(store, &draft, parent_id, is_held, out, err) < 0)
         return error_context(err, "create image");
     return 0;
+}
+
+int store_image_create(struct store *store, const struct image_config *config,
+                       const char *parent_id, struct image **out, struct error *err)
+{
+    return create_of(store, config, parent_id, false, out, err);
+}
+
+int store_image_create_held(struct store *store, const struct image_config *config,
+                            const char *parent_id, struct image **out, struct error *err)
+{
+    return create_of(store, config, parent_id, true, out, err);
 }
 
 int store_image_create_from(struct store *store, const void *config, size_t size,
@@ -379,7 +398,7 @@ int store_image_create_from(struct store *store, const void *config, size_t size
     if (json_decode(image_config_fields, str_text(&draft.config), size, &draft.known->image.config,
                     err) < 0)
         return error_context(err, "invalid image configuration");
-    if (create(store, &draft, "", out, err) < 0)
+    if (create(store, &draft, "", false, out, err) < 0)
         return error_context(err, "create image");
     return 0;
 }

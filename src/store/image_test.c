@@ -513,3 +513,67 @@ Test(image, comes_and_goes_in_many_threads)
     cr_assert_eq(store_collect(test_store, NULL, NULL, &err), 0);
     expect_empty();
 }
+
+/* ---- held images ---- */
+
+/* Made, and held, by a build. */
+static struct image *build_one(const char *comment)
+{
+    struct image_config config = { .comment = xstrdup(comment), .os = xstrdup("linux") };
+    struct image *image = NULL;
+
+    cr_assert_eq(store_image_create_held(test_store, &config, "", &image, &err), 0, "%s", err.text);
+    json_fields_done(image_config_fields, &config);
+    return image;
+}
+
+static int remove_unwanted(const struct image *image)
+{
+    return store_image_remove_unwanted(test_store, image->id, NULL, NULL, NULL, &err);
+}
+
+Test(image, stays_while_a_build_holds_it)
+{
+    CLEANUP(image_unref) struct image *image = build_one("held"), *again = build_one("held");
+
+    cr_expect_str_eq(again->id, image->id);
+    cr_expect_eq(store_image_remove(test_store, image->id, NULL, NULL, NULL, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+    cr_expect_not(store_image_let_go(test_store, image->id, false), "the other one holds it");
+    cr_expect_eq(remove_unwanted(image), -1);
+    cr_expect(store_image_let_go(test_store, image->id, false), "the last one removes it");
+    cr_expect_eq(remove_unwanted(image), 0, "%s", err.text);
+    cr_expect_not(store_image_hold(test_store, image->id), "it is gone");
+}
+
+Test(image, stays_when_one_of_its_builds_wants_it)
+{
+    CLEANUP(image_unref) struct image *image = build_one("wanted"), *again = build_one("wanted");
+
+    cr_expect_not(store_image_let_go(test_store, image->id, true));
+    cr_expect_not(store_image_let_go(test_store, again->id, false));
+    cr_expect_eq(remove_unwanted(image), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+}
+
+Test(image, stays_when_it_was_there_before)
+{
+    CLEANUP(image_unref) struct image *image = build_one("before"), *again = NULL;
+
+    cr_expect_not(store_image_let_go(test_store, image->id, true));
+    again = build_one("before");
+    cr_expect_not(store_image_let_go(test_store, again->id, false));
+    cr_expect_eq(store_image_remove(test_store, image->id, NULL, NULL, NULL, &err), 0);
+}
+
+Test(image, is_made_once_more_before_it_goes)
+{
+    CLEANUP(image_unref) struct image *image = build_one("again");
+
+    cr_expect(store_image_let_go(test_store, image->id, false));
+    cr_assert(store_image_hold(test_store, image->id), "another build found it");
+    cr_expect_eq(remove_unwanted(image), -1);
+    cr_expect(store_image_let_go(test_store, image->id, false), "which removes it in its turn");
+    tag(image, "named:1");
+    cr_expect_eq(remove_unwanted(image), -1, "unless it got a name");
+}

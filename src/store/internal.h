@@ -19,15 +19,16 @@ struct store {
     const struct driver *driver;
     struct database *database;
 
-    struct mutex changes; /* one change at a time: record, then files, then memory */
-    struct mutex flatten; /* vfs: one whole tree is made at a time */
-    struct mutex memory;  /* guards what follows */
-    struct map layers;    /* chain id → struct known_layer */
-    struct map blobs;     /* digest → struct known_blob */
-    struct map images;    /* id → struct known_image */
-    struct map tags;      /* familiar name → image id (text) */
-    struct map holds;     /* chain id → struct hold */
-    struct map young;     /* chain id or digest that nothing names yet → struct hold */
+    struct mutex changes;   /* one change at a time: record, then files, then memory */
+    struct mutex flatten;   /* vfs: one whole tree is made at a time */
+    struct mutex memory;    /* guards what follows */
+    struct map layers;      /* chain id → struct known_layer */
+    struct map blobs;       /* digest → struct known_blob */
+    struct map images;      /* id → struct known_image */
+    struct map tags;        /* familiar name → image id (text) */
+    struct map holds;       /* chain id → struct hold */
+    struct map young;       /* chain id or digest that nothing names yet → struct hold */
+    struct map image_holds; /* image id → struct image_hold */
 };
 
 struct known_layer {
@@ -98,6 +99,13 @@ int store_write_index(struct store *store, struct error *err) REQUIRES(store->ch
  * dropped by an image that names it, or turned into a hold. False if there was none. */
 void young_add(struct store *store, const char *key) REQUIRES(store->memory);
 bool young_drop(struct store *store, const char *key) REQUIRES(store->memory);
+
+/* One hold more; 'is_new': its record was made just now, and for that. */
+void image_hold(struct store *store, const char *image_id, bool is_new) REQUIRES(store->changes);
+/* Does a build hold it? */
+bool image_is_held(struct store *store, const char *image_id) REQUIRES(store->memory);
+/* Is it one that store_image_let_go said is to go, and that nobody wanted since? */
+bool image_is_unwanted(struct store *store, const char *image_id) REQUIRES(store->memory);
 
 void known_image_unref(struct known_image *known);
 void known_layer_free(void *layer);

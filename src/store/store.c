@@ -191,6 +191,7 @@ int store_open(const struct store_options *options, struct database *database, s
     map_init_empty(&store->tags, free);
     map_init_empty(&store->holds, free);
     map_init_empty(&store->young, free);
+    map_init_empty(&store->image_holds, free);
     if (prepare(store, options, err) < 0)
         return error_context(err, "open store");
     *out = TAKE(store);
@@ -209,6 +210,7 @@ void store_close(struct store *store)
     map_done(&store->tags);
     map_done(&store->holds);
     map_done(&store->young);
+    map_done(&store->image_holds);
     mutex_done(&store->changes);
     mutex_done(&store->flatten);
     mutex_done(&store->memory);

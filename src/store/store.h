@@ -238,14 +238,31 @@ int store_image_remove(struct store *store, const char *image_id,
 int store_image_remove_nameless(struct store *store, const char *image_id,
                                 bool (*in_use)(void *data, const char *chain_id), void *data,
                                 struct strv *out_removed_layers, struct error *err);
-/* Removes several at once, as one change: those that are still what these snapshots say, and have
- * no children but ones that go along. The ids of the images and of the layers that went are added
- * to the lists. */
+/* The same, but only while it is unwanted: store_image_let_go said that it is to go, no build holds
+ * it again, and it has no name. CONFLICT. */
+int store_image_remove_unwanted(struct store *store, const char *image_id,
+                                bool (*in_use)(void *data, const char *chain_id), void *data,
+                                struct strv *out_removed_layers, struct error *err);
+/* Removes several at once, as one change: those that are still what these snapshots say, that no
+ * build holds, and that have no children but ones that go along. The ids of the images and of the
+ * layers that went are added to the lists. */
 int store_images_remove(struct store *store, struct image *const *images, size_t count,
                         bool (*in_use)(void *data, const char *chain_id), void *data,
                         struct strv *out_removed, struct strv *out_removed_layers,
                         struct error *err);
 bool store_image_has_children(struct store *store, const char *image_id);
+
+/* A build holds the image that it made until its outputs have it: a held image is not removed
+ * (CONFLICT). Several builds may make the same image, some of which want it to stay.
+ * store_image_hold is for one that is there; false: it is not (any more). store_image_create_held
+ * is store_image_create, and holds it. */
+bool store_image_hold(struct store *store, const char *image_id);
+int store_image_create_held(struct store *store, const struct image_config *config,
+                            const char *parent_id, struct image **out, struct error *err);
+/* Ends it; 'is_wanted': the image stays, whatever the others say. True if it is to go: no build
+ * holds it any more or wanted it, and it came to be by one of them. */
+bool store_image_let_go(struct store *store, const char *image_id, bool is_wanted);
+bool store_image_is_held(struct store *store, const char *image_id);
 
 /* A layer that is in use though no image names it (a build in progress) is held against removal.
  * One that was just unpacked, committed or copied stays until an image is made of it or until it is

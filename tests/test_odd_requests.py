@@ -3,9 +3,11 @@ import http.client
 import json
 import pathlib
 import re
+import urllib.parse
 
 import pytest
 
+import raw_api
 from raw_api import UnixConnection
 
 pytestmark = pytest.mark.own
@@ -76,3 +78,29 @@ def test_creations_with_every_odd_value(engine):
         assert call("DELETE", f"/v1.51/containers/{answer['Id']}?v=1")[0] == 204, body
     assert taken and refused
     connection.close()
+
+
+@pytest.fixture
+def api(engine):
+    return raw_api.Api(engine.socket)
+
+
+def send(engine, method, target):
+    """The target as it is, which the other helpers would escape."""
+    connection = UnixConnection(engine.socket)
+    connection.putrequest(method, target)
+    connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, data.decode()
+
+
+def test_broken_escapes_are_refused(engine, name):
+    """A filter that cannot be read is not taken for none: what prunes would remove everything."""
+    engine.docker("create", "--name", name, "busybox", "true", check=True)
+    for target in ("/containers/prune?filters=%zz", "/containers/prune?filters=%7B%22label%22%3A%5B%22x%00%22%5D%7D", f"/containers/{name}/rename?name=ab%00c"):
+        status, said = send(engine, "POST", target)
+        assert status == 400 and "invalid URL escape" in said, (target, said)
+    assert engine.inspect(name)["Name"] == f"/{name}"

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -115,4 +116,23 @@ Test(http_query, has_a_limit)
     cr_expect_eq(query_count(&query, "a"), QUERY_PAIR_LIMIT);
     cr_expect_eq(query_add(&query, "a", 1, &err), -1);
     cr_expect_eq(err.kind, ERROR_INVALID);
+}
+
+Test(http_query, says_what_is_no_escape)
+{
+    static const char *const rows[][2] = { { "a=%zz", "%zz" },
+                                           { "a=%41%4", "%4" },
+                                           { "a=%", "%" },
+                                           { "a=b%00", "%00" },
+                                           { "%x=a", "%x=" } };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CLEANUP(query_done) struct query query = {};
+        struct error err = {};
+        char said[40];
+
+        snprintf(said, sizeof(said), "invalid URL escape \"%s\"", rows[i][1]);
+        cr_expect_eq(query_add(&query, rows[i][0], strlen(rows[i][0]), &err), -1);
+        cr_expect_str_eq(err.text, said);
+    }
 }

@@ -7,7 +7,21 @@
 
 #include "base/banned.h"
 
-static void add_pair(struct query *query, const char *pair, size_t length)
+/* What is there instead of "%" and two hex digits. A byte of zero is none that a value may have. */
+static int refuse_escape(const char *pair, size_t length, struct error *err)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    size_t at = 0;
+
+    for (; at < length; at++)
+        if (pair[at] == '%' && (at + 2 >= length || !strchr(digits, pair[at + 1]) ||
+                                !strchr(digits, pair[at + 2]) || strncmp(pair + at, "%00", 3) == 0))
+            break;
+    return error_set(err, ERROR_INVALID, "invalid URL escape \"%.*s\"", (int)MIN(length - at, 3),
+                     pair + at);
+}
+
+static int add_pair(struct query *query, const char *pair, size_t length, struct error *err)
 {
     const char *equals = memchr(pair, '=', length);
     size_t name_length = equals ? (size_t)(equals - pair) : length;
@@ -16,9 +30,10 @@ static void add_pair(struct query *query, const char *pair, size_t length)
     CLEANUP(free) char *decoded = http_url_decode(value, (size_t)(pair + length - value), true);
 
     if (!name || !decoded)
-        return;
+        return refuse_escape(pair, length, err);
     strv_add_take(&query->names, TAKE(name));
     strv_add_take(&query->values, TAKE(decoded));
+    return 0;
 }
 
 int query_add(struct query *query, const char *text, size_t length, struct error *err)
@@ -31,8 +46,8 @@ int query_add(struct query *query, const char *text, size_t length, struct error
 
         if (query->names.count >= QUERY_PAIR_LIMIT)
             return error_set(err, ERROR_INVALID, "too many parameters");
-        if (ampersand > text)
-            add_pair(query, text, (size_t)(ampersand - text));
+        if (ampersand > text && add_pair(query, text, (size_t)(ampersand - text), err) < 0)
+            return -1;
         text = ampersand + (ampersand < end);
     }
     return 0;

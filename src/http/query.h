@@ -11,8 +11,8 @@ struct query {
     struct strv names, values; /* equally long */
 };
 
-/* Adds the pairs of "a=1&b=2&c". Pairs with broken escapes are left out, as Go does. INVALID if
- * there are more than QUERY_PAIR_LIMIT. */
+/* Adds the pairs of "a=1&b=2&c". INVALID for a broken escape, which leaves the request's
+ * meaning open, and if there are more than QUERY_PAIR_LIMIT. */
 int query_add(struct query *query, const char *text, size_t length, struct error *err);
 /* The value of the index-th pair of that name, NULL if there are fewer (borrowed). */
 const char *query_get(const struct query *query, const char *name, size_t index);

@@ -104,3 +104,28 @@ def test_broken_escapes_are_refused(engine, name):
         status, said = send(engine, "POST", target)
         assert status == 400 and "invalid URL escape" in said, (target, said)
     assert engine.inspect(name)["Name"] == f"/{name}"
+
+
+def test_filters_without_values(engine, api, name):
+    """null is none, and a status without values selects as if it were not there."""
+    engine.docker("create", "--name", name, "busybox", "true", check=True)
+
+    def names(filters, every=""):
+        answer = api.do("GET", f"/containers/json?{every}filters={urllib.parse.quote(filters)}")
+        return {entry["Names"][0] for entry in answer}
+    assert f"/{name}" not in names("null") | names('{"status":[]}') | names('{"status":null}')
+    assert f"/{name}" in names("null", "all=1&") & names('{"name":null,"label":null}', "all=1&")
+    assert f"/{name}" in names('{"status":["created"]}')
+
+
+def test_logs_since_the_far_future(engine, api, name):
+    engine.docker("run", "--name", name, "busybox", "echo", "hi", check=True)
+    assert b"hi" in api.call("GET", f"/containers/{name}/logs?stdout=1&until=99999999999").data
+    assert api.call("GET", f"/containers/{name}/logs?stdout=1&since=99999999999").data == b""
+    answer = api.call("GET", f"/containers/{name}/logs?stdout=1&since=99999999999999999999")
+    assert answer.status == 500 and answer.json["message"] == 'strconv.ParseInt: parsing "99999999999999999999": value out of range'
+
+
+def test_prune_until_something(api):
+    answer = api.call("POST", "/containers/prune?filters=" + urllib.parse.quote('{"until":["x"]}'))
+    assert (answer.status, answer.json["message"]) == (400, 'failed to parse value as time or duration: "x"')

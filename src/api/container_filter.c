@@ -185,7 +185,7 @@ int container_filter_new(struct engine *engine, const char *text, bool all,
     if (filters_parse(text, accepted, &filter.filters, err) < 0 ||
         prepare(engine, &filter, err) < 0)
         return -1;
-    filter.all = all || filters_has(&filter.filters, "status");
+    filter.all = all || filters_values(&filter.filters, "status")->count > 0;
     find_ids(&filter.filters, list, count, &filter.ids);
     *out = filter;
     filter = (struct container_filter){};

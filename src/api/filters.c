@@ -48,7 +48,8 @@ static int read_key(const char *key, const struct json *given, const char *const
 {
     struct strv *values;
 
-    if (json_type(given) != JSON_DICT && json_type(given) != JSON_LIST)
+    if (json_type(given) != JSON_DICT && json_type(given) != JSON_LIST &&
+        json_type(given) != JSON_NULL)
         return error_set(err, ERROR_INVALID, "invalid filter");
     if (!is_accepted(accepted, key))
         return error_set(err, ERROR_INVALID, "invalid filter '%s'", key);
@@ -65,7 +66,8 @@ int filters_parse(const char *text, const char *const *accepted, struct filters 
 
     map_init_empty(&filters.keys, values_free);
     if (!text_is_empty(text)) {
-        if (json_parse(text, strlen(text), &given, err) < 0 || json_type(given) != JSON_DICT)
+        if (json_parse(text, strlen(text), &given, err) < 0 ||
+            (json_type(given) != JSON_DICT && json_type(given) != JSON_NULL))
             return error_set(err, ERROR_INVALID, "invalid filter");
         JSON_EACH (given, key)
             if (read_key(key, json_key_value(key), accepted, &filters, err) < 0)

@@ -23,7 +23,10 @@ static int begin(struct prune *prune, struct request *req, const char *const *ac
     prune->writer.out = &prune->removed;
     if (filters_parse(request_query(req, "filters"), accepted, &prune->filters, err) < 0)
         return -1;
-    return filters_until(&prune->filters, &prune->until_ns, err);
+    if (filters_until(&prune->filters, &prune->until_ns, err) == 0)
+        return 0;
+    err->kind = ERROR_INVALID; /* Lists answer this with 500, as Docker does. */
+    return -1;
 }
 
 /* Takes the turn of one kind. */

@@ -65,9 +65,10 @@ int request_query_time(const struct request *req, const char *name, int64_t *out
     *out_ns = 0;
     if (text_is_empty(text))
         return 0;
-    if (time_parse_unix(text, out_ns, NULL) < 0)
-        return error_set(err, ERROR_INTERNAL, "strconv.ParseInt: parsing \"%s\": invalid syntax",
-                         text);
+    if (time_parse_unix(text, out_ns, err) < 0) {
+        err->kind = ERROR_INTERNAL;
+        return -1;
+    }
     return 0;
 }
 

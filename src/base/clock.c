@@ -272,6 +272,9 @@ int duration_parse(const char *text, int64_t *out_ns, struct error *err)
     return 0;
 }
 
+/* In the year 2116: differences of two times fit nanoseconds too. */
+#define LAST_SECOND (INT64_MAX / 2 / NS_PER_S)
+
 int time_parse_unix(const char *text, int64_t *out_wall_ns, struct error *err)
 {
     int64_t seconds = 0, fraction_ns;
@@ -286,8 +289,11 @@ int time_parse_unix(const char *text, int64_t *out_wall_ns, struct error *err)
         return error_set(err, ERROR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
                          text);
     for (; isdigit((unsigned char)*at); at++)
-        if (seconds < INT64_MAX / NS_PER_S / 10)
-            seconds = seconds * 10 + (*at - '0');
+        if (__builtin_mul_overflow(seconds, 10, &seconds) ||
+            __builtin_add_overflow(seconds, *at - '0', &seconds))
+            return error_set(err, ERROR_INVALID,
+                             "strconv.ParseInt: parsing \"%s\": value out of range", text);
+    seconds = MIN(seconds, LAST_SECOND);
     at = parse_fraction(at, &fraction_ns);
     if (*at)
         return error_set(err, ERROR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",

@@ -39,7 +39,8 @@ char *duration_format(int64_t ns);
  * now), RFC 3339 and its shortened forms (local zone), or seconds[.fraction] since 1970. */
 int time_parse_human(const char *text, int64_t now_ns, int64_t *out_wall_ns, struct error *err);
 
-/* Wire form of since/until: "seconds" or "seconds.nanos". */
+/* Wire form of since/until: "seconds" or "seconds.nanos". Times that nanoseconds do not hold are
+ * taken for the nearest far one. */
 int time_parse_unix(const char *text, int64_t *out_wall_ns, struct error *err);
 char *time_format_unix(int64_t wall_ns); /* "seconds.nanos", all nine digits. Yours. */
 /* From what people write (time_parse_human) to that form. NULL stays NULL; else yours. */

@@ -204,6 +204,11 @@ Test(clock, reads_seconds_and_fraction)
     cr_expect_eq(time_parse_unix("1x", &ns, NULL), -1);
     cr_expect_eq(time_parse_unix("", &ns, NULL), -1);
     cr_expect_eq(time_parse_unix("1.5.5", &ns, NULL), -1);
+    cr_assert_eq(time_parse_unix("99999999999", &ns, NULL), 0, "in the year 5138");
+    cr_expect_gt(ns, INT64_C(4000000000) * NS_PER_S);
+    cr_assert_eq(time_parse_unix("-9223372036854775807", &ns, NULL), 0);
+    cr_expect_lt(ns, INT64_C(-4000000000) * NS_PER_S);
+    cr_expect_eq(time_parse_unix("9223372036854775808", &ns, NULL), -1);
 }
 
 static const struct {

@@ -118,6 +118,13 @@ def test_filters_without_values(engine, api, name):
     assert f"/{name}" in names('{"status":["created"]}')
 
 
+def test_published_ports_that_are_none(api):
+    for port in ("-1", "70000", "80-", "-", "90-80", "80-70000", "1-2-3"):
+        wish = {"Image": "busybox", "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": port}]}}}
+        answer = api.call("POST", "/containers/create", wish)
+        assert (answer.status, answer.json["message"]) == (400, f'invalid port specification: "{port}"'), port
+
+
 def test_logs_since_the_far_future(engine, api, name):
     engine.docker("run", "--name", name, "busybox", "echo", "hi", check=True)
     assert b"hi" in api.call("GET", f"/containers/{name}/logs?stdout=1&until=99999999999").data
@@ -129,3 +136,21 @@ def test_logs_since_the_far_future(engine, api, name):
 def test_prune_until_something(api):
     answer = api.call("POST", "/containers/prune?filters=" + urllib.parse.quote('{"until":["x"]}'))
     assert (answer.status, answer.json["message"]) == (400, 'failed to parse value as time or duration: "x"')
+
+
+def test_lists_given_as_one_text(engine, api, name):
+    """Docker takes a text for the list of one where a shell word may stand."""
+    api.do("POST", f"/containers/create?name={name}", {"Image": "busybox", "Cmd": "true", "Shell": "/bin/sh",
+                                                       "HostConfig": {"CapAdd": "NET_ADMIN", "CapDrop": "MKNOD"}})
+    made = engine.inspect(name)
+    assert made["HostConfig"]["CapAdd"] == ["NET_ADMIN"] and made["HostConfig"]["CapDrop"] == ["MKNOD"]
+    assert made["Config"]["Shell"] == ["/bin/sh"]
+
+
+@pytest.mark.parametrize("host", [{}, {"NetworkMode": "bridge", "PortBindings": {"80/tcp": [{"HostPort": ""}]}}])
+def test_network_disabled(engine, api, name, host):
+    """Only the loopback interface, as with the network "none"."""
+    api.do("POST", f"/containers/create?name={name}", {"Image": "busybox", "Cmd": ["ls", "/sys/class/net"], "NetworkDisabled": True, "HostConfig": host,
+                                                       "NetworkingConfig": {"EndpointsConfig": {"bridge": {}}}})
+    assert engine.docker("start", "-a", name, check=True).out == "lo\n"
+    assert engine.inspect(name)["Config"]["NetworkDisabled"] is True

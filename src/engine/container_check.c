@@ -55,9 +55,6 @@ int container_config_check(const struct container_config *config, struct error *
         return -1;
     if (config->healthcheck && check_health(config->healthcheck, err) < 0)
         return -1;
-    if (config->network_disabled)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "NetworkDisabled is not supported: use network mode \"none\"");
     return 0;
 }
 
@@ -204,6 +201,8 @@ int host_config_check_names(const struct host_config *host, struct error *err)
 
 static int check_network(const struct host_config *host, struct error *err)
 {
+    struct json_list ports = {};
+
     if (host_config_check_names(host, err) < 0)
         return -1;
     MAP_EACH (&host->port_bindings, entry) {
@@ -222,15 +221,14 @@ static int check_network(const struct host_config *host, struct error *err)
         const struct json_list *bindings = entry->value;
         for (size_t i = 0; bindings && i < bindings->count; i++) {
             const struct port_binding *binding = &JSON_ITEMS(bindings, struct port_binding)[i];
-            const char *first = binding->host_port ? binding->host_port : "";
 
-            if (strspn(first, "0123456789-") != strlen(first))
-                return error_set(err, ERROR_INVALID, "invalid port specification: \"%s\"", first);
             if (!text_is_empty(binding->host_ip) && !is_address(binding->host_ip))
                 return error_set(err, ERROR_INVALID, "invalid IP address: %s", binding->host_ip);
         }
     }
-    return 0;
+    int result = container_read_bindings(&host->port_bindings, &ports, err);
+    free(ports.items);
+    return result;
 }
 
 static int check_storage_option(const char *key, const char *value, struct error *err)

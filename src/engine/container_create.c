@@ -397,6 +397,20 @@ static void fill_hostname(struct engine *engine, struct container_spec *spec, co
     spec->config.hostname = xstrdup(host);
 }
 
+/* What is left of the networks of a container that is to have none. Those of others are not its
+ * own, and are not meant. */
+static void disable_network(struct container_spec *spec)
+{
+    char **mode = &spec->host_config.network_mode;
+
+    if (!spec->config.network_disabled || strcmp(*mode, "host") == 0 ||
+        text_starts(*mode, "container:"))
+        return;
+    free(*mode);
+    *mode = xstrdup("none");
+    map_done(&spec->networking.endpoints);
+}
+
 /* Everything of the request that needs no id yet. */
 static int make_spec(struct engine *engine, const char *platform,
                      const struct container_create *wish, struct container_spec *spec,
@@ -428,6 +442,7 @@ static int make_spec(struct engine *engine, const char *platform,
                         image->config.os, image->config.architecture, image_native_architecture());
     container_config_merge(&spec->config, &image->config.config);
     host_config_fill(engine, &spec->host_config);
+    disable_network(spec);
     name_default_network(spec);
     if (fill_command(spec, err) < 0 ||
         pin_joined(engine, &spec->host_config.network_mode, err) < 0 ||

@@ -23,10 +23,9 @@ static int parse_host_port(const char *text, struct port_mapping *port, struct e
 
     if (dash)
         *dash++ = 0;
-    if (*copy && parse_int64(copy, 0, 65535, &first, err) < 0)
-        return error_context(err, "invalid port specification");
-    if (dash && parse_int64(dash, 0, 65535, &last, err) < 0)
-        return error_context(err, "invalid port specification");
+    if (((*copy || dash) && parse_int64(copy, 0, 65535, &first, NULL) < 0) ||
+        (dash && parse_int64(dash, first, 65535, &last, NULL) < 0))
+        return error_set(err, ERROR_INVALID, "invalid port specification: \"%s\"", text);
     port->host_port = (uint16_t)first;
     port->host_port_end = (uint16_t)last;
     return 0;

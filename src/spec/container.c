@@ -40,7 +40,7 @@ const struct json_field container_config_fields[] = {
     JSON_TEXTS         (struct container_config, labels,           "Labels"),
     JSON_STRING        (struct container_config, stop_signal,      "StopSignal",      .omit_empty = true),
     JSON_OPTIONAL_INT64(struct container_config, stop_timeout_s,   "StopTimeout",     .omit_empty = true),
-    JSON_STRV          (struct container_config, shell,            "Shell",           .omit_empty = true),
+    JSON_STRV_OR_TEXT  (struct container_config, shell,            "Shell",           .omit_empty = true),
     JSON_END,
 };
 
@@ -160,8 +160,8 @@ const struct json_field host_config_fields[] = {
     JSON_STRV          (struct host_config, volumes_from,             "VolumesFrom"),
     JSON_INT64_PAIR    (struct host_config, console_size,             "ConsoleSize"),
     JSON_TEXTS         (struct host_config, annotations,              "Annotations", .omit_empty = true),
-    JSON_STRV          (struct host_config, cap_add,                  "CapAdd"),
-    JSON_STRV          (struct host_config, cap_drop,                 "CapDrop"),
+    JSON_STRV_OR_TEXT  (struct host_config, cap_add,                  "CapAdd"),
+    JSON_STRV_OR_TEXT  (struct host_config, cap_drop,                 "CapDrop"),
     JSON_STRING        (struct host_config, cgroupns_mode,            "CgroupnsMode"),
     JSON_STRV          (struct host_config, dns,                      "Dns"),
     JSON_STRV          (struct host_config, dns_options,              "DnsOptions"),

@@ -44,6 +44,22 @@ void sha256_free(struct sha256 *hash)
     free(hash);
 }
 
+bool sha256_save(const struct sha256 *hash, struct sha256_state *out)
+{
+    if (hash->context.index != 0)
+        return false;
+    memcpy(out->words, hash->context.state, sizeof(out->words));
+    out->size = hash->context.count * SHA256_BLOCK_LENGTH;
+    return true;
+}
+
+void sha256_resume(struct sha256 *hash, const struct sha256_state *state)
+{
+    sha256_init(&hash->context);
+    memcpy(hash->context.state, state->words, sizeof(state->words));
+    hash->context.count = state->size / SHA256_BLOCK_LENGTH;
+}
+
 void sha256_digest(const void *data, size_t size, char out_digest[DIGEST_SIZE])
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();

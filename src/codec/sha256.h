@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/macros.h"
 #include "base/stream.h"
@@ -16,6 +17,15 @@ void sha256_add(struct sha256 *hash, const void *data, size_t size);
 void sha256_finish(struct sha256 *hash, char out_digest[DIGEST_SIZE]); /* no add afterwards */
 void sha256_free(struct sha256 *hash);
 CLEANUP_POINTER(sha256_free, struct sha256)
+
+/* A hash after a whole number of blocks, from where it can go on at another time. */
+#define SHA256_BLOCK_LENGTH ((size_t)64)
+struct sha256_state {
+    uint32_t words[8];
+    uint64_t size; /* of what was added */
+};
+bool sha256_save(const struct sha256 *hash, struct sha256_state *out); /* false: within a block */
+void sha256_resume(struct sha256 *hash, const struct sha256_state *state);
 
 void sha256_digest(const void *data, size_t size, char out_digest[DIGEST_SIZE]);
 

@@ -40,6 +40,29 @@ Test(sha256, lets_only_whole_digests_through)
         cr_expect_eq(digest_is_valid(digests[i].text), digests[i].is_valid, "%s", digests[i].text);
 }
 
+Test(sha256, goes_on_from_a_state)
+{
+    static const char text[3 * SHA256_BLOCK_LENGTH + 5] = "some blocks and a rest";
+    char whole[DIGEST_SIZE], resumed[DIGEST_SIZE];
+
+    sha256_digest(text, sizeof(text), whole);
+    for (size_t blocks = 0; blocks <= 3; blocks++) {
+        CLEANUP(sha256_free) struct sha256 *first = sha256_new(), *second = sha256_new();
+        size_t size = blocks * SHA256_BLOCK_LENGTH;
+        struct sha256_state state;
+
+        sha256_add(first, text, size);
+        cr_assert(sha256_save(first, &state));
+        cr_expect_eq(state.size, size);
+        sha256_add(second, "forgotten", 9);
+        cr_expect_not(sha256_save(second, &(struct sha256_state){}));
+        sha256_resume(second, &state);
+        sha256_add(second, &text[size], sizeof(text) - size);
+        sha256_finish(second, resumed);
+        cr_expect_str_eq(resumed, whole);
+    }
+}
+
 Test(sha256, hashes_what_is_read)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();

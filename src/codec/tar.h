@@ -73,6 +73,11 @@ int tar_writer_data(struct tar_writer *writer, const void *data, size_t size,
                     struct error *err);                             /* entry->size in all */
 int tar_writer_file(struct tar_writer *writer, int fd, size_t size, /* from its offset on */
                     struct error *err);
+/* The current entry is complete: what fills its last record is written now, not with what follows.
+ */
+int tar_writer_end(struct tar_writer *writer, struct error *err);
+/* The current entry's content, filled up to a record, goes another way. */
+void tar_writer_skip(struct tar_writer *writer);
 int tar_writer_finish(struct tar_writer *writer, struct error *err);
 void tar_writer_free(struct tar_writer *writer);
 CLEANUP_POINTER(tar_writer_free, struct tar_writer)

@@ -240,7 +240,7 @@ static int write_pax(struct tar_writer *self, const char *name, const struct str
     return write_padded(self, records->data, records->length, err);
 }
 
-static int end_entry(struct tar_writer *self, struct error *err)
+int tar_writer_end(struct tar_writer *self, struct error *err)
 {
     size_t padding = self->padding;
 
@@ -251,6 +251,12 @@ static int end_entry(struct tar_writer *self, struct error *err)
     return padding ? stream_write(self->stream, zeros, padding, err) : 0;
 }
 
+void tar_writer_skip(struct tar_writer *self)
+{
+    self->left = 0;
+    self->padding = 0;
+}
+
 int tar_writer_entry(struct tar_writer *self, const struct tar_entry *entry, struct error *err)
 {
     CLEANUP(str_done) struct str records = {};
@@ -259,7 +265,7 @@ int tar_writer_entry(struct tar_writer *self, const struct tar_entry *entry, str
     if (entry->type == TAR_OTHER)
         return error_set(err, ERROR_UNSUPPORTED, "%s: no such type of file in a tar archive",
                          entry->name);
-    if (end_entry(self, err) < 0)
+    if (tar_writer_end(self, err) < 0)
         return -1;
     size_t length = strlen(entry->name);
     bool needs_slash = entry->type == TAR_DIRECTORY &&
@@ -291,7 +297,7 @@ int tar_writer_file(struct tar_writer *self, int fd, size_t size, struct error *
 
 int tar_writer_finish(struct tar_writer *self, struct error *err)
 {
-    if (end_entry(self, err) < 0)
+    if (tar_writer_end(self, err) < 0)
         return -1;
     return stream_write(self->stream, zeros, sizeof(zeros), err);
 }

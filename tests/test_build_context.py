@@ -1,10 +1,12 @@
 """Contexts that the engine keeps between builds: what is sent, what is built of it, and what hostile clients get."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import random
 import shutil
 import socket
+import tarfile
 import time
 
 import pytest
@@ -102,6 +104,29 @@ def test_a_build_is_the_same_as_from_an_archive(engine, project):
         histories.append([(row["CreatedBy"], row["Size"]) for row in rows])
     layers = [engine.inspect(tag)["RootFS"]["Layers"] for tag in ("kept", "archived")]
     assert histories[0] == histories[1] and layers[0] == layers[1]
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_digests_go_on_from_what_has_not_changed(engine, tmp_path, place):
+    """A layer's digest is that of its archive, however little of it was hashed: clients and registries work it out by themselves."""
+    project = tmp_path / "large"
+    project.mkdir()
+    for i in range(10):
+        (project / f"part{i}").write_bytes(bytes([i]) * 6_000_000)
+        os.utime(project / f"part{i}", (10**9 + i, 10**9 + i))
+    changed = project / {"first": "about", "middle": "part5", "last": "small"}[place]
+    (project / "Dockerfile").write_text("FROM scratch\nCOPY . /all/\n")
+    layers = []
+    for turn in range(3):
+        changed.write_bytes(f"{turn}".encode() * 5000)
+        engine.berth("build", "-q", "-t", "kept", str(project), check=True)
+        layers += engine.inspect("kept")["RootFS"]["Layers"]
+        engine.berth("save", "-o", str(tmp_path / "saved"), "kept", check=True)
+        archive = tarfile.open(tmp_path / "saved")
+        manifest = json.load(archive.extractfile("manifest.json"))[0]
+        digests = [hashlib.sha256(archive.extractfile(name).read()).hexdigest() for name in manifest["Layers"]]
+        assert [f"sha256:{digest}" for digest in digests] == layers[-1:]
+    assert len(set(layers)) == 3
 
 
 def settled(project):

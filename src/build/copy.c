@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/contents.h"
 #include "build/owner.h"
 #include "linux/file_copy.h"
 #include "linux/path.h"
@@ -128,6 +129,19 @@ static bool share_file(const struct copy *copy, int from_parent_fd, const char *
            info->st_uid == wanted_uid(copy, info) && info->st_gid == wanted_gid(copy, info) &&
            wanted_mode(copy, info->st_mode) == (info->st_mode & 07777) &&
            linkat(from_parent_fd, from_name, share_fd, name, 0) == 0;
+}
+
+/* 'path' is relative to the source. */
+static void note_content(const struct copy *copy, const struct stat *info, const char *path)
+{
+    CLEANUP(free) char *in_tree = NULL;
+    char hex[LAYER_CONTENT_HEX_SIZE];
+
+    if (!copy->known || info->st_size < CONTENT_SIZE_LEAST)
+        return;
+    in_tree = *copy->source_path ? path_join(copy->source_path, path) : xstrdup(path);
+    if (copy->known->find(copy->known->data, in_tree, hex))
+        contents_note(copy->contents, info, hex);
 }
 
 static int copy_file(const struct copy *copy, int from_fd, const struct stat *info, int parent_fd,
@@ -277,8 +291,10 @@ static int copy_entry(const struct copy *copy, int from_parent_fd, const char *n
         return -1;
     if (S_ISLNK(info.st_mode))
         return copy_link(copy, from_parent_fd, name, &info, parent_fd, name, err);
-    if (share_file(copy, from_parent_fd, name, &info, parent->share_fd, name))
+    if (share_file(copy, from_parent_fd, name, &info, parent->share_fd, name)) {
+        note_content(copy, &info, path);
         return 0;
+    }
     if (link_again(copy, &info, path, parent_fd, name))
         return 0;
     if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
@@ -473,22 +489,23 @@ static int copy_top_directory(const struct copy *copy, const struct source *sour
     int from_fd = path_open(copy->source_root_fd, *source->path ? source->path : ".",
                             O_RDONLY | O_DIRECTORY, 0, err);
     CLEANUP(place_done) struct place to = { -1, -1 };
+    struct copy within = *copy;
 
     if (from_fd < 0)
         return -1;
+    within.source_path = source->path;
     to.fd = copy_make_directory(copy, target_path, err);
     if (to.fd < 0)
         return -1;
     to.share_fd = open_top_share(copy, to.fd, target_path);
     /* Files that are shared are other names of what a client has, not of one another. */
     if (to.share_fd >= 0)
-        return copy_children(copy, from_fd, "", &to, 0, err);
+        return copy_children(&within, from_fd, "", &to, 0, err);
 
     CLEANUP(copy_links_done) struct copy_links links = { .target_path = target_path };
-    struct copy linking = *copy;
     map_init_empty(&links.first, free);
-    linking.links = &links;
-    return copy_children(&linking, from_fd, "", &to, 0, err);
+    within.links = &links;
+    return copy_children(&within, from_fd, "", &to, 0, err);
 }
 
 int copy_source(const struct copy *copy, const struct source *source, const char *target_path,

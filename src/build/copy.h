@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "build/source.h"
 
+struct contents;
 struct copy_links;
 
 struct copy {
@@ -17,7 +18,9 @@ struct copy {
      * that need not be changed get there by hard links. -1: everything is copied. The target is not
      * to be looked at afterwards through the mount that was written to. */
     int share_root_fd;
-    uid_t uid; /* of everything copied, and of directories made for it */
+    const struct known_digests *known; /* of the source's files, NULL: none */
+    struct contents *contents;         /* what is known of those that were shared goes here */
+    uid_t uid;                         /* of everything copied, and of directories made for it */
     gid_t gid;
     bool keeps_owners;       /* of what is copied */
     bool is_owner_given;     /* by --chown; otherwise unpacked archives keep their owners */
@@ -25,7 +28,9 @@ struct copy {
     bool unpacks;            /* ADD: archives are unpacked */
     const struct dockerignore *excludes; /* below a source, NULL: nothing */
     int cancel_fd;                       /* -1: none */
-    struct copy_links *links;            /* of copy_source itself: NULL */
+    /* Of copy_source itself; NULL for callers. */
+    const char *source_path;
+    struct copy_links *links;
 };
 
 /* Copies one source to 'target_path', an absolute path in the target root. Of a directory the

@@ -496,7 +496,8 @@ static bool may_share(const struct job *job, const struct copy_request *request)
 
 int copy_request_carry_out(struct job *job, const struct stage *stage,
                            const struct copy_request *request, const char *diff_path,
-                           int target_root_fd, int accounts_root_fd, struct error *err)
+                           int target_root_fd, int accounts_root_fd, struct contents *contents,
+                           struct error *err)
 {
     CLEANUP(close)
     int share_fd = may_share(job, request) ? open(diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -505,6 +506,8 @@ int copy_request_carry_out(struct job *job, const struct stage *stage,
     struct copy copy = {
         .target_root_fd = target_root_fd,
         .share_root_fd = share_fd,
+        .known = share_fd >= 0 ? job_known_digests(job) : NULL,
+        .contents = contents,
         .is_owner_given = request->owner.length > 0,
         .mode_change = request->mode.length > 0 ? request->mode.data : NULL,
         .excludes = request->excludes,

@@ -2,6 +2,7 @@
 #ifndef BERTH_BUILD_COPY_REQUEST_H
 #define BERTH_BUILD_COPY_REQUEST_H
 
+#include "build/contents.h"
 #include "build/copy.h"
 #include "build/job.h"
 #include "build/remote.h"
@@ -42,10 +43,12 @@ char *copy_request_digest(struct job *job, struct copy_request *request, struct 
 /* Finds and fetches what was not necessary for the digest. */
 int copy_request_prepare(struct job *job, struct copy_request *request, struct error *err);
 
-/* Copies everything into the root, changes of which go to the directory 'diff_path'. */
+/* Copies everything into the root, changes of which go to the directory 'diff_path'. What is known
+ * of files there is added to 'contents'. */
 int copy_request_carry_out(struct job *job, const struct stage *stage,
                            const struct copy_request *request, const char *diff_path,
-                           int target_root_fd, int accounts_root_fd, struct error *err);
+                           int target_root_fd, int accounts_root_fd, struct contents *contents,
+                           struct error *err);
 
 /* The flags and arguments as the history has them, 'digest' standing for the sources. */
 char *copy_request_text(const struct copy_request *request, const char *digest);

@@ -85,14 +85,14 @@ static bool is_empty_directory(const char *path)
 }
 
 int step_make_layer(struct job *job, struct stage *stage, struct writable *writable,
-                    struct layer *out, struct error *err)
+                    const struct layer_contents *known, struct layer *out, struct error *err)
 {
     struct store *store = job->builder->store;
 
     /* With overlayfs the directory holds the changes only; otherwise it is a whole copy. */
     if (strcmp(store_driver(store), "overlay2") == 0 && is_empty_directory(writable->diff_path))
         return store_writable_remove(store, writable, err);
-    if (store_layer_commit(store, stage->chain_id, writable, out, err) < 0)
+    if (store_layer_commit(store, stage->chain_id, writable, known, out, err) < 0)
         return -1;
     if (store_layer_is_empty(out))
         return 0;
@@ -242,7 +242,7 @@ static int make_work_directory(struct job *job, struct stage *stage, struct laye
         store_writable_remove(store, &writable, NULL);
         return -1;
     }
-    return step_make_layer(job, stage, &writable, out, err);
+    return step_make_layer(job, stage, &writable, NULL, out, err);
 }
 
 static int step_workdir(struct job *job, struct stage *stage, const struct instruction *instruction,

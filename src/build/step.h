@@ -23,9 +23,10 @@ int step_probe(struct job *job, struct stage *stage, const char *key, const char
 int step_finish(struct job *job, struct stage *stage, const char *key, const char *created_by,
                 const struct layer *layer, struct error *err);
 
-/* Makes what changed in 'writable' (consumed) a layer over the stage: 1; 0 if nothing changed. */
+/* Makes what changed in 'writable' (consumed) a layer over the stage: 1; 0 if nothing changed.
+ * 'known': as for store_layer_commit. */
 int step_make_layer(struct job *job, struct stage *stage, struct writable *writable,
-                    struct layer *out, struct error *err);
+                    const struct layer_contents *known, struct layer *out, struct error *err);
 
 int step_copy(struct job *job, size_t stage_index, const struct instruction *instruction,
               const struct strv *arguments, const struct strv *environment, struct error *err);

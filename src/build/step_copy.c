@@ -25,7 +25,7 @@ static int open_target(struct job *job, const struct stage *stage,
 }
 
 static int copy_into(struct job *job, const struct stage *stage, const struct copy_request *request,
-                     const struct writable *writable, struct error *err)
+                     const struct writable *writable, struct contents *contents, struct error *err)
 {
     CLEANUP(close) int target_fd = -1;
     int accounts_fd;
@@ -36,7 +36,7 @@ static int copy_into(struct job *job, const struct stage *stage, const struct co
     if (request->owner.length > 0 && accounts_fd < 0)
         return -1;
     return copy_request_carry_out(job, stage, request, writable->diff_path, target_fd, accounts_fd,
-                                  err);
+                                  contents, err);
 }
 
 static int copy_to_layer(struct job *job, struct stage *stage, struct copy_request *request,
@@ -44,17 +44,20 @@ static int copy_to_layer(struct job *job, struct stage *stage, struct copy_reque
 {
     struct store *store = job->builder->store;
     CLEANUP(writable_done) struct writable writable = {};
+    CLEANUP(contents_done) struct contents contents = {};
     int64_t began_ns = clock_wall_ns() - TIMES_SLACK_NS;
 
     if (copy_request_prepare(job, request, err) < 0 ||
         store_writable_new(store, &writable, err) < 0)
         return -1;
-    if (copy_into(job, stage, request, &writable, err) < 0 ||
+    if (copy_into(job, stage, request, &writable, &contents, err) < 0 ||
         times_settle_copy(job, stage, &writable, began_ns, err) < 0) {
         store_writable_remove(store, &writable, NULL);
         return -1;
     }
-    return step_make_layer(job, stage, &writable, out, err);
+
+    const struct layer_contents known = contents_of_layer(&contents);
+    return step_make_layer(job, stage, &writable, &known, out, err);
 }
 
 static void copy_key(const struct stage *stage, const struct copy_request *request,

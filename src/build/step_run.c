@@ -177,7 +177,7 @@ static int run_to_layer(struct job *job, size_t stage_index, struct run_request 
             output_removed(&stage->output);
         return -1;
     }
-    return step_make_layer(job, stage, &writable, out, err);
+    return step_make_layer(job, stage, &writable, NULL, out, err);
 }
 
 /* Does the history say all that matters for the result? Caches and secrets do not. */

@@ -14,7 +14,7 @@
 struct settling {
     int base_fd;                /* the files below, -1: none */
     int64_t began_ns, epoch_ns; /* epoch -1: none */
-    struct timespec newest;     /* of what was copied */
+    struct timespec oldest;     /* of what was copied; 1970: nothing was */
 };
 
 static int64_t nanoseconds(const struct timespec *time)
@@ -72,23 +72,26 @@ int times_settle(struct job *job, const struct writable *writable, struct error 
 
 /* ---- after copying ---- */
 
-static int note_newest(void *data, const struct tree_entry *entry, struct error *err UNUSED)
+/* The oldest, not the newest: then a changed file leaves the directories before it in the archive
+ * as they are, and the layer's digest goes on from what was hashed before. */
+static int note_oldest(void *data, const struct tree_entry *entry, struct error *err UNUSED)
 {
     struct settling *settling = data;
 
     if (!S_ISDIR(entry->status.st_mode) && !S_ISCHR(entry->status.st_mode) &&
         nanoseconds(&entry->status.st_mtim) < settling->began_ns &&
-        nanoseconds(&entry->status.st_mtim) > nanoseconds(&settling->newest))
-        settling->newest = entry->status.st_mtim;
+        (nanoseconds(&settling->oldest) == 0 ||
+         nanoseconds(&entry->status.st_mtim) < nanoseconds(&settling->oldest)))
+        settling->oldest = entry->status.st_mtim;
     return 0;
 }
 
 /* A directory that was touched while something was put in it: as old as it was, or if it is new, as
- * the newest file. */
+ * the oldest file. */
 static int settle_directory(void *data, const struct tree_entry *entry, struct error *err)
 {
     const struct settling *settling = data;
-    struct timespec time = settling->newest;
+    struct timespec time = settling->oldest;
     struct stat now, before;
 
     if (fstatat(entry->dir_fd, entry->name, &now, AT_SYMLINK_NOFOLLOW) < 0)
@@ -109,7 +112,7 @@ static int settle_directory(void *data, const struct tree_entry *entry, struct e
 int times_settle_copy(struct job *job, const struct stage *stage, const struct writable *writable,
                       int64_t began_ns, struct error *err)
 {
-    static const struct tree_visitor look = { .enter = note_newest };
+    static const struct tree_visitor look = { .enter = note_oldest };
     static const struct tree_visitor settle = { clamp_entry, settle_directory };
     struct settling settling = { .base_fd = *stage->chain_id ? job_mount(job, stage->chain_id, NULL)
                                                              : -1,

@@ -194,30 +194,6 @@ void store_layer_release(struct store *store, const char *chain_id)
 
 /* ---- becoming known ---- */
 
-struct hashing_sink {
-    struct stream stream;
-    struct sha256 *hash;
-};
-
-static int hash_write(struct stream *stream, const void *data, size_t size,
-                      struct error *err UNUSED)
-{
-    sha256_add(CONTAINER_OF(stream, struct hashing_sink, stream)->hash, data, size);
-    return 0;
-}
-
-int layer_digest(struct store *store, int diff_fd, char out_digest[DIGEST_TEXT_SIZE],
-                 int64_t *out_size, struct error *err)
-{
-    CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
-    struct hashing_sink sink = { { .write = hash_write }, hash };
-
-    if (pack_directory(diff_fd, store->driver->marks_by_name, &sink.stream, out_size, err) < 0)
-        return -1;
-    sha256_finish(hash, out_digest);
-    return 0;
-}
-
 static int record_layer(struct store *store, const struct layer *layer, bool is_opaque,
                         struct error *err)
 {
@@ -354,5 +330,5 @@ int store_layer_write(struct store *store, const char *chain_id, struct stream *
     CLEANUP(close) int diff_fd = open_diff(store, chain_id, err);
     if (diff_fd < 0)
         return -1;
-    return pack_directory(diff_fd, store->driver->marks_by_name, out, NULL, err);
+    return pack_directory(diff_fd, store->driver->marks_by_name, out, NULL, NULL, err);
 }

@@ -18,6 +18,7 @@
 
 struct packer {
     struct tar_writer *writer;
+    struct pack_contents *contents; /* NULL: nobody's */
     bool marks_by_name;
     struct entry_links links;
     int64_t size;
@@ -78,6 +79,24 @@ static int write_hidden(struct packer *packer, int dir_fd, const char *path, str
     return 0;
 }
 
+static int write_content(struct packer *packer, const struct tree_entry *from, int fd, size_t size,
+                         struct error *err)
+{
+    struct pack_contents *contents = packer->contents;
+    int taken = contents ? contents->take(contents, &from->status, fd, err) : 0;
+
+    if (taken > 0)
+        tar_writer_skip(packer->writer);
+    if (taken != 0)
+        return MIN(taken, 0);
+    if (tar_writer_file(packer->writer, fd, size, err) < 0 ||
+        tar_writer_end(packer->writer, err) < 0)
+        return -1;
+    if (contents)
+        contents->written(contents);
+    return 0;
+}
+
 static int write_opened(struct packer *packer, const struct tree_entry *from,
                         struct tar_entry *entry, struct error *err)
 {
@@ -88,7 +107,7 @@ static int write_opened(struct packer *packer, const struct tree_entry *from,
         return -1;
     if (entry->type == TAR_FILE) {
         packer->size += entry->size;
-        return tar_writer_file(packer->writer, fd, (size_t)entry->size, err);
+        return write_content(packer, from, fd, (size_t)entry->size, err);
     }
     return write_hidden(packer, fd, from->path, err);
 }
@@ -119,12 +138,14 @@ static int enter(void *data, const struct tree_entry *entry, struct error *err)
     return 0;
 }
 
-int pack_directory(int dir_fd, bool marks_by_name, struct stream *out, int64_t *out_size,
-                   struct error *err)
+int pack_directory(int dir_fd, bool marks_by_name, struct stream *out,
+                   struct pack_contents *contents, int64_t *out_size, struct error *err)
 {
     static const struct tree_visitor visitor = { enter, NULL };
     CLEANUP(tar_writer_free) struct tar_writer *writer = tar_writer_new(out, false, err);
-    struct packer packer = { .writer = writer, .marks_by_name = marks_by_name };
+    struct packer packer = { .writer = writer,
+                             .contents = contents,
+                             .marks_by_name = marks_by_name };
     int result = writer ? 0 : -1;
 
     if (result == 0)

@@ -42,6 +42,9 @@ static const char *const tables[] = {
     "CREATE TABLE attestation (image_id TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,"
     " place INTEGER NOT NULL, predicate_type TEXT NOT NULL, predicate TEXT NOT NULL,"
     " PRIMARY KEY (image_id, place)) WITHOUT ROWID",
+    /* hashes of the beginnings of archives (layer_digest.c) */
+    "CREATE TABLE archive_state (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL,"
+    " size INTEGER NOT NULL, words BLOB NOT NULL)",
 };
 
 char *store_tmp_name(const struct store *store, const char *kind)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/stream.h"
@@ -142,10 +143,19 @@ int store_writable_remove(struct store *store, struct writable *writable, struct
 void writable_done(struct writable *writable);
 CLEANUP_VALUE(writable_done, struct writable)
 
+/* What somebody knows of the contents of files in 'writable', by what stat(2) says of them. */
+#define LAYER_CONTENT_HEX_SIZE 65
+struct layer_contents {
+    bool (*find)(void *data, const struct stat *file, char out_hex[LAYER_CONTENT_HEX_SIZE]);
+    void *data;
+    int64_t size_bytes; /* of all that are known */
+};
+
 /* Makes what was changed in 'writable' (from store_writable_new, mounted or not; consumed) a layer
- * over 'parent_id'. An empty change gives a layer with no entries. */
+ * over 'parent_id'. An empty change gives a layer with no entries. 'known' (may be NULL) saves
+ * reading files for the layer's digest. */
 int store_layer_commit(struct store *store, const char *parent_id, struct writable *writable,
-                       struct layer *out, struct error *err);
+                       const struct layer_contents *known, struct layer *out, struct error *err);
 /* The same from a container's live directory, which stays as it is (docker commit): copies. */
 int store_layer_copy(struct store *store, const char *parent_id, const struct writable *writable,
                      struct layer *out, struct error *err);

@@ -383,8 +383,9 @@ Test(store, makes_layers_of_changes)
             cr_assert_eq(store_layer_copy(test_store, base.chain_id, &writable, &copied, &err), 0,
                          "%s", err.text);
         }
-        cr_assert_eq(store_layer_commit(test_store, base.chain_id, &writable, &committed, &err), 0,
-                     "%s", err.text);
+        cr_assert_eq(
+            store_layer_commit(test_store, base.chain_id, &writable, NULL, &committed, &err), 0,
+            "%s", err.text);
         cr_expect_null(writable.top_path);
         cr_expect_str_eq(copied.chain_id, committed.chain_id);
         cr_expect_eq(committed.size_bytes, 2);
@@ -406,11 +407,72 @@ Test(store, makes_an_empty_layer_of_no_change)
         test_unpack("", BEFORE, true, &base);
         cr_assert_eq(store_writable_new(test_store, &writable, &err), 0);
         free(describe_mount(base.chain_id, &writable));
-        cr_assert_eq(store_layer_commit(test_store, base.chain_id, &writable, &layer, &err), 0,
-                     "%s", err.text);
+        cr_assert_eq(store_layer_commit(test_store, base.chain_id, &writable, NULL, &layer, &err),
+                     0, "%s", err.text);
         cr_expect_str_eq(layer.diff_id, EMPTY_LAYER);
         cr_expect_eq(layer.size_bytes, 0);
     }
+}
+
+#define LARGE_SIZE ((off_t)20 << 20)
+
+/* A large file with one letter in it. */
+static void put_large(const struct writable *writable, const char *name, char letter)
+{
+    static const struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+    CLEANUP(free) char *path = path_join(writable->diff_path, name);
+    CLEANUP(close) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(ftruncate(fd, LARGE_SIZE), 0);
+    cr_assert_eq(pwrite(fd, &letter, 1, LARGE_SIZE / 2), 1);
+    cr_assert_eq(futimens(fd, times), 0);
+}
+
+/* Says the same of every file. */
+static bool find_same(void *data, const struct stat *file UNUSED,
+                      char out_hex[LAYER_CONTENT_HEX_SIZE])
+{
+    snprintf(out_hex, LAYER_CONTENT_HEX_SIZE, "%s", (const char *)data);
+    return true;
+}
+
+static void commit_large(const char *letters, const struct layer_contents *known,
+                         char out_diff_id[DIGEST_TEXT_SIZE])
+{
+    CLEANUP(writable_done) struct writable writable = {};
+    struct layer layer;
+
+    cr_assert_eq(store_writable_new(test_store, &writable, &err), 0);
+    for (size_t i = 0; letters[i]; i++)
+        put_large(&writable, (const char[]){ (char)('a' + i), 0 }, letters[i]);
+    cr_assert_eq(store_layer_commit(test_store, "", &writable, known, &layer, &err), 0, "%s",
+                 err.text);
+    memcpy(out_diff_id, layer.diff_id, DIGEST_TEXT_SIZE);
+}
+
+/* Whoever reads the files again would see that they are not what is said of them. */
+Test(store, reads_what_was_hashed_before_no_more)
+{
+    char zeros[LAYER_CONTENT_HEX_SIZE], ones[LAYER_CONTENT_HEX_SIZE];
+    char first[DIGEST_TEXT_SIZE], again[DIGEST_TEXT_SIZE], other[DIGEST_TEXT_SIZE];
+
+    snprintf(zeros, sizeof(zeros), "%064d", 0);
+    snprintf(ones, sizeof(ones), "%064d", 1);
+    const struct layer_contents same = { find_same, zeros, 2 * LARGE_SIZE };
+    const struct layer_contents different = { find_same, ones, 2 * LARGE_SIZE };
+    const struct layer_contents little = { find_same, zeros, 1 };
+
+    test_store_open("overlay2");
+    commit_large("xy", &same, first);
+    commit_large("xy", NULL, again);
+    cr_expect_str_eq(again, first);
+    commit_large("zy", &same, again);
+    cr_expect_str_eq(again, first, "nothing was to be read");
+    commit_large("zy", &different, other);
+    cr_expect_str_neq(other, first, "all was to be read");
+    commit_large("zy", &little, again);
+    cr_expect_str_eq(again, other, "not worth a look");
 }
 
 Test(store, keeps_a_containers_changes)

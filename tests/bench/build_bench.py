@@ -68,7 +68,8 @@ def bench_build(engine, build, docker, rounds, timed, interleave, print_table):
 def bench_context(engine, build, docker, rounds, timed, interleave, print_table):
     builders, turn = Builders(engine, build, docker, timed), itertools.count()
     large = write_files(builders.place / "large", CONTEXT_MB)
-    change = lambda: (large / "small").write_text(str(next(turn)))  # noqa: E731
-    print_table(f"build, {CONTEXT_MB} MB copied whole, one small file changed",
-                interleave(builders.variants(large, before=change), min(rounds, CONTEXT_ROUNDS)), "berth")
+    for where, name in (("last", "small"), ("halfway", "part50-small"), ("first", "a-small")):
+        change = lambda: (large / name).write_text(str(next(turn)))  # noqa: B023, E731
+        print_table(f"build, {CONTEXT_MB} MB copied whole, one small file changed that comes {where}",
+                    interleave(builders.variants(large, before=change), min(rounds, CONTEXT_ROUNDS)), "berth")
     shutil.rmtree(builders.place)

@@ -186,3 +186,31 @@ int build_cache_write(struct cli *cli, const struct build_cache *cache, const ch
                ? error_context(err, "cache-to %s", cache->place)
                : 0;
 }
+
+int build_caches_read(const struct strv *given, struct strv *out_registries, bool *out_wants_images,
+                      struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+
+        if (build_cache_read(given->items[i], true, &cache, err) < 0)
+            return -1;
+        if (cache.is_max && cache.type == BUILD_CACHE_REGISTRY)
+            strv_add(out_registries, cache.place);
+        *out_wants_images |= cache.is_max && cache.type == BUILD_CACHE_LOCAL;
+    }
+    return 0;
+}
+
+int build_caches_write(struct cli *cli, const struct strv *given, const char *image_id,
+                       const struct strv *cache_ids, struct error *err)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
+
+        if (build_cache_read(given->items[i], true, &cache, err) < 0 ||
+            build_cache_write(cli, &cache, image_id, cache_ids, err) < 0)
+            return -1;
+    }
+    return 0;
+}

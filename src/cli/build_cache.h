@@ -27,4 +27,11 @@ int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *ou
 int build_cache_write(struct cli *cli, const struct build_cache *cache, const char *image_id,
                       const struct strv *cache_ids, struct error *err);
 
+/* All that --cache-to names. What the engine has to do for them: registries that it sends the steps
+ * of all stages to, and whether it makes images of these for a directory here. */
+int build_caches_read(const struct strv *given, struct strv *out_registries, bool *out_wants_images,
+                      struct error *err);
+int build_caches_write(struct cli *cli, const struct strv *given, const char *image_id,
+                       const struct strv *cache_ids, struct error *err);
+
 #endif

@@ -223,3 +223,20 @@ int build_output_write(struct cli *cli, const struct build_output *output, const
     http_response_free(response);
     return result;
 }
+
+void build_outputs_done(struct build_outputs *outputs)
+{
+    for (size_t i = 0; i < outputs->count; i++)
+        build_output_done(&outputs->items[i]);
+}
+int build_outputs_read(const struct strv *given, struct build_outputs *out, struct error *err)
+{
+    if (given->count > COUNT(out->items))
+        return error_set(err, ERROR_INVALID, "more than %zu outputs", COUNT(out->items));
+    for (size_t i = 0; i < given->count; i++) {
+        if (build_output_read(given->items[i], &out->items[out->count], err) < 0)
+            return -1;
+        out->count++;
+    }
+    return 0;
+}

@@ -23,4 +23,14 @@ int build_output_read(const char *text, struct build_output *out, struct error *
 int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
                        const struct strv *tags, struct error *err);
 
+#define BUILD_OUTPUTS_LIMIT 16
+struct build_outputs {
+    struct build_output items[BUILD_OUTPUTS_LIMIT];
+    size_t count;
+};
+void build_outputs_done(struct build_outputs *outputs);
+CLEANUP_VALUE(build_outputs_done, struct build_outputs)
+
+int build_outputs_read(const struct strv *given, struct build_outputs *out, struct error *err);
+
 #endif

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -354,6 +355,55 @@ def test_a_terminal_in_the_foreground(project):
         assert f" Container {project.name}-a-1  {word}\n" in lines
     assert "a-1 exited with code 137\n" in lines
     assert "\rGracefully Stopping... press Ctrl+C again to force\n" in lines and "[+]" not in lines and "\x1b[1A" not in lines
+
+
+def interrupted_up(project, is_time):
+    """`up` in the foreground, sent SIGINT when is_time() is true; its exit code and what it wrote."""
+    with tempfile.TemporaryFile() as written:
+        started = subprocess.Popen([project.engine.build / "berth", "compose", "-p", project.name, "--project-directory", project.directory, "up"],
+                                   env=project.engine.environment, stdout=written, stderr=written, stdin=subprocess.DEVNULL)
+        try:
+            wait_until(is_time)
+            started.send_signal(signal.SIGINT)
+            code = started.wait(LIMIT_S)
+        finally:
+            started.kill()
+            started.wait()
+        written.seek(0)
+        return code, written.read().decode()
+
+
+def test_an_interrupt_while_a_dependency_is_waited_for(project):
+    """What was started is stopped, what was not is left: nobody waits for a health that never comes."""
+    project.write("services: {a: {image: busybox, command: sleep 1000, stop_grace_period: 0s, healthcheck: {test: 'false', interval: 1h}}, "
+                  "b: {image: busybox, command: sleep 1000, depends_on: {a: {condition: service_healthy}}}}")
+
+    def states():
+        return {row["Service"]: row["State"] for row in map(json.loads, project.compose("ps", "-a", "--format", "json").out.splitlines())}
+    code, said = interrupted_up(project, lambda: states() == {"a": "running", "b": "created"})
+    assert code == 130 and "Gracefully Stopping... press Ctrl+C again to force" in said, said
+    assert states() == {"a": "exited", "b": "created"}
+
+
+def is_there(command_line):
+    """Has any process these words?"""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() == command_line:
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def test_an_interrupt_while_an_image_is_built(project):
+    """Nothing runs yet: the command ends, and the engine gives the build up."""
+    seconds = 100000 + os.getpid()
+    project.write("services: {a: {build: {context: ., dockerfile_inline: \"FROM busybox\\nRUN exec sleep %d\"}}}" % seconds)
+    code, said = interrupted_up(project, lambda: is_there(b"sleep\0%d\0" % seconds))
+    assert code == 130, said
+    wait_until(lambda: not is_there(b"sleep\0%d\0" % seconds), what="the build being given up")
+    assert project.containers() == {}
 
 
 def test_dry_run_changes_nothing(project):

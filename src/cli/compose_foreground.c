@@ -10,14 +10,13 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/compose_interrupt.h"
 #include "cli/compose_up.h"
 #include "cli/compose_watch.h"
-#include "cli/terminal.h"
+#include "cli/settings.h"
 #include "compose/follower.h"
 
 #include "base/banned.h"
-
-enum { EXIT_INTERRUPTED = 130 };
 
 struct foreground {
     const struct up_options *options;
@@ -148,12 +147,14 @@ static void print_attached(const struct follower_options *shown,
 struct attaching {
     const struct follower_options *shown;
     const struct compose_session *session;
+    struct compose_interrupt interrupt;
 };
 
 static void attach(void *data)
 {
-    const struct attaching *attaching = data;
+    struct attaching *attaching = data;
 
+    atomic_store(&attaching->interrupt.has_begun, true);
     print_attached(attaching->shown, attaching->session);
 }
 
@@ -187,9 +188,7 @@ static int watch_foreground(struct cli *cli, struct compose_session *session,
         if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
             return error_sys(err, "poll");
         if (fds[1].revents && read(signal_fd, &info, sizeof(info)) > 0) {
-            /* Over the "^C" that terminals show. */
-            fprintf(stderr, "%sGracefully Stopping... press Ctrl+C again to force\n",
-                    terminal_is(STDERR_FILENO) ? "\r" : "");
+            compose_interrupt_say();
             cli->exit_code = EXIT_INTERRUPTED;
             return end_all(cli, session, options, follower, signal_fd, err);
         }
@@ -283,16 +282,45 @@ static int watch_both(struct cli *cli, struct compose_session *session,
     return result;
 }
 
+/* Makes and starts what is to run, and shows it until it ends. */
+static int run(struct cli *cli, struct compose_session *session, const struct up_options *options,
+               const struct strv *named, const struct follower_options *shown,
+               struct follower *follower, struct foreground *front, int signal_fd,
+               struct error *err)
+{
+    struct attaching attaching = { .shown = shown, .session = session };
+    struct up_options own = *options;
+
+    own.hand_over = attach;
+    own.hand_over_data = &attaching;
+    own.is_called_off = &attaching.interrupt.is_called_off;
+    if (compose_interrupt_watch(&attaching.interrupt, signal_fd, err) < 0)
+        return -1;
+    int result = compose_converge(cli, session, &own, named, err);
+    compose_interrupt_end(&attaching.interrupt);
+    if (attaching.interrupt.is_called_off) {
+        cli->exit_code = EXIT_INTERRUPTED;
+        return end_all(cli, session, options, follower, signal_fd, err);
+    }
+    if (result < 0)
+        return -1;
+    if (options->watch)
+        return watch_both(cli, session, options, named, follower, front, signal_fd, err);
+    return watch_foreground(cli, session, options, follower, front, signal_fd, err);
+}
+
 int compose_run_foreground(struct cli *cli, struct compose_session *session,
                            const struct up_options *options, const struct strv *named,
                            struct error *err)
 {
-    struct log_printer *printer = NEW(struct log_printer); /* Threads may outlive this function. */
+    /* What threads use that live until the process ends. */
+    struct log_printer *printer = NEW(struct log_printer);
     struct foreground *front = NEW(struct foreground);
-    struct strv *hidden = NEW(struct strv);
+    struct client *client = NULL;
     struct follower *follower = NULL;
+    CLEANUP(strv_done) struct strv hidden = {};
     int64_t now_ns = clock_wall_ns();
-    char *since = time_format_unix(now_ns);
+    CLEANUP(free) char *since = time_format_unix(now_ns);
     sigset_t signals;
 
     *front = (struct foreground){ .options = options, .event_fd = eventfd(0, EFD_CLOEXEC) };
@@ -301,10 +329,10 @@ int compose_run_foreground(struct cli *cli, struct compose_session *session,
     printer->no_prefix = options->no_log_prefix;
     printer->timestamps = options->timestamps;
     printer->has_colors = !options->no_color && compose_has_colors(cli, STDOUT_FILENO);
-    find_hidden(&session->project, options, named, hidden);
+    find_hidden(&session->project, options, named, &hidden);
     struct follower_options wish = { .project = session->project.name,
                                      .services = &options->attach,
-                                     .hidden = hidden,
+                                     .hidden = &hidden,
                                      .since = since,
                                      .says_ends = true,
                                      .ended = container_ended,
@@ -316,19 +344,14 @@ int compose_run_foreground(struct cli *cli, struct compose_session *session,
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (signal_fd < 0 || front->event_fd < 0)
         return error_sys(err, "signalfd");
-    if (follower_start(cli->client, printer, &wish, &follower, err) < 0)
+    if (settings_connect(&client, err) < 0 ||
+        follower_start(client, printer, &wish, &follower, err) < 0)
         return -1;
     for (size_t i = 0; i < session->actual.count; i++)
         if (!session->actual.containers[i].is_oneoff &&
             actual_is_running(&session->actual.containers[i]))
             follower_add(follower, &session->actual.containers[i]);
-    struct attaching attaching = { &wish, session };
-    struct up_options own = *options;
-    own.hand_over = attach;
-    own.hand_over_data = &attaching;
-    if (compose_converge(cli, session, &own, named, err) < 0)
-        return -1;
-    if (options->watch)
-        return watch_both(cli, session, options, named, follower, front, signal_fd, err);
-    return watch_foreground(cli, session, options, follower, front, signal_fd, err);
+    int result = run(cli, session, options, named, &wish, follower, front, signal_fd, err);
+    follower_end(follower);
+    return result;
 }

@@ -171,6 +171,7 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     apply.image_ids = &image_ids;
     apply.timeout_s = options->timeout;
     apply.renew_volumes = options->renew_volumes;
+    apply.is_called_off = options->is_called_off;
     struct handover handover = { options, progress };
     if (options->hand_over) {
         apply.before_starts = hand_over;

@@ -3,6 +3,8 @@
 #ifndef BERTH_CLI_COMPOSE_UP_H
 #define BERTH_CLI_COMPOSE_UP_H
 
+#include <stdatomic.h>
+
 #include "cli/compose_session.h"
 
 struct up_options {
@@ -13,6 +15,7 @@ struct up_options {
     /* Ours: all is made, and the containers have the word from here on; NULL: in the background. */
     void (*hand_over)(void *data);
     void *hand_over_data;
+    const atomic_bool *is_called_off; /* true: what has not been started is not started */
     const char *exit_code_from, *pull;
     struct optional_int64 timeout, wait_timeout;
 };

@@ -82,6 +82,13 @@ char *apply_container_of(void *data, const char *service)
 
 /* ---- one step ---- */
 
+int apply_check_called_off(const struct apply *apply, struct error *err)
+{
+    if (!apply->is_called_off || !atomic_load(apply->is_called_off))
+        return 0;
+    return error_set(err, ERROR_CANCELLED, "called off");
+}
+
 struct kind_row {
     int (*run)(struct apply *apply, const struct step *step, struct error *err);
     const char *subject, *begins, *ends; /* words for the user; NULL: nothing is told */
@@ -126,6 +133,8 @@ static int run_step(struct apply *apply, const struct step *step, struct error *
     const struct kind_row *kind = &kinds[step->kind];
     int result = 0;
 
+    if (apply_check_called_off(apply, err) < 0)
+        return -1;
     if (kind->begins)
         progress_tell(apply->progress, kind->subject, step->subject, kind->begins,
                       PROGRESS_WORKING);

@@ -2,6 +2,8 @@
 #ifndef BERTH_COMPOSE_APPLY_H
 #define BERTH_COMPOSE_APPLY_H
 
+#include <stdatomic.h>
+
 #include "base/thread.h"
 #include "client/client.h"
 #include "compose/plan.h"
@@ -23,6 +25,7 @@ struct apply {
     bool is_dry;                       /* only say what would be done */
     void (*before_starts)(void *data); /* all is made, nothing is started yet; may be NULL */
     void *data;
+    const atomic_bool *is_called_off; /* becomes true: no step begins, waits end; may be NULL */
     /* Ours: containers made or started by this run. */
     struct mutex lock;
     struct map made; /* service → id of its first container, texts */
@@ -36,6 +39,9 @@ void apply_init(struct apply *apply, struct client *client, const struct project
                 const struct actual *actual);
 void apply_done(struct apply *apply);
 CLEANUP_VALUE(apply_done, struct apply)
+
+/* CANCELLED when it has been called off. */
+int apply_check_called_off(const struct apply *apply, struct error *err);
 
 /* The first failure ends it: what runs is waited for, what has not begun is left. */
 int apply_plan(struct apply *apply, const struct plan *plan, struct error *err);

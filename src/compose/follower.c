@@ -20,6 +20,8 @@ struct follower {
     struct log_printer *printer;
     struct follower_options options;
     struct client_messages messages;
+    struct mutex handling; /* held while an event is told, outside of 'lock' */
+    bool is_over;          /* with 'handling': nothing of the options is there any more */
     struct mutex lock;
     struct condition changed; /* of the two that follow */
     int running;
@@ -173,7 +175,10 @@ static void *read_events(void *data)
     struct error unheard;
 
     while (client_messages_next(&follower->messages, &event, &unheard) > 0) {
-        handle(follower, event);
+        mutex_lock(&follower->handling);
+        if (!follower->is_over)
+            handle(follower, event);
+        mutex_unlock(&follower->handling);
         json_free(event);
     }
     return NULL;
@@ -191,6 +196,7 @@ int follower_start(struct client *client, struct log_printer *printer,
     follower->client = client;
     follower->printer = printer;
     follower->options = *options;
+    mutex_init(&follower->handling);
     mutex_init(&follower->lock);
     condition_init(&follower->changed);
     map_init_empty(&follower->followed, NULL);
@@ -241,4 +247,11 @@ int follower_running(struct follower *follower)
     int running = follower->running;
     mutex_unlock(&follower->lock);
     return running;
+}
+
+void follower_end(struct follower *follower)
+{
+    mutex_lock(&follower->handling);
+    follower->is_over = true;
+    mutex_unlock(&follower->handling);
 }

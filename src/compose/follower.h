@@ -21,7 +21,8 @@ struct follower_options {
     void *data;
 };
 
-/* Options are copied as they are: what they point to must stay. */
+/* Options are copied as they are: what they point to must stay until follower_end, and the client
+ * and the printer as long as the process. */
 int follower_start(struct client *client, struct log_printer *printer,
                    const struct follower_options *options, struct follower **out,
                    struct error *err);
@@ -35,5 +36,8 @@ int follower_running(struct follower *follower);
 /* After all of them were stopped: waits until their last lines and their ends are told; some
  * seconds at most. */
 void follower_finish(struct follower *follower);
+
+/* Nothing is told from here on. An end that is being told is waited for. */
+void follower_end(struct follower *follower);
 
 #endif

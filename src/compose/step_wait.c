@@ -79,7 +79,8 @@ static int wait_for(struct apply *apply, const struct step *step, const char *id
         CLEANUP(json_free) struct json *container = NULL;
         enum verdict verdict;
 
-        if (container_inspect(apply->client, id, &container, err) < 0)
+        if (apply_check_called_off(apply, err) < 0 ||
+            container_inspect(apply->client, id, &container, err) < 0)
             return -1;
         verdict = is_health ? judge_health(container, name, err)
                             : judge_end(container, step->service, err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -232,20 +233,11 @@ static bool has_ended(const struct target *target)
 static int send_file(int fd, const void *bytes, size_t size)
 {
     CLEANUP(close) int file = memfd_create("entry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {};
-    struct msghdr message = { .msg_control = &control, .msg_controllen = sizeof(control) };
 
     if (file < 0 || fd_write_all(file, bytes, size, NULL) < 0 ||
         fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
         return -1;
-    control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-                                       .cmsg_level = SOL_SOCKET,
-                                       .cmsg_type = SCM_RIGHTS };
-    memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
-    return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return descriptor_send(fd, NULL, 0, file, NULL) < 0 ? -1 : 0;
 }
 
 static int send_datagram(const struct target *target, const char *bytes, size_t size,

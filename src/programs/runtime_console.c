@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "linux/pidfd.h"
 #include "linux/pty.h"
@@ -21,29 +22,17 @@ enum { CHUNK = 8192 };
 
 int console_send(const char *socket_path, int console_fd, struct error *err)
 {
+    static const char name[] = "/dev/ptmx";
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    static char name[] = "/dev/ptmx";
-    struct iovec piece = { name, sizeof(name) - 1 };
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-                              .cmsg_level = SOL_SOCKET,
-                              .cmsg_type = SCM_RIGHTS } };
-    struct msghdr packet = { .msg_iov = &piece,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control) };
     CLEANUP(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (strlen(socket_path) >= sizeof(address.sun_path))
         return error_set(err, ERROR_INVALID, "console socket path is too long");
     memcpy(address.sun_path, socket_path, strlen(socket_path));
-    memcpy(CMSG_DATA(&control.header), &console_fd, sizeof(int));
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return error_sys(err, "console socket %s", socket_path);
-    if (sendmsg(fd, &packet, MSG_NOSIGNAL) < 0)
-        return error_sys(err, "send console to %s", socket_path);
+    if (descriptor_send(fd, name, sizeof(name) - 1, console_fd, err) < 0)
+        return error_context(err, "console to %s", socket_path);
     return 0;
 }
 

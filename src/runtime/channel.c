@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
+
+#include "base/descriptor.h"
 
 #include "base/banned.h"
 
@@ -11,54 +12,26 @@ int channel_send(int fd, enum channel_message_type type, int32_t number, const s
                  int passed_fd, struct error *err)
 {
     struct channel_message message = { .type = type, .number = number };
-    struct iovec piece = { &message, sizeof(message) };
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {};
-    struct msghdr packet = { .msg_iov = &piece, .msg_iovlen = 1 };
+    size_t size = error ? sizeof(message) : offsetof(struct channel_message, error);
 
     if (error)
         message.error = *error;
-    else
-        piece.iov_len = offsetof(struct channel_message, error);
-    if (passed_fd >= 0) {
-        packet.msg_control = &control;
-        packet.msg_controllen = sizeof(control);
-        control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-                                           .cmsg_level = SOL_SOCKET,
-                                           .cmsg_type = SCM_RIGHTS };
-        memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
-    }
-    while (sendmsg(fd, &packet, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return error_sys(err, "send to container");
-    return 0;
+    return descriptor_send(fd, &message, size, passed_fd, err) < 0
+               ? error_context(err, "to the container")
+               : 0;
 }
 
 int channel_receive(int fd, struct channel_message *out, int *out_fd, struct error *err)
 {
-    struct iovec piece = { out, sizeof(*out) };
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr packet = { .msg_iov = &piece,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control) };
     CLEANUP(close) int passed_fd = -1;
-    ssize_t size;
+    struct error why = {};
 
     memset(out, 0, sizeof(*out));
-    while ((size = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC)) < 0)
-        if (errno == ECONNRESET)
-            return 0;
-        else if (errno != EINTR)
-            return error_sys(err, "receive from container");
-    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
-    if (header && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&passed_fd, CMSG_DATA(header), sizeof(int));
+    ssize_t size = descriptor_receive(fd, out, sizeof(*out), &passed_fd, &why);
+    if (size < 0 && why.sys == ECONNRESET)
+        return 0;
+    if (size < 0)
+        return error_set(err, why.kind, "from the container: %.200s", why.text);
     if (size == 0)
         return 0;
     if ((size_t)size < offsetof(struct channel_message, error))

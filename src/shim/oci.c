@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
@@ -142,25 +143,16 @@ static int listen_console(struct supervisor *shim, const char *name, int *out_di
 /* The runtime has ended: what it sent is there, or will not come. */
 static int take_console(int listen_fd, struct error *err)
 {
-    char byte[64];
-    struct iovec piece = { byte, sizeof(byte) };
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = { .msg_iov = &piece,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof(control) };
+    char bytes[64];
     CLEANUP(close) int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    int console_fd;
+    int console_fd = -1;
 
-    if (fd < 0 || recvmsg(fd, &message, MSG_CMSG_CLOEXEC) < 0)
+    if (fd < 0)
         return error_sys(err, "take the terminal over");
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
+    if (descriptor_receive(fd, bytes, sizeof(bytes), &console_fd, err) < 0)
+        return error_context(err, "take the terminal over");
+    if (console_fd < 0)
         return error_set(err, ERROR_INTERNAL, "the runtime sent no terminal");
-    memcpy(&console_fd, CMSG_DATA(header), sizeof(int));
     return console_fd;
 }
 

@@ -1,0 +1,54 @@
+/* Room for one descriptor, exactly: the kernel closes what does not fit. */
+#include "base/descriptor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/banned.h"
+
+union control {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t descriptor_send(int socket_fd, const void *data, size_t size, int fd, struct error *err)
+{
+    struct iovec piece = { (void *)data, size };
+    union control control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                                          .cmsg_level = SOL_SOCKET,
+                                          .cmsg_type = SCM_RIGHTS } };
+    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = size > 0 };
+    ssize_t count;
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+    }
+    while ((count = sendmsg(socket_fd, &message, MSG_NOSIGNAL)) < 0)
+        if (errno != EINTR)
+            return error_sys(err, "send");
+    return count;
+}
+
+ssize_t descriptor_receive(int socket_fd, void *data, size_t size, int *out_fd, struct error *err)
+{
+    struct iovec piece = { data, size };
+    union control control;
+    struct msghdr message = { .msg_iov = &piece,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = CMSG_LEN(sizeof(int)) };
+    ssize_t count;
+
+    *out_fd = -1;
+    while ((count = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC)) < 0)
+        if (errno != EINTR)
+            return error_sys(err, "receive");
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(out_fd, CMSG_DATA(header), sizeof(*out_fd));
+    return count;
+}

@@ -36,6 +36,7 @@ OWN_ROUTES = {  # ours alone: what they answer is said here
     "POST /containers/{id}/ports": ("/containers/nope/ports", 400, "application/json"),
     "POST /containers/{id}/names": ("/containers/nope/names", 400, "application/json"),
     "POST /containers/{id}/mounts": ("/containers/nope/mounts", 400, "application/json"),
+    "POST /containers/{id}/archive": ("/containers/nope/archive", 501, "application/json"),
     "GET /volumes/{name}/export": ("/volumes/nope/export", 404, "application/json"),
     "POST /volumes/{name}/import": ("/volumes/_/import", 400, "application/json"),
     "POST /volumes/{name}/copy": ("/volumes/nope/copy", 400, "application/json"),

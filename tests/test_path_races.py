@@ -15,6 +15,7 @@ import time
 import pytest
 
 from engine import wait_until
+from passed_files import LEAST, file_of, put_file
 from raw_api import Api
 
 pytestmark = pytest.mark.own
@@ -49,16 +50,19 @@ def prey(tmp_path):
     (path / "sub").mkdir(parents=True)
     for place in (path, path / "sub"):
         (place / "file").write_text("of the host")
+        (place / "large").write_text("of the host")
+        os.truncate(place / "large", LEAST)
     yield path
-    assert sorted(str(found.relative_to(path)) for found in path.rglob("*")) == ["file", "sub", "sub/file"]
-    assert {found.read_text() for found in path.rglob("file")} == {"of the host"}
+    assert sorted(str(found.relative_to(path)) for found in path.rglob("*")) == ["file", "large", "sub", "sub/file", "sub/large"]
+    assert {found.read_text().rstrip("\0") for pattern in ("file", "large") for found in path.rglob(pattern)} == {"of the host"}
     assert str(path) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
 
 def prepare(prey, place, end):
     """Shell words that make what is raced with in a directory of the container, and in 'end' what its link leads to."""
     return (f"mkdir -p {place}/dir/sub {place}/a/b/c {end}/sub && echo -n inside | tee {place}/dir/file > {place}/dir/sub/file"
-            f" && echo -n 'inside, by the link' | tee {end}/file > {end}/sub/file && ln -s {prey} {place}/link")
+            f" && echo -n 'inside, by the link' | tee {end}/file > {end}/sub/file && ln -s {prey} {place}/link"
+            f" && for i in {place}/dir {place}/dir/sub {end} {end}/sub; do cp $i/file $i/large && truncate -s {LEAST} $i/large; done")
 
 
 @pytest.fixture
@@ -128,6 +132,22 @@ def test_copies(api, raced, prey):
     for i in turns(ROUNDS // 2, lambda: both(seen) and copied):
         seen.add(copy_out(api, raced, paths_to(prey, "/file")[i % 2]))
         copied += copy_in(api, raced, paths_to(prey)[i % 2], tar)
+    assert seen <= {*INSIDE, None}
+
+
+def pass_out(api, container, path):
+    """What a large file begins with, whose descriptor the engine passes."""
+    with file_of(api, container, path) as file:
+        return file.read(64).decode().rstrip("\0") if file else None
+
+
+def test_copies_by_descriptors(api, raced, prey, tmp_path):
+    seen, copied = set(), 0
+    (tmp_path / "made").write_text("made")
+    with open(tmp_path / "made", "rb") as made:
+        for i in turns(ROUNDS // 2, lambda: both(seen) and copied):
+            seen.add(pass_out(api, raced, paths_to(prey, "/large")[i % 2]))
+            copied += put_file(api, raced, paths_to(prey)[i % 2], ("made", "sub/made")[i // 2 % 2], made.fileno()).status == 200
     assert seen <= {*INSIDE, None}
 
 

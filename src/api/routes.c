@@ -42,6 +42,7 @@ const struct route routes[] = {
     { "GET",    "/containers/{id}/archive",          api_container_get_archive },
     { "HEAD",   "/containers/{id}/archive",          api_container_stat_path },
     { "PUT",    "/containers/{id}/archive",          api_container_put_archive, .streams_body = true },
+    { "POST",   "/containers/{id}/archive",          api_container_put_file,    .streams_body = true }, /* berth's own */
     { "GET",    "/containers/{id}/checkpoints",      api_no_experimental },
     { "POST",   "/containers/{id}/checkpoints",      api_no_experimental },
     { "DELETE", "/containers/{id}/checkpoints/{name}", api_no_experimental },

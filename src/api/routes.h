@@ -48,7 +48,7 @@ route_handler api_container_attach_websocket;
 route_handler api_container_changes, api_commit;
 /* archive.c */
 route_handler api_container_stat_path, api_container_get_archive, api_container_put_archive,
-    api_container_export;
+    api_container_put_file, api_container_export;
 /* exec.c */
 route_handler api_exec_create, api_exec_start, api_exec_resize, api_exec_inspect;
 /* image.c, image_list.c, image_inspect.c */

@@ -146,3 +146,53 @@ int collect_tree(int dir_fd, const char *name, const struct collect_options *opt
     entry_links_done(&collection.links);
     return result;
 }
+
+/* ---- one file ---- */
+
+int collect_describe(int fd, const char *name, struct tar_entry *out, struct error *err)
+{
+    CLEANUP(tar_entry_done) struct tar_entry entry = { .name = xstrdup(name) };
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return error_sys(err, "stat %s", name);
+    if (!S_ISREG(status.st_mode))
+        return error_set(err, ERROR_INVALID, "%s is no regular file", name);
+    entry_describe(&status, &entry);
+    entry.mtime_ns = 0;
+    if (entry_read_xattrs(fd, keeps_by_default, &entry, err) < 0)
+        return error_context(err, "archive %.200s", name);
+    *out = entry;
+    entry = (struct tar_entry){};
+    return 0;
+}
+
+struct count {
+    struct stream stream;
+    int64_t size;
+};
+
+static int count_bytes(struct stream *stream, const void *data UNUSED, size_t size,
+                       struct error *err UNUSED)
+{
+    CONTAINER_OF(stream, struct count, stream)->size += (int64_t)size;
+    return 0;
+}
+
+static int count_file(struct stream *stream, int fd UNUSED, size_t size, struct error *err UNUSED)
+{
+    return count_bytes(stream, NULL, size, NULL);
+}
+
+int collect_size(const struct tar_entry *entry, int64_t *out_size, struct error *err)
+{
+    struct count count = { .stream = { .write = count_bytes, .write_file = count_file } };
+    CLEANUP(tar_writer_free) struct tar_writer *writer = tar_writer_new(&count.stream, false, err);
+
+    if (!writer || tar_writer_entry(writer, entry, err) < 0 ||
+        tar_writer_file(writer, -1, (size_t)entry->size, err) < 0 ||
+        tar_writer_finish(writer, err) < 0)
+        return -1;
+    *out_size = count.size;
+    return 0;
+}

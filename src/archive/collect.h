@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "codec/tar.h"
 #include "linux/user_namespace.h"
 
 /* A file that is made here. */
@@ -30,5 +31,12 @@ struct collect_options {
  * meanwhile are passed over. Anything else that goes wrong ends the archive with an error. */
 int collect_tree(int dir_fd, const char *name, const struct collect_options *options,
                  struct stream *out, struct error *err);
+
+/* The entry that an archive of one open, regular file would have, for those who pass on the file
+ * itself (extract_file). INVALID for another kind of file. */
+int collect_describe(int fd, const char *name, struct tar_entry *out, struct error *err);
+
+/* Bytes of that archive: headers, content, end. */
+int collect_size(const struct tar_entry *entry, int64_t *out_size, struct error *err);
 
 #endif

@@ -143,3 +143,68 @@ Test(collect, ends_when_called_off)
     cr_expect_eq(archive_fd("d", &options, &err), -1);
     cr_expect_eq(err.kind, ERROR_CANCELLED);
 }
+
+static struct stat look_at(const char *name)
+{
+    struct stat status;
+
+    cr_assert_eq(fstatat(to_fd, name, &status, AT_SYMLINK_NOFOLLOW), 0, "%s", name);
+    return status;
+}
+
+/* Through its archive as "a", by its descriptor as "b". */
+Test(collect, describes_a_file_as_its_archive_does)
+{
+    const struct collect_options options = { .name = "a", .cancel_fd = -1 };
+    const struct extract_options extraction = { .keeps_owners = true, .cancel_fd = -1 };
+    struct timespec times[] = { { 1, 2 }, { -12345, 678 } };
+    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    struct error err = {};
+    char value[8] = {};
+    int64_t size;
+
+    write_file(from_fd, "f", "some content");
+    CLEANUP(close) int fd = openat(from_fd, "f", O_RDONLY | O_CLOEXEC);
+    cr_assert(fchown(fd, 12, 34) == 0 && fchmod(fd, 04751) == 0);
+    cr_assert_eq(fsetxattr(fd, "user.colour", "red", 3, 0), 0);
+    cr_assert_eq(futimens(fd, times), 0);
+    CLEANUP(stream_close)
+    struct stream *archive = stream_from_fd(archive_fd("f", &options, &err), true);
+    cr_assert_eq(extract_archive(archive, to_fd, &extraction, &err), 0, "%s", err.text);
+    cr_assert_eq(collect_describe(fd, "b", &entry, &err), 0, "%s", err.text);
+    cr_assert_eq(collect_size(&entry, &size, &err), 0, "%s", err.text);
+    cr_assert_eq(extract_file(fd, &entry, to_fd, &extraction, &err), 0, "%s", err.text);
+
+    struct stat a = look_at("a"), b = look_at("b"), tar = look_at("../archive.tar");
+    cr_expect_eq(size, tar.st_size);
+    cr_expect_eq(b.st_mode, S_IFREG | 04751);
+    cr_expect(a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid);
+    cr_expect(b.st_uid == 12 && b.st_gid == 34 && b.st_size == 12);
+    cr_expect(a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec);
+    CLEANUP(close) int copy_fd = openat(to_fd, "b", O_RDONLY | O_CLOEXEC);
+    cr_expect_eq(fgetxattr(copy_fd, "user.colour", value, sizeof(value)), 3);
+    cr_expect_eq(read(copy_fd, value, sizeof(value)), 8);
+    cr_expect_arr_eq(value, "some con", 8);
+}
+
+Test(collect, describes_regular_files_only)
+{
+    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    struct error err = {};
+
+    cr_expect_eq(collect_describe(from_fd, "x", &entry, &err), -1);
+    cr_expect_eq(err.kind, ERROR_INVALID);
+}
+
+Test(collect, tells_of_a_file_that_became_shorter)
+{
+    const struct extract_options extraction = { .cancel_fd = -1 };
+    CLEANUP(tar_entry_done) struct tar_entry entry = {};
+    CLEANUP(close) int fd = openat(from_fd, "d/a", O_RDWR | O_CLOEXEC);
+    struct error err = {};
+
+    cr_assert_eq(collect_describe(fd, "x", &entry, &err), 0, "%s", err.text);
+    cr_assert_eq(ftruncate(fd, 1), 0);
+    cr_expect_eq(extract_file(fd, &entry, to_fd, &extraction, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CONFLICT);
+}

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "codec/compress.h"
 #include "codec/tar.h"
+#include "linux/file_copy.h"
 #include "linux/path.h"
 
 #include "base/banned.h"
@@ -29,6 +30,7 @@ struct late_time {
 struct extraction {
     int root_fd;
     const struct extract_options *options;
+    int content_fd; /* of the one file, when there is no archive */
     uint64_t size, count;
     struct late_time *times;
     size_t time_count;
@@ -206,6 +208,20 @@ static int write_content(struct extraction *extraction, struct tar_reader *reade
     return more;
 }
 
+static int copy_content(const struct extraction *extraction, int fd, const struct tar_entry *entry,
+                        struct error *err)
+{
+    const struct file_copy content = { .name = entry->name,
+                                       .cancel_fd = extraction->options->cancel_fd };
+    struct stat status;
+
+    if (file_copy_content(extraction->content_fd, fd, (off_t)entry->size, &content, err) < 0)
+        return -1;
+    if (fstat(extraction->content_fd, &status) < 0 || status.st_size < entry->size)
+        return error_set(err, ERROR_CONFLICT, "%s became shorter while it was read", entry->name);
+    return 0;
+}
+
 static int make_file(struct extraction *extraction, struct tar_reader *reader,
                      const struct tar_entry *entry, int parent_fd, const char *name,
                      struct error *err)
@@ -217,7 +233,8 @@ static int make_file(struct extraction *extraction, struct tar_reader *reader,
     fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, "create %s", entry->name);
-    if (write_content(extraction, reader, fd, entry, err) < 0)
+    if ((reader ? write_content(extraction, reader, fd, entry, err)
+                : copy_content(extraction, fd, entry, err)) < 0)
         return -1;
     if (ftruncate(fd, entry->size) < 0)
         return error_sys(err, "size of %s", entry->name);
@@ -435,6 +452,19 @@ int extract_archive(struct stream *archive, int root_fd, const struct extract_op
     if (more == 0)
         set_late_times(&extraction);
     return more;
+}
+
+int extract_file(int from_fd, struct tar_entry *entry, int root_fd,
+                 const struct extract_options *options, struct error *err)
+{
+    CLEANUP(extraction_done)
+    struct extraction extraction = { .root_fd = root_fd,
+                                     .options = options,
+                                     .content_fd = from_fd };
+
+    if (entry->type != TAR_FILE)
+        return error_set(err, ERROR_INVALID, "%s is no regular file", entry->name);
+    return extract_entry(&extraction, NULL, entry, err);
 }
 
 bool extract_is_archive(int fd)

@@ -39,6 +39,13 @@ struct extract_options {
 int extract_archive(struct stream *archive, int root_fd, const struct extract_options *options,
                     struct error *err);
 
+/* The same for one regular file whose content is not in an archive but in the open file 'from_fd':
+ * what would have been its entry (which is spent) makes what it would have made. CONFLICT if the
+ * file became shorter than the entry says. */
+struct tar_entry;
+int extract_file(int from_fd, struct tar_entry *entry, int root_fd,
+                 const struct extract_options *options, struct error *err);
+
 /* Does the file hold a tar? Told from its content; the offset is back at the start afterwards. */
 bool extract_is_archive(int fd);
 

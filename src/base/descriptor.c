@@ -2,8 +2,13 @@
 #include "base/descriptor.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+
+#include "base/file.h"
+#include "base/thread.h"
 
 #include "base/banned.h"
 
@@ -51,4 +56,27 @@ ssize_t descriptor_receive(int socket_fd, void *data, size_t size, int *out_fd, 
         header->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(out_fd, CMSG_DATA(header), sizeof(*out_fd));
     return count;
+}
+
+static void *close_it(void *data)
+{
+    close((int)(intptr_t)data);
+    return NULL;
+}
+
+void descriptor_discard(int fd)
+{
+    if (thread_start_detached("close", close_it, (void *)(intptr_t)fd, NULL) < 0)
+        close(fd);
+}
+
+int descriptor_either(int a_fd, int b_fd, struct error *err)
+{
+    CLEANUP(close) int fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP };
+
+    if (fd < 0 || (a_fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, a_fd, &event) < 0) ||
+        (b_fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, b_fd, &event) < 0))
+        return error_sys(err, "wait for two descriptors");
+    return TAKE_FD(fd);
 }

@@ -1,4 +1,5 @@
-/* Descriptors that go from one process to another over a unix socket (SCM_RIGHTS). */
+/* Descriptors that go from one process to another over a unix socket (SCM_RIGHTS), and two that are
+ * waited for as one. */
 #ifndef BERTH_BASE_DESCRIPTOR_H
 #define BERTH_BASE_DESCRIPTOR_H
 
@@ -14,5 +15,12 @@ ssize_t descriptor_send(int socket_fd, const void *data, size_t size, int fd, st
  * on exec, or -1: also when there was no room for it in this process. Of several the first is
  * kept. */
 ssize_t descriptor_receive(int socket_fd, void *data, size_t size, int *out_fd, struct error *err);
+
+/* Closes a descriptor of somebody else's, who may be the one that serves its file and make a close
+ * last as long as he likes: a thread of its own waits. */
+void descriptor_discard(int fd);
+
+/* Becomes readable when one of the two (-1: none) is, or has ended. */
+int descriptor_either(int a_fd, int b_fd, struct error *err);
 
 #endif

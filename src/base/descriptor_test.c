@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/macros.h"
 
 static int near_fd, far_fd;
@@ -88,4 +89,17 @@ Test(descriptor, is_one_and_no_more)
     cr_assert_eq(descriptor_receive(far_fd, &byte, 1, &got_fd, &err), 1);
     cr_assert_geq(got_fd, 0);
     cr_expect_eq(count_descriptors(), before + 1);
+}
+
+Test(descriptor, stands_for_either_of_two)
+{
+    CLEANUP(close) int either_fd = descriptor_either(near_fd, far_fd, &err);
+    CLEANUP(close) int one_fd = descriptor_either(near_fd, -1, &err);
+
+    cr_assert(either_fd >= 0 && one_fd >= 0, "%s", err.text);
+    cr_expect(!fd_is_readable(either_fd) && !fd_is_readable(one_fd));
+    cr_assert_eq(descriptor_send(near_fd, "a", 1, -1, &err), 1);
+    cr_expect(fd_is_readable(either_fd) && !fd_is_readable(one_fd));
+    shutdown(far_fd, SHUT_WR);
+    cr_expect(fd_is_readable(one_fd));
 }

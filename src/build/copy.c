@@ -147,14 +147,14 @@ static void note_content(const struct copy *copy, const struct stat *info, const
 static int copy_file(const struct copy *copy, int from_fd, const struct stat *info, int parent_fd,
                      const char *name, struct error *err)
 {
-    const struct file_copy content = { .cancel_fd = copy->cancel_fd };
+    const struct file_copy content = { .name = name, .cancel_fd = copy->cancel_fd };
     CLEANUP(close) int to_fd = -1;
 
     to_fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to_fd < 0)
         return error_sys(err, "create %s", name);
     if (file_copy_content(from_fd, to_fd, info->st_size, &content, err) < 0)
-        return error_context(err, "copy %s", name);
+        return -1;
     return set_metadata(copy, from_fd, info, to_fd, err);
 }
 

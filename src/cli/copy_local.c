@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "archive/collect.h"
-#include "archive/extract.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -260,13 +259,18 @@ int sending_end(struct sending *sending, int64_t *out_bytes, struct error *err)
 
 /* ---- receiving ---- */
 
+struct extract_options local_extraction(const struct copy_plan *plan)
+{
+    return (struct extract_options){ .old_name = plan->new_name ? plan->old_name : NULL,
+                                     .new_name = plan->new_name,
+                                     .keeps_kinds = true,
+                                     .cancel_fd = -1 };
+}
+
 int receive(struct stream *archive, const struct copy_plan *plan, int64_t *out_bytes,
             struct error *err)
 {
-    const struct extract_options options = { .old_name = plan->new_name ? plan->old_name : NULL,
-                                             .new_name = plan->new_name,
-                                             .keeps_kinds = true,
-                                             .cancel_fd = -1 };
+    const struct extract_options options = local_extraction(plan);
     struct counter counter = { { .read = counter_read }, archive, 0 };
     CLEANUP(close) int fd = open(plan->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

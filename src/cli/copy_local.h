@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive/extract.h"
 #include "base/error.h"
 #include "base/stream.h"
 #include "cli/copy_plan.h"
@@ -35,5 +36,8 @@ int sending_end(struct sending *sending, int64_t *out_bytes, struct error *err);
 /* Unpacks an archive (borrowed) as planned. Nothing in it leads out of the plan's directory. */
 int receive(struct stream *archive, const struct copy_plan *plan, int64_t *out_bytes,
             struct error *err);
+
+/* How all that comes is unpacked in the plan's directory; borrows from the plan. */
+struct extract_options local_extraction(const struct copy_plan *plan);
 
 #endif

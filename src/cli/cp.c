@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/copy_file.h"
 #include "cli/copy_local.h"
 #include "cli/copy_plan.h"
 #include "cli/terminal.h"
@@ -42,9 +43,9 @@ static void archive_path(struct client_path *out, const char *container, const c
     client_path_query(out, "path", path);
 }
 
-/* What the header of an answer says of the path. */
-static int read_stat(const struct http_response *response, int64_t *out_mode, char **out_target,
-                     struct error *err)
+/* What the header of an answer says of the path. What is not wanted may be NULL. */
+static int read_stat(const struct http_response *response, int64_t *out_mode, char **out_name,
+                     char **out_target, struct error *err)
 {
     const char *text = http_response_header(response, "X-Docker-Container-Path-Stat");
     CLEANUP(buf_done) struct buf decoded = {};
@@ -54,6 +55,8 @@ static int read_stat(const struct http_response *response, int64_t *out_mode, ch
         json_parse((const char *)buf_bytes(&decoded), decoded.size, &status, err) < 0)
         return error_set(err, ERROR_INTERNAL, "unable to decode container path stat header");
     *out_mode = json_to_int64(json_get(status, "mode"));
+    if (out_name)
+        *out_name = xstrdup(json_text(json_get(status, "name")) ?: "");
     if (out_target)
         *out_target = xstrdup(json_text(json_get(status, "linkTarget")) ?: "");
     return 0;
@@ -68,7 +71,7 @@ static int stat_path(struct cli *cli, const char *container, const char *path, i
     archive_path(&request, container, path);
     if (client_stream(cli->client, "HEAD", &request, NULL, NULL, NULL, &response, err) < 0)
         return -1;
-    return read_stat(response, out_mode, out_target, err);
+    return read_stat(response, out_mode, NULL, out_target, err);
 }
 
 /* Where a link in a container leads, in full; NULL if 'path' is none. */
@@ -96,6 +99,52 @@ static void tell(const struct copy_options *options, int64_t bytes, const char *
 
 /* ---- out ---- */
 
+/* An archive of the source; with 'takes_file' the engine may give the file itself. */
+static int request_source(struct cli *cli, const char *container, const char *source,
+                          bool takes_file, struct http_response **out, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path request = {};
+    CLEANUP(map_done) struct map headers = {};
+
+    archive_path(&request, container, source);
+    if (takes_file)
+        copy_file_ask(cli, &headers);
+    return client_stream_with(cli->client, "GET", &request, &headers, NULL, NULL, out, err);
+}
+
+static int print_archive(struct cli *cli, const char *container, const char *source,
+                         struct error *err)
+{
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+    CLEANUP(stream_close) struct stream *out = stream_from_fd(STDOUT_FILENO, 0);
+
+    if (request_source(cli, container, source, false, &response, err) < 0)
+        return -1;
+    return stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
+}
+
+/* 0: the file was lost on its way. */
+static int fetch(struct cli *cli, const char *container, const struct copy_end *source,
+                 const struct copy_end *target, bool takes_file, int64_t *out_bytes,
+                 struct error *err)
+{
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+    CLEANUP(copy_plan_done) struct copy_plan plan = {};
+    CLEANUP(free) char *name = NULL;
+    struct copy_end from = *source;
+    int64_t mode;
+
+    if (request_source(cli, container, source->path, takes_file, &response, err) < 0 ||
+        read_stat(response, &mode, &name, NULL, err) < 0)
+        return -1;
+    from.is_directory = mode & MODE_DIRECTORY;
+    if (copy_plan_make(&from, target, &plan, err) < 0)
+        return -1;
+    if (copy_file_is_answer(response))
+        return copy_file_out(response, name, &plan, out_bytes, err);
+    return receive(http_response_stream(response), &plan, out_bytes, err) < 0 ? -1 : 1;
+}
+
 static int copy_out(struct cli *cli, const char *container, const char *source, const char *target,
                     const struct copy_options *options, struct error *err)
 {
@@ -103,29 +152,20 @@ static int copy_out(struct cli *cli, const char *container, const char *source, 
     CLEANUP(free)
     char *leads_to = options->follow_link ? link_target(cli, container, source) : NULL;
     CLEANUP(local_end_done) struct local_end local = {};
-    CLEANUP(client_path_done) struct client_path request = {};
-    CLEANUP(http_response_free) struct http_response *response = NULL;
-    CLEANUP(copy_plan_done) struct copy_plan plan = {};
     bool is_stdout = strcmp(target, "-") == 0;
-    int64_t mode, bytes;
+    int64_t bytes;
 
     if (!is_stdout && local_target(target, &local, err) < 0)
         return -1;
     if (leads_to)
         source = followed = copy_path_through_link(source, leads_to, &shown_name);
-    archive_path(&request, container, source);
-    if (client_stream(cli->client, "GET", &request, NULL, NULL, NULL, &response, err) < 0)
-        return -1;
-    if (is_stdout) {
-        CLEANUP(stream_close) struct stream *out = stream_from_fd(STDOUT_FILENO, 0);
-
-        return stream_copy(http_response_stream(response), out, err) < 0 ? -1 : 0;
-    }
-    if (read_stat(response, &mode, NULL, err) < 0)
-        return -1;
-    const struct copy_end from = { source, true, mode & MODE_DIRECTORY, shown_name };
-    if (copy_plan_make(&from, &local.end, &plan, err) < 0 ||
-        receive(http_response_stream(response), &plan, &bytes, err) < 0)
+    if (is_stdout)
+        return print_archive(cli, container, source, err);
+    const struct copy_end from = { source, true, false, shown_name };
+    int result = fetch(cli, container, &from, &local.end, true, &bytes, err);
+    if (result == 0)
+        result = fetch(cli, container, &from, &local.end, false, &bytes, err);
+    if (result < 0)
         return -1;
     tell(options, bytes, "", local.path);
     return 0;
@@ -133,17 +173,46 @@ static int copy_out(struct cli *cli, const char *container, const char *source, 
 
 /* ---- in ---- */
 
+static void upload_path(struct client_path *out, const char *container, const char *directory,
+                        const struct copy_options *options)
+{
+    archive_path(out, container, directory);
+    client_path_query(out, "noOverwriteDirNonDir", "true");
+    client_path_query(out, "copyUIDGID", options->archive ? "true" : NULL);
+}
+
 static int upload(struct cli *cli, const char *container, const char *directory,
                   const struct copy_options *options, struct stream *archive, struct error *err)
 {
     CLEANUP(client_path_done) struct client_path request = {};
     CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    archive_path(&request, container, directory);
-    client_path_query(&request, "noOverwriteDirNonDir", "true");
-    client_path_query(&request, "copyUIDGID", options->archive ? "true" : NULL);
+    upload_path(&request, container, directory, options);
     return client_stream(cli->client, "PUT", &request, NULL, archive, "application/x-tar",
                          &response, err);
+}
+
+/* Results as copy_file_in has them. */
+static int put_file(struct cli *cli, const char *container, const struct local_end *source,
+                    const struct copy_plan *plan, const struct copy_options *options,
+                    int64_t *out_bytes, struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path request = {};
+
+    upload_path(&request, container, plan->directory, options);
+    return copy_file_in(cli, &request, source, plan, out_bytes, err);
+}
+
+static int put_archive(struct cli *cli, const char *container, const struct local_end *source,
+                       const struct copy_plan *plan, const struct copy_options *options,
+                       int64_t *out_bytes, struct error *err)
+{
+    struct sending *sending;
+
+    if (sending_begin(source, plan, &sending, err) < 0)
+        return -1;
+    int result = upload(cli, container, plan->directory, options, sending_stream(sending), err);
+    return sending_end(sending, out_bytes, err) < 0 || result < 0 ? -1 : 0;
 }
 
 /* What is at the target, through a link if it is one. */
@@ -173,7 +242,6 @@ static int copy_in(struct cli *cli, const char *source, const char *container, c
     CLEANUP(local_end_done) struct local_end local = {};
     CLEANUP(copy_plan_done) struct copy_plan plan = {};
     struct copy_end end;
-    struct sending *sending;
     int64_t bytes;
 
     if (container_target(cli, container, target, &path, &end, err) < 0)
@@ -187,11 +255,12 @@ static int copy_in(struct cli *cli, const char *source, const char *container, c
         return upload(cli, container, path, options, archive, err);
     }
     if (local_source(source, options->follow_link, &local, err) < 0 ||
-        copy_plan_make(&local.end, &end, &plan, err) < 0 ||
-        sending_begin(&local, &plan, &sending, err) < 0)
+        copy_plan_make(&local.end, &end, &plan, err) < 0)
         return -1;
-    int result = upload(cli, container, plan.directory, options, sending_stream(sending), err);
-    if (sending_end(sending, &bytes, err) < 0 || result < 0)
+    int result = put_file(cli, container, &local, &plan, options, &bytes, err);
+    if (result == 0)
+        result = put_archive(cli, container, &local, &plan, options, &bytes, err);
+    if (result < 0)
         return -1;
     CLEANUP(free) char *where = xasprintf("%s:", container);
     tell(options, bytes, where, path);

@@ -133,6 +133,12 @@ static enum error_kind kind_of(int status)
     }
 }
 
+int client_refusal(int status, const char *message, struct error *err)
+{
+    return error_set(err, kind_of(status), "Error response from daemon: %s",
+                     text_is_empty(message) ? "no reason given" : message);
+}
+
 static int response_error(struct http_response *response, struct error *err)
 {
     CLEANUP(str_done) struct str body = {};
@@ -148,8 +154,7 @@ static int response_error(struct http_response *response, struct error *err)
     }
     while (body.length && isspace((unsigned char)body.data[body.length - 1]))
         str_cut(&body, body.length - 1);
-    return error_set(err, kind_of(status), "Error response from daemon: %s",
-                     body.length ? str_text(&body) : "no reason given");
+    return client_refusal(status, str_text(&body), err);
 }
 
 /* The version that an engine says is its newest: "… Maximum supported API version is 1.43". */
@@ -291,7 +296,15 @@ int client_call_with(struct client *client, const char *method, const struct cli
 int client_upgrade(struct client *client, const struct client_path *path, const char *body,
                    struct http_connection **out, struct error *err)
 {
+    return client_upgrade_with(client, path, NULL, body, out, err);
+}
+
+int client_upgrade_with(struct client *client, const struct client_path *path,
+                        const struct map *headers, const char *body, struct http_connection **out,
+                        struct error *err)
+{
     struct http_request request = { .method = "POST",
+                                    .headers = headers,
                                     .body = body,
                                     .body_size = body ? strlen(body) : 0,
                                     .content_type = body ? "application/json" : NULL,

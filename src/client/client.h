@@ -68,9 +68,16 @@ int client_stream_with(struct client *client, const char *method, const struct c
                        const struct map *headers, struct stream *body_stream,
                        const char *content_type, struct http_response **out, struct error *err);
 
+/* The error that an answer of this status stands for, for answers that are no whole exchange. */
+int client_refusal(int status, const char *message, struct error *err);
+
 /* Upgrades to a raw connection. */
 int client_upgrade(struct client *client, const struct client_path *path, const char *body,
                    struct http_connection **out, struct error *err);
+/* The same with headers of the caller's (texts). */
+int client_upgrade_with(struct client *client, const struct client_path *path,
+                        const struct map *headers, const char *body, struct http_connection **out,
+                        struct error *err);
 
 /* The connection alone, for passing bytes on. */
 int client_dial(struct client *client, struct http_connection **out, struct error *err);

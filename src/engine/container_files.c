@@ -6,17 +6,22 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #include "archive/collect.h"
+#include "archive/entry.h"
 #include "archive/extract.h"
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/container_path.h"
 #include "engine/container_view.h"
 #include "engine/user_map.h"
+#include "linux/file_copy.h"
 #include "linux/path.h"
 #include "runtime/user.h"
+#include "spec/passed_file.h"
 
 #include "base/banned.h"
 
@@ -175,6 +180,25 @@ int container_files_write(struct container_files *files, struct stream *out, str
     return 0;
 }
 
+int container_files_share(const struct container_files *files)
+{
+    struct stat status;
+
+    if (fstatat(files->dir_fd, files->name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(status.st_mode) || status.st_size < PASSED_FILE_LEAST)
+        return -1;
+    CLEANUP(close) int fd = entry_open(files->dir_fd, files->name, &status, NULL);
+    if (fd < 0 || fstat(fd, &status) < 0 || status.st_mode & (S_ISUID | S_ISGID) ||
+        fgetxattr(fd, "security.capability", NULL, 0) >= 0)
+        return -1;
+    return TAKE_FD(fd);
+}
+
+int container_files_cancel_fd(const struct container_files *files)
+{
+    return files->view->cancel_fd;
+}
+
 void container_files_close(struct container_files *files)
 {
     if (!files)
@@ -255,44 +279,109 @@ static int open_target(const struct container_view *view, const char *path, cons
     return blame_path(err, text, view->info);
 }
 
-/* As the container's root, whose number on the host may be another than ours. */
-static int extract(struct stream *archive, const struct container_view *view,
-                   const struct extract_options *options, struct error *err)
+/* On its way into a container. */
+struct entrance {
+    struct container_view *view;
+    struct container_path path;
+    struct id_map map;
+    struct extract_options options;
+};
+
+static void entrance_done(struct entrance *entrance)
 {
+    container_view_close(entrance->view);
+    container_path_done(&entrance->path);
+}
+CLEANUP_VALUE(entrance_done, struct entrance)
+
+static int entrance_open(struct entrance *entrance, struct engine *engine, const char *text,
+                         const char *path, const struct extract_wish *wish, struct error *err)
+{
+    struct container_view *view;
+
+    if (container_path_parse(path, &entrance->path, err) < 0 ||
+        open_view(engine, text, true, &entrance->view, err) < 0)
+        return -1;
+    view = entrance->view;
+    CLEANUP(close) int dir_fd = open_target(view, entrance->path.path, path, err);
+    if (dir_fd < 0 || check_target(view, entrance->path.path, dir_fd, err) < 0)
+        return -1;
+    bool is_mapped = user_map_get(view->info->spec, &entrance->map);
+    entrance->options = (struct extract_options){ .path = entrance->path.path,
+                                                  .keeps_owners = true,
+                                                  .seen_in = is_mapped ? &entrance->map : NULL,
+                                                  .keeps_kinds = wish->keeps_kinds,
+                                                  .cancel_fd = view->cancel_fd };
+    return wish->is_owned_by_user ? give_owner(view, &entrance->options, err) : 0;
+}
+
+/* As the container's root, whose number on the host may be another than ours. */
+static int enter(const struct entrance *entrance,
+                 int (*put)(void *data, int root_fd, const struct extract_options *options,
+                            struct error *err),
+                 void *data, struct error *err)
+{
+    const struct container_view *view = entrance->view;
     uint32_t uid, gid;
 
     user_map_root(view->info->spec, &uid, &gid);
     if ((uid || gid) && user_make_files_as(uid, gid, err) < 0)
         return -1;
-    int result = extract_archive(archive, view->mounts.root_fd, options, err);
+    int result = put(data, view->mounts.root_fd, &entrance->options, err);
     if ((uid || gid) && user_make_files_as(0, 0, NULL) < 0)
         abort();
+    if (result == 0)
+        container_event(view->container, view->info, "extract-to-dir", NULL);
     return result;
+}
+
+static int put_archive(void *data, int root_fd, const struct extract_options *options,
+                       struct error *err)
+{
+    return extract_archive(data, root_fd, options, err);
 }
 
 int engine_container_extract(struct engine *engine, const char *text, const char *path,
                              const struct extract_wish *wish, struct stream *archive,
                              struct error *err)
 {
-    CLEANUP(container_view_close) struct container_view *view = NULL;
-    CLEANUP(container_path_done) struct container_path parsed = {};
+    CLEANUP(entrance_done) struct entrance entrance = {};
 
-    if (container_path_parse(path, &parsed, err) < 0 ||
-        open_view(engine, text, true, &view, err) < 0)
+    if (entrance_open(&entrance, engine, text, path, wish, err) < 0)
         return -1;
-    CLEANUP(close) int dir_fd = open_target(view, parsed.path, path, err);
-    if (dir_fd < 0 || check_target(view, parsed.path, dir_fd, err) < 0)
+    return enter(&entrance, put_archive, archive, err);
+}
+
+struct described_file {
+    int fd;
+    struct tar_entry entry;
+};
+
+static int put_file(void *data, int root_fd, const struct extract_options *options,
+                    struct error *err)
+{
+    struct described_file *file = data;
+
+    return extract_file(file->fd, &file->entry, root_fd, options, err);
+}
+
+int engine_container_put_file(struct engine *engine, const char *text, const char *path,
+                              const struct extract_wish *wish, const struct file_source *source,
+                              struct error *err)
+{
+    CLEANUP(entrance_done) struct entrance entrance = {};
+    struct described_file file = { .fd = source->fd };
+
+    if (!file_copy_is_fit(source->fd))
+        return error_set(err, ERROR_UNSUPPORTED, "no such descriptor can be copied from");
+    if (entrance_open(&entrance, engine, text, path, wish, err) < 0)
         return -1;
-    struct id_map map;
-    struct extract_options options = { .path = parsed.path,
-                                       .keeps_owners = true,
-                                       .seen_in = user_map_get(view->info->spec, &map) ? &map
-                                                                                       : NULL,
-                                       .keeps_kinds = wish->keeps_kinds,
-                                       .cancel_fd = view->cancel_fd };
-    if ((wish->is_owned_by_user && give_owner(view, &options, err) < 0) ||
-        extract(archive, view, &options, err) < 0)
+    CLEANUP(close)
+    int cancel_fd = descriptor_either(entrance.view->cancel_fd, source->cancel_fd, err);
+    if (cancel_fd < 0 || collect_describe(source->fd, source->name, &file.entry, err) < 0)
         return -1;
-    container_event(view->container, view->info, "extract-to-dir", NULL);
-    return 0;
+    entrance.options.cancel_fd = cancel_fd;
+    int result = enter(&entrance, put_file, &file, err);
+    tar_entry_done(&file.entry);
+    return result;
 }

@@ -37,6 +37,12 @@ int engine_container_export_open(struct engine *engine, const char *text,
                                  struct container_files **out, struct error *err);
 /* Writes a plain tar. CANCELLED when the container is removed meanwhile. */
 int container_files_write(struct container_files *files, struct stream *out, struct error *err);
+/* The one file that is to be copied, for a client on this machine who does the copying himself:
+ * open for reading, to be closed by the caller. -1 (and no error) if it is better sent as an
+ * archive: no regular file, too small to be worth it, or one that says what it may do when it is
+ * run, which a descriptor must not carry out of here. */
+int container_files_share(const struct container_files *files);
+int container_files_cancel_fd(const struct container_files *files); /* the container is removed */
 void container_files_close(struct container_files *files);
 CLEANUP_POINTER(container_files_close, struct container_files)
 
@@ -50,6 +56,18 @@ struct extract_wish {
 int engine_container_extract(struct engine *engine, const char *text, const char *path,
                              const struct extract_wish *wish, struct stream *archive,
                              struct error *err);
+
+/* The same for one regular file that a client on this machine has opened. */
+struct file_source {
+    int fd;
+    const char *name; /* that it gets in the directory */
+    int cancel_fd;    /* readable once the client is gone */
+};
+/* UNSUPPORTED for descriptors that are not fit to be copied from (file_copy_is_fit): nothing was
+ * done then, and an archive is as good. */
+int engine_container_put_file(struct engine *engine, const char *text, const char *path,
+                              const struct extract_wish *wish, const struct file_source *source,
+                              struct error *err);
 
 /* What the container changed in its root, see store_changes. */
 int engine_container_changes(struct engine *engine, const char *text, store_change_visitor *visit,

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -52,7 +54,7 @@ static int write_block(const struct range *range, const char *block, size_t size
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return error_sys(err, "write");
+            return error_sys(err, "write %s", range->options->name);
         block += count;
         size -= (size_t)count;
         at += count;
@@ -70,7 +72,7 @@ static int copy_piece(const struct range *range, char *block, off_t at, off_t en
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return error_sys(err, "read");
+            return error_sys(err, "read %s", range->options->name);
         if (count == 0)
             return 0;
         if (write_block(range, block, (size_t)count, at, err) < 0)
@@ -185,7 +187,7 @@ int file_copy_content(int from_fd, int to_fd, off_t size, const struct file_copy
         off_t start = lseek(from_fd, end, SEEK_DATA);
 
         if (start >= size || (start < 0 && errno == ENXIO)) /* Only a hole is left. */
-            return ftruncate(to_fd, size) < 0 ? error_sys(err, "set size") : 0;
+            return ftruncate(to_fd, size) < 0 ? error_sys(err, "size of %s", options->name) : 0;
         if (start < 0)
             start = end;
         end = lseek(from_fd, start, SEEK_HOLE);
@@ -194,4 +196,39 @@ int file_copy_content(int from_fd, int to_fd, off_t size, const struct file_copy
             return -1;
     }
     return 0;
+}
+
+/* ---- somebody else's descriptors ---- */
+
+/* Told without asking the file system, which may be one that never answers: it has a device, or is
+ * memory (which has seals), or knows compression as btrfs does, which has no device. That leaves
+ * FUSE out, which anybody can mount; overlays too, as what lies below them may be anything. */
+static bool is_local_file(int fd)
+{
+    struct statx status;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) == 0 &&
+           S_ISREG(status.stx_mode) &&
+           (status.stx_dev_major || fcntl(fd, F_GET_SEALS) >= 0 ||
+            status.stx_attributes_mask & STATX_ATTR_COMPRESSED);
+}
+
+static bool is_known_type(__fsword_t type)
+{
+    static const __fsword_t known[] = { BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+                                        TMPFS_MAGIC, XFS_SUPER_MAGIC };
+
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (type == known[i])
+            return true;
+    return false;
+}
+
+bool file_copy_is_fit(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    struct statfs filesystem;
+
+    return flags >= 0 && !(flags & (O_PATH | O_DIRECT)) && (flags & O_ACCMODE) != O_WRONLY &&
+           is_local_file(fd) && fstatfs(fd, &filesystem) == 0 && is_known_type(filesystem.f_type);
 }

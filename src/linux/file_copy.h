@@ -10,7 +10,8 @@
 #include "base/error.h"
 
 struct file_copy {
-    int cancel_fd; /* CANCELLED soon after it became readable; -1: never */
+    const char *name; /* of the file, for errors: "write NAME: no space left on device" */
+    int cancel_fd;    /* CANCELLED soon after it became readable; -1: never */
     /* The caller is going to wait until all is on disk: the disk begins at once, and works while
      * the caller does. */
     bool is_kept;
@@ -21,5 +22,10 @@ struct file_copy {
  * cut off may be missing or read as zeros. */
 int file_copy_content(int from_fd, int to_fd, off_t size, const struct file_copy *options,
                       struct error *err);
+
+/* Whether a descriptor that somebody else opened may be copied from: a regular file, open for
+ * reading, on a file system of this machine's own. One of a network, or that a program serves
+ * (FUSE), can keep its reader waiting for as long as it likes. */
+bool file_copy_is_fit(int fd);
 
 #endif

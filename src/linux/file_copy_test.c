@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +18,7 @@
 
 #define MIB ((off_t)1 << 20)
 
-static const struct file_copy options = { .cancel_fd = -1 };
+static const struct file_copy options = { .name = "it", .cancel_fd = -1 };
 static struct error err;
 
 static int new_file(void)
@@ -124,7 +126,7 @@ Test(file_copy, can_be_called_off)
     CLEANUP(close) int from_fd = numbered_file(12 * MIB);
     CLEANUP(close) int to_fd = new_file();
     CLEANUP(close) int cancel_fd = eventfd(1, EFD_CLOEXEC);
-    const struct file_copy cancelled = { .cancel_fd = cancel_fd };
+    const struct file_copy cancelled = { .name = "it", .cancel_fd = cancel_fd };
 
     cr_assert_eq(file_copy_content(from_fd, to_fd, 12 * MIB, &cancelled, &err), -1);
     cr_expect_eq(err.kind, ERROR_CANCELLED);
@@ -143,7 +145,7 @@ Test(file_copy, tells_what_the_target_cannot_take)
 
         cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
         cr_expect_eq(file_copy_content(from_fd, to_fd, 24 * MIB, &options, &err), -1);
-        cr_expect_eq(err.sys, EFBIG, "%s", err.text);
+        cr_expect_str_eq(err.text, "write it: file too large");
         limit.rlim_cur = RLIM_INFINITY;
         cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     }
@@ -156,4 +158,39 @@ Test(file_copy, tells_what_cannot_be_read)
 
     cr_assert_eq(file_copy_content(from_fd, to_fd, 4096, &options, &err), -1);
     cr_expect_eq(err.sys, EISDIR, "%s", err.text);
+}
+
+Test(file_copy, takes_descriptors_that_cannot_make_it_wait)
+{
+    static const struct {
+        const char *path;
+        int flags;
+        bool is_fit;
+    } rows[] = {
+        { "file", O_RDONLY, true },
+        { "file", O_RDWR, true },
+        { "file", O_WRONLY, false },
+        { "file", O_PATH, false },
+        { "file", O_RDONLY | O_DIRECT, false },
+        { "pipe", O_RDWR, false },
+        { ".", O_RDONLY, false },
+        { "/proc/self/status", O_RDONLY, false },
+        { "/dev/null", O_RDONLY, false },
+    };
+    char directory[] = "/tmp/berth-copy-XXXXXX";
+
+    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    close(open("file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    cr_assert_eq(mkfifo("pipe", 0600), 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CLEANUP(close) int fd = open(rows[i].path, rows[i].flags | O_CLOEXEC);
+
+        if (fd >= 0 || errno != EINVAL) /* tmpfs may not know O_DIRECT */
+            cr_expect_eq(file_copy_is_fit(fd), rows[i].is_fit, "%s %x", rows[i].path,
+                         (unsigned)rows[i].flags);
+    }
+    cr_expect_not(file_copy_is_fit(-1));
+    CLEANUP(close) int memory_fd = memfd_create("file", MFD_CLOEXEC);
+    cr_expect(file_copy_is_fit(memory_fd));
+    cr_assert_eq(tree_remove(directory, &err), 0, "%s", err.text);
 }

@@ -97,7 +97,9 @@ static int open_target_dir(struct copy *copy, const char *path, struct error *er
 static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *entry,
                      struct error *err)
 {
-    const struct file_copy content = { .cancel_fd = -1, .is_kept = copy->options.is_kept };
+    const struct file_copy content = { .name = entry->path,
+                                       .cancel_fd = -1,
+                                       .is_kept = copy->options.is_kept };
     CLEANUP(close)
     int from_fd = openat(entry->dir_fd, entry->name,
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -112,8 +114,9 @@ static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *ent
                        0600);
     if (to_fd < 0)
         return error_sys(err, "create %s", entry->path);
-    if (file_copy_content(from_fd, to_fd, status.st_size, &content, err) < 0 ||
-        tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
+    if (file_copy_content(from_fd, to_fd, status.st_size, &content, err) < 0)
+        return -1;
+    if (tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
         return error_context(err, "copy %s", entry->path);
     return 0;
 }

@@ -133,19 +133,47 @@ Test(compress, comes_back_as_it_was)
     }
 }
 
+/* Writes of random sizes, small ones and such as go over several blocks. */
+static void deflate_in_pieces(struct buf *out, enum compression compression, int level,
+                              const uint8_t *data, size_t size, unsigned seed)
+{
+    struct collector collector = { .stream = { .write = collect } };
+    CLEANUP(stream_close)
+    struct stream *stream = stream_deflate(&collector.stream, compression, level, NULL);
+
+    for (size_t at = 0; at < size;) {
+        size_t limit = rand_r(&seed) % 8 ? 700 : 600000;
+        size_t wanted = 1 + (size_t)rand_r(&seed) % limit, part = MIN(size - at, wanted);
+
+        cr_assert_eq(stream_write(stream, data + at, part, NULL), 0);
+        at += part;
+    }
+    cr_assert_eq(stream_write(stream, NULL, 0, NULL), 0);
+    buf_add(out, buf_bytes(&collector.bytes), collector.bytes.size);
+    buf_done(&collector.bytes);
+}
+
 Test(compress, gives_equal_bytes_however_it_is_written)
 {
-    static const enum compression both[] = { COMPRESSION_GZIP, COMPRESSION_ZSTD };
-    enum { SIZE = 1500000 };
+    static const struct {
+        enum compression compression;
+        int level;
+    } ways[] = { { COMPRESSION_GZIP, 1 },
+                 { COMPRESSION_GZIP, 2 },
+                 { COMPRESSION_GZIP, 3 },
+                 { COMPRESSION_ZSTD, 3 } };
+    enum { SIZE = 1500000, ROUNDS = 8 };
     CLEANUP(free) uint8_t *data = sample(SIZE);
 
-    for (size_t i = 0; i < COUNT(both); i++) {
+    for (unsigned i = 0; i < COUNT(ways) * ROUNDS; i++) {
         CLEANUP(buf_done) struct buf a = {}, b = {};
+        enum compression compression = ways[i / ROUNDS].compression;
+        int level = ways[i / ROUNDS].level;
 
-        deflate_into(&a, both[i], 3, data, SIZE, SIZE);
-        deflate_into(&b, both[i], 3, data, SIZE, 1234);
-        cr_assert_eq(a.size, b.size);
-        cr_expect_eq(memcmp(buf_bytes(&a), buf_bytes(&b), a.size), 0);
+        deflate_into(&a, compression, level, data, SIZE, SIZE);
+        deflate_in_pieces(&b, compression, level, data, SIZE, i);
+        cr_assert_eq(a.size, b.size, "seed %u", i);
+        cr_expect_eq(memcmp(buf_bytes(&a), buf_bytes(&b), a.size), 0, "seed %u", i);
     }
 }
 

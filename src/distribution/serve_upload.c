@@ -44,9 +44,10 @@ static int reply_created(struct call *call, const char *digest)
     return call_reply_empty(call, 201);
 }
 
-static int reply_pushed(struct call *call, const struct upload *upload, const char *digest)
+static int reply_pushed(struct call *call, struct upload *upload, const char *digest)
 {
     call_tell(call, "push", digest, BLOB_TYPE, upload_size(upload), NULL, NULL);
+    upload_release(upload);
     return reply_created(call, digest);
 }
 
@@ -176,14 +177,14 @@ static int try_mount(struct call *call)
 /* ---- handlers ---- */
 
 /* All in one request: nothing is kept of it if it fails. */
-static int receive_whole(struct call *call, struct upload *upload, const char *digest)
+static int receive_whole(struct call *call, struct upload **upload, const char *digest)
 {
     struct problem ignored;
 
-    if (receive_in_turn(call, upload) == 0 &&
-        upload_finish(upload, digest, call->quota, &call->problem) == 0)
-        return reply_pushed(call, upload, digest);
-    upload_cancel(upload, &ignored);
+    if (receive_in_turn(call, *upload) == 0 &&
+        upload_finish(*upload, digest, call->quota, &call->problem) == 0)
+        return reply_pushed(call, TAKE(*upload), digest);
+    upload_cancel(*upload, &ignored);
     return -1;
 }
 
@@ -208,7 +209,7 @@ int serve_upload_begin(struct call *call)
                            &call->problem) < 0)
         return -1;
     if (digest)
-        return receive_whole(call, upload, digest);
+        return receive_whole(call, &upload, digest);
     return reply_progress(call, TAKE(upload), 202);
 }
 
@@ -249,7 +250,7 @@ int serve_upload_finish(struct call *call)
             upload_cancel(upload, &ignored);
         return -1;
     }
-    return reply_pushed(call, upload, digest);
+    return reply_pushed(call, TAKE(upload), digest);
 }
 
 int serve_upload_cancel(struct call *call)
@@ -258,5 +259,6 @@ int serve_upload_cancel(struct call *call)
 
     if (take(call, &upload) < 0 || upload_cancel(upload, &call->problem) < 0)
         return -1;
+    upload_release(TAKE(upload));
     return call_reply_empty(call, 204);
 }

@@ -1,5 +1,7 @@
 """Nothing that a tag or a manifest reaches is ever lost: collection beside random pushes and deletes, side by side with a model; and
-kill -9 at every place where something changes on disk."""
+kill -9 at every place where something changes on disk.
+
+REGISTRY_MODEL_S is how long the model runs (default 5; the long form 600), BERTH_TEST_SEED which random steps it takes (default 1)."""
 import json
 import os
 import random
@@ -16,6 +18,7 @@ from sweep import Control, spread
 pytestmark = pytest.mark.own
 
 MODEL_S = float(os.environ.get("REGISTRY_MODEL_S", "5"))
+SEED = int(os.environ.get("BERTH_TEST_SEED", "1"))
 UPLOAD_AGE_S, FEWEST_STEPS = 2, 30
 
 TAGS = ["a", "b", "c"]
@@ -34,7 +37,7 @@ class Worker(threading.Thread):
     def __init__(self, registry, number, end, keeps_untagged):
         super().__init__()
         self.registry, self.end, self.keeps_untagged = registry, end, keeps_untagged
-        self.random = random.Random(number)
+        self.random = random.Random(f"{SEED} {number}")
         self.repositories = [f"w{number}/one", f"w{number}/two"]
         self.manifests = {name: {} for name in self.repositories}  # digest → (bytes, type, blobs, manifests)
         self.tags = {name: {} for name in self.repositories}
@@ -150,6 +153,7 @@ class Worker(threading.Thread):
 @pytest.mark.parametrize("flags", [[], ["--gc-untagged"]], ids=["default", "untagged"])
 def test_collection_beside_pushes_and_deletes(build, flags):
     registry = Registry(build, "--gc-grace", "0", "--upload-age", f"{UPLOAD_AGE_S}s", "--gc-interval", "0", *flags).start()
+    print(f"seed {SEED}, {MODEL_S:.0f} s: BERTH_TEST_SEED={SEED} REGISTRY_MODEL_S={MODEL_S:.0f} takes the same steps")
     try:
         end = time.monotonic() + MODEL_S
         workers = [Worker(registry, number, end, not flags) for number in range(4)]

@@ -15,7 +15,7 @@ class FakeRegistry:
     answer first; it then gives True. With self.users it wants tokens (self.realm) or, with self.basic, passwords."""
 
     def __init__(self, tls=None, address="127.0.0.1", port=0):
-        self.blobs, self.manifests, self.requests = {}, {}, []
+        self.blobs, self.manifests, self.requests, self.uploads = {}, {}, [], []
         self.hook, self.users, self.basic, self.realm = None, None, False, None
         self.refresh_tokens = {}
         self.lock = threading.Lock()
@@ -65,7 +65,7 @@ class FakeRegistry:
 
     def answer(self, handler):
         url = urllib.parse.urlsplit(handler.path)
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        body = self.read_body(handler)
         request = Request(handler.command, url.path, urllib.parse.parse_qs(url.query), handler.headers, body)
         with self.lock:
             self.requests.append(request)
@@ -77,6 +77,16 @@ class FakeRegistry:
             self.challenge(handler)
         else:
             self.serve(request, handler)
+
+    def read_body(self, handler):
+        if handler.headers.get("Transfer-Encoding") != "chunked":
+            return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(handler.rfile.readline() or b"0", 16):
+            body += handler.rfile.read(size)
+            handler.rfile.readline()
+        handler.rfile.readline()
+        return body
 
     def say(self, handler, status, data=b"", media_type="application/json", **headers):
         handler.send_response(status)
@@ -96,6 +106,11 @@ class FakeRegistry:
         repository, kind, reference = "/".join(parts[1:-2]), parts[-2] if len(parts) > 2 else "", parts[-1]
         if request.path == "/v2/":
             self.say(handler, 200, b"{}")
+        elif "/blobs/uploads/" in request.path:
+            self.take_blob(request, handler)
+        elif kind == "manifests" and request.method == "PUT":
+            entry = self.add_manifest(repository, reference, request.headers["Content-Type"], request.body)
+            self.say(handler, 201, Docker_Content_Digest=entry["digest"])
         elif kind == "manifests" and (repository, reference) in self.manifests:
             media_type, data = self.manifests[repository, reference]
             self.say(handler, 200, data, media_type, Docker_Content_Digest="sha256:" + hashlib.sha256(data).hexdigest())
@@ -105,6 +120,21 @@ class FakeRegistry:
             self.serve_blob(request, handler, self.blobs[reference])
         else:
             self.refuse(handler, 404, "BLOB_UNKNOWN", "blob unknown to registry")
+
+    def take_blob(self, request, handler):
+        """POST opens an upload, PATCH adds to it, PUT ends it; DELETE forgets it."""
+        if request.method == "POST":
+            self.uploads.append(b"")
+            self.say(handler, 202, Location=f"{request.path}{len(self.uploads) - 1}")
+            return
+        number = int(request.path.rsplit("/", 1)[1])
+        self.uploads[number] = b"" if request.method == "DELETE" else self.uploads[number] + request.body
+        if request.method != "PUT":
+            self.say(handler, 202, Location=request.path)
+        elif self.add_blob(self.uploads[number]) == request.query["digest"][0]:
+            self.say(handler, 201)
+        else:
+            self.refuse(handler, 400, "DIGEST_INVALID", "other bytes")
 
     def serve_blob(self, request, handler, data):
         wanted = request.headers.get("Range")

@@ -54,10 +54,9 @@ static int put(struct session *session, void *data, struct error *err)
                              .size = (int64_t)blob->size,
                              .fd = -1,
                              .bytes = blob->bytes };
-    const char *unused;
     int exists = upload_exists(&upload, err);
 
-    return exists ? MIN(exists, 0) : upload_run(&upload, &unused, err);
+    return exists ? MIN(exists, 0) : upload_run(&upload, err);
 }
 
 int registry_blob_put(struct registry *registry, const struct reference *reference,

@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "registry/certificates.h"
 #include "registry/endpoint.h"
+#include "registry/exchange.h"
 
 #include "base/banned.h"
 
@@ -32,17 +33,6 @@ struct transport {
     struct mutex lock;
     CURL *idle[IDLE_HANDLE_LIMIT];
     size_t idle_count;
-};
-
-/* A call on its way. */
-struct exchange {
-    const struct call *call;
-    struct answer *answer;
-    CURL *curl;
-    int64_t sent;
-    bool is_too_long, is_cancelled;
-    struct error failure; /* of the sink */
-    char reason[CURL_ERROR_SIZE];
 };
 
 /* ---- the transport ---- */
@@ -199,30 +189,41 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *data)
     return size;
 }
 
+/* -1 with the exchange's failure. */
+static ssize_t read_body(struct exchange *exchange, char *out, size_t size)
+{
+    const struct call *call = exchange->call;
+
+    if (exchange->body)
+        return stream_read(exchange->body, out, size, &exchange->failure);
+    size = MIN(size, (size_t)(call->body_length - exchange->sent));
+    if (size == 0)
+        return 0;
+    ssize_t got = pread(call->body_fd, out, size, call->body_offset + exchange->sent);
+    return got > 0 ? got : error_sys(&exchange->failure, "read what is to be sent");
+}
+
 static size_t on_send(char *out, size_t one, size_t count, void *data)
 {
     struct exchange *exchange = data;
     const struct call *call = exchange->call;
-    size_t size = MIN(one * count, (size_t)(call->body_length - exchange->sent));
+    ssize_t got = read_body(exchange, out, one * count);
 
-    if (size == 0)
-        return 0;
-    ssize_t got = pread(call->body_fd, out, size, call->body_offset + exchange->sent);
-    if (got <= 0) {
-        error_sys(&exchange->failure, "read what is to be sent");
+    if (got < 0)
         return CURL_READFUNC_ABORT;
-    }
     exchange->sent += got;
-    if (call->sent)
+    if (got > 0 && call->sent)
         call->sent(call->data, exchange->sent);
     return (size_t)got;
 }
 
 static int on_rewind(void *data, curl_off_t offset, int origin)
 {
-    if (origin != SEEK_SET)
+    struct exchange *exchange = data;
+
+    if (origin != SEEK_SET || exchange->body)
         return CURL_SEEKFUNC_CANTSEEK;
-    ((struct exchange *)data)->sent = offset;
+    exchange->sent = offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -276,9 +277,10 @@ static void set_method(const struct call *call, struct exchange *exchange, CURL 
 {
     if (strcmp(call->method, "HEAD") == 0) {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-    } else if (call->body_length > 0) {
+    } else if (call->body_length > 0 || call->open_body) {
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body_length);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                         call->open_body ? (curl_off_t)-1 : (curl_off_t)call->body_length);
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
         curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_rewind);
@@ -320,7 +322,7 @@ static struct curl_slist *make_headers(const struct call *call, bool with_author
 static void set_common(const struct call *call, struct exchange *exchange, const char *url)
 {
     CURL *curl = exchange->curl;
-    bool sends = call->body_length > 0 || call->body_size > 0;
+    bool sends = call->body_length > 0 || call->body_size > 0 || call->open_body;
 
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -339,127 +341,6 @@ static void set_common(const struct call *call, struct exchange *exchange, const
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-}
-
-/* ---- what went wrong, as Docker's users know it ---- */
-
-static void describe_tls(const char *reason, const struct url *url, char *out, size_t size)
-{
-    if (strstr(reason, "wrong version number") || strstr(reason, "packet length too long"))
-        snprintf(out, size, "http: server gave HTTP response to HTTPS client");
-    else if (strstr(reason, "subject name"))
-        snprintf(out, size,
-                 "tls: failed to verify certificate: x509: certificate is not valid for %s",
-                 url->host);
-    else if (strstr(reason, "expired"))
-        snprintf(out, size,
-                 "tls: failed to verify certificate: x509: certificate has expired or is not yet "
-                 "valid");
-    else if (strstr(reason, "issuer certificate") || strstr(reason, "self-signed") ||
-             strstr(reason, "self signed"))
-        snprintf(
-            out, size,
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority");
-    else
-        snprintf(out, size, "tls: %.200s", reason);
-}
-
-static void describe_connect(const struct exchange *exchange, const struct url *url, char *out,
-                             size_t size)
-{
-    /* libcurl names whom it could not connect to. */
-    bool is_proxy = *exchange->reason && !strcasestr(exchange->reason, url->host);
-    long number = 0;
-
-    curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
-    struct error reason = {};
-    errno = number ? (int)number : ECONNREFUSED;
-    error_sys(&reason, "connect");
-    if (is_proxy)
-        snprintf(out, size, "proxyconnect tcp: dial tcp: %.200s", reason.text);
-    else
-        snprintf(out, size, "dial tcp %s:%d: %.200s", url->host, url->port, reason.text);
-}
-
-/* What the proxy said to CONNECT, if that ended it; 0: it was nothing of the kind. */
-static int refused_tunnel(const struct exchange *exchange)
-{
-    long status = 0;
-
-    curl_easy_getinfo(exchange->curl, CURLINFO_HTTP_CONNECTCODE, &status);
-    return status >= 300 ? (int)status : 0;
-}
-
-static bool is_cut_tunnel(const struct exchange *exchange)
-{
-    return text_starts(exchange->reason, "Proxy CONNECT aborted");
-}
-
-static void describe(CURLcode code, const struct exchange *exchange, const struct url *url,
-                     char *out, size_t size)
-{
-    if (refused_tunnel(exchange)) {
-        snprintf(out, size, "proxyconnect tcp: the proxy answers with status %d",
-                 refused_tunnel(exchange));
-        return;
-    }
-    if (is_cut_tunnel(exchange)) {
-        snprintf(out, size, "proxyconnect tcp: EOF");
-        return;
-    }
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-        snprintf(out, size, "dial tcp: lookup %s: no such host", url->host);
-        break;
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        snprintf(out, size, "proxyconnect tcp: dial tcp: no such host");
-        break;
-    case CURLE_COULDNT_CONNECT:
-        describe_connect(exchange, url, out, size);
-        break;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-        describe_tls(exchange->reason, url, out, size);
-        break;
-    case CURLE_OPERATION_TIMEDOUT:
-        snprintf(out, size, "i/o timeout");
-        break;
-    case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-        snprintf(out, size, "unexpected EOF");
-        break;
-    default:
-        snprintf(out, size, "%.200s",
-                 *exchange->reason ? exchange->reason : curl_easy_strerror(code));
-    }
-}
-
-static int fail(CURLcode code, const struct exchange *exchange, const char *text,
-                const struct url *url, struct error *err)
-{
-    const char *method = exchange->call->method;
-    char reason[300], rest[16] = "";
-
-    if (exchange->is_cancelled)
-        return error_set(err, ERROR_CANCELLED, "context canceled");
-    if (exchange->failure.kind != ERROR_NONE) {
-        if (err)
-            *err = exchange->failure;
-        return -1;
-    }
-    describe(code, exchange, url, reason, sizeof(reason));
-    bool is_final = refused_tunnel(exchange) || is_cut_tunnel(exchange) ||
-                    code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
-                    code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR ||
-                    code == CURLE_PEER_FAILED_VERIFICATION;
-    for (size_t i = 0; method[i] && method[i + 1] && i + 1 < sizeof(rest); i++)
-        rest[i] = (char)tolower((unsigned char)method[i + 1]);
-    error_set(err, ERROR_UNAVAILABLE, "%c%s \"%.500s\": %s", method[0], rest, text, reason);
-    if (err && is_final)
-        err->sys = ECONNREFUSED;
-    return -1;
 }
 
 /* ---- one hop, and many ---- */
@@ -483,7 +364,10 @@ static int hop(struct transport *transport, const struct call *call, const char 
     struct curl_slist *headers = make_headers(call, is_first_origin);
     curl_easy_setopt(exchange.curl, CURLOPT_HTTPHEADER, headers);
     int result = set_tls(transport, exchange.curl, &url, err);
+    if (result == 0 && call->open_body)
+        result = call->open_body(call->data, &exchange.body, err);
     CURLcode code = result < 0 ? CURLE_OK : curl_easy_perform(exchange.curl);
+    stream_close(exchange.body);
     out->status = status_of(exchange.curl);
     /* The text of an error is long enough when it is cut. */
     if (exchange.is_too_long && out->status >= 300)
@@ -492,7 +376,7 @@ static int hop(struct transport *transport, const struct call *call, const char 
         result = error_set(err, ERROR_INVALID, "the answer of %.300s is larger than %zu bytes",
                            text, call->answer_limit ?: ANSWER_LIMIT);
     if (result == 0 && code != CURLE_OK)
-        result = fail(code, &exchange, text, &url, err);
+        result = exchange_fail(&exchange, code, text, &url, err);
     curl_slist_free_all(headers);
     give_handle_back(transport, exchange.curl);
     return result;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "base/stream.h"
 #include "base/strv.h"
 #include "registry/registry.h"
 
@@ -25,7 +26,9 @@ struct call {
     size_t body_size;
     int body_fd; /* or a file from 'body_offset' on, if body_length > 0 */
     int64_t body_offset, body_length;
-    void (*sent)(void *data, int64_t size); /* told of the file's progress; may be NULL */
+    /* or a stream whose size only its end tells, opened anew whenever it is sent; NULL: none */
+    int (*open_body)(void *data, struct stream **out, struct error *err);
+    void (*sent)(void *data, int64_t size); /* told of a file's or stream's progress; may be NULL */
     /* Takes the body of an answer with status 200 or 206; NULL: kept in the answer. */
     int (*sink)(void *data, int status, const void *bytes, size_t size, struct error *err);
     bool (*is_cancelled)(void *data); /* may be NULL */

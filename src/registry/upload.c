@@ -1,4 +1,5 @@
-/* POST opens an upload, PATCH sends, PUT closes it with the digest; small blobs go with the PUT. */
+/* POST opens an upload, PATCH sends, PUT closes it with the digest; small blobs go with the PUT.
+ * What is made while it is sent goes in chunks. */
 #include "registry/upload.h"
 
 #include <inttypes.h>
@@ -27,7 +28,9 @@ static struct call make_call(const struct upload *upload, const char *method, co
 static void add_content(const struct upload *upload, struct call *call)
 {
     call->content_type = "application/octet-stream";
-    if (upload->bytes) {
+    if (upload->open) {
+        call->open_body = upload->open;
+    } else if (upload->bytes) {
         call->body = upload->bytes;
         call->body_size = (size_t)upload->size;
     } else {
@@ -179,23 +182,20 @@ static int send(const struct upload *upload, char **location, struct error *err)
 {
     if (!*location && open_upload(upload, NULL, location, err) < 0)
         return -1;
-    if (upload->size <= SINGLE_PUT_LIMIT)
+    if (!upload->open && upload->size <= SINGLE_PUT_LIMIT)
         return put(upload, *location, true, err);
     if (patch(upload, location, err) < 0)
         return -1;
     return put(upload, *location, false, err);
 }
 
-int upload_run(const struct upload *upload, const char **out_mounted_from, struct error *err)
+int upload_run(const struct upload *upload, struct error *err)
 {
     CLEANUP(free) char *location = NULL;
     struct error own = {};
     struct error *why = err ?: &own;
     int limit = session_attempt_limit(upload->session) ?: ATTEMPT_LIMIT;
 
-    *out_mounted_from = NULL;
-    if (try_sources(upload, &location, out_mounted_from) == 1)
-        return 0;
     for (int attempt = 1;; attempt++) {
         *why = (struct error){};
         if (send(upload, &location, why) == 0)

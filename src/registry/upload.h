@@ -9,8 +9,11 @@ struct upload {
     struct session *session;
     const char *digest;
     int64_t size;
-    int fd;                                 /* what is sent, from its beginning; */
-    const void *bytes;                      /* or this */
+    int fd;            /* what is sent, from its beginning; */
+    const void *bytes; /* or this; */
+    /* or a stream, opened anew for each attempt: 'digest' holds only at its end, 'size' does not
+     * count; NULL: none */
+    int (*open)(void *data, struct stream **out, struct error *err);
     const struct strv *sources;             /* repositories to mount from; may be NULL */
     void (*sent)(void *data, int64_t size); /* may be NULL */
     bool (*is_cancelled)(void *data);
@@ -23,8 +26,7 @@ int upload_exists(const struct upload *upload, struct error *err);
 /* Tries the sources: 1 with '*out_from' if one of them had it, 0 if none did. */
 int upload_mount(const struct upload *upload, const char **out_from);
 
-/* Makes it be there: 0, or -1. '*out_mounted_from' is the source that had it, NULL if it was sent.
- */
-int upload_run(const struct upload *upload, const char **out_mounted_from, struct error *err);
+/* Sends it, again where that may help. */
+int upload_run(const struct upload *upload, struct error *err);
 
 #endif

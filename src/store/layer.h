@@ -3,6 +3,7 @@
 #define BERTH_STORE_LAYER_H
 
 #include "store/internal.h"
+#include "store/outline.h"
 
 /* The digest of the directory's canonical archive, and the size of its files. With 'known' (may be
  * NULL) the bytes up to the first file that differs from an archive made before are not read. */
@@ -17,8 +18,9 @@ int layer_publish(struct store *store, const char *directory_path, struct layer 
 /* Of the blob that a layer names when that is no archive but an outline (store/outline.h). */
 #define MEDIA_TYPE_OUTLINE "application/vnd.berth.layer-outline.v1+zstd"
 
-/* Remembers what store_layer_plain_size would find out. */
-int store_layer_note_plain_size(struct store *store, const char *diff_id, int64_t size,
-                                struct error *err);
+/* What is remembered of a layer's plain bytes. */
+bool layer_plain_form(struct store *store, const char *diff_id, struct plain_form *out);
+int layer_note_plain_form(struct store *store, const char *diff_id, struct plain_form form,
+                          struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "codec/compress.h"
 #include "codec/sha256.h"
@@ -178,22 +179,81 @@ Test(layer_blob, claims_hold_against_a_collection)
     cr_expect_not(blob_claim(test_store, digest));
 }
 
+/* 0 with the compressed bytes, or -1. */
+static int compress_layer(const struct layer *layer, struct layer_compressed *out,
+                          struct str *bytes)
+{
+    CLEANUP(stream_close) struct stream *stream = NULL;
+    char block[1000];
+    ssize_t count;
+
+    err = (struct error){};
+    if (store_layer_compress(test_store, layer->chain_id, out, &stream, &err) < 0)
+        return -1;
+    while ((count = stream_read(stream, block, sizeof(block), &err)) > 0)
+        str_add_bytes(bytes, block, (size_t)count);
+    return (int)count;
+}
+
 Test(layer_blob, compresses_to_the_same_bytes)
 {
-    char first[DIGEST_TEXT_SIZE], second[DIGEST_TEXT_SIZE], remembered[DIGEST_TEXT_SIZE];
+    CLEANUP(str_done) struct str bytes = {}, again = {}, plain = {};
+    struct layer_compressed first = {}, second = {};
+    char digest[DIGEST_TEXT_SIZE];
     struct layer layer;
-    int64_t size, again;
-    int fd;
+    int64_t size;
 
     test_unpack("", "a = one, b = two", true, &layer);
-    cr_expect_not(store_layer_compressed(test_store, layer.diff_id, remembered, &size));
-    cr_assert_eq(store_layer_compress(test_store, layer.chain_id, &fd, first, &size, &err), 0, "%s",
-                 err.text);
-    close(fd);
-    cr_assert_eq(store_layer_compress(test_store, layer.chain_id, &fd, second, &again, &err), 0);
-    close(fd);
-    cr_expect_str_eq(first, second);
-    cr_assert(store_layer_compressed(test_store, layer.diff_id, remembered, &again));
-    cr_expect_str_eq(remembered, first);
-    cr_expect_eq(again, size);
+    write_out(&layer, &plain);
+    cr_expect_not(store_layer_compressed(test_store, layer.diff_id, digest, &size));
+    cr_assert_eq(compress_layer(&layer, &first, &bytes), 0, "%s", err.text);
+    cr_assert_eq(compress_layer(&layer, &second, &again), 0, "%s", err.text);
+    sha256_digest(str_text(&bytes), bytes.length, digest);
+    cr_expect_str_eq(first.digest, digest);
+    cr_expect_str_eq(second.digest, digest);
+    cr_expect_eq(first.size, (int64_t)bytes.length);
+    cr_expect_eq(first.plain_size, (int64_t)plain.length);
+    cr_assert(store_layer_compressed(test_store, layer.diff_id, digest, &size));
+    cr_expect_str_eq(digest, first.digest);
+    cr_expect_eq(size, first.size);
+}
+
+/* Known by its CRC (archives that were unpacked, layers that were compressed before), or by its
+ * digest alone. */
+Test(layer_blob, compresses_only_what_it_was)
+{
+    static const struct {
+        bool canonical, is_known;
+    } ways[] = { { true, false }, { true, true }, { false, true } };
+
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        CLEANUP(str_done) struct str bytes = {};
+        CLEANUP(free) char *path = NULL, *entries = xasprintf("a = %zune, b = two", i);
+        struct layer_compressed compressed = {};
+        struct layer layer;
+
+        test_unpack("", entries, ways[i].canonical, &layer);
+        if (ways[i].is_known)
+            cr_assert_eq(compress_layer(&layer, &compressed, &bytes), 0, "%s", err.text);
+        path = xasprintf("%s/layers/%s/diff/a", test_directory, digest_hex(layer.chain_id));
+        cr_assert_eq(file_write_existing(path, "xne", &err), 0, "%s", err.text);
+        cr_expect_eq(compress_layer(&layer, &compressed, &bytes), -1, "way %zu", i);
+        cr_expect_eq(err.kind, ERROR_INTERNAL);
+        cr_expect(strstr(err.text, "changed or damaged"), "%s", err.text);
+    }
+}
+
+Test(layer_blob, a_compression_can_be_left)
+{
+    CLEANUP(stream_close) struct stream *stream = NULL;
+    struct layer_compressed compressed = {};
+    char digest[DIGEST_TEXT_SIZE], byte;
+    struct layer layer;
+    int64_t size;
+
+    test_unpack("", "a = one, b = two", true, &layer);
+    cr_assert_eq(store_layer_compress(test_store, layer.chain_id, &compressed, &stream, &err), 0);
+    cr_expect_eq(stream_read(stream, &byte, 1, &err), 1);
+    stream_close(TAKE(stream));
+    cr_expect_not(store_layer_compressed(test_store, layer.diff_id, digest, &size));
 }

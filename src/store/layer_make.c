@@ -331,8 +331,8 @@ static int settle_form(struct unpacking *unpacking, struct error *err)
     if (drawn < 0)
         return -1;
     if (drawn)
-        return store_layer_note_plain_size(unpacking->ground.store, layer->diff_id,
-                                           outline_archive_size(unpacking->drawing->outline), err);
+        return layer_note_plain_form(unpacking->ground.store, layer->diff_id,
+                                     outline_archive_form(unpacking->drawing->outline), err);
     return *layer->blob_digest ? 0
                                : layer_digest(unpacking->ground.store, unpacking->draft->diff_fd,
                                               NULL, layer->diff_id, &layer->size_bytes, err);

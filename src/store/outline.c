@@ -34,6 +34,7 @@ struct outline {
     struct stream *out;
     bool has_failed;
     int64_t archive_size;
+    uint32_t archive_crc;
 
     enum part part;
     int64_t left, padding; /* of the part, and behind it */
@@ -72,9 +73,9 @@ void outline_give_up(struct outline *outline)
     outline->has_failed = true;
 }
 
-int64_t outline_archive_size(const struct outline *outline)
+struct plain_form outline_archive_form(const struct outline *outline)
 {
-    return outline->archive_size;
+    return (struct plain_form){ outline->archive_size, outline->archive_crc };
 }
 
 /* ---- records ---- */
@@ -288,6 +289,8 @@ static void take(struct outline *outline, const uint8_t *data, size_t size)
 static void note(struct outline *outline, const uint8_t *data, size_t size)
 {
     outline->archive_size += (int64_t)size;
+    if (!outline->has_failed)
+        outline->archive_crc = crc_add(outline->archive_crc, data, size);
     while (size && !outline->has_failed) {
         size_t part = (size_t)MIN((int64_t)size, outline->left);
 

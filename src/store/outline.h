@@ -29,8 +29,11 @@ void outline_give_up(struct outline *outline);
 /* The archive is over. False if there is no outline of it: an archive that says things twice, or
  * that two readers could understand differently. */
 bool outline_finish(struct outline *outline);
-/* Bytes of the archive. */
-int64_t outline_archive_size(const struct outline *outline);
+/* Plain bytes, by what is cheap to compare. */
+struct plain_form {
+    int64_t size, crc; /* crc -1: not known */
+};
+struct plain_form outline_archive_form(const struct outline *outline);
 
 /* Makes the archive again. */
 int outline_write(struct stream *outline, int dir_fd, struct stream *out, struct error *err);

@@ -45,6 +45,8 @@ static const char *const tables[] = {
     /* hashes of the beginnings of archives (layer_digest.c) */
     "CREATE TABLE archive_state (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL,"
     " size INTEGER NOT NULL, words BLOB NOT NULL)",
+    /* crc: of the plain bytes, as gzip has it; NULL: not known yet */
+    "ALTER TABLE plain ADD COLUMN crc INTEGER",
 };
 
 char *store_tmp_name(const struct store *store, const char *kind)

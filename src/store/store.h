@@ -119,10 +119,17 @@ int store_temporary_file(struct store *store, struct error *err);
 /* The size of the layer as a plain tar. */
 int store_layer_plain_size(struct store *store, const char *chain_id, int64_t *out_size,
                            struct error *err);
-/* The layer as gzip, always the same bytes by one version of berth, in a file without a name; its
- * digest and size are remembered. */
-int store_layer_compress(struct store *store, const char *chain_id, int *out_fd,
-                         char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size, struct error *err);
+/* What becomes of a layer that is compressed. */
+struct layer_compressed {
+    _Atomic int64_t plain_size;    /* that went in so far */
+    char digest[DIGEST_TEXT_SIZE]; /* both at the end of the stream */
+    int64_t size;
+};
+/* The layer as gzip, always the same bytes by one version of berth, as a stream that compresses
+ * while it is read. Its end is told only if the plain bytes had the layer's diff id (INTERNAL
+ * else); then '*out' is whole, and remembered. */
+int store_layer_compress(struct store *store, const char *chain_id, struct layer_compressed *out,
+                         struct stream **out_stream, struct error *err);
 /* What store_layer_compress gave for these plain bytes; false if it was not asked yet. */
 bool store_layer_compressed(struct store *store, const char *diff_id,
                             char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size);

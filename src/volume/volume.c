@@ -18,7 +18,6 @@
 #include "base/banned.h"
 
 #define ANONYMOUS_LABEL "com.docker.volume.anonymous"
-#define NAME_LIMIT      255
 
 static const char *const tables[] = {
     ("CREATE TABLE volume (name TEXT PRIMARY KEY, driver TEXT NOT NULL, labels TEXT NOT NULL,"
@@ -131,74 +130,6 @@ void volumes_close(struct volumes *volumes)
 
 /* ---- creating ---- */
 
-int volume_check_name(const char *name, struct error *err)
-{
-    size_t length = strlen(name);
-    bool fits = length && length <= NAME_LIMIT && name[0] != '.' && name[0] != '_' &&
-                name[0] != '-';
-
-    if (length == 1)
-        return error_set(err, ERROR_INVALID,
-                         "volume name is too short, names should be at least two alphanumeric "
-                         "characters");
-    for (const char *at = name; *at; at++)
-        if (!(*at >= 'a' && *at <= 'z') && !(*at >= 'A' && *at <= 'Z') &&
-            !(*at >= '0' && *at <= '9') && !strchr("_.-", *at))
-            fits = false;
-    if (!fits)
-        return error_set(
-            err, ERROR_INVALID,
-            "\"%.300s\" includes invalid characters for a local volume name, only "
-            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-            "directory, use absolute path",
-            name);
-    return 0;
-}
-
-/* Each option and what it cannot do without. */
-static const struct {
-    const char *name, *needs[2];
-} local_options[] = {
-    { "device", { "type" } },
-    { "o", { "device", "type" } },
-    { "size", {} },
-    { "type", { "device" } },
-};
-
-static int check_option(const struct map *options, const char *name, struct error *err)
-{
-    for (size_t i = 0; i < COUNT(local_options); i++) {
-        if (strcmp(name, local_options[i].name) != 0)
-            continue;
-        for (size_t j = 0; j < 2 && local_options[i].needs[j]; j++)
-            if (!map_has(options, local_options[i].needs[j]))
-                return error_set(err, ERROR_INVALID, "missing required option: \"%s\"",
-                                 local_options[i].needs[j]);
-        return 0;
-    }
-    return error_set(err, ERROR_INVALID, "invalid option: \"%.200s\"", name);
-}
-
-int volume_check_options(const struct map *options, struct error *err)
-{
-    if (!options)
-        return 0;
-    MAP_EACH (options, entry)
-        if (check_option(options, entry->key, err) < 0)
-            return -1;
-    const char *size = map_get(options, "size");
-    int64_t bytes = 0;
-    if (size && parse_size(size, &bytes, err) < 0)
-        return -1;
-    if (bytes > 0 && map_has(options, "device"))
-        return error_set(err, ERROR_INVALID,
-                         "a volume that is a mount has the size of what is mounted: \"size\" and "
-                         "\"device\" exclude each other");
-    if (bytes > 0 && bytes < LIMITED_DIR_LEAST)
-        return error_set(err, ERROR_INVALID, "a size limit is 1 MiB at least");
-    return 0;
-}
-
 static bool is_local(const char *driver)
 {
     return text_is_empty(driver) || strcmp(driver, "local") == 0;
@@ -229,16 +160,6 @@ void volumes_drivers(struct volumes *volumes, struct strv *out)
 char *volume_image_path(const struct volumes *volumes, const char *name)
 {
     return xasprintf("%s/%s/image", volumes->path, name);
-}
-
-uint64_t volume_size_limit(const struct volume *volume)
-{
-    const char *size = map_get(&volume->options, "size");
-    int64_t bytes = 0;
-
-    return !volume_has_plugin(volume) && size && parse_size(size, &bytes, NULL) == 0 && bytes > 0
-               ? (uint64_t)bytes
-               : 0;
 }
 
 int volume_make_place(const struct volumes *volumes, const struct volume *volume, struct error *err)
@@ -280,6 +201,16 @@ int volume_record(struct volumes *volumes, const struct volume *volume, enum vol
                               "ssssiiss", volume->name, volume->driver, labels, options,
                               volume->created_ns, (int64_t)state, volume->snapshot_of,
                               volume->scope) < 0
+               ? -1
+               : 0;
+}
+
+int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
+                     struct error *err)
+{
+    return database_run_alone(volumes->database, DURABLE, err,
+                              "UPDATE volume SET state = ? WHERE name = ?", "is", (int64_t)state,
+                              name) < 0
                ? -1
                : 0;
 }
@@ -525,115 +456,4 @@ void volume_end_leaving(struct volume *volume)
     mutex_lock(&volumes->memory);
     known_volume(volume)->is_leaving = false;
     mutex_unlock(&volumes->memory);
-}
-
-/* ---- removing ---- */
-
-int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
-                     struct error *err)
-{
-    return database_run_alone(volumes->database, DURABLE, err,
-                              "UPDATE volume SET state = ? WHERE name = ?", "is", (int64_t)state,
-                              name) < 0
-               ? -1
-               : 0;
-}
-
-/* Out of the way first: while a large volume is being removed, its name is free again. A directory
- * that is found without a record becomes a volume: it has left its place for good before the record
- * lets go of it. */
-static int move_away(struct volumes *volumes, const char *name, char **out_path, struct error *err)
-{
-    CLEANUP(free) char *path = volume_path(volumes, name);
-    char id[ID_LENGTH + 1];
-
-    id_generate(id);
-    CLEANUP(free) char *trash = xasprintf("%s/" REMOVED_PREFIX "%.24s", volumes->path, id);
-    if (rename(path, trash) < 0) {
-        if (errno != ENOENT)
-            return error_sys(err, "rename %s", path);
-        return 0;
-    }
-    if (parent_sync(path, err) < 0) {
-        if (rename(trash, path) < 0)
-            return error_context(err, "and %s stays", trash);
-        return -1;
-    }
-    *out_path = TAKE(trash);
-    return 0;
-}
-
-/* The record says that it goes; then it is out of the way. */
-static int take_out(struct volumes *volumes, const struct volume *volume, char **out_path,
-                    struct error *err)
-{
-    if (volume_set_state(volumes, volume->name, VOLUME_REMOVING, err) < 0)
-        return -1;
-    /* What is mounted there is not the volume's to remove. */
-    if ((volume_is_mount(volume) && volume_unmount(volume, err) < 0) ||
-        (volume_size_limit(volume) && limited_dir_end(volume->mountpoint, err) < 0) ||
-        move_away(volumes, volume->name, out_path, err) < 0) {
-        volume_set_state(volumes, volume->name, VOLUME_READY, NULL);
-        return -1;
-    }
-    return 0;
-}
-
-static int remove_locked(struct volumes *volumes, const char *name, char **out_path,
-                         struct error *err) REQUIRES(volumes->changes)
-{
-    CLEANUP(volume_unref) struct volume *volume = volume_find(volumes, name);
-
-    if (!volume)
-        return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
-    if (volume_begin_leaving(volume, "remove", err) < 0)
-        return -1;
-    if (take_out(volumes, volume, out_path, err) < 0) {
-        volume_end_leaving(volume);
-        return -1;
-    }
-    mutex_lock(&volumes->memory);
-    map_remove(&volumes->known, name);
-    mutex_unlock(&volumes->memory);
-    return database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?", "s", name) < 0
-               ? -1
-               : 0;
-}
-
-/* The plugin is asked without a lock: nobody else can begin to use the volume meanwhile. */
-static int remove_by_plugin(struct volumes *volumes, const char *name, bool forgets,
-                            struct error *err)
-{
-    CLEANUP(volume_unref) struct volume *volume = volume_find(volumes, name);
-
-    if (!volume || !volume_has_plugin(volume))
-        return 0; /* What is missing is told by the removal itself. */
-    if (volume_begin_leaving(volume, "remove", err) < 0)
-        return -1;
-    if (volume_plugin_remove(volume, forgets ? NULL : err) == 0 || forgets)
-        return 0;
-    volume_end_leaving(volume);
-    return error_context(err, "remove %.300s", name);
-}
-
-int volume_take_away(struct volumes *volumes, const char *name, bool forgets, char **out_trash,
-                     struct error *err)
-{
-    *out_trash = NULL;
-    if (remove_by_plugin(volumes, name, forgets, err) < 0)
-        return -1;
-    mutex_lock(&volumes->changes);
-    int result = remove_locked(volumes, name, out_trash, err);
-    mutex_unlock(&volumes->changes);
-    return result;
-}
-
-int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err)
-{
-    CLEANUP(free) char *trash = NULL;
-    int result = volume_take_away(volumes, name, forgets, &trash, err);
-
-    if (trash && tree_remove(trash, err) < 0)
-        return error_context(err, "remove volume %s", name);
-    return result;
 }

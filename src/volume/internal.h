@@ -23,6 +23,8 @@ struct volumes {
     struct mutex memory;  /* guards 'known' */
     struct map known;     /* name → struct known_volume */
     struct strv making;   /* names that will be known once their content is whole; in 'memory' */
+    struct strv removed;  /* names whose rows say so and are still there, oldest first; in 'memory' */
+    struct mutex forgetting; /* held while those rows go; taken after 'changes', before 'memory' */
 };
 
 struct known_volume {
@@ -53,6 +55,10 @@ void volume_take_back(struct volumes *volumes, const struct volume *volume);
 uint64_t volume_size_limit(const struct volume *volume);
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
                      struct error *err);
+/* Removes the rows of removed volumes, once their directories are gone for good. */
+int volumes_forget_removed(struct volumes *volumes, struct error *err);
+/* The same, if one of them has this name: before it is recorded anew. */
+int volume_free_name(struct volumes *volumes, const char *name, struct error *err);
 int volume_unmount(const struct volume *volume, struct error *err);
 bool volume_has_users(struct volume *volume);
 /* INVALID with Docker's text. */

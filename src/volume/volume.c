@@ -104,6 +104,7 @@ int volumes_open(const char *data_path, struct database *database, struct volume
     volumes->database = database;
     mutex_init(&volumes->changes);
     mutex_init(&volumes->memory);
+    mutex_init(&volumes->forgetting);
     map_init_empty(&volumes->known, unref_value);
     if (dir_make(volumes->path, 0701, err) < 0)
         return error_context(err, "open volumes");
@@ -119,11 +120,14 @@ void volumes_close(struct volumes *volumes)
 {
     if (!volumes)
         return;
+    volumes_forget_removed(volumes, NULL); /* else the next one does */
     map_done(&volumes->known);
     strv_done(&volumes->making);
+    strv_done(&volumes->removed);
     strv_done(&volumes->plugin_directories);
     mutex_done(&volumes->changes);
     mutex_done(&volumes->memory);
+    mutex_done(&volumes->forgetting);
     free(volumes->path);
     free(volumes);
 }
@@ -195,6 +199,8 @@ int volume_record(struct volumes *volumes, const struct volume *volume, enum vol
     CLEANUP(free) char *labels = encode(&volume->labels);
     CLEANUP(free) char *options = encode(&volume->options);
 
+    if (volume_free_name(volumes, volume->name, err) < 0)
+        return -1;
     return database_run_alone(volumes->database, DURABLE, err,
                               "INSERT INTO volume (name, driver, labels, options, created_ns,"
                               " state, snapshot_of, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -55,7 +55,8 @@ int volume_get(struct volumes *volumes, const char *name, struct volume **out,
 int volume_list(struct volumes *volumes, struct volume ***out, size_t *out_count,
                 struct error *err); /* by name */
 void volume_list_free(struct volume **list, size_t count);
-/* Record first, then the directory. The caller has checked that nobody uses it. 'forgets': what a
+/* Record first, then the directory: it is gone for good when this returns, whatever becomes of the
+ * machine. The caller has checked that nobody uses it. 'forgets': what a
  * plugin says against it, or that it does not answer, does not count. */
 int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err);
 /* The same, but for the files: they are at *out_trash (yours) to be removed, NULL if there are

@@ -56,7 +56,7 @@ static int load(struct volumes *volumes, const struct query *query, struct error
     return 0;
 }
 
-/* Ends what was begun. */
+/* Ends what was begun. What is not to be there loses its row when all of it is gone. */
 static int settle(struct volumes *volumes, const char *name, enum volume_state state,
                   struct error *err)
 {
@@ -70,11 +70,8 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
         return -1;
     if (state == VOLUME_FILLING)
         return volume_set_state(volumes, name, VOLUME_READY, err);
-    if (parent_sync(path, err) < 0) /* else a power cut could bring it back without a record */
-        return -1;
-    return database_run(volumes->database, err, "DELETE FROM volume WHERE name = ?", "s", name) < 0
-               ? -1
-               : 0;
+    strv_add(&volumes->removed, name);
+    return 0;
 }
 
 static int settle_all(struct volumes *volumes, struct error *err)
@@ -91,7 +88,7 @@ static int settle_all(struct volumes *volumes, struct error *err)
                 0)
             return -1;
     }
-    return more;
+    return more < 0 ? -1 : volumes_forget_removed(volumes, err);
 }
 
 static int load_all(struct volumes *volumes, struct error *err)

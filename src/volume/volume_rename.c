@@ -95,7 +95,8 @@ static int rename_locked(struct volumes *volumes, const char *name, const char *
     if (volume_has_plugin(volume))
         return error_set(err, ERROR_UNSUPPORTED,
                          "rename %.300s: plugins cannot rename their volumes", name);
-    if (volume_begin_leaving(volume, "rename", err) < 0)
+    if (volume_free_name(volumes, new_name, err) < 0 ||
+        volume_begin_leaving(volume, "rename", err) < 0)
         return -1;
     if (move_volume(volumes, name, new_name, err) < 0) {
         volume_end_leaving(volume);

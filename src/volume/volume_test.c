@@ -189,6 +189,58 @@ Test(volume, removes_all_of_it)
     cr_expect(err.kind == ERROR_NOT_FOUND && strcmp(err.text, "get v1: no such volume") == 0);
 }
 
+static int64_t count_rows(const char *name)
+{
+    CLEANUP(query_close) struct query *query = NULL;
+
+    cr_assert_eq(database_query(database, &query, &err, "SELECT count(*) FROM volume WHERE name = ?",
+                                "s", name),
+                 0, "%s", err.text);
+    cr_assert_eq(query_next(query, &err), 1);
+    return query_int64(query, 0);
+}
+
+/* The old directory may come back with a power cut as long as the row is there, and only then. */
+Test(volume, keeps_the_row_of_a_removed_one_until_its_name_is_wanted)
+{
+    CLEANUP(volume_unref) struct volume *renamed = NULL;
+    create_quietly("v1");
+    create_quietly("v2");
+    create_quietly("v3");
+    cr_assert_eq(volume_remove(volumes, "v1", false, &err), 0, "%s", err.text);
+    cr_assert_eq(volume_remove(volumes, "v2", false, &err), 0, "%s", err.text);
+    cr_expect_eq(count_rows("v1"), 1);
+
+    create_quietly("v1");
+    cr_expect_eq(count_rows("v1"), 1);
+    cr_expect_eq(count_rows("v2"), 0);
+    cr_assert_eq(volume_remove(volumes, "v1", false, &err), 0, "%s", err.text);
+    cr_assert_eq(volume_rename(volumes, "v3", "v1", &renamed, &err), 0, "%s", err.text);
+    expect_names("v1");
+    close_all();
+    open_all();
+    expect_names("v1");
+}
+
+/* Enough of them make their rows go. */
+Test(volume, forgets_removed_ones_together)
+{
+    for (int i = 0; i < 64; i++) {
+        CLEANUP(free) char *name = xasprintf("many%d", i);
+
+        create_quietly(name);
+        cr_assert_eq(volume_remove(volumes, name, false, &err), 0, "%s", err.text);
+        cr_expect_eq(count_rows("many0"), i < 63);
+    }
+    create_quietly("last");
+    cr_assert_eq(volume_remove(volumes, "last", false, &err), 0, "%s", err.text);
+    cr_expect_eq(count_rows("last"), 1);
+    close_all();
+    open_all();
+    cr_expect_eq(count_rows("last"), 0);
+    expect_names("");
+}
+
 /* ---- filling ---- */
 
 Test(volume, is_filled_from_the_image_while_empty)
@@ -246,6 +298,8 @@ Test(volume, ends_what_a_crash_interrupted)
     write_file(kept_fd, "f");
     write_file(half_fd, "f");
     write_file(found_fd, "f");
+    CLEANUP(close) int back_fd = make("volumes/going/_data", 0755);
+    write_file(back_fd, "f");
     close(make("volumes/.removed-0123/_data", 0755));
     close(make("volumes/shell", 0755));
     database_run(database, &err, "UPDATE volume SET state = 1 WHERE name = 'filling'", NULL);

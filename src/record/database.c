@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -19,6 +22,7 @@
 #define IDLE_READER_LIMIT 3
 #define WRITER_CACHE_KIB  512
 #define READER_CACHE_KIB  128
+#define LOG_SIZE          ((off_t)1 << 20) /* it gets four times as large before it begins anew */
 
 struct database {
     char *path;
@@ -79,6 +83,24 @@ static int synchronise(struct database *database, enum durability durability, st
     return 0;
 }
 
+/* SQLite lets its log grow with each commit, and then a flush of it is also one of the file system's
+ * journal. Behind what it has written, zeros are no records: there it writes in place. Only who
+ * holds the lock for writing adds to the log. Failing is no error. */
+static void extend_log(struct database *database)
+{
+    CLEANUP(free) char *zeros = xcalloc(1, LOG_SIZE);
+    CLEANUP(free) char *path = xasprintf("%s-wal", database->path);
+    struct stat status;
+
+    if (connection_execute(database->writer, "BEGIN IMMEDIATE", NULL) < 0)
+        return;
+    CLEANUP(close) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size < LOG_SIZE &&
+        pwrite(fd, zeros, (size_t)(LOG_SIZE - status.st_size), status.st_size) > 0)
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    connection_execute(database->writer, "ROLLBACK", NULL);
+}
+
 int database_open(const char *path, struct database **out, struct error *err)
 {
     CLEANUP(database_close) struct database *database = NEW(struct database);
@@ -110,6 +132,7 @@ int database_open(const char *path, struct database **out, struct error *err)
                            err) < 0)
         return error_context(err, "open record %s", path);
     database->synchronised = RELAXED;
+    extend_log(database);
     *out = TAKE(database);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "base/thread.h"
 
@@ -50,6 +51,51 @@ static int64_t count_things(void)
 static int64_t add_thing(const char *name)
 {
     return database_run(database, &err, "INSERT INTO thing (name) VALUES (?)", "s", name);
+}
+
+static off_t log_size(void)
+{
+    CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
+    struct stat status;
+
+    cr_assert_eq(stat(log_path, &status), 0);
+    return status.st_size;
+}
+
+/* What a crash leaves: the files as they are. */
+static void copy_files(const char *copy_path)
+{
+    static const char *const endings[] = { "", "-wal" };
+
+    for (size_t i = 0; i < COUNT(endings); i++) {
+        CLEANUP(free) char *from = xasprintf("%s%s", path, endings[i]);
+        CLEANUP(free) char *to = xasprintf("%s%s", copy_path, endings[i]);
+        CLEANUP(str_done) struct str content = {};
+
+        cr_assert_eq(file_read(from, 16 << 20, &content, &err), 0, "%s", err.text);
+        cr_assert_eq(file_write_atomic(to, content.data, content.length, 0600, false, &err), 0);
+    }
+}
+
+Test(database, writes_in_place_into_its_log)
+{
+    CLEANUP(free) char *copy_path = xasprintf("%s/copy.db", directory);
+    off_t size = log_size();
+
+    cr_assert_geq(size, 1 << 20);
+    for (int i = 0; i < 20; i++) {
+        CLEANUP(free) char *name = xasprintf("thing %d", i);
+
+        cr_assert_eq(add_thing(name), 1);
+    }
+    cr_expect_eq(log_size(), size);
+    copy_files(copy_path);
+
+    database_close(database);
+    cr_assert_eq(database_open(copy_path, &database, &err), 0, "%s", err.text);
+    cr_expect_eq(count_things(), 20);
+    cr_assert_eq(add_thing("one more"), 1);
+    cr_expect_eq(count_things(), 21);
 }
 
 Test(database, keeps_what_was_written)

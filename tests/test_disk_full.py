@@ -74,15 +74,22 @@ def test_full_and_free_again(small, tmp_path):
     assert "alive" in engine.docker("logs", "--tail", "3", "runs").out
 
 
+def removed_but_there(engine):
+    return [*(engine.data / "tmp").iterdir(), *(engine.data / "volumes").glob(".removed-*")]
+
+
 def test_removing_makes_room(small):
-    """Nobody has to find the disk's own tools: what berth removes is enough."""
+    """Nobody has to find the disk's own tools: what berth removes is enough, and where room is scarce it is there with the answer."""
     engine = small
+    engine.docker("import", "-", "big", stdin=archive(), check=True)
     engine.docker("run", "--name", "ended", "busybox", "sh", "-c", "dd if=/dev/urandom of=/big bs=64k count=64", check=True)
     engine.docker("run", "--rm", "-v", "has:/v", "busybox", "sh", "-c", "dd if=/dev/urandom of=/v/big bs=64k count=64", check=True)
     fill(engine)
-    for words in (["rm", "ended"], ["volume", "rm", "has"]):
+    for words in (["rm", "ended"], ["volume", "rm", "has"], ["rmi", "big"]):
+        fill(engine)
         got = engine.docker(*words)
         assert got.code == 0, (words, got)
+        assert not removed_but_there(engine), words
     engine.docker("run", "--rm", "busybox", "true", check=True)
     assert engine.verify().code == 0
 

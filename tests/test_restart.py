@@ -106,6 +106,18 @@ def test_orderly_stop_keeps_containers(private_engine):
     assert engine.inspect("runs")["State"]["Pid"] == pid
 
 
+def test_what_was_being_removed_goes_behind_the_next_start(private_engine):
+    """Large trees keep neither an answer nor a start waiting; what an end of the engine leaves of them is not forgotten."""
+    places = [private_engine.data / "tmp/gone-0123", private_engine.data / "tmp/container-0123", private_engine.data / "volumes/.removed-0123"]
+    private_engine.kill()
+    for place in places:
+        (place / "diff/deep").mkdir(parents=True)
+        (place / "diff/deep/file").write_bytes(b"x" * 100_000)
+    private_engine.start()
+    wait_until(lambda: not any(place.exists() for place in places), what="what nobody uses being removed")
+    assert private_engine.verify().code == 0
+
+
 def test_killed_in_the_middle_of_things(private_engine):
     """Starts and removals are interrupted again and again; what is left agrees with the record."""
     engine = private_engine

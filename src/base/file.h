@@ -51,6 +51,8 @@ int dir_make(const char *path, mode_t mode, struct error *err);
  * is fine. */
 int tree_remove(const char *path, struct error *err);
 int tree_remove_at(int dir_fd, const char *name, struct error *err);
+/* The same, called off (CANCELLED) when the flag is set: a part of it is left. */
+int tree_remove_until(const char *path, const atomic_bool *is_called_off, struct error *err);
 
 /* What a tree occupies, each inode once, crossing no mount. */
 struct tree_usage {

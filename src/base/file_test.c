@@ -157,6 +157,22 @@ Test(file, removes_trees_without_following_links)
     cr_expect_eq(tree_remove(tree, &err), 0, "absent is fine");
 }
 
+Test(file, stops_removing_when_called_off)
+{
+    CLEANUP(free) char *tree = path_join(place, "tree");
+    CLEANUP(free) char *deep = path_join(tree, "a/b");
+    atomic_bool is_called_off = true;
+    struct error err = {};
+
+    cr_assert_eq(dir_make(deep, 0755, &err), 0);
+    cr_expect_eq(tree_remove_until(tree, &is_called_off, &err), -1);
+    cr_expect_eq(err.kind, ERROR_CANCELLED);
+    cr_expect(file_exists(tree));
+    is_called_off = false;
+    cr_expect_eq(tree_remove_until(tree, &is_called_off, &err), 0, "%s", err.text);
+    cr_expect_not(file_exists(tree));
+}
+
 Test(file, removes_trees_of_any_depth)
 {
     CLEANUP(close) int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

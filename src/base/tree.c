@@ -151,7 +151,7 @@ static int remove_left(struct descent *descent, struct error *err)
 }
 
 /* Removes what is in 'fd', which is taken. */
-static int empty_directory(int fd, struct error *err)
+static int empty_directory(int fd, const atomic_bool *is_called_off, struct error *err)
 {
     CLEANUP(descent_done) struct descent descent = {};
     int result = descend(&descent, fd, NULL, err);
@@ -159,7 +159,9 @@ static int empty_directory(int fd, struct error *err)
     while (result == 0 && descent.depth) {
         struct dirent *entry = readdir(deepest(&descent)->dir);
 
-        if (!entry)
+        if (is_called_off && *is_called_off)
+            result = error_set(err, ERROR_CANCELLED, "the removal was called off");
+        else if (!entry)
             result = remove_left(&descent, err);
         else if (!is_dot(entry->d_name))
             result = remove_entry(&descent, entry->d_name, err);
@@ -167,23 +169,34 @@ static int empty_directory(int fd, struct error *err)
     return result;
 }
 
-int tree_remove_at(int dir_fd, const char *name, struct error *err)
+static int remove_until(int dir_fd, const char *name, const atomic_bool *is_called_off,
+                        struct error *err)
 {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT || errno == ENOTDIR)
         return 0;
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_sys(err, "remove %s", name);
-    if (empty_directory(fd, err) < 0)
+    if (empty_directory(fd, is_called_off, err) < 0)
         return error_context(err, "%s", name);
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return error_sys(err, "remove %s", name);
     return 0;
 }
 
+int tree_remove_at(int dir_fd, const char *name, struct error *err)
+{
+    return remove_until(dir_fd, name, NULL, err);
+}
+
 int tree_remove(const char *path, struct error *err)
 {
-    return tree_remove_at(AT_FDCWD, path, err);
+    return remove_until(AT_FDCWD, path, NULL, err);
+}
+
+int tree_remove_until(const char *path, const atomic_bool *is_called_off, struct error *err)
+{
+    return remove_until(AT_FDCWD, path, is_called_off, err);
 }
 
 /* ---- measuring ---- */

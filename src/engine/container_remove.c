@@ -81,7 +81,7 @@ static int remove_directory(struct engine *engine, const char *directory, struct
         return -1;
     if (rename(directory, trash) < 0)
         return tree_remove(directory, err);
-    engine_discard_later(engine, TAKE(trash));
+    engine_discard_later(engine, trash);
     return 0;
 }
 

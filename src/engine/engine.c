@@ -369,13 +369,31 @@ static int seal_shim(struct engine *engine, struct error *err)
                : 0;
 }
 
+static void discard(void *data, struct strv *paths)
+{
+    engine_discard(data, paths);
+}
+
+static int open_volumes(struct engine *engine, struct error *err)
+{
+    CLEANUP(strv_done) struct strv trash = {};
+
+    if (volumes_open(engine->options.data_path, engine->database, &trash, &engine->volumes, err) <
+        0)
+        return -1;
+    engine_discard(engine, &trash);
+    return 0;
+}
+
 static int open_parts(struct engine *engine, struct error *err)
 {
     const struct engine_options *options = &engine->options;
     CLEANUP(free) char *database_path = path_join(options->data_path, "berth.db");
     CLEANUP(free) char *names_path = path_join(options->run_path, "names");
     struct store_options store = { .data_path = options->data_path,
-                                   .driver = options->storage_driver };
+                                   .driver = options->storage_driver,
+                                   .discard = discard,
+                                   .discard_data = engine };
     struct networks_options networks = { .engine_id = options->engine_id ? options->engine_id : "",
                                          .bridge_address = options->bridge_address,
                                          .address_pools = options->address_pools,
@@ -397,6 +415,9 @@ static int open_parts(struct engine *engine, struct error *err)
                                 .lost = on_lost,
                                 .data = engine };
 
+    if (work_queue_new(&engine->work, err) < 0)
+        return -1;
+    engine->trash = trash_new(engine);
     if (database_open(database_path, &engine->database, err) < 0 ||
         database_migrate(engine->database, "engine", schema, COUNT(schema), err) < 0 ||
         load_identity(engine, err) < 0 ||
@@ -404,7 +425,7 @@ static int open_parts(struct engine *engine, struct error *err)
         return error_context(err, "open the record");
     if (store_open(&store, engine->database, &engine->store, err) < 0)
         return error_context(err, "open the store");
-    if (volumes_open(options->data_path, engine->database, &engine->volumes, err) < 0)
+    if (open_volumes(engine, err) < 0)
         return error_context(err, "open the volumes");
     if (options->plugin_paths)
         volumes_use_plugins(engine->volumes, options->plugin_paths);
@@ -414,8 +435,6 @@ static int open_parts(struct engine *engine, struct error *err)
                      err) < 0)
         return error_context(err, "open the builder");
     engine->registry = engine_registry_open(engine);
-    if (work_queue_new(&engine->work, err) < 0)
-        return -1;
     return shim_monitor_new(options->run_path, &news, &engine->monitor, err);
 }
 
@@ -457,6 +476,7 @@ void engine_close(struct engine *engine)
     health_end(engine);
     collector_end(engine->collector);
     usage_cache_end(engine->usage);
+    trash_end(engine->trash);
     /* Jobs use the monitor, and the monitor hands out jobs. */
     if (engine->work && !work_queue_end(engine->work)) {
         /* It still uses all this. The record is whole at any moment, and the process ends. */
@@ -466,6 +486,7 @@ void engine_close(struct engine *engine)
     if (engine->monitor)
         shim_monitor_free(engine->monitor);
     work_queue_free(engine->work);
+    trash_free(engine->trash);
     collector_free(engine->collector);
     execs_free(engine);
     health_close(engine);

@@ -128,6 +128,7 @@ struct engine {
     struct shim_monitor *monitor;
     struct event_ring *events;
     struct work_queue *work;
+    struct trash *trash;
     struct health_probes *health;
     struct metrics *metrics;
     struct usage_cache *usage;
@@ -510,11 +511,15 @@ void engine_usage_touch_volume(struct engine *engine, const struct volume *volum
 void engine_usage_touch_container(struct container *container);
 
 /* ---- what is to be removed (trash.c) ---- */
-/* Removes a tree that no record names any more (taken; NULL is fine). Room is free again when this
- * returns, unless that takes long: then it goes on behind the answer. */
-void engine_discard(struct engine *engine, char *path);
-/* The same, but nobody waits, and it begins after the answer. */
-void engine_discard_later(struct engine *engine, char *path);
+struct trash *trash_new(struct engine *engine);
+void trash_end(struct trash *trash); /* What is left is there still, nobody waits for it. */
+void trash_free(struct trash *trash);
+/* Removes trees that no record names any more. Room is free again when this returns, unless that
+ * takes long: then it goes on behind the answer, at low priority. On a disk that is nearly full the
+ * answer waits for the room, up to a minute. */
+void engine_discard(struct engine *engine, struct strv *paths);
+/* The same, but where there is plenty of room nobody waits, and it begins after the answer. */
+void engine_discard_later(struct engine *engine, const char *path);
 
 /* ---- start and end ---- */
 int engine_reconcile(struct engine *engine, struct error *err);

@@ -84,9 +84,9 @@ int engine_volume_remove(struct engine *engine, const char *name, bool force, st
         return force && err->kind == ERROR_NOT_FOUND ? 0 : -1;
     if (check_unused(engine, "remove", name, err) < 0)
         return -1;
-    char *trash;
+    CLEANUP(strv_done) struct strv trash = {};
     int result = volume_take_away(engine->volumes, name, force, &trash, err);
-    engine_discard(engine, trash);
+    engine_discard(engine, &trash);
     if (result < 0)
         return -1;
     CLEANUP(map_done) struct map attributes = {};

@@ -1,5 +1,5 @@
 /* Removing what nothing uses any more: decided on what is in memory, recorded, and then done. What
- * goes is moved to tmp/ while nobody can make it anew, and removed afterwards. */
+ * goes is moved to tmp/ while nobody can make it anew; the files themselves may go later. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -244,12 +244,6 @@ static int run(struct collection *collection, struct error *err)
     return 0;
 }
 
-static void empty_trash(const struct collection *collection)
-{
-    for (size_t i = 0; i < collection->trash.count; i++)
-        tree_remove(collection->trash.items[i], NULL);
-}
-
 static bool has_name(struct store *store, const char *image_id) REQUIRES(store->memory)
 {
     const struct known_image *known = map_get(&store->images, image_id);
@@ -295,7 +289,7 @@ static int remove_image(struct store *store, const char *image_id, enum removal 
     if (result == 0)
         result = run_for(&collection, image_id, err);
     mutex_unlock(&store->changes);
-    empty_trash(&collection);
+    store_discard(store, &collection.trash, NULL);
     if (result == 0 && out_removed_layers)
         strv_add_all(out_removed_layers, &collection.layers);
     return result < 0 ? error_context(err, "remove image") : 0;
@@ -369,7 +363,7 @@ int store_images_remove(struct store *store, struct image *const *images, size_t
     if (collection.leaving.count)
         result = run(&collection, err);
     mutex_unlock(&store->changes);
-    empty_trash(&collection);
+    store_discard(store, &collection.trash, NULL);
     if (result < 0)
         return error_context(err, "remove images");
     for (size_t i = 0; i < count; i++)
@@ -388,6 +382,6 @@ int store_collect(struct store *store, bool (*in_use)(void *data, const char *ch
     mutex_lock(&store->changes);
     int result = run(&collection, err);
     mutex_unlock(&store->changes);
-    empty_trash(&collection);
+    store_discard(store, &collection.trash, NULL);
     return result < 0 ? error_context(err, "remove what nothing uses") : 0;
 }

@@ -16,6 +16,8 @@ struct store {
     int data_fd; /* locked: one engine per data root */
     char boot_id[48];
     uint64_t layer_size_limit, entry_count_limit, ratio_limit;
+    void (*discard)(void *data, struct strv *paths); /* NULL: at once */
+    void *discard_data;
     const struct driver *driver;
     struct database *database;
 
@@ -70,6 +72,9 @@ extern const struct driver driver_overlay, driver_vfs;
 
 /* A new name under tmp/, "<kind>-<random>". */
 char *store_tmp_name(const struct store *store, const char *kind);
+/* Has trees removed that nobody knows any more, as the options of the store say. */
+int store_discard(struct store *store, struct strv *paths, struct error *err);
+int store_remove_paths(const struct strv *paths, struct error *err);
 /* layers/<hex>/<name>; '' chain: the empty directory. */
 char *store_layer_path(const struct store *store, const char *chain_id, const char *name);
 char *store_blob_path(const struct store *store, const char *digest);

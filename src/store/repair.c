@@ -75,7 +75,7 @@ static void list_missing(struct store *store, struct strv *layers, struct strv *
 
 /* ---- opening ---- */
 
-static int remove_paths(const struct strv *paths, struct error *err)
+int store_remove_paths(const struct strv *paths, struct error *err)
 {
     for (size_t i = 0; i < paths->count; i++)
         if (tree_remove(paths->items[i], err) < 0)
@@ -86,16 +86,13 @@ static int remove_paths(const struct strv *paths, struct error *err)
 static int empty_tmp(struct store *store, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
+    CLEANUP(strv_done) struct strv paths = {};
 
     if (list_directory(store->tmp_path, &names, err) < 0)
         return -1;
-    for (size_t i = 0; i < names.count; i++) {
-        CLEANUP(free) char *path = path_join(store->tmp_path, names.items[i]);
-
-        if (tree_remove(path, err) < 0)
-            return -1;
-    }
-    return 0;
+    for (size_t i = 0; i < names.count; i++)
+        strv_add_take(&paths, path_join(store->tmp_path, names.items[i]));
+    return store_discard(store, &paths, err);
 }
 
 static int remove_unknown(struct store *store, struct error *err)
@@ -106,7 +103,7 @@ static int remove_unknown(struct store *store, struct error *err)
     if (list_unknown(store, store->layers_path, &store->layers, &paths, err) < 0 ||
         list_unknown(store, sha256_path, &store->blobs, &paths, err) < 0)
         return -1;
-    return remove_paths(&paths, err);
+    return store_remove_paths(&paths, err);
 }
 
 /* The record has an image's configuration too, so that its blob can be written again. */

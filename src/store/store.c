@@ -57,6 +57,14 @@ char *store_tmp_name(const struct store *store, const char *kind)
     return xasprintf("%s/%s-%.*s", store->tmp_path, kind, ID_SUFFIX_LENGTH, id);
 }
 
+int store_discard(struct store *store, struct strv *paths, struct error *err)
+{
+    if (!store->discard)
+        return store_remove_paths(paths, err);
+    store->discard(store->discard_data, paths);
+    return 0;
+}
+
 char *store_layer_path(const struct store *store, const char *chain_id, const char *name)
 {
     if (!*chain_id)
@@ -186,6 +194,8 @@ int store_open(const struct store_options *options, struct database *database, s
     store->empty_path = path_join(store->data_path, "empty");
     store->layer_size_limit = options->layer_size_limit ?: DEFAULT_LAYER_SIZE;
     store->entry_count_limit = options->entry_count_limit ?: DEFAULT_ENTRY_COUNT;
+    store->discard = options->discard;
+    store->discard_data = options->discard_data;
     store->ratio_limit = options->ratio_limit ?: DEFAULT_RATIO;
     mutex_init(&store->changes);
     mutex_init(&store->flatten);

@@ -33,6 +33,10 @@ struct store_options {
     uint64_t layer_size_limit;  /* of one unpacked layer; 0: 64 GiB */
     uint64_t entry_count_limit; /* of one archive; 0: 4 million */
     uint64_t ratio_limit;       /* plain to compressed; 0: 1000 */
+    /* Removes trees that nobody knows any more, at once or later: what is left of them is handed to
+     * it again by the next opening. NULL: the store waits for it. */
+    void (*discard)(void *data, struct strv *paths);
+    void *discard_data;
 };
 int store_open(const struct store_options *options, struct database *database, struct store **out,
                struct error *err);

@@ -59,6 +59,9 @@ int volume_set_state(struct volumes *volumes, const char *name, enum volume_stat
 int volumes_forget_removed(struct volumes *volumes, struct error *err);
 /* The same, if one of them has this name: before it is recorded anew. */
 int volume_free_name(struct volumes *volumes, const char *name, struct error *err);
+/* Moves its directory, if there is one, to a name that nobody looks for: added to 'out_trash'. */
+int volume_move_away(struct volumes *volumes, const char *name, struct strv *out_trash,
+                     struct error *err);
 int volume_unmount(const struct volume *volume, struct error *err);
 bool volume_has_users(struct volume *volume);
 /* INVALID with Docker's text. */
@@ -92,6 +95,6 @@ int volume_plugin_unmount(const struct volume *volume, struct error *err);
 /* Ends changes of names that a crash interrupted. */
 int volumes_settle_names(struct volumes *volumes, struct error *err);
 /* Reads the record, ends what a crash interrupted, adopts directories that it does not know. */
-int volumes_load(struct volumes *volumes, struct error *err);
+int volumes_load(struct volumes *volumes, struct strv *out_trash, struct error *err);
 
 #endif

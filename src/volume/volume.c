@@ -94,8 +94,8 @@ void volume_remember(struct volumes *volumes, struct known_volume *known)
     mutex_unlock(&volumes->memory);
 }
 
-int volumes_open(const char *data_path, struct database *database, struct volumes **out,
-                 struct error *err)
+int volumes_open(const char *data_path, struct database *database, struct strv *out_trash,
+                 struct volumes **out, struct error *err)
 {
     CLEANUP(volumes_close) struct volumes *volumes = NEW(struct volumes);
     CLEANUP(free) char *absolute = path_absolute(data_path);
@@ -110,7 +110,7 @@ int volumes_open(const char *data_path, struct database *database, struct volume
         return error_context(err, "open volumes");
     tree_spread(volumes->path);
     if (database_migrate(database, "volume", tables, COUNT(tables), err) < 0 ||
-        volumes_load(volumes, err) < 0)
+        volumes_load(volumes, out_trash, err) < 0)
         return error_context(err, "open volumes");
     *out = TAKE(volumes);
     return 0;

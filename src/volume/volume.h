@@ -23,8 +23,9 @@ struct volume *volume_ref(struct volume *volume); /* immutable and shared */
 void volume_unref(struct volume *volume);
 CLEANUP_POINTER(volume_unref, struct volume)
 
-int volumes_open(const char *data_path, struct database *database, struct volumes **out,
-                 struct error *err);
+/* What is left of removed ones is added to 'out_trash' to be removed. */
+int volumes_open(const char *data_path, struct database *database, struct strv *out_trash,
+                 struct volumes **out, struct error *err);
 void volumes_close(struct volumes *volumes);
 CLEANUP_POINTER(volumes_close, struct volumes)
 
@@ -59,10 +60,10 @@ void volume_list_free(struct volume **list, size_t count);
  * machine. The caller has checked that nobody uses it. 'forgets': what a
  * plugin says against it, or that it does not answer, does not count. */
 int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err);
-/* The same, but for the files: they are at *out_trash (yours) to be removed, NULL if there are
- * none. What is left of them at the next opening goes then. */
-int volume_take_away(struct volumes *volumes, const char *name, bool forgets, char **out_trash,
-                     struct error *err);
+/* The same, but for the files: where they are, if there are any, is added to 'out_trash' to be
+ * removed. */
+int volume_take_away(struct volumes *volumes, const char *name, bool forgets,
+                     struct strv *out_trash, struct error *err);
 
 /* Another name for a volume that nobody uses; *out is the renamed one. CONFLICT if it has users, or
  * the new name an owner. After a crash it has the one name or the other, and all its content. */

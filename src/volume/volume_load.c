@@ -62,14 +62,15 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
 {
     CLEANUP(free) char *path = volume_path(volumes, name);
     CLEANUP(free) char *data_path = volume_data_path(volumes, name);
+    CLEANUP(strv_done) struct strv trash = {}; /* found again among the names */
 
     /* The files of a mount are not ours to remove. */
-    if (limited_dir_end(data_path, err) < 0)
-        return -1;
-    if (tree_remove(path, err) < 0)
+    if (limited_dir_end(data_path, err) < 0 || volume_move_away(volumes, name, &trash, err) < 0)
         return -1;
     if (state == VOLUME_FILLING)
-        return volume_set_state(volumes, name, VOLUME_READY, err);
+        return parent_sync(path, err) < 0
+                   ? -1
+                   : volume_set_state(volumes, name, VOLUME_READY, err);
     strv_add(&volumes->removed, name);
     return 0;
 }
@@ -120,14 +121,17 @@ static int make_places(struct volumes *volumes, struct error *err)
     return 0;
 }
 
-static int adopt(struct volumes *volumes, const char *name, struct error *err)
+static int adopt(struct volumes *volumes, const char *name, struct strv *out_trash,
+                 struct error *err)
 {
     CLEANUP(free) char *path = volume_path(volumes, name);
     CLEANUP(free) char *data_path = volume_data_path(volumes, name);
     struct stat status;
 
-    if (text_starts(name, REMOVED_PREFIX))
-        return tree_remove(path, err);
+    if (text_starts(name, REMOVED_PREFIX)) {
+        strv_add_take(out_trash, TAKE(path));
+        return 0;
+    }
     if (map_has(&volumes->known, name))
         return 0;
     if (rmdir(path) == 0) /* An empty shell: btrfs may bring one back after a power cut. */
@@ -152,7 +156,7 @@ static int repair_stray(struct volumes *volumes, const char *name, struct error 
     mutex_unlock(&volumes->memory);
     if (is_known)
         return 0;
-    return adopt(volumes, name, err);
+    return adopt(volumes, name, NULL, err); /* none of what is removed */
 }
 
 static int list_names(const struct volumes *volumes, struct strv *out, struct error *err)
@@ -170,7 +174,7 @@ static int list_names(const struct volumes *volumes, struct strv *out, struct er
     return 0;
 }
 
-int volumes_load(struct volumes *volumes, struct error *err)
+int volumes_load(struct volumes *volumes, struct strv *out_trash, struct error *err)
 {
     CLEANUP(strv_done) struct strv names = {};
 
@@ -179,7 +183,7 @@ int volumes_load(struct volumes *volumes, struct error *err)
         list_names(volumes, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.count; i++)
-        if (adopt(volumes, names.items[i], err) < 0)
+        if (adopt(volumes, names.items[i], out_trash, err) < 0)
             return -1;
     return 0;
 }

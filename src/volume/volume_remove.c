@@ -71,7 +71,8 @@ int volume_free_name(struct volumes *volumes, const char *name, struct error *er
 /* ---- removing ---- */
 
 /* Out of the way first: while a large volume is being removed, its name is free again. */
-static int move_away(struct volumes *volumes, const char *name, char **out_path, struct error *err)
+int volume_move_away(struct volumes *volumes, const char *name, struct strv *out_trash,
+                     struct error *err)
 {
     CLEANUP(free) char *path = volume_path(volumes, name);
     char id[ID_LENGTH + 1];
@@ -79,7 +80,7 @@ static int move_away(struct volumes *volumes, const char *name, char **out_path,
     id_generate(id);
     CLEANUP(free) char *trash = xasprintf("%s/" REMOVED_PREFIX "%.24s", volumes->path, id);
     if (rename(path, trash) == 0)
-        *out_path = TAKE(trash);
+        strv_add_take(out_trash, TAKE(trash));
     else if (errno != ENOENT)
         return error_sys(err, "rename %s", path);
     return 0;
@@ -94,7 +95,7 @@ static bool remove_empty(struct volumes *volumes, const struct volume *volume)
 }
 
 /* The record says that it goes; then it is out of the way. */
-static int take_out(struct volumes *volumes, const struct volume *volume, char **out_path,
+static int take_out(struct volumes *volumes, const struct volume *volume, struct strv *out_trash,
                     struct error *err)
 {
     if (volume_set_state(volumes, volume->name, VOLUME_REMOVING, err) < 0)
@@ -103,7 +104,7 @@ static int take_out(struct volumes *volumes, const struct volume *volume, char *
     if ((volume_is_mount(volume) && volume_unmount(volume, err) < 0) ||
         (volume_size_limit(volume) && limited_dir_end(volume->mountpoint, err) < 0) ||
         (!remove_empty(volumes, volume) &&
-         move_away(volumes, volume->name, out_path, err) < 0)) {
+         volume_move_away(volumes, volume->name, out_trash, err) < 0)) {
         volume_make_place(volumes, volume, NULL);
         volume_set_state(volumes, volume->name, VOLUME_READY, NULL);
         return -1;
@@ -111,7 +112,7 @@ static int take_out(struct volumes *volumes, const struct volume *volume, char *
     return 0;
 }
 
-static int remove_locked(struct volumes *volumes, const char *name, char **out_path,
+static int remove_locked(struct volumes *volumes, const char *name, struct strv *out_trash,
                          struct error *err) REQUIRES(volumes->changes)
 {
     CLEANUP(volume_unref) struct volume *volume = volume_find(volumes, name);
@@ -120,7 +121,7 @@ static int remove_locked(struct volumes *volumes, const char *name, char **out_p
         return error_set(err, ERROR_NOT_FOUND, "get %.300s: no such volume", name);
     if (volume_begin_leaving(volume, "remove", err) < 0)
         return -1;
-    if (take_out(volumes, volume, out_path, err) < 0) {
+    if (take_out(volumes, volume, out_trash, err) < 0) {
         volume_end_leaving(volume);
         return -1;
     }
@@ -150,10 +151,9 @@ static int remove_by_plugin(struct volumes *volumes, const char *name, bool forg
     return error_context(err, "remove %.300s", name);
 }
 
-int volume_take_away(struct volumes *volumes, const char *name, bool forgets, char **out_trash,
-                     struct error *err)
+int volume_take_away(struct volumes *volumes, const char *name, bool forgets,
+                     struct strv *out_trash, struct error *err)
 {
-    *out_trash = NULL;
     if (remove_by_plugin(volumes, name, forgets, err) < 0)
         return -1;
     mutex_lock(&volumes->changes);
@@ -164,10 +164,10 @@ int volume_take_away(struct volumes *volumes, const char *name, bool forgets, ch
 
 int volume_remove(struct volumes *volumes, const char *name, bool forgets, struct error *err)
 {
-    CLEANUP(free) char *trash = NULL;
+    CLEANUP(strv_done) struct strv trash = {};
     int result = volume_take_away(volumes, name, forgets, &trash, err);
 
-    if (trash && tree_remove(trash, err) < 0)
+    if (trash.count && tree_remove(trash.items[0], err) < 0)
         return error_context(err, "remove volume %s", name);
     return result;
 }

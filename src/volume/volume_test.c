@@ -25,7 +25,10 @@ static void open_all(void)
     CLEANUP(free) char *path = path_join(directory, "berth.db");
 
     cr_assert_eq(database_open(path, &database, &err), 0, "%s", err.text);
-    cr_assert_eq(volumes_open(directory, database, &volumes, &err), 0, "%s", err.text);
+    CLEANUP(strv_done) struct strv trash = {};
+    cr_assert_eq(volumes_open(directory, database, &trash, &volumes, &err), 0, "%s", err.text);
+    for (size_t i = 0; i < trash.count; i++)
+        cr_assert_eq(tree_remove(trash.items[i], &err), 0, "%s", err.text);
 }
 
 static void close_all(void)

@@ -9,11 +9,12 @@ import json
 import os
 import random
 import tarfile
+import tempfile
 
 import pytest
 
 from archives import TAR, tar_of
-from engine import make_busybox_context, run
+from engine import PLACE, make_busybox_context, run
 from power_cut import CutEngine, RecordedEngine, Replay
 from raw_api import quote
 from registry import Registry, digest_of, manifest_of
@@ -107,7 +108,8 @@ class Story:
         self.ledger.steps[-1][3]["volume", f"renamed-{number}"] = ({}, content)
         self.ledger.tell("volume rm", lambda: self.gone(f"/volumes/import-{number}"), ("volume", f"import-{number}"))
         self.ledger.tell("volume rm", lambda: self.gone(f"/volumes/empty-{number}"), ("volume", f"empty-{number}"))
-        self.volume("volume create again", f"empty-{number}", "POST", "/volumes/create", {"Name": f"empty-{number}"})
+        for name in (f"empty-{number}", f"import-{number}"):  # what the one before had does not come back
+            self.volume("volume create again", name, "POST", "/volumes/create", {"Name": name})
 
     # ---- the rest ----
 
@@ -174,7 +176,10 @@ class Story:
 
         def create():
             return self.call("POST", f"/containers/create?name={name}", {"Image": image, "Cmd": ["true"], "HostConfig": {"Binds": [f"{volume}:/filled"]}}).json["Id"]
-        self.ledger.tell(f"create {name}", create, ("container", name))
+        with tempfile.TemporaryFile(dir=PLACE) as others:  # much that the host has yet to write: each file is waited for by itself
+            for _piece in range(number % 2 * 200):
+                others.write(bytes(1 << 20))
+            self.ledger.tell(f"create {name}", create, ("container", name))
         self.ledger.steps[-1][3]["volume", volume] = ({}, content)
 
     def prunes(self, number):

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "linux/tree_sync.h"
 #include "volume/internal.h"
 
 #include "base/banned.h"
@@ -41,7 +42,7 @@ static int fill(struct volumes *volumes, const struct volume_content *content,
         return error_sys(err, "open %s", volume->mountpoint);
     if (content->fill(content->data, fd, err) < 0)
         return -1;
-    return syncfs(fd) < 0 ? error_sys(err, "sync %s", volume->mountpoint) : 0;
+    return tree_sync(fd, err) < 0 ? error_context(err, "%s", volume->mountpoint) : 0;
 }
 
 static int make(struct volumes *volumes, const struct volume_content *content, struct volume **out,

@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "linux/path.h"
 #include "linux/tree.h"
+#include "linux/tree_sync.h"
 #include "volume/internal.h"
 
 #include "base/banned.h"
@@ -77,8 +78,8 @@ static int fill(struct volumes *volumes, const struct volume *volume, int from_f
     int result = tree_copy(from_fd, to_fd, NULL, err);
     if (result == 0)
         result = tree_copy_attributes(from_fd, to_fd, NULL, err);
-    if (result == 0 && is_ours && syncfs(to_fd) < 0)
-        result = error_sys(err, "write %s to disk", volume->mountpoint);
+    if (result == 0 && is_ours && tree_sync(to_fd, err) < 0)
+        result = error_context(err, "%s", volume->mountpoint);
     if (result < 0)
         empty(to_fd);
     if (is_ours &&

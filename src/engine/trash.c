@@ -1,5 +1,5 @@
-/* Trees that nobody can find any more, one after the other. What an end of the engine leaves of them
- * is removed by the next one: they lie where that looks. */
+/* Trees that nobody can find any more, one after the other. What an end of the engine leaves of
+ * them is removed by the next one: they lie where that looks. */
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>

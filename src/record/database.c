@@ -83,9 +83,9 @@ static int synchronise(struct database *database, enum durability durability, st
     return 0;
 }
 
-/* SQLite lets its log grow with each commit, and then a flush of it is also one of the file system's
- * journal. Behind what it has written, zeros are no records: there it writes in place. Only who
- * holds the lock for writing adds to the log. Failing is no error. */
+/* SQLite lets its log grow with each commit, and then a flush of it is also one of the file
+ * system's journal. Behind what it has written, zeros are no records: there it writes in place.
+ * Only who holds the lock for writing adds to the log. Failing is no error. */
 static void extend_log(struct database *database)
 {
     CLEANUP(free) char *zeros = xcalloc(1, LOG_SIZE);

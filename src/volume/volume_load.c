@@ -68,9 +68,7 @@ static int settle(struct volumes *volumes, const char *name, enum volume_state s
     if (limited_dir_end(data_path, err) < 0 || volume_move_away(volumes, name, &trash, err) < 0)
         return -1;
     if (state == VOLUME_FILLING)
-        return parent_sync(path, err) < 0
-                   ? -1
-                   : volume_set_state(volumes, name, VOLUME_READY, err);
+        return parent_sync(path, err) < 0 ? -1 : volume_set_state(volumes, name, VOLUME_READY, err);
     strv_add(&volumes->removed, name);
     return 0;
 }

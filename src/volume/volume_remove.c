@@ -1,6 +1,7 @@
-/* The record says that a volume goes, and that is what an answer waits for. Whoever finds its row after
- * a crash ends the removal. The row itself goes later, together with others: a directory that is found
- * without a record becomes a volume, so its directory has to have left its place for good before. */
+/* The record says that a volume goes, and that is what an answer waits for. Whoever finds its row
+ * after a crash ends the removal. The row itself goes later, together with others: a directory that
+ * is found without a record becomes a volume, so its directory has to have left its place for good
+ * before. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -196,8 +196,8 @@ static int64_t count_rows(const char *name)
 {
     CLEANUP(query_close) struct query *query = NULL;
 
-    cr_assert_eq(database_query(database, &query, &err, "SELECT count(*) FROM volume WHERE name = ?",
-                                "s", name),
+    cr_assert_eq(database_query(database, &query, &err,
+                                "SELECT count(*) FROM volume WHERE name = ?", "s", name),
                  0, "%s", err.text);
     cr_assert_eq(query_next(query, &err), 1);
     return query_int64(query, 0);

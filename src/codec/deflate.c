@@ -122,8 +122,6 @@ static void start_zstd(struct deflate_stream *self, int level)
 {
     self->compress = zstd_compress;
     self->zstd = ZSTD_createCCtx();
-    if (!self->zstd)
-        abort();
     ZSTD_CCtx_setParameter(self->zstd, ZSTD_c_compressionLevel, MIN(level, ZSTD_maxCLevel()));
     ZSTD_CCtx_setParameter(self->zstd, ZSTD_c_checksumFlag, 1);
 }

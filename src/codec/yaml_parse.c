@@ -347,7 +347,7 @@ int yaml_parse(const char *text, size_t size, const char *file, struct yaml **ou
     struct reader reader = { .file = file, .text = text, .kept = kept };
 
     if (!yaml_parser_initialize(&reader.parser))
-        return error_set(err, ERROR_INTERNAL, "yaml: out of memory");
+        return error_set(err, ERROR_INTERNAL, "yaml: no parser can be made");
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, size);
     int result = read_documents(&reader, documents, err);
     yaml_parser_delete(&reader.parser);

@@ -314,17 +314,25 @@ static ssize_t netlink_receive(struct netlink *netlink, uint8_t *buffer, int fla
     return size;
 }
 
-int netlink_call(struct netlink *netlink, struct nl_msg *msg, struct error *err)
+/* Sends; *out_wanted is how many acknowledgements the answer has. */
+static int netlink_ask(struct netlink *netlink, struct nl_msg *msg, struct netlink_answer *out,
+                       uint32_t *out_wanted, struct error *err)
 {
-    CLEANUP(free) uint8_t *buffer = xmalloc(ANSWER_SIZE);
-    struct netlink_answer answer = { .count = msg->count };
-    uint32_t wanted;
-
     netlink_drain(netlink);
     if (msg->is_broken)
         return error_set(err, ERROR_INTERNAL, "netlink message is too large");
-    wanted = netlink_number(netlink, msg, &answer.first_sequence);
-    if (netlink_send(netlink, msg, err) < 0)
+    out->count = msg->count;
+    *out_wanted = netlink_number(netlink, msg, &out->first_sequence);
+    return netlink_send(netlink, msg, err);
+}
+
+int netlink_call(struct netlink *netlink, struct nl_msg *msg, struct error *err)
+{
+    CLEANUP(free) uint8_t *buffer = xmalloc(ANSWER_SIZE);
+    struct netlink_answer answer = {};
+    uint32_t wanted;
+
+    if (netlink_ask(netlink, msg, &answer, &wanted, err) < 0)
         return -1;
     for (;;) {
         ssize_t size = netlink_receive(netlink, buffer, MSG_DONTWAIT, err);
@@ -354,14 +362,10 @@ static int dump_once(struct netlink *netlink, struct nl_msg *msg, struct buf *ou
                      struct error *err)
 {
     CLEANUP(free) uint8_t *buffer = xmalloc(ANSWER_SIZE);
-    struct netlink_answer answer = { .count = msg->count };
+    struct netlink_answer answer = {};
     uint32_t wanted;
 
-    netlink_drain(netlink);
-    if (msg->is_broken)
-        return error_set(err, ERROR_INTERNAL, "netlink message is too large");
-    wanted = netlink_number(netlink, msg, &answer.first_sequence);
-    if (netlink_send(netlink, msg, err) < 0)
+    if (netlink_ask(netlink, msg, &answer, &wanted, err) < 0)
         return -1;
     while (!answer.is_done && (wanted == 0 || answer.acknowledged < wanted)) {
         ssize_t size = netlink_receive(netlink, buffer, 0, err);

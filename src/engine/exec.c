@@ -202,6 +202,15 @@ int engine_exec_create(struct engine *engine, const char *text, const struct exe
     return 0;
 }
 
+/* A reference; NULL: it has none any more. */
+static struct shim *shim_of(struct engine *engine, const struct exec_info *info)
+{
+    CLEANUP(container_unref)
+    struct container *container = container_find_id(engine, info->container_id);
+
+    return container ? container_shim(container) : NULL;
+}
+
 int engine_exec_get(struct engine *engine, const char *id, struct exec_info **out,
                     struct error *err)
 {
@@ -210,9 +219,7 @@ int engine_exec_get(struct engine *engine, const char *id, struct exec_info **ou
     if (find(engine, id, &exec, err) < 0)
         return -1;
     CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
-    CLEANUP(container_unref)
-    struct container *container = container_find_id(engine, info->container_id);
-    CLEANUP(shim_unref) struct shim *shim = container ? container_shim(container) : NULL;
+    CLEANUP(shim_unref) struct shim *shim = shim_of(engine, info);
     if (info->is_running && shim) {
         /* An answer from the supervisor comes behind all that it had to tell before. */
         struct shim_status ignored_status;
@@ -387,9 +394,7 @@ int engine_exec_resize(struct engine *engine, const char *id, int height, int wi
     if (find(engine, id, &exec, err) < 0)
         return -1;
     CLEANUP(exec_info_unref) struct exec_info *info = snapshot(exec);
-    CLEANUP(container_unref)
-    struct container *container = container_find_id(engine, info->container_id);
-    CLEANUP(shim_unref) struct shim *shim = container ? container_shim(container) : NULL;
+    CLEANUP(shim_unref) struct shim *shim = shim_of(engine, info);
     if (!shim)
         return error_set(err, ERROR_NOT_FOUND, "No such exec instance: %s", id);
     return shim_resize(shim, id, height, width, err);

@@ -34,17 +34,13 @@ static int save(struct cli *cli, const void *parsed, const struct strv *argument
 {
     const struct save_options *options = parsed;
     CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, "save image", err) < 0)
-        return -1;
     client_path_begin(&path, "/images/get");
     for (size_t i = 0; i < arguments->count; i++)
         client_path_query(&path, "names", arguments->items[i]);
-    if (platform_query_add(&path, "platform", options->platform, err) < 0 ||
-        client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
+    if (platform_query_add(&path, "platform", options->platform, err) < 0)
         return -1;
-    return archive_file_write(response, options->output, "save image", err);
+    return archive_file_receive(cli->client, &path, options->output, "save image", err);
 }
 
 /* ---- load ---- */

@@ -31,7 +31,7 @@ static int check_path(const char *path, const char *what, struct error *err)
     return 0;
 }
 
-int archive_file_check(const char *path, const char *what, struct error *err)
+static int check(const char *path, const char *what, struct error *err)
 {
     if (text_is_empty(path) && terminal_is(STDOUT_FILENO))
         return error_set(err, ERROR_INVALID,
@@ -62,8 +62,8 @@ static int write_new(struct http_response *response, const char *path, const cha
     return result;
 }
 
-int archive_file_write(struct http_response *response, const char *path, const char *what,
-                       struct error *err)
+static int write_answer(struct http_response *response, const char *path, const char *what,
+                        struct error *err)
 {
     struct stat status;
 
@@ -74,4 +74,15 @@ int archive_file_write(struct http_response *response, const char *path, const c
     CLEANUP(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd < 0 ? error_sys(err, "failed to %s: open %s", what, path)
                   : copy_out(response, fd, err);
+}
+
+int archive_file_receive(struct client *client, const struct client_path *path, const char *output,
+                         const char *what, struct error *err)
+{
+    CLEANUP(http_response_free) struct http_response *response = NULL;
+
+    if (check(output, what, err) < 0 ||
+        client_stream(client, "GET", path, NULL, NULL, NULL, &response, err) < 0)
+        return -1;
+    return write_answer(response, output, what, err);
 }

@@ -107,16 +107,11 @@ static int export(struct cli *cli, const void *parsed, const struct strv *argume
 {
     const struct export_options *options = parsed;
     CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, "export container", err) < 0)
-        return -1;
     client_path_begin(&path, "/containers");
     client_path_segment(&path, arguments->items[0]);
     client_path_begin(&path, "/export");
-    if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
-        return -1;
-    return archive_file_write(response, options->output, "export container", err);
+    return archive_file_receive(cli->client, &path, options->output, "export container", err);
 }
 
 /* clang-format off */

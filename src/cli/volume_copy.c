@@ -111,14 +111,9 @@ static int volume_export(struct cli *cli, const void *parsed, const struct strv 
 {
     const struct export_options *options = parsed;
     CLEANUP(client_path_done) struct client_path path = {};
-    CLEANUP(http_response_free) struct http_response *response = NULL;
 
-    if (archive_file_check(options->output, "export volume", err) < 0)
-        return -1;
     begin_path(&path, arguments->items[0], "export");
-    if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
-        return -1;
-    return archive_file_write(response, options->output, "export volume", err);
+    return archive_file_receive(cli->client, &path, options->output, "export volume", err);
 }
 
 struct import_options {

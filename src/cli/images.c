@@ -47,7 +47,7 @@ static const struct format_column images_columns[] = {
 /* The rows of a list. */
 struct image_rows {
     struct json **rows;
-    size_t count;
+    size_t count, capacity;
     bool no_trunc, with_digests; /* a row for each digest */
     bool needs_digest;           /* a row shows it */
 };
@@ -80,7 +80,10 @@ static void add_row(struct image_rows *out, const struct json *image, const char
     row_add(&row, "Tag", tag);
     row_add(&row, "UniqueSize", "N/A");
     row_add(&row, "VirtualSize", virtual_size);
-    out->rows = xrealloc(out->rows, out->count + 1, sizeof(*out->rows));
+    if (out->count == out->capacity) {
+        out->capacity = out->capacity ? out->capacity * 2 : 16;
+        out->rows = xrealloc(out->rows, out->capacity, sizeof(*out->rows));
+    }
     out->rows[out->count++] = row_finish(&row);
 }
 

@@ -1,6 +1,8 @@
 """berthd itself: flags, configuration file, sockets handed over by a service manager, reload, locks."""
 import json
 import os
+import pathlib
+import re
 import signal
 import socket
 import stat
@@ -76,6 +78,25 @@ def test_two_engines_side_by_side(engine, private_engine):
     for made in (engine, private_engine):
         assert made.docker("run", "--rm", "busybox", "echo", "both", check=True).out == "both\n"
     assert engine.docker("info", "-f", "{{.ID}}").out != private_engine.docker("info", "-f", "{{.ID}}").out
+
+
+def test_open_files(private_engine):
+    """As many as the hard limit allows for the engine, and for containers what the engine was started with."""
+    engine = private_engine
+    engine.docker("create", "--name", "box", "busybox", "sleep", "1000", check=True)
+    engine.stop()
+    engine.prefix = ["prlimit", "--nofile=700:900", *engine.prefix]
+    engine.start()
+    engine.docker("start", "box", check=True)
+    for arguments in (("exec", "box"), ("run", "--rm", "busybox")):
+        assert engine.docker(*arguments, "sh", "-c", "ulimit -Sn; ulimit -Hn", check=True).out.split() == ["700", "900"]
+    limits = pathlib.Path(f"/proc/{engine.process.pid}/limits").read_text()
+    assert re.search(r"Max open files +900 +900 ", limits), limits
+    engine.stop()
+    ended = run(["prlimit", "--nofile=64:64", engine.build / "berthd", "--data-root", engine.data, "--exec-root", engine.run_directory, "-H", engine.host])
+    assert ended.code == 1 and "the limit of open files is 64: at least 512 are needed" in ended.out + ended.err, ended
+    engine.prefix = engine.prefix[2:]
+    engine.start()
 
 
 def test_reload(private_engine):

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/banned.h"
@@ -42,6 +44,28 @@ static void add_descriptors(posix_spawn_file_actions_t *actions,
     }
 }
 
+/* What this process was started with; its children are to have the same. */
+static struct rlimit inherited;
+static bool is_raised;
+
+int process_raise_descriptor_limit(unsigned least, struct error *err)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_sys(err, "read the limit of open files");
+    if (limit.rlim_max < least)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the limit of open files is %llu: at least %u are needed",
+                         (unsigned long long)limit.rlim_max, least);
+    inherited = limit;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_sys(err, "raise the limit of open files");
+    is_raised = true;
+    return 0;
+}
+
 int process_spawn(const struct process_options *options, pid_t *out, struct error *err)
 {
     posix_spawn_file_actions_t actions;
@@ -61,6 +85,8 @@ int process_spawn(const struct process_options *options, pid_t *out, struct erro
                              options->environment ? options->environment : environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    if (result == 0 && is_raised)
+        prlimit(*out, RLIMIT_NOFILE, &inherited, NULL); /* It may have ended already. */
     if (result == 0)
         return 0;
     errno = result;

@@ -20,6 +20,11 @@ struct process_options {
  * descriptors listed (all others of ours are O_CLOEXEC). NOT_FOUND if there is no such program. */
 int process_spawn(const struct process_options *options, pid_t *out, struct error *err);
 
+/* Lets this process have as many descriptors as its hard limit allows. What process_spawn starts
+ * has the limit of before, right after its start. UNSUPPORTED where fewer than 'least' are allowed.
+ */
+int process_raise_descriptor_limit(unsigned least, struct error *err);
+
 /* Waits for a child; gives its exit code, or 128 + signal. */
 int process_wait(pid_t pid, int *out_code, struct error *err);
 

@@ -11,12 +11,16 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "programs/daemon_listen.h"
 #include "programs/daemon_options.h"
 #include "programs/service.h"
 
 #include "base/banned.h"
+
+/* What the engine has open before its first container, with room for one. */
+enum { DESCRIPTORS_LEAST = 512 };
 
 struct daemon {
     int argc;
@@ -251,7 +255,8 @@ int main(int argc, char **argv)
     block_signals(&signals);
 
     bool removes = daemon.options.remove_kernel_objects;
-    bool started = (removes ? daemon_remove_kernel_objects(&daemon, &err)
+    bool started = process_raise_descriptor_limit(DESCRIPTORS_LEAST, &err) == 0 &&
+                   (removes ? daemon_remove_kernel_objects(&daemon, &err)
                             : daemon_start(&daemon, &err)) == 0;
     if (started && !removes)
         serve(&daemon, &signals);

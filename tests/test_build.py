@@ -560,6 +560,29 @@ def test_command_line(engine, tmp_path):
     assert terminal.returncode == 0 and "[+] Building (4/4) FINISHED" in terminal.stdout and "=> CACHED" in terminal.stdout
 
 
+@pytest.mark.parametrize("given", ["a file elsewhere", "stdin", "a link that leads out", "the usual name leads out"])
+def test_a_dockerfile_that_is_no_file_of_the_context(engine, tmp_path, given):
+    """COPY does not see it, so it does not count for the cache; what is wrong in it is told under its own name."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/f").write_text("f")
+    outside, text = tmp_path / "Other.docker", "FROM scratch\nCOPY . /c/\n"
+    link = tmp_path / "context" / ("Dockerfile" if "usual" in given else "link")
+    if "leads" in given:
+        link.symlink_to(outside)
+    words = {"stdin": ["-f", "-"], "a file elsewhere": ["-f", outside], "a link that leads out": ["-f", link]}.get(given, [])
+
+    def build_it(text, *more):
+        outside.write_text(text)
+        return engine.berth("build", "-q", *words, *more, tmp_path / "context", stdin=text)
+    first, second = build_it(text), build_it(text + "# another text\n")
+    assert first.code == 0 and first.out == second.out, (first, second)
+    assert build_it(text, "-o", tmp_path / "out").code == 0
+    assert sorted(path.name for path in (tmp_path / "out/c").iterdir()) == sorted(["f"] + ([link.name] if "leads" in given else []))
+    wrong = build_it("FROM scratch\nCOPIE . /\n")
+    name = {"stdin": "Dockerfile", "a file elsewhere": "Other.docker"}.get(given, link.name)
+    assert wrong.code == 1 and f"{name}:2" in wrong.err and ".berth" not in wrong.err, wrong
+
+
 def test_docker_builds_the_language(engine, tmp_path):
     (tmp_path / "f").write_text("f\n")
     (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY <<EOF /h\nhello\nEOF\nRUN --mount=source=f,target=/m cat /m /h > /both\nCMD [\"cat\", \"/both\"]\n")

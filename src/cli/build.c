@@ -184,8 +184,6 @@ static int run(struct cli *cli, const struct build_options *options, const char 
     if (result == 0)
         result = build_progress_follow(cli, &messages, style, &told, err);
     client_messages_done(&messages);
-    if (input.extra && text_equal(options->file, "-"))
-        unlink(input.extra);
     if (result == 0 && told.id && !is_silent)
         tell(cli, options, &outputs, style, told.id);
     if (result == 0 && told.id)

@@ -11,10 +11,10 @@
 
 #include "base/banned.h"
 
-#define CONTEXTS_NAME  ".berth-contexts" /* the engine takes it out of the context */
-#define CONTEXTS_LIMIT 64
-#define STDIN_LIMIT    ((size_t)16 << 20) /* of a Dockerfile */
-#define TAR_MAGIC_AT   257
+#define CONTEXTS_NAME    ".berth-contexts" /* the engine takes it out of the context */
+#define CONTEXTS_LIMIT   64
+#define DOCKERFILE_LIMIT ((size_t)16 << 20)
+#define TAR_MAGIC_AT     257
 
 bool build_context_is_remote(const char *text)
 {
@@ -35,7 +35,7 @@ void build_input_done(struct build_input *input)
     strv_done(&input->places);
     strv_done(&input->contexts);
     free(input->dockerfile);
-    free(input->extra);
+    str_done(&input->extra);
     context_syncing_done(&input->synced);
     strv_done(&input->cache_from);
     strv_done(&input->attestations);
@@ -65,26 +65,51 @@ static int read_contexts(const struct strv *given, struct build_input *out, stru
     return 0;
 }
 
+/* What 'path' is below 'root'; NULL: it is elsewhere. */
+static const char *path_below(const char *path, const char *root)
+{
+    size_t length = strlen(root);
+
+    if (!text_starts(path, root) || (path[length] != '/' && length > 1))
+        return NULL;
+    return path + length + (length > 1);
+}
+
+/* Does it lead out of the context, by a link? */
+static bool leads_out(const char *dockerfile, const char *context)
+{
+    CLEANUP(free) char *file = realpath(dockerfile, NULL), *root = realpath(context, NULL);
+
+    return file && root && !path_below(file, root);
+}
+
+/* A Dockerfile that is no file of the context: the engine takes it out of it (BUILD_CONTEXTS_NAME)
+ * before COPY sees it. */
+static void name_extra(struct build_input *out, const char *name)
+{
+    out->has_extra = true;
+    out->dockerfile = xasprintf("%s/%s", CONTEXTS_NAME, name);
+}
+
 /* A Dockerfile inside the context is named by its path there; one from outside is sent along. */
 static int place_dockerfile(const char *context, const char *dockerfile, struct build_input *out,
                             struct error *err)
 {
     CLEANUP(free) char *absolute = path_absolute(dockerfile);
     CLEANUP(free) char *root = path_absolute(context);
-    size_t length = strlen(root);
+    const char *below = path_below(absolute, root);
 
     if (!file_exists(absolute))
         return error_set(err, ERROR_NOT_FOUND,
                          "unable to prepare context: unable to evaluate symlinks in Dockerfile "
                          "path: lstat %s: no such file or directory",
                          absolute);
-    if (text_starts(absolute, root) && (absolute[length] == '/' || length == 1)) {
-        out->dockerfile = xstrdup(absolute + length + (length > 1));
-    } else {
-        out->dockerfile = xasprintf(".dockerfile.%d", (int)getpid());
-        out->extra = xstrdup(dockerfile);
+    if (below && !leads_out(absolute, root)) {
+        out->dockerfile = xstrdup(below);
+        return 0;
     }
-    return 0;
+    name_extra(out, path_base(dockerfile));
+    return file_read(dockerfile, DOCKERFILE_LIMIT, &out->extra, err);
 }
 
 static bool is_archive(const struct str *text)
@@ -150,9 +175,9 @@ static int read_stdin(struct build_input *out, struct error *err)
 
         str_add_bytes(&text, str_text(&out->archive), out->archive.length);
         str_clear(&out->archive);
-        if (count == 512 && file_read_fd(STDIN_FILENO, STDIN_LIMIT, &text, err) < 0)
+        if (count == 512 && file_read_fd(STDIN_FILENO, DOCKERFILE_LIMIT, &text, err) < 0)
             return error_context(err, "Dockerfile on stdin");
-        if (context_of_dockerfile(str_text(&text), text.length, &out->archive, err) < 0)
+        if (context_of_dockerfile(&text, &out->archive, err) < 0)
             return -1;
         out->body = stream_from_memory(out->archive.data, out->archive.length);
         return 0;
@@ -165,40 +190,33 @@ static int read_stdin(struct build_input *out, struct error *err)
     return 0;
 }
 
-/* "-f -": the Dockerfile comes on stdin, the files from a directory. */
-static int dockerfile_from_stdin(struct build_input *out, struct error *err)
+static int find_dockerfile(const char *context, const char *given, struct build_input *out,
+                           struct error *err)
 {
-    CLEANUP(str_done) struct str text = {};
-    char path[] = "/tmp/berth-dockerfile-XXXXXX";
-    CLEANUP(close) int fd = -1;
+    CLEANUP(free) char *usual = path_join(context, "Dockerfile");
 
-    if (file_read_fd(STDIN_FILENO, STDIN_LIMIT, &text, err) < 0)
-        return error_context(err, "Dockerfile on stdin");
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(err, "create %s", path);
-    out->extra = xstrdup(path);
-    out->dockerfile = xasprintf(".dockerfile.%d", (int)getpid());
-    return fd_write_all(fd, str_text(&text), text.length, err);
+    if (text_equal(given, "-")) {
+        name_extra(out, "Dockerfile");
+        return file_read_fd(STDIN_FILENO, DOCKERFILE_LIMIT, &out->extra, err) < 0
+                   ? error_context(err, "Dockerfile on stdin")
+                   : 0;
+    }
+    if (given || leads_out(usual, context))
+        return place_dockerfile(context, given ?: usual, out, err);
+    return 0;
 }
 
 static int open_directory(const char *context, const char *dockerfile, struct build_input *out,
                           struct error *err)
 {
     struct context_part parts[CONTEXTS_LIMIT + 1] = { { context, "" } };
-    bool from_stdin = text_equal(dockerfile, "-");
-    int result = 0;
 
-    if (from_stdin)
-        result = dockerfile_from_stdin(out, err);
-    else if (dockerfile)
-        result = place_dockerfile(context, dockerfile, out, err);
+    if (find_dockerfile(context, dockerfile, out, err) < 0)
+        return -1;
     for (size_t i = 0; i < out->directories.count; i++)
         parts[i + 1] = (struct context_part){ out->directories.items[i], out->places.items[i] };
-    if (result == 0)
-        result = context_stream(parts, out->directories.count + 1, out->extra, out->dockerfile,
-                                &out->body, err);
-    return result;
+    return context_stream(parts, out->directories.count + 1, &out->extra,
+                          out->has_extra ? out->dockerfile : NULL, &out->body, err);
 }
 
 /* The engine keeps the context: 1; or it has to be sent whole: 0. The Dockerfile comes by itself,

@@ -13,7 +13,9 @@ struct build_input {
     struct str archive;              /* memory behind the body, if it has any */
     struct strv directories, places; /* of further contexts: on our side, in the archive */
     struct strv contexts;            /* "name=dir:0" */
-    char *dockerfile, *extra;
+    char *dockerfile;
+    struct str extra; /* a Dockerfile from outside of the context, if there is one */
+    bool has_extra;
     struct context_syncing synced; /* instead of all of them */
     struct strv cache_from;        /* images that the engine has now */
     struct strv attestations;      /* "provenance=mode=max" */

@@ -27,7 +27,8 @@ struct packer {
     struct packed_part *parts;
     size_t count;
     int pipe_fd;
-    char *extra_path, *extra_name;
+    struct str extra;
+    char *extra_name;
 };
 
 static enum tar_type type_of(mode_t mode)
@@ -141,24 +142,31 @@ static int add_directory(struct tar_writer *writer, int fd, const char *prefix, 
     return result;
 }
 
+static int add_text(struct tar_writer *writer, const char *name, const struct str *text,
+                    struct error *err)
+{
+    CLEANUP(tar_entry_done)
+    struct tar_entry entry = {
+        .name = xstrdup(name), .type = TAR_FILE, .mode = 0644, .size = (int64_t)text->length
+    };
+
+    if (tar_writer_entry(writer, &entry, err) < 0)
+        return -1;
+    return tar_writer_data(writer, str_text(text), text->length, err);
+}
+
 static int pack_all(struct packer *packer, struct stream *out, struct error *err)
 {
     CLEANUP(tar_writer_free) struct tar_writer *writer = tar_writer_new(out, false, err);
-    struct stat status;
 
     if (!writer)
         return -1;
-    if (packer->extra_path) {
-        if (stat(packer->extra_path, &status) < 0)
-            return error_sys(err, "%s", packer->extra_path);
-        if (context_add_file(writer, AT_FDCWD, packer->extra_path, packer->extra_name, &status,
-                             err) < 0)
-            return -1;
-    }
     for (size_t i = 0; i < packer->count; i++)
         if (add_directory(writer, TAKE_FD(packer->parts[i].directory_fd), packer->parts[i].name,
                           err) < 0)
             return -1;
+    if (packer->extra_name && add_text(writer, packer->extra_name, &packer->extra, err) < 0)
+        return -1;
     return tar_writer_finish(writer, err);
 }
 
@@ -170,7 +178,7 @@ static void packer_free(struct packer *packer)
         free(packer->parts[i].name);
     }
     free(packer->parts);
-    free(packer->extra_path);
+    str_done(&packer->extra);
     free(packer->extra_name);
     free(packer);
 }
@@ -189,7 +197,7 @@ static void *pack(void *data)
     return NULL;
 }
 
-int context_stream(const struct context_part *parts, size_t count, const char *extra_path,
+int context_stream(const struct context_part *parts, size_t count, const struct str *extra,
                    const char *extra_name, struct stream **out, struct error *err)
 {
     CLEANUP(packer_free) struct packer *packer = NEW(struct packer);
@@ -206,7 +214,8 @@ int context_stream(const struct context_part *parts, size_t count, const char *e
                              parts[i].directory);
         packer->parts[packer->count++] = (struct packed_part){ fd, xstrdup(parts[i].name) };
     }
-    packer->extra_path = xstrdup(extra_path);
+    if (extra_name)
+        str_add_bytes(&packer->extra, str_text(extra), extra->length);
     packer->extra_name = xstrdup(extra_name);
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return error_sys(err, "make a pipe");
@@ -233,18 +242,13 @@ static int sink_write(struct stream *stream, const void *data, size_t size,
     return 0;
 }
 
-int context_of_dockerfile(const char *text, size_t size, struct str *out, struct error *err)
+int context_of_dockerfile(const struct str *text, struct str *out, struct error *err)
 {
     struct memory_sink sink = { .stream = { .write = sink_write }, .out = out };
     CLEANUP(tar_writer_free)
     struct tar_writer *writer = tar_writer_new(&sink.stream, false, err);
-    CLEANUP(tar_entry_done)
-    struct tar_entry entry = {
-        .name = xstrdup("Dockerfile"), .type = TAR_FILE, .mode = 0644, .size = (int64_t)size
-    };
 
-    if (!writer || tar_writer_entry(writer, &entry, err) < 0 ||
-        tar_writer_data(writer, text, size, err) < 0)
+    if (!writer || add_text(writer, "Dockerfile", text, err) < 0)
         return -1;
     return tar_writer_finish(writer, err);
 }

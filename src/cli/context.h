@@ -14,12 +14,12 @@ struct context_part {
 };
 
 /* A readable stream of the directories' tar (owners zeroed), made by a thread of its own while it
- * is read. 'extra_path' (NULL: none) is a file from elsewhere that goes in under 'extra_name'. */
-int context_stream(const struct context_part *parts, size_t count, const char *extra_path,
+ * is read. 'extra' is a file that goes in last, under 'extra_name' (NULL: there is none). */
+int context_stream(const struct context_part *parts, size_t count, const struct str *extra,
                    const char *extra_name, struct stream **out, struct error *err);
 
 /* The archive of a lone Dockerfile. */
-int context_of_dockerfile(const char *text, size_t size, struct str *out, struct error *err);
+int context_of_dockerfile(const struct str *text, struct str *out, struct error *err);
 
 /* Adds one file, directory (alone) or link, 'file' as seen from 'parent_fd', to an archive under
  * 'name', its owner zeroed. Sockets are passed over. */

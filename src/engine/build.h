@@ -29,6 +29,9 @@ struct build_input {
      * CONFLICT, with the first file that differs. Without SOURCE_DATE_EPOCH both builds get one. */
     bool is_verified;
 };
+/* What comes along in an archive and is no part of the context: a directory that is taken out of
+ * it. It holds further contexts by their numbers, and the Dockerfile if 'options->dockerfile' is
+ * the path of a file in it (which is shown under its last name). */
 #define BUILD_CONTEXTS_NAME  ".berth-contexts"
 #define BUILD_CONTEXTS_LIMIT 64
 

@@ -1,4 +1,5 @@
 /* A build's files: from the client or from elsewhere, into a directory that is gone afterwards. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,15 +18,18 @@
 
 #include "base/banned.h"
 
-#define IMAGE_SCHEME   "docker-image://"
-#define OTHER_HOSTNAME "another-host"
+#define IMAGE_SCHEME          "docker-image://"
+#define OTHER_HOSTNAME        "another-host"
+#define SENT_DOCKERFILE_LIMIT ((size_t)16 << 20)
 
 /* All directories of one build. */
 struct build_files {
     char *path; /* holds "main", the context; "sent", further ones; "fetched-<n>" */
     int context_fd;
-    struct map contexts;        /* struct build_context */
-    struct build_origin origin; /* uri NULL: the context came from the client */
+    struct map contexts;         /* struct build_context */
+    struct build_origin origin;  /* uri NULL: the context came from the client */
+    struct str dockerfile;       /* one that came along */
+    const char *dockerfile_name; /* NULL: it is a file of the context */
 };
 
 static void free_context(void *value)
@@ -45,6 +49,7 @@ static void build_files_done(struct build_files *files)
     if (files->context_fd >= 0)
         close(files->context_fd);
     map_done(&files->contexts);
+    str_done(&files->dockerfile);
     if (tree_remove(files->path, &err) < 0)
         log_warn("cannot remove a build context", "path", files->path, "error", err.text);
     free(files->path);
@@ -61,6 +66,47 @@ static int make_files(struct engine *engine, struct build_files *out, struct err
     out->path = xasprintf("%s/tmp/context-%.16s", engine->options.data_path, id);
     CLEANUP(free) char *main_path = path_join(out->path, "main");
     return dir_make(main_path, 0755, err);
+}
+
+/* -1: there is none, or it is no directory. */
+static int open_sent(const struct build_files *files)
+{
+    CLEANUP(free) char *path = path_join(files->path, "sent");
+
+    return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int read_sent_dockerfile(struct build_files *files, const char *name, struct error *err)
+{
+    CLEANUP(close) int sent_fd = open_sent(files);
+    CLEANUP(close) int fd = -1;
+
+    if (sent_fd < 0)
+        return error_set(err, ERROR_INVALID, "the archive holds no Dockerfile %s", name);
+    fd = openat(sent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, "open the Dockerfile");
+    if (file_read_fd(fd, SENT_DOCKERFILE_LIMIT, &files->dockerfile, err) < 0)
+        return error_context(err, "read the Dockerfile");
+    files->dockerfile_name = name;
+    return 0;
+}
+
+/* Before anything is copied from the main context. */
+static int take_sent(struct build_files *files, const struct build_input *input,
+                     const struct build_options *options, struct error *err)
+{
+    static const char prefix[] = BUILD_CONTEXTS_NAME "/";
+    const char *name = options->dockerfile;
+    bool is_sent = name && text_starts(name, prefix) && !strchr(name + strlen(prefix), '/');
+    CLEANUP(free) char *from = xasprintf("%s/main/%s", files->path, BUILD_CONTEXTS_NAME);
+    CLEANUP(free) char *to = path_join(files->path, "sent");
+
+    if (!is_sent && (!input->contexts || input->contexts->count == 0))
+        return 0;
+    if (rename(from, to) < 0 && errno != ENOENT)
+        return error_sys(err, "take further contexts out of the archive");
+    return is_sent ? read_sent_dockerfile(files, name + strlen(prefix), err) : 0;
 }
 
 static int bring_context(struct build_files *files, const struct build_input *input,
@@ -84,21 +130,20 @@ static int bring_context(struct build_files *files, const struct build_input *in
     files->context_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (files->context_fd < 0)
         return error_sys(err, "open %s", path);
-    return build_context_unpack(input->archive, files->context_fd, err);
+    return build_context_unpack(input->archive, files->context_fd, err) < 0
+               ? -1
+               : take_sent(files, input, options, err);
 }
 
-/* A directory that came along in the archive, which is taken out of the main context. */
-static int open_sent(struct build_files *files, const char *number, struct error *err)
+/* A directory that came along in the archive. */
+static int open_sent_context(const struct build_files *files, const char *number, struct error *err)
 {
-    CLEANUP(free) char *from = xasprintf("%s/main/%s", files->path, BUILD_CONTEXTS_NAME);
-    CLEANUP(free) char *to = path_join(files->path, "sent");
     CLEANUP(close) int sent_fd = -1;
     int64_t index;
 
     if (parse_int64(number, 0, BUILD_CONTEXTS_LIMIT, &index, err) < 0)
         return -1;
-    rename(from, to); /* done by the first one */
-    sent_fd = open(to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    sent_fd = open_sent(files);
     if (sent_fd < 0)
         return error_set(err, ERROR_INVALID, "the archive holds no further contexts");
     return path_open(sent_fd, number, O_RDONLY | O_DIRECTORY, 0, err);
@@ -126,7 +171,7 @@ static int add_context(struct build_files *files, const char *name, const char *
     if (text_starts(text, IMAGE_SCHEME))
         context->image = xstrdup(text + strlen(IMAGE_SCHEME));
     else if (text_starts(text, "dir:"))
-        context->fd = open_sent(files, text + strlen("dir:"), err);
+        context->fd = open_sent_context(files, text + strlen("dir:"), err);
     else
         context->fd = fetch_context(files, text, options, err);
     if (context->fd < 0 && !context->image) {
@@ -268,6 +313,10 @@ int engine_build(struct engine *engine, const struct build_input *input,
     if (make_files(engine, &files, err) < 0 || bring_files(&files, input, options, err) < 0)
         return -1;
     with_files.context_fd = files.context_fd;
+    if (files.dockerfile_name) {
+        with_files.dockerfile = files.dockerfile_name;
+        with_files.dockerfile_text = &files.dockerfile;
+    }
     with_files.synced = input->synced;
     with_files.origin = files.origin.uri ? &files.origin : NULL;
     with_files.contexts = &files.contexts;

@@ -555,6 +555,12 @@ def test_command_line(engine, tmp_path):
                          (["--build-context", "x"], "expected key=value"), (["--secret", "id=x"], "secret")):
         got = engine.berth("build", *wrong, tmp_path / "c")
         assert got.code != 0 and words in got.err, got
+    (tmp_path / "bare").mkdir()
+    for place, words in (("c/Dockerfile", "context must be a directory"), ("nowhere", "not found"), ("bare", "(--file names another one)")):
+        got = engine.berth("build", tmp_path / place)
+        assert got.code == 1 and words in got.err, got
+    quiet = engine.berth("build", "-q", "-", stdin="FROM busybox\nRUN false\n")
+    assert quiet.code == 1 and "   2 | >>> RUN false\n" in quiet.err, quiet
     terminal = subprocess.run(["script", "-qec", f"{engine.build}/berth build {tmp_path}/c", "/dev/null"], env=engine.environment, capture_output=True,
                               text=True, timeout=60)
     assert terminal.returncode == 0 and "[+] Building (4/4) FINISHED" in terminal.stdout and "=> CACHED" in terminal.stdout

@@ -212,7 +212,7 @@ int api_build(struct request *req, struct error *err)
     if (build_image(req, &input, &query, &options, &pulls, lender, &result, err) < 0) {
         if (!result.has_begun && !http_reply_has_begun(req->exchange))
             return refuse(&result, err);
-        if (result.location.length > 0 && !build.quiet)
+        if (result.location.length > 0)
             progress_stream(req, result.location.data, result.location.length);
         progress_error(req, result.exit_code, err->text);
         return 0;

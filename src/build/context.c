@@ -59,7 +59,8 @@ int context_read_dockerfile(int context_fd, const char *path, struct str *out, c
             return 0;
         }
     }
-    return error_set(err, ERROR_INTERNAL, "Cannot locate specified Dockerfile: %s", names[0]);
+    return error_set(err, ERROR_INTERNAL, "Cannot locate specified Dockerfile: %s%s", names[0],
+                     text_is_empty(path) ? " (--file names another one)" : "");
 }
 
 int context_read_file(int context_fd, const char *path, struct str *out, struct error *err)

@@ -47,7 +47,9 @@ int graph_make(const struct dockerfile *file, struct build_graph *out, struct er
             break;
     }
     if (!stage)
-        return error_set(err, ERROR_INVALID, "no build stage in current context");
+        return error_set(err, ERROR_INVALID,
+                         "no build stage in current context: a FROM has to come first (line %d)",
+                         file->count > 0 ? file->instructions[0].line : 1);
     *out = graph;
     return 0;
 }
@@ -72,6 +74,30 @@ static size_t find_name(const struct build_graph *graph, size_t before, const ch
     return NO_STAGE;
 }
 
+#define NEAR_DISTANCE 2
+#define NEAR_LENGTH   4 /* shorter names are all near each other */
+
+void graph_suggest(const struct build_graph *graph, size_t before, const char *name,
+                   struct error *err)
+{
+    const char *nearest = NULL;
+    size_t least = NEAR_DISTANCE + 1;
+
+    for (size_t i = 0; i < before; i++) {
+        const char *stage = graph->stages[i].name;
+        size_t distance = stage ? text_distance(stage, name) : least;
+
+        if (distance < least && strlen(name) >= NEAR_LENGTH) {
+            nearest = stage;
+            least = distance;
+        }
+    }
+    if (!nearest || err->kind == ERROR_CANCELLED)
+        return;
+    const struct error why = *err;
+    error_set(err, why.kind, "%s (did you mean the stage %s?)", why.text, nearest);
+}
+
 int graph_find_target(const struct build_graph *graph, const char *target, size_t *out,
                       struct error *err)
 {
@@ -87,7 +113,9 @@ int graph_find_target(const struct build_graph *graph, const char *target, size_
     if (*out != NO_STAGE)
         return 0;
     go_add_quoted(&shown, target);
-    return error_set(err, ERROR_INVALID, "target stage %s could not be found", shown.data);
+    error_set(err, ERROR_INVALID, "target stage %s could not be found", shown.data);
+    graph_suggest(graph, graph->count, target, err);
+    return -1;
 }
 
 int graph_find_source(const struct build_graph *graph, size_t before, const char *name, size_t *out,

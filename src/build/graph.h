@@ -53,6 +53,10 @@ int graph_mark(struct build_graph *graph, size_t index, const struct instruction
 int graph_find_source(const struct build_graph *graph, size_t before, const char *name, size_t *out,
                       struct error *err);
 
+/* Nothing of the name is there: adds the stage in front of 'before' that may have been meant. */
+void graph_suggest(const struct build_graph *graph, size_t before, const char *name,
+                   struct error *err);
+
 /* UNSUPPORTED unless the platform ("linux/amd64", "amd64") is this machine's. */
 int graph_check_platform(const char *platform, struct error *err);
 

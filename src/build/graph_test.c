@@ -70,8 +70,10 @@ Test(graph, finds_what_a_target_needs)
 static const struct {
     const char *text, *target, *message;
 } failures[] = {
-    { "ARG x\n", NULL, "no build stage in current context" },
-    { "RUN x\n", NULL, "no build stage in current context" },
+    { "ARG x\n", NULL, "no build stage in current context: a FROM has to come first (line 1)" },
+    { "\nRUN x\n", NULL, "no build stage in current context: a FROM has to come first (line 2)" },
+    { "FROM a AS build\n", "biuld",
+      "target stage \"biuld\" could not be found (did you mean the stage build?)" },
     { "FROM a\n", "zz", "target stage \"zz\" could not be found" },
     { "FROM a\n", "1", "target stage \"1\" could not be found" },
     { "FROM $X\n", NULL, "base name ($X) should not be blank" },

@@ -130,9 +130,23 @@ struct suggestion {
 static void suggest(struct suggestion *best, const char *word, const char *name)
 {
     size_t found = text_distance(word, name);
+    bool is_likelier = best->name && (*word & ~0x20) == *name && (*word & ~0x20) != *best->name;
 
-    if (found < best->distance)
+    if (found < best->distance || (found == best->distance && is_likelier))
         *best = (struct suggestion){ name, found };
+}
+
+/* What may have happened when no word is near. */
+static const char *guess(const struct instruction *instruction)
+{
+    const char *word = instruction->word;
+
+    for (const char *c = word; *c; c++)
+        if (*c & 0x80)
+            return " (it has characters that are not ASCII)";
+    if (instruction->line > 1 && ((*word >= 'a' && *word <= 'z') || strchr("&|-\"'$", *word)))
+        return " (is a \\ missing at the end of the line before?)";
+    return "";
 }
 
 /* ---- checks ---- */
@@ -159,8 +173,11 @@ static int check_word(const struct instruction *instruction, struct error *err)
         name[i] = (char)(is_lower ? best.name[i] | 0x20 : best.name[i]);
         name[i + 1] = 0;
     }
-    return error_set(err, ERROR_INVALID, "unknown instruction: %s%s%s%s", instruction->word,
-                     *name ? " (did you mean " : "", name, *name ? "?)" : "");
+    if (!*name)
+        return error_set(err, ERROR_INVALID, "unknown instruction: %s%s", instruction->word,
+                         guess(instruction));
+    return error_set(err, ERROR_INVALID, "unknown instruction: %s (did you mean %s?)",
+                     instruction->word, name);
 }
 
 static int check_flag(const struct instruction *instruction, size_t index, struct error *err)

@@ -111,8 +111,10 @@ int job_find_tree(struct job *job, size_t index, const char *name, struct job_tr
     if (source == NO_STAGE) {
         if (strcasecmp(name, "scratch") == 0)
             return 0;
-        if (job_find_image(job, name, &image, err) < 0)
+        if (job_find_image(job, name, &image, err) < 0) {
+            graph_suggest(&job->graph, index, name, err);
             return error_context(err, "invalid from flag value %s", name);
+        }
         material_add_image(job, name, image);
         snprintf(out->chain_id, sizeof(out->chain_id), "%s", image->chain_id);
         job_hold(job, out->chain_id);
@@ -150,8 +152,12 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
                          "the context %s holds files, not an image: COPY --from=%s takes them",
                          plan->base, plan->base);
     const char *name = context ? context->image : plan->base;
-    if (job_find_image(job, name, &image, err) < 0)
-        return -1;
+    if (job_find_image(job, name, &image, err) < 0) {
+        graph_suggest(&job->graph, index, name, err);
+        return err->kind == ERROR_INVALID
+                   ? error_context(err, "failed to parse stage name \"%s\"", name)
+                   : -1;
+    }
     material_add_image(job, name, image);
     stage_begin_image(stage, &job->args, image);
     job_hold(job, stage->chain_id);

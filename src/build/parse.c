@@ -208,7 +208,10 @@ static int read_heredoc(struct parser *parser, struct heredoc *heredoc, struct e
         }
         str_add_bytes(&content, line.start, line.length);
     }
-    return more < 0 ? -1 : error_set(err, ERROR_INVALID, "unterminated heredoc");
+    return more < 0 ? -1
+                    : error_set(err, ERROR_INVALID,
+                                "unterminated heredoc: a line that is %s and nothing else ends it",
+                                heredoc->name);
 }
 
 static int read_heredocs(struct parser *parser, const char *line, struct instruction *instruction,
@@ -302,7 +305,9 @@ int dockerfile_parse_at(const char *text, size_t size, const char *name, struct 
         return error_set(err, ERROR_INVALID, "the Dockerfile (%s) is larger than %zu bytes", shown,
                          DOCKERFILE_SIZE_LIMIT);
     if (memchr(text, 0, size))
-        return error_set(err, ERROR_INVALID, "failed to parse %s: it has a NUL byte", shown);
+        return error_set(err, ERROR_INVALID,
+                         "failed to parse %s: it has a NUL byte, and a Dockerfile is UTF-8 text",
+                         shown);
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         parser.at += 3;
 

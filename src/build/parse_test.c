@@ -133,7 +133,8 @@ static const struct {
       "failed to parse D: Syntax error - can't find = in \"b}\". Must be of the form: name=value" },
     { "RUN [1]\n", "failed to parse D: when using JSON array syntax, arrays must be comprised of "
                    "strings only" },
-    { "RUN <<EOF\nx\n", "failed to parse D: unterminated heredoc" },
+    { "RUN <<EOF\nx\n", "failed to parse D: unterminated heredoc: a line that is EOF and "
+                        "nothing else ends it" },
 };
 
 Test(parse, refuses_what_cannot_be_read)

@@ -339,6 +339,8 @@ static int take_message(struct cli *cli, struct display *display, const struct j
             strv_add(&out->cache_images, json_text(json_at(images, i)));
     if (!failed)
         return 0;
+    if (display->style == PROGRESS_QUIET && *last_text)
+        fputs(*last_text, stderr); /* the place in the Dockerfile */
     int64_t code = json_to_int64(json_get(json_get(message, "errorDetail"), "code"));
     if (code > 0 && code < 256)
         cli->exit_code = (int)code;

@@ -197,6 +197,17 @@ static void *pack(void *data)
     return NULL;
 }
 
+int context_no_directory(const char *path, struct error *err)
+{
+    if (errno == ENOTDIR)
+        return error_set(err, ERROR_INVALID,
+                         "unable to prepare context: context must be a directory: %s", path);
+    if (errno != ENOENT)
+        return error_sys(err, "unable to prepare context: %s", path);
+    return error_set(err, ERROR_NOT_FOUND, "unable to prepare context: path \"%s\" not found",
+                     path);
+}
+
 int context_stream(const struct context_part *parts, size_t count, const struct str *extra,
                    const char *extra_name, struct stream **out, struct error *err)
 {
@@ -209,9 +220,7 @@ int context_stream(const struct context_part *parts, size_t count, const struct 
         int fd = open(parts[i].directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0)
-            return error_set(err, ERROR_NOT_FOUND,
-                             "unable to prepare context: path \"%s\" not found",
-                             parts[i].directory);
+            return context_no_directory(parts[i].directory, err);
         packer->parts[packer->count++] = (struct packed_part){ fd, xstrdup(parts[i].name) };
     }
     if (extra_name)

@@ -18,6 +18,9 @@ struct context_part {
 int context_stream(const struct context_part *parts, size_t count, const struct str *extra,
                    const char *extra_name, struct stream **out, struct error *err);
 
+/* Why 'path' could not be opened as a context, by errno. */
+int context_no_directory(const char *path, struct error *err);
+
 /* The archive of a lone Dockerfile. */
 int context_of_dockerfile(const struct str *text, struct str *out, struct error *err);
 

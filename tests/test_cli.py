@@ -38,6 +38,7 @@ def test_stdin(engine):
     ("inspect", "-f", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}{{if .State.Running}}up{{else}}down{{end}}", "held"),
     ("inspect", "-f", "{{.ID}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CPUShares}} {{json .HostConfig.DNS}}", "held"),
     ("version", "-f", "{{.Server.APIVersion}} {{.Server.MinAPIVersion}} {{.Client.Context}}"),
+    ("ps", "-a", "--format", "raw"), ("ps", "-as", "--format", "raw"), ("volume", "ls", "--format", "raw"), ("images", "--digests", "--format", "raw"),
     ("ps", "--filter", "label=k=v", "--format", "{{.Names}}"), ("logs", "held"), ("history", "-q", "busybox")])
 def test_prints_what_docker_prints(engine, arguments):
     engine.docker("rm", "-f", "held")
@@ -60,11 +61,22 @@ def test_prints_what_docker_prints(engine, arguments):
     ("ps", "-a", "--format", 'table {{.Names}}\\t{{.Label "k"}}'), ("start", "nope"), ("attach", "nope"), ("tag", "busybox", "UPPER"), ("network", "rm", "nope"),
     ("rm", "nope"), ("ps", "foo"), ("logs", "one", "two"), ("volume", "ls", "x"), ("inspect", "nope"), ("network", "inspect", "nope"), ("ps", "--nope"),
     ("cp", "nope:/x", "."), ("exec", "nope", "true"), ("update", "nope"), ("volume", "create", "_"), ("network", "create", "bridge"),
-    ("container", "prune", "-f", "--filter", "zz=x"), ("ps", "--filter", "zz=x"), ("save", "nope"), ("run",), ("network", "connect", "nope", "nope")])
+    ("container", "prune", "-f", "--filter", "zz=x"), ("ps", "--filter", "zz=x"), ("save", "nope"), ("run",), ("network", "connect", "nope", "nope"),
+    ("images", "--filter", "zz"), ("ps", "--filter", "zz"), ("volume", "ls", "--filter", "zz"), ("network", "ls", "--filter", "zz"),
+    ("image", "prune", "-f", "--filter", "zz"), ("events", "--filter", "zz"), ("images", "--filter", "zz=x"), ("images", "--filter", ""),
+    ("ps", "-aq", "--format", "raw"), ("ps", "-aq", "--format", "{{.Names}}"), ("network", "ls", "-q", "--format", "raw"), ("volume", "ls", "-q", "--format", "raw"),
+    ("images", "-q", "--format", "raw"), ("system", "df", "--format", "raw"), ("login", "-u", "a", "127.0.0.1:1"), ("login", "-p", "b", "127.0.0.1:1"),
+    ("login", "-u", "a", "--password-stdin", "127.0.0.1:1"), ("login", "--password-stdin", "127.0.0.1:1"), ("logout", "127.0.0.1:1")])
 def test_says_what_docker_says(engine, arguments):
     ours, theirs = engine.berth(*arguments), engine.docker(*arguments)
     said = re.sub(r"\bberth(?= |:|\b: )", "docker", ours.err)
     assert (ours.code, ours.out, said) == (theirs.code, theirs.out, theirs.err)
+
+
+@pytest.mark.parametrize("given, said", [(("-u", "", "-p", "b"), "username is empty"), (("-u", "a", "-p", ""), "password is empty")])
+def test_login_wants_what_is_given_to_be_something(engine, given, said):
+    refused = engine.berth("login", *given, "127.0.0.1:1")
+    assert (refused.code, refused.out, refused.err) == (1, "", f"{said}\n")
 
 
 def test_table_layout_is_docker_s(engine):

@@ -241,18 +241,17 @@ int credentials_store(const char *server, const struct user_credentials *credent
     return rewrite(server, credentials, helper, err);
 }
 
-int credentials_erase(const char *server, bool *out_found, struct error *err)
+int credentials_erase(const char *server, struct error *err)
 {
     CLEANUP(free) char *helper = helper_of(server);
     CLEANUP(str_done) struct str answer = {};
     int code = 0;
 
-    *out_found = helper || find_entry(server);
     if (helper && run_helper(helper, "erase", server, &answer, &code, err) < 0)
         return -1;
     if (code && !strstr(str_text(&answer), NOT_FOUND_TEXT))
         return helper_failed(helper, &answer, err);
-    return *out_found ? rewrite(server, NULL, helper, err) : 0;
+    return helper || find_entry(server) ? rewrite(server, NULL, helper, err) : 0;
 }
 
 static void write_members(struct json_writer *w, const char *server,

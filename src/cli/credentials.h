@@ -28,8 +28,8 @@ int credentials_load(const char *server, struct user_credentials *out, struct er
 /* '*out_warns': they were written to the file without encryption. */
 int credentials_store(const char *server, const struct user_credentials *credentials,
                       bool *out_warns, struct error *err);
-/* '*out_found': there were any. */
-int credentials_erase(const char *server, bool *out_found, struct error *err);
+/* None stored is no error. */
+int credentials_erase(const char *server, struct error *err);
 
 /* The header X-Registry-Auth with what is stored for a registry; map_done is the caller's. */
 int credentials_headers(const char *server, struct map *out, struct error *err);

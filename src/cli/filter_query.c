@@ -14,6 +14,13 @@ static void free_values(void *value)
     free(value);
 }
 
+int filter_check(const char *filter, struct error *err)
+{
+    return !*filter || strchr(filter, '=')
+               ? 0
+               : error_set(err, ERROR_INVALID, "bad format of filter (expected name=value)");
+}
+
 int filter_query_add(struct client_path *path, const struct strv *filters, struct error *err)
 {
     CLEANUP(map_done) struct map keys = { .free_value = free_values };
@@ -25,12 +32,10 @@ int filter_query_add(struct client_path *path, const struct strv *filters, struc
     for (size_t i = 0; i < filters->count; i++) {
         const char *filter = filters->items[i], *equals = strchr(filter, '=');
 
+        if (filter_check(filter, err) < 0)
+            return -1;
         if (!equals)
-            return error_set(
-                err, ERROR_INVALID,
-                "invalid argument \"%s\" for \"-f, --filter\" flag: bad format of filter "
-                "(expected name=value)",
-                filter);
+            continue;
         CLEANUP(free) char *key = xstrndup(filter, (size_t)(equals - filter));
         struct strv *values = map_get(&keys, key);
         if (!values) {

@@ -268,6 +268,11 @@ int format_rows(const char *format, const char *default_keys, const struct forma
     return 0;
 }
 
+const char *format_or_raw(const char *format, const char *raw)
+{
+    return text_equal(format, "raw") ? raw : format;
+}
+
 int format_document(const char *format, const struct json *document, struct error *err)
 {
     CLEANUP(template_free) struct template *template = NULL;

@@ -19,6 +19,10 @@ struct format_column {
 int format_rows(const char *format, const char *default_keys, const struct format_column *columns,
                 struct json *const *rows, size_t count, struct error *err);
 
+/* The format, or 'raw' where it is that word: a list spelled out, of those that have such a form.
+ */
+const char *format_or_raw(const char *format, const char *raw);
+
 /* Prints one document by a template ("json": compact JSON; NULL: nothing). */
 int format_document(const char *format, const struct json *document, struct error *err);
 

@@ -29,7 +29,7 @@ struct images_options {
 static const struct option_row images_rows[] = {
     { 'a', "all",      OPTION_BOOL, offsetof(struct images_options, all),      "Show intermediate ones too" },
     { 0,   "digests",  OPTION_BOOL, offsetof(struct images_options, digests),  "Show digests" },
-    { 'f', "filter",   OPTION_LIST, offsetof(struct images_options, filters),  "Show only those that fit" },
+    { 'f', "filter",   OPTION_LIST, offsetof(struct images_options, filters),  "Show only those that fit", .check = filter_check },
     { 0,   "format",   OPTION_TEXT, offsetof(struct images_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 0,   "no-trunc", OPTION_BOOL, offsetof(struct images_options, no_trunc), "Do not shorten" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct images_options, quiet),    "Show ids only" },
@@ -37,6 +37,7 @@ static const struct option_row images_rows[] = {
     {},
 };
 
+#define RAW_REST "image_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
 static const struct format_column images_columns[] = {
     { "Repository", "REPOSITORY" }, { "Tag", "TAG" }, { "Digest", "DIGEST" }, { "ID", "IMAGE ID" },
     { "CreatedSince", "CREATED" }, { "CreatedAt", "CREATED AT" }, { "Size", "SIZE" }, { "Containers", "CONTAINERS" },
@@ -199,8 +200,13 @@ static int images(struct cli *cli, const void *parsed, const struct strv *argume
         add_image(&made, json_at(list, i));
     const char *keys = options->digests ? "Repository Tag Digest ID CreatedSince Size"
                                         : "Repository Tag ID CreatedSince Size";
-    int result = format_rows(options->quiet && !options->format ? "{{.ID}}" : format, keys,
-                             images_columns, made.rows, made.count, err);
+    const char *raw = options->quiet     ? "image_id: {{.ID}}"
+                      : options->digests ? "repository: {{.Repository}}\ntag: {{.Tag}}\n"
+                                           "digest: {{.Digest}}\n" RAW_REST
+                                         : "repository: {{.Repository}}\ntag: {{.Tag}}\n" RAW_REST;
+    int result = format_rows(options->quiet && !options->format ? "{{.ID}}"
+                                                                : format_or_raw(format, raw),
+                             keys, images_columns, made.rows, made.count, err);
     for (size_t i = 0; i < made.count; i++)
         json_free(made.rows[i]);
     free(made.rows);

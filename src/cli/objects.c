@@ -33,7 +33,7 @@ struct list_options {
 
 /* clang-format off */
 static const struct option_row list_rows[] = {
-    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit" },
+    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit", .check = filter_check },
     { 0,   "format",   OPTION_TEXT, offsetof(struct list_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 0,   "no-trunc", OPTION_BOOL, offsetof(struct list_options, no_trunc), "Do not shorten" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct list_options, quiet),    "Show names or ids only" },
@@ -42,21 +42,24 @@ static const struct option_row list_rows[] = {
 
 static const struct option_row volume_list_rows[] = {
     { 0,   "cluster",  OPTION_BOOL, offsetof(struct list_options, cluster),  "Show only volumes of a cluster" },
-    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit" },
+    { 'f', "filter",   OPTION_LIST, offsetof(struct list_options, filters),  "Show only those that fit", .check = filter_check },
     { 0,   "format",   OPTION_TEXT, offsetof(struct list_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 'q', "quiet",    OPTION_BOOL, offsetof(struct list_options, quiet),    "Show names only" },
     {},
 };
 /* clang-format on */
 
-static int print_list(const struct list_options *options, const char *quiet, const char *keys,
-                      const char *setting, const struct format_column *columns, struct json **made,
-                      size_t count, struct error *err)
+/* 'quiet' and 'raw': templates; 'raw' shows what 'quiet' does in its first line. */
+static int print_list(const struct list_options *options, const char *quiet, const char *raw,
+                      const char *keys, const char *setting, const struct format_column *columns,
+                      struct json **made, size_t count, struct error *err)
 {
     const char *format = options->format  ? options->format
                          : options->quiet ? quiet
                                           : settings_text(setting);
-    int result = format_rows(format, keys, columns, made, count, err);
+    CLEANUP(free) char *first = xstrndup(raw, strcspn(raw, "\n"));
+    int result = format_rows(format_or_raw(format, options->quiet ? first : raw), keys, columns,
+                             made, count, err);
 
     for (size_t i = 0; i < count; i++)
         json_free(made[i]);
@@ -141,7 +144,7 @@ static int volume_ls(struct cli *cli, const void *parsed, const struct strv *arg
         made[count++] = volume_row(volume);
     }
     qsort(made, count, sizeof(struct json *), by_name);
-    return print_list(options, "{{.Name}}",
+    return print_list(options, "{{.Name}}", "name: {{.Name}}\ndriver: {{.Driver}}\n",
                       options->cluster ? "Name Group Driver Availability Status" : "Driver Name",
                       "volumesFormat", volume_columns, made, count, err);
 }
@@ -250,8 +253,10 @@ static int network_ls(struct cli *cli, const void *parsed, const struct strv *ar
         made[i] = row_finish(&row);
     }
     qsort(made, count, sizeof(struct json *), by_name);
-    return print_list(options, "{{.ID}}", "ID Name Driver Scope", "networksFormat", network_columns,
-                      made, count, err);
+    return print_list(options, "{{.ID}}",
+                      "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\n"
+                      "scope: {{.Scope}}\n",
+                      "ID Name Driver Scope", "networksFormat", network_columns, made, count, err);
 }
 
 static int network_rm_one(struct cli *cli, const char *name, const void *parsed, struct error *err)

@@ -19,7 +19,7 @@ struct prune_options {
 #define FILTER_ROW                                                                                 \
     {                                                                                              \
         0, "filter", OPTION_LIST, offsetof(struct prune_options, filters),                         \
-            "Remove only those that fit (until=TIME, label=KEY)"                                   \
+            "Remove only those that fit (until=TIME, label=KEY)", .check = filter_check            \
     }
 #define FORCE_ROW                                                                                  \
     {                                                                                              \

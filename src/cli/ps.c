@@ -23,7 +23,7 @@ struct ps_options {
 /* clang-format off */
 static const struct option_row rows[] = {
     { 'a', "all",      OPTION_BOOL,    offsetof(struct ps_options, all),      "Show stopped ones too" },
-    { 'f', "filter",   OPTION_LIST,    offsetof(struct ps_options, filters),  "Show only those that fit" },
+    { 'f', "filter",   OPTION_LIST,    offsetof(struct ps_options, filters),  "Show only those that fit", .check = filter_check },
     { 0,   "format",   OPTION_TEXT,    offsetof(struct ps_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 'n', "last",     OPTION_INTEGER, offsetof(struct ps_options, last),     "Show the n that were created last" },
     { 'l', "latest",   OPTION_BOOL,    offsetof(struct ps_options, latest),   "Show the one that was created last" },
@@ -190,6 +190,26 @@ static struct json *make_row(const struct json *container, const struct ps_optio
     return row_finish(&row);
 }
 
+#define RAW                                                                                        \
+    "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n"                            \
+    "created_at: {{.CreatedAt}}\nstate:{{pad .State 1 0}}\n"                                       \
+    "status:{{pad .Status 1 0}}\nnames: {{.Names}}\n"                                              \
+    "labels:{{pad .Labels 1 0}}\nports:{{pad .Ports 1 0}}\n"
+
+/* Ids go before any form but the one that is spelled out. */
+static const char *choose_format(const struct ps_options *options)
+{
+    bool is_raw = text_equal(options->format, "raw");
+
+    if (options->quiet && !text_is_empty(options->format))
+        fputs("WARNING: Ignoring custom format, because both --format and --quiet are set.\n",
+              stderr);
+    if (options->quiet)
+        return is_raw ? "container_id: {{.ID}}" : "{{.ID}}";
+    return format_or_raw(options->format ? options->format : settings_text("psFormat"),
+                         options->size ? RAW "size: {{.Size}}\n" : RAW);
+}
+
 static int ps(struct cli *cli, const void *parsed, const struct strv *arguments UNUSED,
               struct error *err)
 {
@@ -197,7 +217,6 @@ static int ps(struct cli *cli, const void *parsed, const struct strv *arguments 
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(json_free) struct json *list = NULL;
     char limit[24];
-    const char *format = options->format ? options->format : settings_text("psFormat");
 
     snprintf(limit, sizeof(limit), "%lld", options->latest ? 1LL : (long long)options->last.value);
     client_path_begin(&path, "/containers/json");
@@ -211,13 +230,10 @@ static int ps(struct cli *cli, const void *parsed, const struct strv *arguments 
     struct json **made = xcalloc(count + 1, sizeof(*made));
     for (size_t i = 0; i < count; i++)
         made[i] = make_row(json_at(list, i), options);
-    int result = options->quiet && text_is_empty(options->format)
-                     ? format_rows("{{.ID}}", "", columns, made, count, err)
-                     : format_rows(format,
-                                   options->size
-                                       ? "ID Image Command RunningFor Status Ports Names Size"
-                                       : "ID Image Command RunningFor Status Ports Names",
-                                   columns, made, count, err);
+    int result = format_rows(choose_format(options),
+                             options->size ? "ID Image Command RunningFor Status Ports Names Size"
+                                           : "ID Image Command RunningFor Status Ports Names",
+                             columns, made, count, err);
     for (size_t i = 0; i < count; i++)
         json_free(made[i]);
     free(made);

@@ -194,7 +194,8 @@ static char *read_line(const char *prompt, bool is_secret, struct error *err)
     size_t size = 0;
 
     if (!terminal_is(STDIN_FILENO)) {
-        error_set(err, ERROR_INVALID, "Cannot perform an interactive login from a non TTY device");
+        error_set(err, ERROR_INVALID,
+                  "Error: Cannot perform an interactive login from a non TTY device");
         return NULL;
     }
     fputs(prompt, stdout);
@@ -223,18 +224,14 @@ static int read_password(const struct login_options *options, char **out, struct
     CLEANUP(str_done) struct str text = {};
 
     if (options->password) {
-        fputs("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n", stderr);
         *out = xstrdup(options->password);
         return 0;
     }
-    if (!options->password_stdin) {
-        *out = read_line("Password: ", true, err);
-        return *out ? 0 : -1;
-    }
-    if (file_read_fd(STDIN_FILENO, SECRET_LIMIT, &text, err) < 0)
+    if (options->password_stdin && file_read_fd(STDIN_FILENO, SECRET_LIMIT, &text, err) < 0)
         return error_context(err, "read the password from stdin");
-    *out = xstrndup(str_text(&text), strcspn(str_text(&text), "\r\n"));
-    return 0;
+    size_t length = strcspn(str_text(&text), "\r\n");
+    *out = length ? xstrndup(str_text(&text), length) : read_line("Password: ", true, err);
+    return *out ? 0 : -1;
 }
 
 static int check_login(struct cli *cli, const char *server, struct user_credentials *credentials,
@@ -278,6 +275,22 @@ static bool stored_works(struct cli *cli, const char *server, const struct login
     return check_login(cli, server, &stored, NULL) == 0;
 }
 
+static int check_login_options(const struct login_options *options, struct error *err)
+{
+    if (options->password && options->password_stdin)
+        return error_set(err, ERROR_INVALID,
+                         "conflicting options: cannot specify both --password and "
+                         "--password-stdin");
+    if (options->password_stdin && text_is_empty(options->username))
+        return error_set(err, ERROR_INVALID,
+                         "the --password-stdin option requires --username to be set");
+    if (options->username && !*options->username)
+        return error_set(err, ERROR_INVALID, "username is empty");
+    if (options->password && !*options->password)
+        return error_set(err, ERROR_INVALID, "password is empty");
+    return 0;
+}
+
 static int login(struct cli *cli, const void *parsed, const struct strv *arguments,
                  struct error *err)
 {
@@ -286,13 +299,10 @@ static int login(struct cli *cli, const void *parsed, const struct strv *argumen
     CLEANUP(free) char *server = credentials_server(arguments->count ? arguments->items[0] : NULL);
     bool warns;
 
-    if (options->password && options->password_stdin)
-        return error_set(err, ERROR_INVALID,
-                         "conflicting options: cannot specify both --password and "
-                         "--password-stdin");
-    if (options->password_stdin && text_is_empty(options->username))
-        return error_set(err, ERROR_INVALID,
-                         "the --password-stdin option requires --username to be set");
+    if (check_login_options(options, err) < 0)
+        return -1;
+    if (options->password)
+        fputs("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n", stderr);
     if (stored_works(cli, server, options)) {
         puts("Login Succeeded");
         return 0;
@@ -315,12 +325,9 @@ static int logout(struct cli *cli UNUSED, const void *options UNUSED, const stru
                   struct error *err)
 {
     CLEANUP(free) char *server = credentials_server(arguments->count ? arguments->items[0] : NULL);
-    bool found;
 
-    if (credentials_erase(server, &found, err) < 0)
-        return -1;
-    printf(found ? "Removing login credentials for %s\n" : "Not logged in to %s\n", server);
-    return 0;
+    printf("Removing login credentials for %s\n", server);
+    return credentials_erase(server, err);
 }
 
 /* ---- search ---- */
@@ -334,7 +341,7 @@ struct search_options {
 
 /* clang-format off */
 static const struct option_row search_rows[] = {
-    { 'f', "filter",   OPTION_LIST,    offsetof(struct search_options, filters),  "Show only those that fit" },
+    { 'f', "filter",   OPTION_LIST,    offsetof(struct search_options, filters),  "Show only those that fit", .check = filter_check },
     { 0,   "format",   OPTION_TEXT,    offsetof(struct search_options, format),   "table, table TEMPLATE, json or a Go template" },
     { 0,   "limit",    OPTION_INTEGER, offsetof(struct search_options, limit),    "Largest number of results" },
     { 0,   "no-trunc", OPTION_BOOL,    offsetof(struct search_options, no_trunc), "Do not shorten" },

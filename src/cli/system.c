@@ -101,7 +101,7 @@ struct events_options {
 
 /* clang-format off */
 static const struct option_row events_rows[] = {
-    { 'f', "filter", OPTION_LIST, offsetof(struct events_options, filters), "Show only those that fit" },
+    { 'f', "filter", OPTION_LIST, offsetof(struct events_options, filters), "Show only those that fit", .check = filter_check },
     { 0,   "format", OPTION_TEXT, offsetof(struct events_options, format),  "json or a Go template" },
     { 0,   "since",  OPTION_TEXT, offsetof(struct events_options, since),   "From this time, or so long ago" },
     { 0,   "until",  OPTION_TEXT, offsetof(struct events_options, until),   "Up to this time" },

@@ -159,8 +159,10 @@ static int print_summary(const char *format, const struct json *answer, struct e
 
         made[i] = summary_row(kinds[i].type, &sum);
     }
-    int result = format_rows(format, "Type TotalCount Active Size Reclaimable", columns, made,
-                             COUNT(kinds), err);
+    static const char raw[] = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\n"
+                              "size: {{.Size}}\nreclaimable: {{.Reclaimable}}\n";
+    int result = format_rows(format_or_raw(format, raw), "Type TotalCount Active Size Reclaimable",
+                             columns, made, COUNT(kinds), err);
     for (size_t i = 0; i < COUNT(kinds); i++)
         json_free(made[i]);
     return result;

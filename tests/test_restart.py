@@ -1,5 +1,7 @@
 """kill -9 of the engine: no container, published port, terminal, log line or exit code is lost."""
+import contextlib
 import os
+import sqlite3
 import threading
 import time
 import urllib.request
@@ -104,6 +106,52 @@ def test_orderly_stop_keeps_containers(private_engine):
     assert os.path.exists(f"/proc/{pid}")
     engine.start()
     assert engine.inspect("runs")["State"]["Pid"] == pid
+
+
+# What the steps of a subsystem beyond the first so many made, taken back.
+YOUNGER = {
+    ("engine", 1): ["DROP TABLE exec", "ALTER TABLE container DROP COLUMN health", "DROP TABLE unused_image", "ALTER TABLE container DROP COLUMN is_whole",
+                    "DROP TABLE usage"],
+    ("store", 1): ["DROP TABLE compressed", "DROP TABLE plain", "DROP TABLE attestation"],
+    ("volume", 1): ["ALTER TABLE volume DROP COLUMN snapshot_of", "ALTER TABLE volume DROP COLUMN moving_to", "ALTER TABLE volume DROP COLUMN scope"],
+}
+
+
+def test_the_record_of_an_older_engine(private_engine):
+    """Each subsystem brings its tables up to date; what they say is kept. A record of a newer engine is refused, and left as it is."""
+    engine = private_engine
+    engine.docker("volume", "create", "--label", "a=b", "kept", check=True)
+    engine.docker("create", "--name", "box", "-v", "kept:/v", "busybox", "cat", "/v/content", check=True)
+    (engine.data / "volumes/kept/_data/content").write_text("kept")
+    before = engine.inspect("box")["Id"], engine.docker("images", "-q", "--no-trunc").out
+    engine.stop()
+    path = engine.data / "berth.db"
+    with contextlib.closing(sqlite3.connect(path)) as record:
+        steps = dict(record.execute("SELECT subsystem, count FROM migration"))
+        for (subsystem, count), statements in YOUNGER.items():
+            for statement in statements:
+                record.execute(statement)
+            record.execute("UPDATE migration SET count = ? WHERE subsystem = ?", (count, subsystem))
+        record.commit()
+    engine.start()
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as record:
+        assert dict(record.execute("SELECT subsystem, count FROM migration")) == steps
+    assert (engine.inspect("box")["Id"], engine.docker("images", "-q", "--no-trunc").out) == before
+    assert engine.docker("volume", "inspect", "-f", "{{.Labels.a}}", "kept").out == "b\n"
+    assert engine.docker("start", "-a", "box").out == "kept"
+    assert engine.verify().code == 0
+
+    engine.stop()
+    with contextlib.closing(sqlite3.connect(path)) as record:
+        record.execute("UPDATE migration SET count = count + 1 WHERE subsystem = 'volume'")
+        record.commit()
+    with pytest.raises(AssertionError, match="written by a newer version"):
+        engine.start()
+    with contextlib.closing(sqlite3.connect(path)) as record:
+        record.execute("UPDATE migration SET count = count - 1 WHERE subsystem = 'volume'")
+        record.commit()
+    engine.process = None
+    engine.start()
 
 
 def test_what_was_being_removed_goes_behind_the_next_start(private_engine):

@@ -1,4 +1,4 @@
-"""--use-api-socket: the engine's socket in a container, and the user's credentials for registries beside it, by both clients."""
+"""--use-api-socket, and use_api_socket of compose: the engine's socket in a container, and the user's credentials for registries beside it."""
 import base64
 import json
 
@@ -85,3 +85,34 @@ def test_a_config_of_the_users_own_stays(client, stored):
 def test_without_the_flag_there_is_neither(client, stored):
     found = client("run", "--rm", "busybox", "sh", "-c", f"echo [$DOCKER_CONFIG]; test -e {CONFIG} || test -e /var/run/docker.sock")
     assert (found.code, found.out) == (1, "[]\n")
+
+
+def test_a_service_of_a_compose_file(engine, stored, tmp_path):
+    """The same for those that ask for it, with up and with run; the file is in no record."""
+    (tmp_path / "compose.yaml").write_text(f"""
+name: apisocket
+services:
+  with: {{image: busybox, use_api_socket: true, command: sh -c 'echo $$DOCKER_CONFIG; stat -L -c %i /var/run/docker.sock; cat {CONFIG}'}}
+  own: {{image: busybox, use_api_socket: true, environment: {{DOCKER_CONFIG: /own}}, command: sh -c 'echo $$DOCKER_CONFIG; test -S /var/run/docker.sock; echo $$?; test -e {CONFIG}'}}
+  without: {{image: busybox, use_api_socket: false, command: sh -c 'test -e /var/run/docker.sock || test -e {CONFIG}'}}
+""")
+
+    def compose(*arguments, **options):
+        return engine.berth("compose", "-f", tmp_path / "compose.yaml", *arguments, **options)
+    try:
+        compose("up", "-d", check=True)
+        for service in ("with", "own", "without"):
+            engine.docker("wait", f"apisocket-{service}-1", check=True)
+        where, inode, text = compose("logs", "--no-log-prefix", "with", check=True).out.split("\n", 2)
+        assert (where, int(inode)) == ("/run/secrets/docker", engine.socket.stat().st_ino)
+        assert json.loads(text) == {"auths": stored["auths"]}
+        assert compose("logs", "--no-log-prefix", "own", check=True).out == "/own\n0\n"
+        assert engine.inspect("apisocket-own-1")["State"]["ExitCode"] == engine.inspect("apisocket-without-1")["State"]["ExitCode"] == 1
+        assert all(entry["auth"] not in json.dumps(engine.inspect("apisocket-with-1")) for entry in stored["auths"].values())
+        assert compose("run", "--rm", "-T", "with", check=True).out.startswith("/run/secrets/docker\n")
+        before = engine.inspect("apisocket-with-1")["Id"]
+        compose("up", "-d", "--no-recreate", check=True)
+        compose("up", "-d", check=True)
+        assert engine.inspect("apisocket-with-1")["Id"] == before
+    finally:
+        compose("down", "-t", "0", check=True)

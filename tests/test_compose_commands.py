@@ -108,7 +108,7 @@ def test_what_is_not_there_is_refused(project):
     assert project.compose("up", "--menu").err == "--menu is not supported: the keyboard is the terminal's own; `watch` and `up -d` do what its keys would\n"
     project.compose("up", "--menu=false", "-d", check=True)
     for words, key in (("provider: {type: model}", "provider"), ("image: busybox, models: {m: {}}", "models"),
-                       ("image: busybox, credential_spec: {file: ./x}", "credential_spec"), ("image: busybox, use_api_socket: true", "use_api_socket")):
+                       ("image: busybox, credential_spec: {file: ./x}", "credential_spec")):
         project.write(f"services: {{b: {{{words}}}}}\nmodels: {{m: {{model: x}}}}")
         got = project.compose("up", "-d", "b")
         assert got.code == 1 and f'service "b": `{key}` is not supported' in got.err, got

@@ -19,12 +19,17 @@
 #define CONFIG_VARIABLE  "DOCKER_CONFIG="
 #define CONFIG_DIRECTORY "/run/secrets/docker"
 
-void api_socket_mount(const struct client *client, struct mount_request *out)
+static const char *socket_source(const struct client *client)
 {
     const char *host = client_host(client);
 
+    return text_starts(host, "unix://") ? host + strlen("unix://") : SOCKET_PATH;
+}
+
+void api_socket_mount(const struct client *client, struct mount_request *out)
+{
     out->type = xstrdup("bind");
-    out->source = xstrdup(text_starts(host, "unix://") ? host + strlen("unix://") : SOCKET_PATH);
+    out->source = xstrdup(socket_source(client));
     out->target = xstrdup(SOCKET_PATH);
     out->bind = NEW(struct bind_options);
 }
@@ -76,5 +81,65 @@ int api_socket_put(struct client *client, const char *id, const struct str *cred
     client_path_query(&path, "path", "/");
     if (client_stream(client, "PUT", &path, NULL, body, "application/x-tar", &response, err) < 0)
         return error_context(err, "injecting docker config.json into container failed");
+    return 0;
+}
+
+/* ---- services of a compose file ---- */
+
+/* No name that a file may use. */
+#define CONFIG_NAME "#apisocket"
+
+/* The member of a dict, which gets an empty one where it has none. */
+static struct yaml *member(struct yaml *dict, const char *key, enum yaml_kind kind)
+{
+    if (yaml_is_null(yaml_get(dict, key)))
+        yaml_set(dict, key, yaml_new(kind));
+    return yaml_get(dict, key);
+}
+
+static void add_reference(struct yaml *list, const char *key, const char *value,
+                          const char *next_key, const char *next_value, const char *type)
+{
+    struct yaml *dict = yaml_new(YAML_DICT);
+
+    if (type)
+        yaml_set(dict, "type", yaml_new_text(type));
+    yaml_set(dict, key, yaml_new_text(value));
+    yaml_set(dict, next_key, yaml_new_text(next_value));
+    yaml_add(list, dict);
+}
+
+static void serve_one(const struct client *client, struct yaml *service, bool has_credentials)
+{
+    struct yaml *environment = member(service, "environment", YAML_DICT);
+
+    add_reference(member(service, "volumes", YAML_LIST), "source", socket_source(client), "target",
+                  SOCKET_PATH, "bind");
+    if (!has_credentials || yaml_get(environment, "DOCKER_CONFIG"))
+        return;
+    yaml_set(environment, "DOCKER_CONFIG", yaml_new_text(CONFIG_DIRECTORY));
+    add_reference(member(service, "configs", YAML_LIST), "source", CONFIG_NAME, "target",
+                  CONFIG_DIRECTORY "/config.json", NULL);
+}
+
+int api_socket_serve(const struct client *client, struct yaml *model, struct error *err)
+{
+    CLEANUP(str_done) struct str credentials = {};
+    struct yaml *services = yaml_get(model, "services");
+    bool is_known = false;
+
+    for (size_t i = 0; i < yaml_count(services); i++) {
+        if (!yaml_is_true(yaml_get(services->items[i], "use_api_socket")))
+            continue;
+        if (!is_known && credentials_all_document(&credentials, err) < 0)
+            return error_context(err, "resolving credentials failed");
+        is_known = true;
+        serve_one(client, services->items[i], credentials.length > 0);
+    }
+    if (!credentials.length)
+        return 0;
+    struct yaml *config = yaml_new(YAML_DICT);
+    yaml_set(config, "content", yaml_new_text(str_text(&credentials)));
+    yaml_set(member(model, "configs", YAML_DICT), CONFIG_NAME, config);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/api_socket.h"
 #include "cli/compose_image.h"
 #include "cli/compose_remote.h"
 #include "cli/compose_session.h"
@@ -182,6 +183,7 @@ static int prepare(struct cli *cli, struct compose_session *session, const char 
                                             .pull = options->pull };
 
     if (apply_check(&session->project, err) < 0 ||
+        api_socket_serve(cli->client, session->project.model, err) < 0 ||
         compose_images_prepare(cli, &session->project, &images, image_ids, err) < 0)
         return -1;
     /* As many containers of the service as there are: nothing is done to them. */

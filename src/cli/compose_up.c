@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/api_socket.h"
 #include "cli/compose_image.h"
 #include "cli/compose_remote.h"
 #include "cli/compose_up.h"
@@ -156,6 +157,7 @@ int compose_converge(struct cli *cli, struct compose_session *session,
     if (options->force_recreate && options->no_recreate)
         return error_set(err, ERROR_INVALID, "--force-recreate and --no-recreate are incompatible");
     if (apply_check(&session->project, err) < 0 ||
+        api_socket_serve(cli->client, session->project.model, err) < 0 ||
         read_scales(&session->project, &options->scale, &scales, err) < 0 ||
         compose_images_prepare(cli, &session->project, &images, &image_ids, err) < 0 ||
         check_external(cli, &session->project, "networks", "network", err) < 0 ||

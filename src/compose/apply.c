@@ -37,7 +37,7 @@ static int refuse_key(const char *name, const struct yaml *service, const char *
 
 int apply_check(const struct project *project, struct error *err)
 {
-    static const char *const keys[] = { "provider", "models", "credential_spec", "use_api_socket" };
+    static const char *const keys[] = { "provider", "models", "credential_spec" };
     const struct yaml *services = yaml_get(project->model, "services");
 
     for (size_t i = 0; i < yaml_count(services); i++) {

@@ -214,6 +214,12 @@ def test_update_survives_the_engine(private_engine, name):
 
 # ---- sizes ----
 
+def test_links_have_a_size(engine, api, name):
+    """The length of what they lead to, as with Docker; another name of a file has none of its own."""
+    engine.docker("run", "--name", name, "busybox", "sh", "-c", "echo 1234567 > /tmp/f && ln /tmp/f /tmp/g && ln -s 0123456789 /tmp/l", check=True)
+    assert api.do("GET", f"/containers/{name}/json?size=1")["SizeRw"] == 8 + 10
+
+
 def test_sizes(engine, api, name):
     engine.docker("run", "-d", "--name", name, "busybox", "sh", "-c", "head -c 300000 /dev/zero > /file; exec sleep 1000", check=True)
     wait_until(lambda: engine.docker("exec", name, "wc", "-c", "/file").out.startswith("300000"), what="the file")

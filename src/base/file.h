@@ -56,7 +56,7 @@ int tree_remove_until(const char *path, const atomic_bool *is_called_off, struct
 
 /* What a tree occupies, each inode once, crossing no mount. */
 struct tree_usage {
-    int64_t size_bytes; /* of its regular files, as they are read */
+    int64_t size_bytes; /* of its regular files, as they are read, and of symbolic links */
     int64_t disk_bytes; /* of all inodes and of the directory itself: what du counts */
 };
 /* 'path' is a directory or a file. What vanishes meanwhile is passed over. */

@@ -233,6 +233,12 @@ static bool seen_add(struct seen *seen, ino_t inode)
 
 enum { BLOCK_SIZE = 512 };
 
+/* The text of a symbolic link counts, as in what Docker tells. */
+static bool has_bytes(const struct stat *status)
+{
+    return S_ISREG(status->st_mode) || S_ISLNK(status->st_mode);
+}
+
 static int measure_entry(struct descent *descent, const char *name, struct seen *seen,
                          struct tree_usage *usage, struct error *err)
 {
@@ -245,7 +251,7 @@ static int measure_entry(struct descent *descent, const char *name, struct seen 
     bool is_directory = S_ISDIR(status.st_mode);
     if (is_directory || status.st_nlink == 1 || seen_add(seen, status.st_ino)) {
         usage->disk_bytes += status.st_blocks * BLOCK_SIZE;
-        usage->size_bytes += S_ISREG(status.st_mode) ? status.st_size : 0;
+        usage->size_bytes += has_bytes(&status) ? status.st_size : 0;
     }
     if (!is_directory)
         return 0;
@@ -291,7 +297,7 @@ int tree_usage_until(const char *path, const atomic_bool *is_called_off, struct 
             return error_sys(err, "open %s", path);
         if (measure_tree(fd, is_called_off, &usage, err) < 0)
             return -1;
-    } else if (S_ISREG(status.st_mode)) {
+    } else if (has_bytes(&status)) {
         usage.size_bytes = status.st_size;
     }
     *out = usage;

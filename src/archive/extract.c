@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -19,7 +21,8 @@
 
 #include "base/banned.h"
 
-#define LATE_TIME_LIMIT ((size_t)65536) /* directories whose times wait */
+#define LATE_TIME_LIMIT ((size_t)65536)  /* directories whose times wait */
+#define LARGE_SIZE      ((off_t)8 << 20) /* of a file that somebody else removes */
 
 /* A directory's time, set when all is in it. */
 struct late_time {
@@ -174,11 +177,33 @@ static void set_times(const struct tar_entry *entry, int parent_fd, const char *
                     AT_SYMLINK_NOFOLLOW);
 }
 
-static int make_room(int parent_fd, const char *name, struct error *err)
+/* Whether there is room for a new file beside the old one. A quota, which does not show here,
+ * counts for others than root. */
+static bool fits_beside(int dir_fd, const struct stat *old, const struct tar_entry *entry)
 {
-    if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
+    struct statvfs filesystem;
+
+    return geteuid() == 0 && fstatvfs(dir_fd, &filesystem) == 0 &&
+           filesystem.f_bavail * filesystem.f_frsize / 2 >
+               (uint64_t)old->st_size + (uint64_t)entry->size;
+}
+
+/* The blocks of a large file take about as long to give back as a new one takes to write: another
+ * thread holds the old file over the end of its name, and lets it go while we go on. */
+static int make_room(const struct tar_entry *entry, int parent_fd, const char *name,
+                     struct error *err)
+{
+    struct stat old = {};
+    int old_fd = -1;
+
+    if (fstatat(parent_fd, name, &old, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         return 0;
-    return tree_remove_at(parent_fd, name, err);
+    if (S_ISREG(old.st_mode) && old.st_size >= LARGE_SIZE && fits_beside(parent_fd, &old, entry))
+        old_fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    bool is_gone = unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT;
+    if (old_fd >= 0)
+        descriptor_discard(old_fd);
+    return is_gone ? 0 : tree_remove_at(parent_fd, name, err);
 }
 
 static int write_content(struct extraction *extraction, struct tar_reader *reader, int fd,
@@ -349,7 +374,7 @@ static int make_entry(struct extraction *extraction, struct tar_reader *reader,
 {
     if (extraction->options->keeps_kinds && check_kind(entry, parent_fd, name, err) < 0)
         return -1;
-    if (entry->type != TAR_DIRECTORY && make_room(parent_fd, name, err) < 0)
+    if (entry->type != TAR_DIRECTORY && make_room(entry, parent_fd, name, err) < 0)
         return -1;
     switch (entry->type) {
     case TAR_FILE:

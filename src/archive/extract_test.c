@@ -253,3 +253,27 @@ Test(extract, gives_the_top_another_name)
         tree_remove_at(directory_fd, "new", NULL);
     }
 }
+
+/* The old one goes by and by; what has another name stays what it was. */
+Test(extract, replaces_large_files)
+{
+    static const char *const entries[] = { "f large new", "f linked new", NULL };
+    static const struct extract_options options = { .cancel_fd = -1 };
+    struct error err = {};
+    struct stat status;
+
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(close)
+        int fd = openat(directory_fd, i ? "linked" : "large", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        cr_assert_eq(ftruncate(fd, 16 << 20), 0);
+    }
+    cr_assert_eq(linkat(directory_fd, "linked", directory_fd, "other", 0), 0);
+    cr_assert_eq(extract(entries, &options, &err), 0, "%s", err.text);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(fstatat(directory_fd, i ? "linked" : "large", &status, 0), 0);
+        cr_expect_eq(status.st_size, 3);
+    }
+    cr_assert_eq(fstatat(directory_fd, "other", &status, 0), 0);
+    cr_expect_eq(status.st_size, 16 << 20);
+}

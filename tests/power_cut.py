@@ -169,9 +169,10 @@ class CutEngine(Engine):
         return self
 
     def answers(self):
-        if not self.began and pathlib.Path(f"/proc/{self.process.pid}/comm").read_text() == "berthd\n":  # the disk is mounted
+        is_there = pathlib.Path(f"/proc/{self.process.pid}/comm").read_text() == "berthd\n"  # the disk is mounted
+        if not self.began and is_there:
             self.began = time.monotonic()
-        return super().answers()
+        return super().answers() and is_there  # it counts from when it was seen to be there
 
     def read(self, path):
         """A file as the engine sees it."""

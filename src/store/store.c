@@ -43,8 +43,8 @@ static const char *const tables[] = {
     " place INTEGER NOT NULL, predicate_type TEXT NOT NULL, predicate TEXT NOT NULL,"
     " PRIMARY KEY (image_id, place)) WITHOUT ROWID",
     /* hashes of the beginnings of archives (layer_digest.c) */
-    "CREATE TABLE archive_state (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL,"
-    " size INTEGER NOT NULL, words BLOB NOT NULL)",
+    ("CREATE TABLE archive_state (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL,"
+     " size INTEGER NOT NULL, words BLOB NOT NULL)"),
     /* crc: of the plain bytes, as gzip has it; NULL: not known yet */
     "ALTER TABLE plain ADD COLUMN crc INTEGER",
 };

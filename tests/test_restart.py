@@ -108,11 +108,11 @@ def test_orderly_stop_keeps_containers(private_engine):
     assert engine.inspect("runs")["State"]["Pid"] == pid
 
 
-# What the steps of a subsystem beyond the first so many made, taken back.
+# What the steps of a subsystem beyond the first so many made, taken back. A new step belongs here too.
 YOUNGER = {
     ("engine", 1): ["DROP TABLE exec", "ALTER TABLE container DROP COLUMN health", "DROP TABLE unused_image", "ALTER TABLE container DROP COLUMN is_whole",
                     "DROP TABLE usage"],
-    ("store", 1): ["DROP TABLE compressed", "DROP TABLE plain", "DROP TABLE attestation"],
+    ("store", 1): ["DROP TABLE compressed", "DROP TABLE plain", "DROP TABLE attestation", "DROP TABLE archive_state"],
     ("volume", 1): ["ALTER TABLE volume DROP COLUMN snapshot_of", "ALTER TABLE volume DROP COLUMN moving_to", "ALTER TABLE volume DROP COLUMN scope"],
 }
 

@@ -138,6 +138,8 @@ RIGHT = {
     "healthcheck": ("FROM busybox\nHEALTHCHECK --interval=5s --timeout=3s --start-period=1m --start-interval=2s --retries=4 CMD [\"true\"]\n",
                     {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 5 * 10**9, "Timeout": 3 * 10**9, "StartPeriod": 60 * 10**9,
                                      "StartInterval": 2 * 10**9, "Retries": 4}}),
+    "healthcheck_replaced": ("FROM busybox AS a\nHEALTHCHECK --interval=90s --start-period=5s CMD one\nFROM a\nHEALTHCHECK --retries=5 CMD [\"two\", \"-x\"]\n",
+                             {"Healthcheck": {"Test": ["CMD", "two", "-x"], "Retries": 5}}),
     "healthcheck_none": ("FROM busybox\nHEALTHCHECK CMD x\nHEALTHCHECK NONE\n", {"Healthcheck.Test": ["NONE"]}),
     "maintainer": ("FROM busybox\nMAINTAINER me <me@x>\n", {"Author": "me <me@x>"}),
     "labels": ("FROM busybox\nLABEL a=1 b=\"two words\"\nLABEL a=2\n", {"Labels": {"a": "2", "b": "two words"}}),

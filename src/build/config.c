@@ -207,21 +207,12 @@ int config_apply_healthcheck(struct config_change *change, struct error *err)
     }
     str_add_format(&change->comment, " %lld}", (long long)health.retries);
 
-    /* The classic builder keeps what the new check leaves open. */
+    /* As BuildKit does; the classic builder keeps what the new check leaves open. */
     bool is_none = strcmp(health.test.items[0], "NONE") == 0;
-    if (old && !is_none) {
-        if (old->test.count > 0 && strcmp(old->test.items[0], "NONE") != 0) {
-            str_add(&change->note, "Note: overriding previous HEALTHCHECK: ");
-            go_add_list(&change->note, &old->test);
-            str_add_char(&change->note, '\n');
-        }
-        health.interval_ns = health.interval_ns ? health.interval_ns : old->interval_ns;
-        health.timeout_ns = health.timeout_ns ? health.timeout_ns : old->timeout_ns;
-        health.start_period_ns = health.start_period_ns ? health.start_period_ns
-                                                        : old->start_period_ns;
-        health.start_interval_ns = health.start_interval_ns ? health.start_interval_ns
-                                                            : old->start_interval_ns;
-        health.retries = health.retries ? health.retries : old->retries;
+    if (old && !is_none && old->test.count > 0 && strcmp(old->test.items[0], "NONE") != 0) {
+        str_add(&change->note, "Note: overriding previous HEALTHCHECK: ");
+        go_add_list(&change->note, &old->test);
+        str_add_char(&change->note, '\n');
     }
     if (!old)
         *current = NEW(struct health_config);

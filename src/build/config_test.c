@@ -43,8 +43,7 @@ static const struct {
       "CMD [\"true\",\"x\"]\nHEALTHCHECK --interval=1m30s CMD wget -q localhost\n",
       "HEALTHCHECK &{[CMD true x] 5s 3s 1m0s 2s 4}\n"
       "HEALTHCHECK &{[CMD-SHELL wget -q localhost] 1m30s 0s 0s 0s 0}\n",
-      "{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"wget -q localhost\"],\"Interval\":90000000000,"
-      "\"Timeout\":3000000000,\"StartPeriod\":60000000000,\"StartInterval\":2000000000,\"Retries\":4}}" },
+      "{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"wget -q localhost\"],\"Interval\":90000000000}}" },
     { "HEALTHCHECK NONE\nSTOPSIGNAL 9\nSTOPSIGNAL SIGINT\nMAINTAINER me <me@x>\n",
       "HEALTHCHECK &{[NONE] 0s 0s 0s 0s 0}\nSTOPSIGNAL 9\nSTOPSIGNAL SIGINT\nMAINTAINER me <me@x>\n",
       "{\"StopSignal\":\"SIGINT\",\"Healthcheck\":{\"Test\":[\"NONE\"]}}" },

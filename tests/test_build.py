@@ -304,6 +304,12 @@ def repository(tmp_path, free_port):
     (work / "sub/f").write_text("branch\n")
     git(work, "commit", "-qam", "two")
     git(work, "checkout", "-q", "main")
+    git(work, "checkout", "-qb", "links")
+    for name, target in (("in", "sub"), ("out", "/etc"), ("up", "../../.."), ("loop", "loop")):
+        (work / name).symlink_to(target)
+    git(work, "add", ".")
+    git(work, "commit", "-qm", "three")
+    git(work, "checkout", "-q", "main")
     daemon = subprocess.Popen([git(work, "--exec-path") + "/git-daemon", "--export-all", f"--base-path={tmp_path}/repos", "--listen=127.0.0.1",
                                f"--port={free_port}", "--reuseaddr"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -335,6 +341,42 @@ def test_git(api, engine, repository):
     assert engine.docker("build", "-q", f"{url}#main:sub").code == 0
     assert engine.berth("build", "-q", f"{url}#main:sub").code == 0
     assert "grep -q main" in engine.berth("build", f"{url}#odd/branch:sub").err
+
+
+@pytest.mark.parametrize("fragment", ["", ":", ":.", ":/", ":../..", ":sub/../..", "main:", "main:./", "refs/heads/main", "HEAD", "main:sub/../sub/.."])
+def test_git_fragments_that_mean_the_top(api, repository, fragment):
+    """Whatever leads above the top of a repository ends there."""
+    built = build(api, context(Dockerfile=f"FROM busybox\nADD {repository.url}#{fragment} /a\nRUN grep -q main /a/sub/f && test -x /a/tool -a ! -e /a/r.git\n"))
+    assert built.id, built
+
+
+@pytest.mark.parametrize("fragment, words", [
+    ("-x", "invalid Git reference"), ("--upload-pack=touch${IFS}/x", ""), ("a..b", ""), ("main~1", ""), ("^main", ""), ("main^{}", ""), ("@{-1}", ""), ("*", ""),
+    ("main:nope", "nope"), ("main:sub/f", ""), ("main:../../etc", "etc"), ("main:-x", ""), ("#", ""), ("main#x", ""), ("main:sub:f", ""), ("\u2014x", ""),
+    ("main;touch", ""), ("$(touch)", ""), ("links:out", ""), ("links:up", ""), ("links:loop", ""), ("a" * 5000, ""),
+])
+def test_git_fragments_that_mean_nothing(api, repository, fragment, words):
+    """They are refused with a reason: nothing of them is an option, a pattern or a way out."""
+    failed = build(api, None, "", remote=f"{repository.url}#{fragment}")
+    assert not failed.id and failed.error and words in failed.error, failed
+    assert "root:" not in failed.error + failed.out
+
+
+def test_git_links_and_modules_stay_inside(api, repository, tmp_path):
+    """Links of a repository lead nowhere outside of it, and its modules come by the network or not at all."""
+    assert build(api, context(Dockerfile=f"FROM busybox\nADD {repository.url}#links:in /a\nRUN grep -q main /a/f\n")).id
+    marker = tmp_path / "ran"
+    for number, (path, url) in enumerate([("m", f"ext::sh -c touch% {marker}"), ("m", f"file://{tmp_path}/repos/r.git"), ("m", f"{tmp_path}/repos/r.git"),
+                                          ("m", "--upload-pack=touch " + str(marker)), ("../out", repository.url), (".git/hooks", repository.url)]):
+        work = tmp_path / "repos" / f"m{number}.git"
+        work.mkdir()
+        git(work, "init", "-q")
+        (work / ".gitmodules").write_text(f'[submodule "x"]\n\tpath = {path}\n\turl = {url}\n\tupdate = !touch {marker}\n')
+        git(work, "add", ".gitmodules")
+        git(work, "update-index", "--add", "--cacheinfo", f"160000,{repository.commit},{'m' if path.startswith('.') else path}")
+        git(work, "commit", "-qm", "one")
+        failed = build(api, context(Dockerfile=f"FROM busybox\nADD {repository.url.replace('r.git', f'm{number}.git')} /x\nRUN test ! -e /x/m/tool\n"))
+        assert not marker.exists() and not (tmp_path / "out").exists() and (failed.error or failed.id), failed
 
 
 # ---- how builds are carried out

@@ -191,3 +191,55 @@ def test_names_that_change_their_address(place, tmp_path):
     finally:
         for one in (honest, thief, plain):
             one.close()
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_lists_of_tags_that_go_in_circles(place, fake, pages):
+    def turn(request, handler):
+        if not request.path.endswith("/tags/list"):
+            return False
+        number = int(request.query.get("page", ["0"])[0])
+        fake.say(handler, 200, b'{"name": "evil", "tags": ["t%d"]}' % number, Link=f'</v2/evil/tags/list?page={(number + 1) % pages}>; rel="next"')
+        return True
+    fake.hook = turn
+    try:
+        said = place.docker("pull", "-a", f"{fake.host}/evil")
+    finally:
+        fake.hook = None
+    assert said.code == 1 and "goes in circles" in said.err, said
+    assert len(fake.asked("GET", "/tags/list")) <= pages + 1, "nobody asks twice"
+
+
+def test_heads_without_end(place, fake):
+    """Many headers are not kept; one that never ends is refused."""
+    add_image(fake, "many", "headers", [layer({"a": b"headers"})], gzip.compress)
+    before = status_of(place, "VmRSS")
+
+    def boast(request, handler):
+        if "/manifests/" not in request.path:
+            return False
+        media_type, data = fake.manifests["many", "headers"]
+        handler.send_response(200)
+        for number in range(2000):
+            handler.send_header(f"X-Many-{number}", "x" * 20)
+        handler.send_header("Content-Type", media_type)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+        return True
+
+    def boast_for_ever(request, handler):
+        handler.send_response(200)
+        try:
+            for _ in range(1 << 12):
+                handler.wfile.write(b"X-Endless: " + b"x" * 65536)
+        except OSError:
+            pass
+        handler.close_connection = True
+        return True
+    for hook in (boast, boast_for_ever):
+        fake.hook = hook
+        place.docker("pull", f"{fake.host}/many:headers")  # may work or not; it ends
+    fake.hook = None
+    assert is_sanitized(place) or status_of(place, "VmRSS") - before < MEMORY_LIMIT_KB
+    place.docker("pull", f"{fake.host}/many:headers", check=True)

@@ -118,3 +118,26 @@ def test_a_layer_that_was_damaged_is_not_pushed(place, fake, tmp_path, is_known)
     assert said.code == 1 and "changed or damaged" in said.out + said.err, said
     assert (repository, "1") not in fake.manifests and not fake.blobs
     forget(place, name)
+
+
+@pytest.mark.parametrize("answer, said", [
+    ((202, {"Location": "http://user:word@{host}/v2/odd/blobs/uploads/0"}), "invalid URL"), ((202, {"Location": "ftp://{host}/x"}), "invalid URL"),
+    ((202, {"Location": "http://elsewhere.example/x"}), "is plain HTTP"), ((202, {}), "without a location"), ((200, {}), "unexpected HTTP status: 200")])
+def test_uploads_go_where_they_may(place, fake, tmp_path, answer, said):
+    status, headers = answer
+    name = f"{fake.host}/odd/location:1"
+    build(place, tmp_path, name, file=b"goes nowhere")
+
+    def lead_astray(request, handler):
+        if request.method != "POST":
+            return False
+        fake.say(handler, status, **{key: value.format(host=fake.host) for key, value in headers.items()})
+        return True
+    fake.hook = lead_astray
+    try:
+        refused = place.docker("push", name)
+    finally:
+        fake.hook = None
+    assert refused.code == 1 and said in refused.out + refused.err, refused
+    assert not patches(fake, "odd") and ("odd/location", "1") not in fake.manifests
+    forget(place, name)

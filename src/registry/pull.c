@@ -420,6 +420,7 @@ static int list_tags(struct session *session, void *data, struct error *err)
 {
     struct tags *tags = data;
     CLEANUP(free) char *url = session_url(session, "/tags/list");
+    CLEANUP(map_done) struct map seen = {};
 
     strv_done(tags->out);
     while (url) {
@@ -437,8 +438,11 @@ static int list_tags(struct session *session, void *data, struct error *err)
             return answer_error(&answer, url, err);
         if (read_tags(&answer, tags->out, err) < 0)
             return -1;
+        map_set(&seen, url, tags);
         free(url);
         url = tags->out->count > before ? next_page(&answer) : NULL;
+        if (url && map_get(&seen, url))
+            return error_set(err, ERROR_INVALID, "the list of tags goes in circles");
     }
     return 0;
 }

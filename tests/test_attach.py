@@ -92,6 +92,14 @@ def test_replay_of_the_log_comes_first(engine, name):
         assert read_all(client) == frame(1, b"before\n") + frame(1, b"after\n")
 
 
+@pytest.mark.parametrize("wish", ["stream=1", "stream=1&stdout=0", ""])
+def test_whoever_asks_for_nothing_is_not_kept(engine, name, wish):
+    engine.docker("run", "-d", "--name", name, "busybox", "sleep", "1000", check=True)
+    with upgraded(engine, f"/containers/{name}/attach?{wish}") as client:
+        assert read_all(client) == b""
+    assert engine.inspect(name)["State"]["Running"]
+
+
 def test_half_closing_ends_stdin_only(engine, api, name):
     keep_open(api, name, "cat; echo end")
     with upgraded(engine, f"/containers/{name}/attach?stream=1&stdin=1&stdout=1") as client:

@@ -36,6 +36,9 @@ static void read_streams(struct request *req, const struct container_info *info,
     out->streams.stdout_wanted = request_query_bool(req, "stdout");
     out->streams.stderr_wanted = request_query_bool(req, "stderr");
     out->streams.framed = !info->config.tty;
+    /* Whoever asks for none of them has nothing to stay for. */
+    out->stream = out->stream && (request_query_bool(req, "stdin") || out->streams.stdout_wanted ||
+                                  out->streams.stderr_wanted);
 }
 
 static int hand_over(struct request *req, const struct container_info *info, struct hijack *hijack,

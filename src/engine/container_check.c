@@ -400,7 +400,7 @@ void host_config_fill(struct engine *engine, struct host_config *host)
         host->shm_size_bytes = engine->options.shm_size_bytes ? engine->options.shm_size_bytes
                                                               : DEFAULT_SHM_SIZE;
     if (host->memory_bytes > 0 && !host->memory_swap_bytes)
-        host->memory_swap_bytes = 2 * host->memory_bytes;
+        host->memory_swap_bytes = MIN(host->memory_bytes, INT64_MAX / 2) * 2;
     if (!host->oom_kill_disable.is_set && cgroup_version() == CGROUP_V1)
         host->oom_kill_disable = (struct optional_bool){ true, false };
 

@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -213,10 +214,10 @@ static bool is_local_file(int fd)
             status.stx_attributes_mask & STATX_ATTR_COMPRESSED);
 }
 
-static bool is_known_type(__fsword_t type)
+static bool is_known_type(uint64_t type)
 {
-    static const __fsword_t known[] = { BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC,
-                                        TMPFS_MAGIC, XFS_SUPER_MAGIC };
+    static const uint64_t known[] = { BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+                                      TMPFS_MAGIC, XFS_SUPER_MAGIC };
 
     for (size_t i = 0; i < COUNT(known); i++)
         if (type == known[i])
@@ -230,5 +231,6 @@ bool file_copy_is_fit(int fd)
     struct statfs filesystem;
 
     return flags >= 0 && !(flags & (O_PATH | O_DIRECT)) && (flags & O_ACCMODE) != O_WRONLY &&
-           is_local_file(fd) && fstatfs(fd, &filesystem) == 0 && is_known_type(filesystem.f_type);
+           is_local_file(fd) && fstatfs(fd, &filesystem) == 0 &&
+           is_known_type((uint64_t)filesystem.f_type);
 }

@@ -110,7 +110,7 @@ def test_a_failure_has_its_place(client, context):
 
 
 @pytest.mark.parametrize("attributes, said", [
-    ({"platform": "linux/amd64,linux/arm64"}, "several platforms"), ({"no-such": "1"}, "no-such"),
+    ({"platform": "linux/amd64,plan9/x"}, "plan9/x is not supported"), ({"no-such": "1"}, "no-such"),
     ({"filename": "gone"}, "failed to read dockerfile: open gone"), ({"target": "nope"}, 'target stage "nope" could not be found'),
     ({"context:x": "oci-layout://x@sha256:0"}, "OCI layouts"), ({"requestid": "frontend.outline"}, "frontend.outline"), ({"ulimit": "nofile"}, "invalid ulimit"),
     ({"shm-size": "much"}, "shm-size"), ({"add-hosts": "x"}, "invalid host x"), ({"context:x": "input:nothing"}, "the input nothing"),

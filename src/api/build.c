@@ -75,6 +75,8 @@ static void send_event(void *data, const struct build_event *event)
 
     json_begin_dict(&w, NULL);
     json_begin_dict(&w, "step");
+    if (event->platform)
+        json_add_text(&w, "platform", event->platform);
     json_add_uint64(&w, "stage", event->stage);
     json_add_uint64(&w, "number", event->step);
     json_add_uint64(&w, "count", event->step_count);
@@ -156,6 +158,17 @@ static int give_caches(struct request *req, const struct build_query *query,
     return done;
 }
 
+/* {"aux":{"Images":["linux/amd64=sha256:…",…]}} of a build for several platforms. */
+static void tell_images(struct request *req, const struct build_result *result)
+{
+    CLEANUP(strv_done) struct strv images = {};
+
+    for (size_t i = 0; i < result->image_count; i++)
+        strv_add_format(&images, "%s=%s", result->images[i].platform, result->images[i].image_id);
+    if (images.count > 0)
+        progress_aux_list(req, "Images", &images);
+}
+
 /* Builds; the image is the lender's to let go of, if it is held. */
 static int build_image(struct request *req, const struct build_input *input,
                        const struct build_query *query, const struct build_options *options,
@@ -164,8 +177,11 @@ static int build_image(struct request *req, const struct build_input *input,
 {
     if (engine_build(req->engine, input, options, out, err) < 0)
         return -1;
-    if (options->holds_image && !options->checks_only)
+    if (options->holds_image && !options->checks_only && out->image_count == 0)
         build_lender_take_image(lender, out->image_id);
+    for (size_t i = 0; i < out->image_count; i++)
+        build_lender_take_image(lender, out->images[i].image_id);
+    tell_images(req, out);
     return give_caches(req, query, pulls, out, err);
 }
 
@@ -231,17 +247,48 @@ int api_build(struct request *req, struct error *err)
     return 0;
 }
 
-int api_image_files(struct request *req, struct error *err)
+/* The image of the path; and with berth's own parameter "with" others, for further platforms: each
+ * in a directory of its own unless "split" is 0. */
+static int find_images(struct request *req, struct image *images[BUILD_PLATFORM_LIMIT],
+                       struct image_files *out, struct error *err)
 {
-    CLEANUP(image_unref) struct image *image = NULL;
+    size_t count = 1 + http_query_count(req->exchange, "with");
 
-    if (engine_image_get(req->engine, request_parameter(req, 0), &image, err) < 0 ||
-        reply_stream_begin(req, "application/x-tar", err) < 0)
+    if (count > BUILD_PLATFORM_LIMIT)
+        return error_set(err, ERROR_INVALID, "more than %d images", BUILD_PLATFORM_LIMIT);
+    out->images = images;
+    for (; out->count < count; out->count++) {
+        const char *name = out->count == 0 ? request_parameter(req, 0)
+                                           : http_query_at(req->exchange, "with", out->count - 1);
+
+        if (engine_image_get(req->engine, name, &images[out->count], err) < 0)
+            return -1;
+    }
+    out->is_split = count > 1 && !text_equal(request_query(req, "split"), "0");
+    out->attested = request_query_bool(req, "attestations");
+    out->cancel_fd = http_cancel_fd(req->exchange);
+    return out->is_split ? 0 : engine_images_overlap_check(req->engine, images, count, err);
+}
+
+static int send_images(struct request *req, const struct image_files *files, struct error *err)
+{
+    if (reply_stream_begin(req, "application/x-tar", err) < 0)
         return -1;
-    if (engine_image_files(req->engine, image, request_query_bool(req, "attestations"),
-                           http_cancel_fd(req->exchange), http_reply_stream(req->exchange),
-                           err) == 0)
+    if (engine_images_files(req->engine, files, http_reply_stream(req->exchange), err) == 0)
         return 0;
     http_reply_break(req->exchange);
     return -1;
+}
+
+int api_image_files(struct request *req, struct error *err)
+{
+    struct image *images[BUILD_PLATFORM_LIMIT] = {};
+    struct image_files files = {};
+    int result = find_images(req, images, &files, err);
+
+    if (result == 0)
+        result = send_images(req, &files, err);
+    for (size_t i = 0; i < files.count; i++)
+        image_unref(images[i]);
+    return result;
 }

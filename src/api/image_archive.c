@@ -24,6 +24,31 @@ static int read_platform(struct request *req, struct platform *out, bool *out_gi
     return platform_parse_json(text, out, err);
 }
 
+static void read_list(struct request *req, const char *name, struct strv *out)
+{
+    for (size_t i = 0; i < http_query_count(req->exchange, name); i++)
+        strv_add(out, http_query_at(req->exchange, name, i));
+}
+
+/* berth's own parameter "images": those are for several platforms, and become one image that goes
+ * by 'names'. */
+static int save_index(struct request *req, const struct strv *names, struct error *err)
+{
+    CLEANUP(image_selection_done) struct image_selection selection = {};
+    CLEANUP(strv_done) struct strv ids = {};
+    struct archive_index index;
+
+    read_list(req, "images", &ids);
+    if (engine_images_select(req->engine, &ids, NULL, &selection, err) < 0 ||
+        reply_stream_begin(req, "application/x-tar", err) < 0)
+        return -1;
+    if (engine_images_save_index(&selection, names, http_reply_stream(req->exchange), &index,
+                                 err) == 0)
+        return 0;
+    http_reply_break(req->exchange);
+    return -1;
+}
+
 int api_image_save(struct request *req, struct error *err)
 {
     CLEANUP(image_selection_done) struct image_selection selection = {};
@@ -34,8 +59,10 @@ int api_image_save(struct request *req, struct error *err)
 
     if (*name)
         strv_add(&names, name);
-    for (size_t i = 0; !*name && i < http_query_count(req->exchange, "names"); i++)
-        strv_add(&names, http_query_at(req->exchange, "names", i));
+    else
+        read_list(req, "names", &names);
+    if (http_query_count(req->exchange, "images") > 0)
+        return save_index(req, &names, err);
     if (read_platform(req, &platform, &has_platform, err) < 0)
         return -1;
     if (engine_images_select(req->engine, &names, has_platform ? &platform : NULL, &selection,

@@ -7,6 +7,7 @@
 #include "api/progress.h"
 #include "api/routes.h"
 #include "base/buf.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "codec/base64.h"
 #include "spec/descriptor.h"
@@ -118,13 +119,23 @@ int api_image_push(struct request *req, struct error *err)
     const char *tag = request_query(req, "tag"), *wanted = request_query(req, "platform");
     bool has_platform = req->version >= API_VERSION(46) && !text_is_empty(wanted);
     struct push_watcher watcher = { registry_progress(req), on_pushed };
+    CLEANUP(strv_done) struct strv images = {};
 
     if (engine_image_push_check(request_parameter(req, 0), tag, &reference, err) < 0 ||
         (has_platform && platform_parse_json(wanted, &platform, err) < 0))
         return -1;
     read_credentials(req, &credentials);
-    if (engine_image_push(req->engine, &reference, !reference.tag, has_platform ? &platform : NULL,
-                          &credentials, &watcher, err) == 0)
+    /* berth's own: those are for several platforms, and become one image. */
+    for (size_t i = 0; i < http_query_count(req->exchange, "images"); i++)
+        strv_add(&images, http_query_at(req->exchange, "images", i));
+    if (images.count > 0 && !reference.tag)
+        reference.tag = xstrdup("latest");
+    int result =
+        images.count > 0
+            ? engine_images_push(req->engine, &reference, &images, &credentials, &watcher, err)
+            : engine_image_push(req->engine, &reference, !reference.tag,
+                                has_platform ? &platform : NULL, &credentials, &watcher, err);
+    if (result == 0)
         return 0;
     if (!http_reply_has_begun(req->exchange))
         return -1;

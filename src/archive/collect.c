@@ -142,7 +142,7 @@ int collect_tree(int dir_fd, const char *name, const struct collect_options *opt
     if (result == 0)
         result = collect(&collection, dir_fd, name, err);
     if (result == 0)
-        result = tar_writer_finish(writer, err);
+        result = (options->is_continued ? tar_writer_end : tar_writer_finish)(writer, err);
     entry_links_done(&collection.links);
     return result;
 }

@@ -24,6 +24,7 @@ struct collect_options {
     int cancel_fd;                         /* -1: none */
     const struct collect_text *texts;      /* files in front of all others */
     size_t text_count;
+    bool is_continued; /* more follows: the archive has no end yet */
 };
 
 /* Writes a plain tar of 'name' in the directory 'dir_fd' ("." is that directory itself) with all

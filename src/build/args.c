@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "spec/image.h"
 
 #include "base/banned.h"
 
@@ -31,31 +30,37 @@ static void declare(struct map *map, const char *text)
     map_set(map, name, equals ? xstrdup(equals + 1) : NULL);
 }
 
-void build_args_init(struct build_args *args, const struct map *given)
+static void set_platform(struct build_args *args, const char *prefix,
+                         const struct platform *platform)
 {
-    static const char *const prefixes[] = { "TARGET", "BUILD" };
-    const char *architecture = image_native_architecture();
+    const struct {
+        const char *name;
+        char *value;
+    } rows[] = {
+        { "PLATFORM", platform_format(platform) },
+        { "OS", xstrdup(platform->os) },
+        { "ARCH", xstrdup(platform->architecture) },
+        { "VARIANT", xstrdup(platform->variant) },
+    };
 
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CLEANUP(free) char *name = xasprintf("%s%s", prefix, rows[i].name);
+
+        map_set(&args->global, name, rows[i].value);
+    }
+}
+
+void build_args_init(struct build_args *args, const struct map *given,
+                     const struct platform *target)
+{
+    CLEANUP(platform_done) struct platform native = {};
+
+    platform_native(&native);
     *args = (struct build_args){ .given = given };
     map_init_empty(&args->global, free);
     map_init_empty(&args->declared, free);
-    for (size_t i = 0; i < COUNT(prefixes); i++) {
-        const struct {
-            const char *name;
-            char *value;
-        } platform[] = {
-            { "PLATFORM", xasprintf("linux/%s", architecture) },
-            { "OS", xstrdup("linux") },
-            { "ARCH", xstrdup(architecture) },
-            { "VARIANT", xstrdup("") },
-        };
-
-        for (size_t k = 0; k < COUNT(platform); k++) {
-            CLEANUP(free) char *name = xasprintf("%s%s", prefixes[i], platform[k].name);
-
-            map_set(&args->global, name, platform[k].value);
-        }
-    }
+    set_platform(args, "TARGET", target ? target : &native);
+    set_platform(args, "BUILD", &native);
 }
 
 void build_args_begin_stage(struct build_args *out, const struct build_args *args)

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/strv.h"
 #include "build/instruction.h"
+#include "spec/platform.h"
 
 struct build_args {
     const struct map *given; /* --build-arg: texts, NULL for a name without value; may be NULL */
@@ -16,7 +17,9 @@ struct build_args {
                               * has named since */
 };
 
-void build_args_init(struct build_args *args, const struct map *given);
+/* 'target' is what is built for; NULL: this machine. */
+void build_args_init(struct build_args *args, const struct map *given,
+                     const struct platform *target);
 /* The arguments of a new stage: the same globals, nothing declared. */
 void build_args_begin_stage(struct build_args *out, const struct build_args *args);
 void build_args_done(struct build_args *args);

@@ -13,6 +13,7 @@
 #include "build/secrets.h"
 #include "record/database.h"
 #include "spec/image.h"
+#include "spec/platform.h"
 #include "store/store.h"
 
 /* A mount of a RUN, made already and detached; it is put on 'target' as it is. Borrowed. */
@@ -52,9 +53,11 @@ struct build_worker {
                void *output_data, int cancel_fd, int *out_exit_code, struct error *err);
     void *data;
     /* Fetches an image that a build starts from and that is not here, or every one if the build
-     * asks to pull. NULL: images have to be here. */
-    int (*pull)(void *data, const char *reference, const struct build_options *options,
-                struct error *err);
+     * asks to pull. 'platform' NULL: this machine's, or the only one that there is. An image for
+     * another platform is not named as the reference says, only by its digest: that name is the
+     * machine's. NULL: images have to be here. */
+    int (*pull)(void *data, const char *reference, const struct platform *platform,
+                const struct build_options *options, struct image **out, struct error *err);
     /* Told when cache entries went, so that store_collect may run. NULL: nobody cares. */
     void (*collect)(void *data);
 };
@@ -75,6 +78,9 @@ struct build_event {
     /* Its stage's name, NULL if it has none, and its number among those of the stage that change
      * files (FROM, RUN, COPY, ADD, WORKDIR); 0: it is none of them. */
     const char *stage_name;
+    /* Of the stage ("linux/arm64"), and behind "->" what is built for if that is something else;
+     * NULL unless the build is one of several. */
+    const char *platform;
     size_t layer_step, layer_step_count;
     const char *rule; /* of a finding */
     int line;
@@ -97,6 +103,12 @@ struct context_sync;
 struct context_store;
 struct build_attest;
 
+/* Builds of one request that run side by side. Without the cache each carries its steps out anew;
+ * but those that are the same in all of them only once. Any thread. */
+struct build_group;
+struct build_group *build_group_new(void);
+void build_group_free(struct build_group *group);
+
 /* Where a context was fetched from. */
 #define BUILD_COMMIT_SIZE 72
 struct build_origin {
@@ -117,6 +129,7 @@ struct build_options {
     const struct strv *tags;
     const struct map *arguments; /* build args; a NULL value: declared without value */
     const struct map *labels;
+    /* 'platform' NULL: this machine's. A list with ',' between them is for engine_build. */
     const char *target, *platform, *network_mode;
     bool no_cache, quiet, remove_intermediate, force_remove, pull;
     /* The image is held (store_image_hold) when the build is over: for the caller to let go of. */
@@ -131,7 +144,8 @@ struct build_options {
     const struct strv *cache_from;    /* images whose steps count as done (build/cache_image.h) */
     enum build_cache_mode cache_mode; /* of what result->cache_images shall hold */
     const struct build_attest
-        *attest; /* what to attest of the image (build/attest.h); NULL: nothing */
+        *attest;               /* what to attest of the image (build/attest.h); NULL: nothing */
+    struct build_group *group; /* NULL: it is alone */
     const struct build_origin *origin; /* of the context; NULL: it came from the client */
     struct build_run limits;           /* resource fields only */
     int cancel_fd;
@@ -151,6 +165,13 @@ int builder_open(struct store *store, struct database *database, const char *dat
 void builder_close(struct builder *builder);
 CLEANUP_POINTER(builder_close, struct builder)
 
+enum { BUILD_PLATFORM_LIMIT = 32 };
+
+/* An image of a build for several platforms. */
+struct build_image {
+    char platform[64], image_id[72];
+};
+
 /* How a build ended, besides its error. */
 struct build_result {
     char image_id[72];
@@ -164,6 +185,9 @@ struct build_result {
     int line;
     size_t finding_count;     /* of the checks */
     struct strv cache_images; /* ids, that of the target last; the caller removes them */
+    /* Of a build for several platforms, in their order; 'image_id' is that of the first. */
+    struct build_image *images;
+    size_t image_count;
 };
 void build_result_done(struct build_result *result);
 CLEANUP_VALUE(build_result_done, struct build_result)

@@ -48,7 +48,7 @@ static void open_one(struct job *job, const char *name, bool may_name_others)
     CLEANUP(image_unref) struct image *image = NULL;
     struct error why = {};
 
-    if (job_find_image(job, name, &image, &why) < 0) {
+    if (job_find_image(job, name, NULL, &image, &why) < 0) {
         CLEANUP(free) char *line = xasprintf("[Warning] cache-from %s: %s\n", name, why.text);
 
         output_error_text(&job->head, line, strlen(line));
@@ -120,6 +120,13 @@ static const struct image_history *next_step(const struct image_config *image,
                : NULL;
 }
 
+/* Steps on nothing look the same for all platforms. */
+static bool is_same_machine(const struct image_config *image, const struct image_config *so_far)
+{
+    return text_equal(image->architecture ?: "", so_far->architecture ?: "") &&
+           text_equal(image->variant ?: "", so_far->variant ?: "");
+}
+
 /* 1: taken over; 0: its layer is not here. */
 static int take_over(struct job *job, struct stage *stage, const struct image *image,
                      const struct image_history *step, const char *key, struct error *err)
@@ -154,8 +161,10 @@ int cache_images_probe(struct job *job, struct stage *stage, const char *key,
         return 0;
     for (size_t i = 0; i < job->cache_image_count; i++) {
         const struct image *image = job->cache_images[i];
-        const struct image_history *step = next_step(&image->config, &stage->image, key,
-                                                     created_by);
+        const struct image_history *step = is_same_machine(&image->config, &stage->image)
+                                               ? next_step(&image->config, &stage->image, key,
+                                                           created_by)
+                                               : NULL;
         int taken = step ? take_over(job, stage, image, step, key, err) : 0;
 
         if (taken != 0)

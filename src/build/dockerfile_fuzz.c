@@ -61,7 +61,7 @@ static void look(const struct dockerfile *file)
     for (size_t i = 0; i < file->count; i++)
         if (instruction_check(&file->instructions[i], &err) < 0)
             return;
-    build_args_init(&args, NULL);
+    build_args_init(&args, NULL, NULL);
     if (graph_make(file, &graph, &err) < 0)
         return;
     graph_resolve(&graph, graph.count - 1, &args, file->escape, &err);

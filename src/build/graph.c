@@ -59,6 +59,7 @@ void graph_done(struct build_graph *graph)
     for (size_t i = 0; i < graph->count; i++) {
         free(graph->stages[i].name);
         free(graph->stages[i].base);
+        free(graph->stages[i].platform);
         free(graph->stages[i].needs);
     }
     free(graph->stages);
@@ -139,37 +140,58 @@ int graph_find_source(const struct build_graph *graph, size_t before, const char
     return 0;
 }
 
-int graph_check_platform(const char *platform, struct error *err)
+int graph_read_platform(const char *text, struct platform *out, struct error *err)
 {
-    const char *architecture = image_native_architecture();
-    CLEANUP(free) char *native = xasprintf("linux/%s", architecture);
-    size_t length = strlen(native);
+    CLEANUP(platform_done) struct platform platform = {};
 
-    if (text_is_empty(platform) || strcasecmp(platform, architecture) == 0 ||
-        strcasecmp(platform, "linux") == 0 || strcasecmp(platform, "local") == 0)
+    if (text_is_empty(text) || strcasecmp(text, "local") == 0) {
+        platform_native(out);
         return 0;
-    if (strncasecmp(platform, native, length) == 0 &&
-        (platform[length] == 0 || platform[length] == '/'))
+    }
+    if (platform_parse(text, &platform, err) < 0)
+        return -1;
+    if (strcmp(platform.os, "linux") != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "building for platform %s is not supported: images are made for Linux",
+                         text);
+    *out = platform;
+    platform = (struct platform){};
+    return 0;
+}
+
+/* FROM --platform; nothing, also after expansion, is the build's. */
+static int resolve_platform(struct build_stage *stage, const struct expander *expander,
+                            struct error *err)
+{
+    const char *flag = instruction_flag(stage->from, "platform");
+    CLEANUP(str_done) struct str text = {};
+    CLEANUP(platform_done) struct platform platform = {};
+
+    free(TAKE(stage->platform));
+    if (!flag)
         return 0;
-    return error_set(err, ERROR_UNSUPPORTED,
-                     "building for platform %s is not supported: this machine is %s", platform,
-                     native);
+    if (expand_word(expander, flag, &text, err) < 0)
+        return -1;
+    if (text.length == 0)
+        return 0;
+    if (graph_read_platform(text.data, &platform, err) < 0)
+        return -1;
+    stage->platform = platform_format(&platform);
+    return 0;
 }
 
 static int resolve_from(struct build_graph *graph, size_t index, const struct expander *expander,
                         struct error *err)
 {
     struct build_stage *stage = &graph->stages[index];
-    CLEANUP(str_done) struct str base = {}, platform = {};
+    CLEANUP(str_done) struct str base = {};
     const char *written = stage->from->arguments.items[0];
-    const char *flag = instruction_flag(stage->from, "platform");
 
     if (expand_word(expander, written, &base, err) < 0)
         return -1;
     if (base.length == 0)
         return error_set(err, ERROR_INVALID, "base name (%s) should not be blank", written);
-    if (flag && (expand_word(expander, flag, &platform, err) < 0 ||
-                 graph_check_platform(str_text(&platform), err) < 0))
+    if (resolve_platform(stage, expander, err) < 0)
         return -1;
     free(stage->base);
     stage->base = str_take(&base);

@@ -18,6 +18,7 @@ struct build_stage {
     char *name;        /* lower case, NULL: none */
     char *base;        /* expanded name of a stage or image; "scratch" */
     size_t base_stage; /* NO_STAGE: base is an image */
+    char *platform;    /* of the base, "linux/arm64"; NULL: that of the build */
     bool is_needed;
     bool *needs; /* one per stage in front of it: its base, and the sources of COPY and mounts */
 };
@@ -57,7 +58,8 @@ int graph_find_source(const struct build_graph *graph, size_t before, const char
 void graph_suggest(const struct build_graph *graph, size_t before, const char *name,
                    struct error *err);
 
-/* UNSUPPORTED unless the platform ("linux/amd64", "amd64") is this machine's. */
-int graph_check_platform(const char *platform, struct error *err);
+/* A platform to build for ("linux/arm64", "arm64", "local"); "" or NULL is this machine.
+ * UNSUPPORTED for other systems than Linux. */
+int graph_read_platform(const char *text, struct platform *out, struct error *err);
 
 #endif

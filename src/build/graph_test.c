@@ -25,7 +25,7 @@ static int make(const char *text, const char *target, struct dockerfile *file,
     CLEANUP(build_args_done) struct build_args args = {};
     size_t index;
 
-    build_args_init(&args, NULL);
+    build_args_init(&args, NULL, NULL);
     if (dockerfile_parse(text, strlen(text), "D", file, err) < 0 ||
         graph_make(file, graph, err) < 0 || graph_find_target(graph, target, &index, err) < 0)
         return -1;
@@ -108,7 +108,7 @@ Test(args, follow_the_order_of_precedence)
     map_set_text(&given, "ZZ", "unused");
     map_set_text(&given, "http_proxy", "p");
     map_set_text(&given, "E", "given");
-    build_args_init(&args, &given);
+    build_args_init(&args, &given, NULL);
     build_args_declare_global(&args, "G=global");
     build_args_declare_global(&args, "H=global");
     build_args_begin_stage(&stage, &args);

@@ -55,20 +55,64 @@ void job_declare(struct job *job, const char *arg)
     mutex_unlock(&job->lock);
 }
 
-int job_find_image(struct job *job, const char *name, struct image **out, struct error *err)
+const struct platform *job_wanted_platform(const struct job *job)
+{
+    return job->has_platform ? &job->platform : NULL;
+}
+
+static bool is_for(const struct image *image, const struct platform *platform)
+{
+    CLEANUP(platform_done) struct platform offered = {};
+
+    if (!platform || text_is_empty(image->config.architecture))
+        return true;
+    platform_of(image->config.os, image->config.architecture, image->config.variant, &offered);
+    return platform_match(platform, &offered) > 0;
+}
+
+/* Is the name the id of an image, which is for the platform that it is for? */
+static bool is_id(const char *name)
+{
+    return text_starts(name, "sha256:");
+}
+
+int job_find_image(struct job *job, const char *name, const struct platform *platform,
+                   struct image **out, struct error *err)
 {
     const struct build_worker *worker = &job->builder->worker;
+    CLEANUP(image_unref) struct image *image = NULL;
     struct error why = {};
 
-    if (!job->options->pull || !worker->pull) {
-        if (store_image_find(job->builder->store, name, out, &why) == 0)
+    if (!job->options->pull || !worker->pull || is_id(name)) {
+        int found = store_image_find(job->builder->store, name, &image, &why);
+
+        if (found == 0 && (is_id(name) || is_for(image, platform))) {
+            *out = TAKE(image);
             return 0;
-        if (why.kind != ERROR_NOT_FOUND || !worker->pull)
+        }
+        if (found < 0 && (why.kind != ERROR_NOT_FOUND || !worker->pull || is_id(name)))
             return error_set(err, why.kind, "%s", why.text);
     }
-    if (worker->pull(worker->data, name, job->options, err) < 0)
-        return -1;
-    return store_image_find(job->builder->store, name, out, err);
+    if (!worker->pull) {
+        CLEANUP(free) char *wanted = platform_format(platform);
+
+        return error_set(err, ERROR_NOT_FOUND, "the image %s is not for %s", name, wanted);
+    }
+    return worker->pull(worker->data, name, platform, job->options, out, err);
+}
+
+/* A further context: one for the platform ("name::linux/arm64") counts before the others. NULL if
+ * there is none of the name. */
+static const struct build_context *find_context(const struct job *job, const char *name)
+{
+    CLEANUP(free) char *platform = platform_format(&job->platform);
+    CLEANUP(free) char *own = xasprintf("%s::%s", name, platform);
+    const struct map *contexts = job->options->contexts;
+
+    if (!contexts)
+        return NULL;
+    const struct build_context *found = map_get(contexts, own);
+    return found ? found : map_get(contexts, name);
 }
 
 static int find_named_context(struct job *job, const struct build_context *context,
@@ -80,7 +124,7 @@ static int find_named_context(struct job *job, const struct build_context *conte
         out->fd = context->fd;
         return 0;
     }
-    if (job_find_image(job, context->image, &image, err) < 0)
+    if (job_find_image(job, context->image, job_wanted_platform(job), &image, err) < 0)
         return -1;
     material_add_image(job, context->image, image);
     out->is_layers = true;
@@ -101,8 +145,7 @@ int job_find_tree(struct job *job, size_t index, const char *name, struct job_tr
         out->fd = job->options->context_fd;
         return out->fd < 0 ? error_set(err, ERROR_INVALID, "missing build context") : 0;
     }
-    if (job->options->contexts)
-        context = map_get(job->options->contexts, name);
+    context = find_context(job, name);
     if (context)
         return find_named_context(job, context, out, err);
     out->is_layers = true;
@@ -111,7 +154,7 @@ int job_find_tree(struct job *job, size_t index, const char *name, struct job_tr
     if (source == NO_STAGE) {
         if (strcasecmp(name, "scratch") == 0)
             return 0;
-        if (job_find_image(job, name, &image, err) < 0) {
+        if (job_find_image(job, name, job_wanted_platform(job), &image, err) < 0) {
             graph_suggest(&job->graph, index, name, err);
             return error_context(err, "invalid from flag value %s", name);
         }
@@ -134,17 +177,22 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
 {
     const struct build_stage *plan = &job->graph.stages[index];
     struct stage *stage = &job->stages[index];
-    const struct build_context *context = job->options->contexts
-                                              ? map_get(job->options->contexts, plan->base)
-                                              : NULL;
+    const struct build_context *context = find_context(job, plan->base);
+    const struct platform *wanted = job_wanted_platform(job);
     CLEANUP(image_unref) struct image *image = NULL;
+    CLEANUP(platform_done) struct platform own = {};
 
     if (plan->base_stage != NO_STAGE) {
         stage_begin_stage(stage, &job->args, &job->stages[plan->base_stage]);
         return 0;
     }
+    if (plan->platform) {
+        if (graph_read_platform(plan->platform, &own, err) < 0)
+            return -1;
+        wanted = &own;
+    }
     if (strcmp(plan->base, "scratch") == 0) {
-        stage_begin_scratch(stage, &job->args);
+        stage_begin_scratch(stage, &job->args, wanted ? wanted : &job->platform);
         return 0;
     }
     if (context && context->fd >= 0)
@@ -152,7 +200,7 @@ static int begin_stage(struct job *job, size_t index, struct error *err)
                          "the context %s holds files, not an image: COPY --from=%s takes them",
                          plan->base, plan->base);
     const char *name = context ? context->image : plan->base;
-    if (job_find_image(job, name, &image, err) < 0) {
+    if (job_find_image(job, name, wanted, &image, err) < 0) {
         graph_suggest(&job->graph, index, name, err);
         return err->kind == ERROR_INVALID
                    ? error_context(err, "failed to parse stage name \"%s\"", name)

@@ -48,11 +48,17 @@ struct materials {
     size_t count;
 };
 
+/* Steps that a build of the group has carried out (group.c); none of them without a group. */
+void build_group_add(struct build_group *group, const char *key);
+bool build_group_has(struct build_group *group, const char *key);
+
 enum stage_state { STAGE_UNUSED, STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_FAILED };
 
 struct job {
     struct builder *builder;
     const struct build_options *options;
+    struct platform platform; /* what is built for */
+    bool has_platform;        /* the caller said so */
     char *dockerfile_name;
     struct str dockerfile_text;
     struct dockerfile file;
@@ -98,8 +104,12 @@ void job_hold(struct job *job, const char *chain_id);
 
 void job_declare(struct job *job, const char *arg); /* "X=1" or "X" */
 
-/* An image of the store by name, pulled if that is wanted and possible. */
-int job_find_image(struct job *job, const char *name, struct image **out, struct error *err);
+/* An image of the store by name, pulled if that is wanted and possible. 'platform' NULL: whichever
+ * has the name. */
+int job_find_image(struct job *job, const char *name, const struct platform *platform,
+                   struct image **out, struct error *err);
+/* The platform that images are looked for which name none; NULL: whichever has the name. */
+const struct platform *job_wanted_platform(const struct job *job);
 
 /* Files that --from=<name> means. */
 struct job_tree {

@@ -52,6 +52,7 @@ void output_add(struct outputs *outputs, struct output *output, size_t first_ste
 void output_done(struct output *output)
 {
     str_done(&output->held);
+    free(output->platform);
 }
 
 static void end_turns(struct outputs *outputs) REQUIRES(outputs->lock)
@@ -142,6 +143,7 @@ static void tell(struct output *output, enum build_event_type type, const char *
         .step = output->step,
         .step_count = output->all->step_count,
         .stage_name = output->stage_name,
+        .platform = output->platform,
         .layer_step = output->is_layer_step ? output->layer_step : 0,
         .layer_step_count = output->layer_step_count,
         .text = text,

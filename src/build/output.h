@@ -30,6 +30,7 @@ struct output {
     struct outputs *all;
     size_t stage;           /* number told with events */
     const char *stage_name; /* borrowed; NULL: none */
+    char *platform;         /* as events tell it; NULL: not at all */
     size_t layer_step, layer_step_count;
     bool is_layer_step;
     size_t step;

@@ -35,7 +35,6 @@ static void job_init(struct job *job, struct builder *builder, const struct buil
     mutex_init(&job->lock);
     condition_init(&job->changed);
     outputs_init(&job->outputs, options);
-    build_args_init(&job->args, options->arguments);
     map_init_empty(&job->mounts, NULL);
 }
 
@@ -58,6 +57,7 @@ static void job_done(struct job *job)
         close(job->abort_fd);
     if (job->cancel_fd >= 0)
         close(job->cancel_fd);
+    platform_done(&job->platform);
     free(job->dockerfile_name);
     str_done(&job->dockerfile_text);
     strv_done(&job->declared_args);
@@ -293,6 +293,19 @@ static int declare_globals(struct job *job, struct error *err)
     return 0;
 }
 
+/* Of the stage that the one at 'index' stands on in the end, as events tell it. */
+static char *show_platform(const struct job *job, size_t index)
+{
+    const struct build_stage *stage = &job->graph.stages[index];
+    CLEANUP(free) char *target = platform_format(&job->platform);
+
+    while (stage->base_stage != NO_STAGE)
+        stage = &job->graph.stages[stage->base_stage];
+    return !stage->platform || strcmp(stage->platform, target) == 0
+               ? TAKE(target)
+               : xasprintf("%s->%s", stage->platform, target + strlen("linux/"));
+}
+
 static int plan(struct job *job, struct error *err)
 {
     size_t step = job->graph.global_count;
@@ -316,6 +329,7 @@ static int plan(struct job *job, struct error *err)
         }
         output_add(&job->outputs, &stage->output, step);
         stage->output.stage_name = job->graph.stages[i].name;
+        stage->output.platform = job->options->group ? show_platform(job, i) : NULL;
         stage->output.layer_step_count = count_layer_steps(&job->graph.stages[i]);
         step += 1 + job->graph.stages[i].step_count;
     }
@@ -491,6 +505,7 @@ void build_result_done(struct build_result *result)
     free(result->file_name);
     str_done(&result->file_text);
     strv_done(&result->cache_images);
+    free(result->images);
 }
 
 static int build(struct job *job, struct build_result *out, struct error *err)
@@ -498,9 +513,13 @@ static int build(struct job *job, struct build_result *out, struct error *err)
     CLEANUP(strv_done) struct strv names = {};
 
     job->names = &names;
+    job->has_platform = !text_is_empty(job->options->platform);
+    if (graph_read_platform(job->options->platform, &job->platform, err) < 0)
+        return -1;
+    build_args_init(&job->args, job->options->arguments, &job->platform);
     if (watch_cancellation(job, err) < 0 || read_tags(job->options, &names, err) < 0 ||
-        graph_check_platform(job->options->platform, err) < 0 || read_epoch(job, err) < 0 ||
-        read_dockerfile(job, err) < 0 || graph_make(&job->file, &job->graph, err) < 0)
+        read_epoch(job, err) < 0 || read_dockerfile(job, err) < 0 ||
+        graph_make(&job->file, &job->graph, err) < 0)
         return -1;
     job->graph.contexts = job->options->contexts;
     if (graph_find_target(&job->graph, job->options->target, &job->target, err) < 0)

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
+#include "codec/sha256.h"
 
 #include "base/banned.h"
 
@@ -21,10 +22,26 @@ static void copy_id(char out[DIGEST_TEXT_SIZE], const char *id)
     snprintf(out, DIGEST_TEXT_SIZE, "%s", id);
 }
 
-void stage_begin_scratch(struct stage *stage, const struct build_args *args)
+/* Nothing is the same for all platforms, but what runs on it is not. */
+static void name_scratch(struct stage *stage, const struct platform *platform)
 {
-    stage->image.architecture = xstrdup(image_native_architecture());
-    stage->image.os = xstrdup("linux");
+    CLEANUP(free) char *text = platform_format(platform);
+    CLEANUP(platform_done) struct platform native = {};
+
+    platform_native(&native);
+    CLEANUP(free) char *here = platform_format(&native);
+    if (strcmp(text, here) != 0)
+        sha256_digest(text, strlen(text), stage->state_id);
+}
+
+void stage_begin_scratch(struct stage *stage, const struct build_args *args,
+                         const struct platform *platform)
+{
+    stage->image.architecture = xstrdup(platform->architecture);
+    if (*platform->variant)
+        stage->image.variant = xstrdup(platform->variant);
+    stage->image.os = xstrdup(platform->os);
+    name_scratch(stage, platform);
     stage->image.rootfs.type = xstrdup("layers");
     strv_init_empty(&stage->image.rootfs.diff_ids);
     build_args_begin_stage(&stage->args, args);

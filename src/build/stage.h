@@ -29,7 +29,8 @@ struct stage {
 
 /* Starts a zeroed one (but for its output) on nothing, on an image of the store, or on another
  * stage. */
-void stage_begin_scratch(struct stage *stage, const struct build_args *args);
+void stage_begin_scratch(struct stage *stage, const struct build_args *args,
+                         const struct platform *platform);
 void stage_begin_image(struct stage *stage, const struct build_args *args,
                        const struct image *image);
 void stage_begin_stage(struct stage *stage, const struct build_args *args,

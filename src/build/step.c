@@ -34,13 +34,18 @@ static int probe_once(struct job *job, struct stage *stage, const char *key, str
     return 1;
 }
 
+static bool may_be_cached(const struct job *job, const struct stage *stage, const char *key)
+{
+    return !stage->is_uncached || build_group_has(job->options->group, key);
+}
+
 int step_probe(struct job *job, struct stage *stage, const char *key, const char *created_by,
                struct error *err)
 {
-    if (stage->is_uncached)
+    if (stage->is_uncached && !job->options->group)
         return 0;
     for (;;) {
-        int found = probe_once(job, stage, key, err);
+        int found = may_be_cached(job, stage, key) ? probe_once(job, stage, key, err) : 0;
 
         if (found != 0)
             return found;
@@ -52,7 +57,7 @@ int step_probe(struct job *job, struct stage *stage, const char *key, const char
     }
     /* The one before may have ended between the look and the claim. */
     snprintf(stage->claim, sizeof(stage->claim), "%s", key);
-    int found = probe_once(job, stage, key, err);
+    int found = may_be_cached(job, stage, key) ? probe_once(job, stage, key, err) : 0;
     return found != 0 ? found : cache_images_probe(job, stage, key, created_by, err);
 }
 
@@ -67,7 +72,10 @@ int step_finish(struct job *job, struct stage *stage, const char *key, const cha
     mutex_lock(&job->lock);
     job->has_new_entries = true;
     mutex_unlock(&job->lock);
-    return cache_put(job->builder->database, key, &entry, layer ? layer->size_bytes : 0, err);
+    if (cache_put(job->builder->database, key, &entry, layer ? layer->size_bytes : 0, err) < 0)
+        return -1;
+    build_group_add(job->options->group, key);
+    return 0;
 }
 
 static bool is_empty_directory(const char *path)

@@ -8,6 +8,7 @@
 #include "build/run_mounts.h"
 #include "build/source.h"
 #include "build/step.h"
+#include "linux/binfmt.h"
 
 #include "base/banned.h"
 
@@ -109,6 +110,24 @@ static size_t list_mounts(const struct run_mounts *mounts, struct build_mount *o
         if (mounts->items[i].fd >= 0)
             out[count++] = (struct build_mount){ mounts->items[i].target, mounts->items[i].fd };
     return count;
+}
+
+/* Programs of other machines run where an emulator is registered for them. */
+static int check_machine(const struct stage *stage, const struct instruction *instruction,
+                         struct error *err)
+{
+    static const char *const compatible[][2] = { { "amd64", "386" }, { "arm64", "arm" } };
+    const char *native = image_native_architecture(), *wanted = stage->image.architecture;
+
+    if (text_is_empty(wanted) || strcmp(wanted, native) == 0 || binfmt_runs(BINFMT_PATH, wanted))
+        return 0;
+    for (size_t i = 0; i < COUNT(compatible); i++)
+        if (strcmp(compatible[i][0], native) == 0 && strcmp(compatible[i][1], wanted) == 0)
+            return 0;
+    return error_set(err, ERROR_UNSUPPORTED,
+                     "%s: this machine (linux/%s) cannot run programs for linux/%s: no emulator is "
+                     "registered for them with binfmt_misc (flag F)",
+                     instruction->text, native, wanted);
 }
 
 /* Runs the command on what the stage is so far; its changes are in 'writable' afterwards. */
@@ -213,6 +232,8 @@ static int carry_out(struct job *job, size_t stage_index, struct run_request *re
     int found = step_probe(job, stage, key, is_told_by_text(request) ? created_by : NULL, err);
     if (found != 0)
         return MIN(found, 0);
+    if (check_machine(stage, instruction, err) < 0)
+        return -1;
     int made = run_to_layer(job, stage_index, request, &layer, err);
     if (made < 0)
         return -1;

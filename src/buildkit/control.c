@@ -306,7 +306,8 @@ static void let_go_of_images(struct buildkit *buildkit, struct solve *solve, boo
     CLEANUP(strv_done) struct strv held = {};
     struct built built = {};
 
-    if (!built_find(buildkit, solve->result_id, &built))
+    /* Those of a result for several platforms have no place here. */
+    if (!built_find(buildkit, solve->result_id, &built) || built.image_count > 0)
         keeps = false;
     mutex_lock(&solve->lock);
     strv_add_all(&held, &solve->held_images);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -27,8 +28,8 @@ struct export
     struct buildkit *buildkit;
     struct solve *solve;
     const struct exporter *exporter;
-    const char *image_id;
-    bool hides_attestations;
+    const struct built *built;
+    struct strv image_ids;
     size_t index;
     int cancel_fd;
     struct strv names; /* from the option "name", familiar */
@@ -49,6 +50,12 @@ static bool is_on(const struct export *export, const char *name, bool otherwise)
     return value;
 }
 
+/* Is the result one for several platforms? */
+static bool is_several(const struct export *export)
+{
+    return export->built->image_count > 0;
+}
+
 static void amount(const struct export *export, const char *what, bool is_done)
 {
     trace_amount(&export->solve->progress, KEY, what, 0, 0, is_done);
@@ -64,7 +71,7 @@ static int find_session(const struct export *export, struct peer **out, struct e
 
 static int tag(struct export *export, struct error *err)
 {
-    CLEANUP(free) char *writing = xasprintf("writing image %s", export->image_id);
+    CLEANUP(free) char *writing = xasprintf("writing image %s", export->built->image_id);
 
     amount(export, writing, true);
     for (size_t i = 0; i < export->names.count; i++) {
@@ -76,7 +83,7 @@ static int tag(struct export *export, struct error *err)
         char *what = xasprintf("naming to %s/%s:%s", reference.domain, reference.path,
                                reference.tag ?: "latest");
         CLEANUP(free) char *name = xasprintf("%s/%s", reference.domain, reference.path);
-        if (engine_image_tag(export->buildkit->engine, export->image_id, name,
+        if (engine_image_tag(export->buildkit->engine, export->built->image_id, name,
                              reference.tag ?: "latest", err) < 0)
             return -1;
         amount(export, what, true);
@@ -145,8 +152,13 @@ static int push_one(struct export *export, struct peer *session, const char *tex
     if (!reference.tag)
         reference.tag = xstrdup("latest");
     int known = offer_credentials(session, reference.domain, export->cancel_fd, &credentials, err);
-    if (known < 0 || engine_image_push(export->buildkit->engine, &reference, false, NULL,
-                                       known ? &credentials : NULL, &watcher, err) < 0)
+    const struct credentials *given = known > 0 ? &credentials : NULL;
+    int result = known < 0            ? -1
+                 : is_several(export) ? engine_images_push(export->buildkit->engine, &reference,
+                                                           &export->image_ids, given, &watcher, err)
+                                      : engine_image_push(export->buildkit->engine, &reference,
+                                                          false, NULL, given, &watcher, err);
+    if (result < 0)
         return error_context(err, "failed to push %s", text);
     CLEANUP(free)
     char *what = xasprintf("pushing manifest for %s/%s:%s@%s", reference.domain, reference.path,
@@ -155,11 +167,22 @@ static int push_one(struct export *export, struct peer *session, const char *tex
     return 0;
 }
 
+/* What left: a manifest or an index. */
+static void answer_descriptor(struct export *export, const char *media_type, const char *digest,
+                              int64_t size)
+{
+    CLEANUP(str_done) struct str json = {};
+    struct json_writer w = { .out = &json };
+
+    descriptor_add(&w, NULL, media_type, digest, size);
+    CLEANUP(free) char *descriptor = base64_encode(str_text(&json), json.length);
+    map_set_text(export->response, "containerimage.digest", digest);
+    map_set_text(export->response, "containerimage.descriptor", descriptor);
+}
+
 static int push_all(struct export *export, struct error *err)
 {
     CLEANUP(peer_unref) struct peer *session = NULL;
-    CLEANUP(str_done) struct str json = {};
-    struct json_writer w = { .out = &json };
     struct push push = { .export = export };
 
     if (export->names.count == 0)
@@ -169,12 +192,9 @@ static int push_all(struct export *export, struct error *err)
     for (size_t i = 0; i < export->names.count; i++)
         if (push_one(export, session, export->names.items[i], &push, err) < 0)
             return -1;
-    map_set_text(export->response, "containerimage.digest", push.result.digest);
-    descriptor_add(&w, NULL,
-                   push.result.is_index ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_DOCKER_MANIFEST,
-                   push.result.digest, push.result.size);
-    CLEANUP(free) char *descriptor = base64_encode(str_text(&json), json.length);
-    map_set_text(export->response, "containerimage.descriptor", descriptor);
+    answer_descriptor(export,
+                      push.result.is_index ? MEDIA_TYPE_OCI_INDEX : MEDIA_TYPE_DOCKER_MANIFEST,
+                      push.result.digest, push.result.size);
     return 0;
 }
 
@@ -182,8 +202,8 @@ static void answer_image(struct export *export)
 {
     CLEANUP(free) char *names = strv_join(&export->names, ",");
 
-    map_set_text(export->response, "containerimage.config.digest", export->image_id);
-    map_set_text(export->response, "containerimage.digest", export->image_id);
+    map_set_text(export->response, "containerimage.config.digest", export->built->image_id);
+    map_set_text(export->response, "containerimage.digest", export->built->image_id);
     if (*names)
         map_set_text(export->response, "image.name", names);
 }
@@ -196,9 +216,16 @@ static int export_image(struct export *export, struct error *err)
                          "images are unpacked as they are built",
                          export->exporter->type);
     amount(export, "exporting layers", true);
-    if (tag(export, err) < 0)
-        return -1;
-    answer_image(export);
+    if (is_several(export) && !is_on(export, "push", false))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "images for several platforms have one name in a registry or in an "
+                         "archive, but not here: push them, or choose an output of type oci, local "
+                         "or tar");
+    if (!is_several(export)) {
+        if (tag(export, err) < 0)
+            return -1;
+        answer_image(export);
+    }
     return is_on(export, "push", false) ? push_all(export, err) : 0;
 }
 
@@ -206,24 +233,69 @@ static int export_image(struct export *export, struct error *err)
 
 typedef int export_writer(struct export *export, struct stream *out, struct error *err);
 
+/* Images for several platforms. */
+static int write_index(struct export *export, struct stream *out, struct error *err)
+{
+    struct engine *engine = export->buildkit->engine;
+    CLEANUP(image_selection_done) struct image_selection selection = {};
+    CLEANUP(free) char *names = strv_join(&export->names, ",");
+    struct archive_index index;
+
+    if (engine_images_select(engine, &export->image_ids, NULL, &selection, err) < 0 ||
+        engine_images_save_index(&selection, &export->names, out, &index, err) < 0)
+        return -1;
+    answer_descriptor(export, MEDIA_TYPE_OCI_INDEX, index.digest, index.size);
+    if (*names)
+        map_set_text(export->response, "image.name", names);
+    return 0;
+}
+
 static int write_archive(struct export *export, struct stream *out, struct error *err)
 {
+    struct engine *engine = export->buildkit->engine;
     CLEANUP(image_selection_done) struct image_selection selection = {};
 
-    if (engine_images_select_as(export->buildkit->engine, export->image_id, &export->names,
-                                &selection, err) < 0)
+    if (is_several(export))
+        return write_index(export, out, err);
+    if (engine_images_select_as(engine, export->built->image_id, &export->names, &selection, err) <
+        0)
         return -1;
     return engine_images_save(&selection, out, err);
 }
 
+/* The images, 'use' them, and let go of them. */
+static int with_images(struct export *export,
+                       int (*use)(struct export *export, const struct image_files *files,
+                                  void *data, struct error *err),
+                       void *data, struct error *err)
+{
+    struct image *images[BUILD_PLATFORM_LIMIT] = {};
+    struct image_files files = { .images = images,
+                                 .is_split = is_several(export) &&
+                                             is_on(export, "platform-split", true),
+                                 .attested = !export->built->hides_attestations,
+                                 .cancel_fd = export->cancel_fd };
+    int result = 0;
+
+    for (; files.count < export->image_ids.count && result == 0; files.count++)
+        result = engine_image_get(export->buildkit->engine, export->image_ids.items[files.count],
+                                  &images[files.count], err);
+    if (result == 0)
+        result = use(export, &files, data, err);
+    for (size_t i = 0; i < files.count; i++)
+        image_unref(images[i]);
+    return result;
+}
+
+static int collect_files(struct export *export, const struct image_files *files, void *out,
+                         struct error *err)
+{
+    return engine_images_files(export->buildkit->engine, files, out, err);
+}
+
 static int write_files(struct export *export, struct stream *out, struct error *err)
 {
-    CLEANUP(image_unref) struct image *image = NULL;
-
-    if (engine_image_get(export->buildkit->engine, export->image_id, &image, err) < 0)
-        return -1;
-    return engine_image_files(export->buildkit->engine, image, !export->hides_attestations,
-                              export->cancel_fd, out, err);
+    return with_images(export, collect_files, out, err);
 }
 
 static int export_file(struct export *export, export_writer *writer, const char *what,
@@ -247,9 +319,14 @@ static int export_archive(struct export *export, struct error *err)
         return error_set(err, ERROR_UNSUPPORTED,
                          "the output %s with tar=false is not supported by this engine",
                          export->exporter->type);
+    if (is_several(export) && strcmp(export->exporter->type, "docker") == 0)
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "the output docker has no place for images for several platforms: oci has");
     if (export_file(export, write_archive, "sending tarball", err) < 0)
         return -1;
-    answer_image(export);
+    if (!is_several(export))
+        answer_image(export);
     return 0;
 }
 
@@ -258,29 +335,39 @@ static int export_tar(struct export *export, struct error *err)
     return export_file(export, write_files, "sending tarball", err);
 }
 
+/* One tree on its way. */
+struct sending {
+    struct export *export;
+    const char *prefix; /* a directory of the client's that it goes into; NULL: none */
+};
+
 static int send_files(void *data, int tree_fd, struct error *err)
 {
-    struct export *export = data;
+    const struct sending *sending = data;
+    const struct export *export = sending->export;
     CLEANUP(peer_unref) struct peer *session = NULL;
 
     if (find_session(export, &session, err) < 0)
         return -1;
-    return send_directory(session, export->index, tree_fd, export->cancel_fd, err);
+    return send_directory(session, export->index, tree_fd, sending->prefix, export->cancel_fd, err);
 }
 
-/* What is attested of the image goes into a directory of its own, which is sent after the files. */
-static int send_statements(struct export *export, const struct image *image, struct error *err)
+/* What is attested of the image goes into a directory of its own, which is sent after the files.
+ * 'word' (may be NULL) gets into the names. */
+static int send_statements(struct sending *sending, const struct image *image, const char *word,
+                           struct error *err)
 {
+    struct engine *engine = sending->export->buildkit->engine;
     CLEANUP(map_done) struct map statements = {};
     CLEANUP(free) char *path = NULL;
     CLEANUP(close) int fd = -1;
     int result = 0;
 
-    if (engine_image_statements(export->buildkit->engine, image, &statements, err) < 0)
+    if (engine_image_statements(engine, image, word, &statements, err) < 0)
         return -1;
-    if (statements.count == 0 || export->hides_attestations)
+    if (statements.count == 0)
         return 0;
-    path = engine_temporary_directory(export->buildkit->engine, err);
+    path = engine_temporary_directory(engine, err);
     if (!path)
         return -1;
     MAP_EACH (&statements, entry) {
@@ -290,21 +377,43 @@ static int send_statements(struct export *export, const struct image *image, str
             result = file_write_atomic(file, entry->value, strlen(entry->value), 0644, false, err);
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        fchmod(fd, 0755); /* it may become a directory of the client's */
     if (result == 0)
-        result = fd < 0 ? error_sys(err, "open %s", path) : send_files(export, fd, err);
+        result = fd < 0 ? error_sys(err, "open %s", path) : send_files(sending, fd, err);
     tree_remove(path, NULL);
     return result;
 }
 
+static int send_image(struct export *export, const struct image_files *files, size_t index,
+                      struct error *err)
+{
+    const struct image *image = files->images[index];
+    CLEANUP(free) char *word = image_platform_word(image);
+    struct sending sending = { export, files->is_split ? word : NULL };
+    bool is_named = files->count > 1 && !files->is_split;
+
+    if (engine_image_lend(export->buildkit->engine, image, send_files, &sending, err) < 0)
+        return -1;
+    return files->attested ? send_statements(&sending, image, is_named ? word : NULL, err) : 0;
+}
+
+static int send_images(struct export *export, const struct image_files *files, void *data UNUSED,
+                       struct error *err)
+{
+    if (!files->is_split &&
+        engine_images_overlap_check(export->buildkit->engine, files->images, files->count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < files->count; i++)
+        if (send_image(export, files, i, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int export_local(struct export *export, struct error *err)
 {
-    struct engine *engine = export->buildkit->engine;
-    CLEANUP(image_unref) struct image *image = NULL;
-
     amount(export, "copying files", false);
-    if (engine_image_get(engine, export->image_id, &image, err) < 0 ||
-        engine_image_lend(engine, image, send_files, export, err) < 0 ||
-        send_statements(export, image, err) < 0)
+    if (with_images(export, send_images, NULL, err) < 0)
         return -1;
     amount(export, "copying files", true);
     return 0;
@@ -321,10 +430,10 @@ static const struct kind {
 } kinds[] = {
     { "docker", "exporting to docker image format", false, " name tar ",            export_archive },
     { "image",  "exporting to image",               true,  " name push unpack ",    export_image   },
-    { "local",  "exporting to client directory",    false, " ",                     export_local   },
+    { "local",  "exporting to client directory",    false, " platform-split ",      export_local   },
     { "moby",   "exporting to image",               true,  " name push unpack ",    export_image   },
     { "oci",    "exporting to oci image format",    false, " name tar ",            export_archive },
-    { "tar",    "exporting to client tarball",      false, " ",                     export_tar     },
+    { "tar",    "exporting to client tarball",      false, " platform-split ",      export_tar     },
 };
 /* clang-format on */
 
@@ -382,8 +491,7 @@ int export_result(struct buildkit *buildkit, struct solve *solve, const struct b
     struct export export = { .buildkit = buildkit,
                              .solve = solve,
                              .exporter = exporter,
-                             .image_id = built->image_id,
-                             .hides_attestations = built->hides_attestations,
+                             .built = built,
                              .index = index,
                              .cancel_fd = cancel_fd,
                              .response = response };
@@ -393,11 +501,16 @@ int export_result(struct buildkit *buildkit, struct solve *solve, const struct b
                          exporter->type);
     if (check_options(&export, kind, err) < 0)
         return -1;
+    for (size_t i = 0; i < built->image_count; i++)
+        strv_add(&export.image_ids, built->images[i].image_id);
+    if (built->image_count == 0)
+        strv_add(&export.image_ids, built->image_id);
     trace_begin(&solve->progress, KEY, kind->step);
     int result = read_names(&export, err);
     if (result == 0)
         result = kind->run(&export, err);
     trace_end(&solve->progress, KEY, result < 0 ? err->text : NULL);
     strv_done(&export.names);
+    strv_done(&export.image_ids);
     return result;
 }

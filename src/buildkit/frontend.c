@@ -113,9 +113,7 @@ static bool is_known(const char *name)
 
 static int check_attributes(const struct frontend *frontend, struct error *err)
 {
-    const char *platform = attribute(frontend, "platform");
     const char *request = attribute(frontend, "requestid");
-    bool is_list = false;
 
     MAP_EACH (frontend->request->attributes, entry)
         if (!is_known(entry->key))
@@ -123,12 +121,6 @@ static int check_attributes(const struct frontend *frontend, struct error *err)
                              "the option %s of the Dockerfile frontend is not supported by this "
                              "engine",
                              entry->key);
-    if (attribute(frontend, "multi-platform"))
-        text_parse_bool(attribute(frontend, "multi-platform"), &is_list);
-    if (is_list || (platform && strchr(platform, ',')))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "images for several platforms at once are not supported by this engine: "
-                         "build them one by one");
     if (request && strcmp(request, "frontend.lint") != 0)
         return error_set(err, ERROR_UNSUPPORTED,
                          "the request %s is not supported by this engine's frontend", request);
@@ -405,7 +397,8 @@ static int bring_named(struct frontend *frontend, const char *name, const char *
     return 0;
 }
 
-/* An image that another build of the client has made. */
+/* An image that another build of the client has made, or one for each platform: a build looks for
+ * "name::linux/arm64" before "name". */
 static int take_input(struct frontend *frontend, const char *name, const char *input,
                       struct error *err)
 {
@@ -416,6 +409,12 @@ static int take_input(struct frontend *frontend, const char *name, const char *i
         return error_set(err, ERROR_NOT_FOUND, "the input %s of the build is not there", input);
     CLEANUP(free) char *text = xasprintf("docker-image://%s", built.image_id);
     map_set_text(&frontend->contexts, name, text);
+    for (size_t i = 0; i < built.image_count; i++) {
+        CLEANUP(free) char *key = xasprintf("%s::%s", name, built.images[i].platform);
+        CLEANUP(free) char *own = xasprintf("docker-image://%s", built.images[i].image_id);
+
+        map_set_text(&frontend->contexts, key, own);
+    }
     return 0;
 }
 
@@ -574,6 +573,40 @@ static void say_exit(const struct build_result *result, struct error *err)
               command, result->exit_code);
 }
 
+/* The images stay until the solve is over. */
+static void hold_image(struct frontend *frontend, const char *image_id)
+{
+    struct solve *solve = frontend->request->solve;
+
+    mutex_lock(&solve->lock);
+    bool is_held = !solve->is_let_go;
+    if (is_held)
+        strv_add(&solve->held_images, image_id);
+    mutex_unlock(&solve->lock);
+    if (!is_held)
+        engine_image_let_go(frontend->buildkit->engine, image_id, false);
+}
+
+static void take_result(struct frontend *frontend, const struct build_result *result,
+                        struct frontend_result *out)
+{
+    struct solve *solve = frontend->request->solve;
+    struct built *built = &out->built;
+
+    snprintf(built->image_id, sizeof(built->image_id), "%s", result->image_id);
+    built->hides_attestations = frontend->attest.is_inline_only;
+    for (size_t i = 0; i < result->image_count; i++) {
+        built->images[built->image_count++] = result->images[i];
+        hold_image(frontend, result->images[i].image_id);
+    }
+    if (result->image_count == 0)
+        hold_image(frontend, result->image_id);
+    built_add(frontend->buildkit, built);
+    mutex_lock(&solve->lock);
+    strv_add_all(&solve->cache_images, &result->cache_images);
+    mutex_unlock(&solve->lock);
+}
+
 static int build(struct frontend *frontend, struct frontend_result *out, struct failure *failure)
 {
     struct error *err = &failure->error;
@@ -602,18 +635,7 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
     }
     if (options.checks_only)
         return 0;
-    snprintf(out->built.image_id, sizeof(out->built.image_id), "%s", result.image_id);
-    out->built.hides_attestations = frontend->attest.is_inline_only;
-    built_add(frontend->buildkit, &out->built);
-    struct solve *solve = frontend->request->solve;
-    mutex_lock(&solve->lock);
-    strv_add_all(&solve->cache_images, &result.cache_images);
-    bool is_held = !solve->is_let_go;
-    if (is_held)
-        strv_add(&solve->held_images, result.image_id);
-    mutex_unlock(&solve->lock);
-    if (!is_held)
-        engine_image_let_go(frontend->buildkit->engine, result.image_id, false);
+    take_result(frontend, &result, out);
     return 0;
 }
 

@@ -24,11 +24,13 @@ enum {
 
 #define RESULT_ID_SIZE 33
 
-/* An image that was built, as clients name it. */
+/* An image that was built, as clients name it; or several, for as many platforms. */
 struct built {
     char id[RESULT_ID_SIZE];
-    char image_id[72];
-    bool hides_attestations; /* from outputs that are no image */
+    char image_id[72];                               /* the only one, or the first */
+    struct build_image images[BUILD_PLATFORM_LIMIT]; /* of several */
+    size_t image_count;                              /* 0: there is only one */
+    bool hides_attestations;                         /* from outputs that are no image */
 };
 
 /* An error with its details, as one call brings it and another one tells it. */

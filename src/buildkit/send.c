@@ -24,6 +24,7 @@
 struct sender {
     struct grpc_call *call;
     int tree_fd;
+    const char *prefix; /* NULL: none */
     struct mutex lock;
     struct strv files;    /* path by id, "" for what has no content; guarded by lock */
     struct error failure; /* of the list; set before its thread ends */
@@ -54,14 +55,15 @@ static int add_attributes(int dir_fd, const char *name, struct packet_stat *stat
     return 0;
 }
 
-static int list_entry(void *data, const struct tree_entry *entry, struct error *err)
+/* 'path' is what it is called there. */
+static int tell_entry(struct sender *sender, const struct tree_entry *entry, const char *path,
+                      struct error *err)
 {
-    struct sender *sender = data;
     const struct stat *status = &entry->status;
     CLEANUP(buf_done) struct buf message = {};
     char target[PACKET_PATH_LIMIT + 1] = "";
     struct packet_stat stat = {
-        .path = xstrdup(entry->path),
+        .path = xstrdup(path),
         .mode = status->st_mode,
         .uid = status->st_uid,
         .gid = status->st_gid,
@@ -89,13 +91,36 @@ static int list_entry(void *data, const struct tree_entry *entry, struct error *
     return grpc_send(sender->call, &message, err);
 }
 
-static void *list(void *data)
+static int list_entry(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct sender *sender = data;
+    CLEANUP(free)
+    char *path = sender->prefix ? xasprintf("%s/%s", sender->prefix, entry->path)
+                                : xstrdup(entry->path);
+
+    return tell_entry(sender, entry, path, err);
+}
+
+static int list_all(struct sender *sender, struct error *err)
 {
     const struct tree_visitor visitor = { .enter = list_entry };
+    struct tree_entry top = { .dir_fd = sender->tree_fd, .name = ".", .path = "" };
+
+    if (sender->prefix) {
+        if (fstat(sender->tree_fd, &top.status) < 0)
+            return error_sys(err, "stat the result");
+        if (tell_entry(sender, &top, sender->prefix, err) < 0)
+            return -1;
+    }
+    return tree_walk(sender->tree_fd, &visitor, sender, err);
+}
+
+static void *list(void *data)
+{
     struct sender *sender = data;
     CLEANUP(buf_done) struct buf message = {};
 
-    if (tree_walk(sender->tree_fd, &visitor, sender, &sender->failure) == 0) {
+    if (list_all(sender, &sender->failure) == 0) {
         packet_write_stat(&message, NULL);
         grpc_send(sender->call, &message, NULL);
         return NULL;
@@ -185,11 +210,11 @@ static int answer(struct sender *sender, struct error *err)
     }
 }
 
-int send_directory(struct peer *session, size_t exporter, int tree_fd, int cancel_fd,
-                   struct error *err)
+int send_directory(struct peer *session, size_t exporter, int tree_fd, const char *prefix,
+                   int cancel_fd, struct error *err)
 {
     CLEANUP(grpc_metadata_done) struct grpc_metadata metadata = {};
-    struct sender sender = { .tree_fd = tree_fd };
+    struct sender sender = { .tree_fd = tree_fd, .prefix = prefix };
     char number[24];
     pthread_t lister;
 

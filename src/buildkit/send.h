@@ -4,8 +4,9 @@
 
 #include "buildkit/peer.h"
 
-/* Sends all below 'tree_fd'. 'exporter' is the place of the exporter among those of the build. */
-int send_directory(struct peer *session, size_t exporter, int tree_fd, int cancel_fd,
-                   struct error *err);
+/* Sends all below 'tree_fd'; 'prefix' (NULL: none) is a directory that it goes into. 'exporter' is
+ * the place of the exporter among those of the build. */
+int send_directory(struct peer *session, size_t exporter, int tree_fd, const char *prefix,
+                   int cancel_fd, struct error *err);
 
 #endif

@@ -109,7 +109,7 @@ int buildkit_build(struct buildkit *buildkit, const struct buildkit_build *wante
     if (solve_announce(build.solve, &build.request, err) == 0)
         result = run_announced(&build, wanted, err);
     if (result == 0 && wanted->exporter && export_keeps(wanted->exporter) &&
-        built_find(buildkit, build.solve->result_id, &built))
+        built_find(buildkit, build.solve->result_id, &built) && built.image_count == 0)
         snprintf(image_id, 72, "%s", built.image_id);
     solve_unref(build.solve);
     solve_request_done(&build.request);

@@ -254,19 +254,19 @@ static void tell_finding(struct trace *progress, const struct build_event *event
 
 static char *step_name(const struct build_event *event)
 {
-    CLEANUP(free)
-    char *stage = event->stage_name ? xasprintf("%s ", event->stage_name) : xstrdup("");
+    const char *platform = event->platform, *stage = event->stage_name;
 
-    return xasprintf("[%s%zu/%zu] %.*s", stage, event->layer_step, event->layer_step_count,
-                     (int)event->size, event->text);
+    return xasprintf("[%s%s%s%s%zu/%zu] %.*s", platform ?: "", platform ? " " : "", stage ?: "",
+                     stage ? " " : "", event->layer_step, event->layer_step_count, (int)event->size,
+                     event->text);
 }
 
 static void tell_step(struct trace *progress, const struct build_event *event)
     REQUIRES(progress->lock)
 {
-    char key[64];
+    CLEANUP(free)
+    char *key = xasprintf("step %s %zu %zu", event->platform ?: "", event->stage, event->step);
 
-    snprintf(key, sizeof(key), "step %zu %zu", event->stage, event->step);
     struct vertex *vertex = find(progress, key);
     switch (event->type) {
     case BUILD_STEP_BEGAN: {

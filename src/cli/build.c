@@ -15,18 +15,24 @@
 #include "cli/build_query.h"
 #include "cli/credentials.h"
 #include "cli/labelled.h"
+#include "cli/platform_query.h"
 
 #include "base/banned.h"
 
-static int write_metadata(const struct build_options *options, const char *id, struct error *err)
+/* 'digest' is that of the index of images for several platforms, NULL if none was pushed. */
+static int write_metadata(const struct build_options *options, const struct build_told *told,
+                          const char *digest, struct error *err)
 {
+    bool is_lone = told->images.count == 0;
     CLEANUP(str_done) struct str text = {};
     CLEANUP(free) char *names = strv_join(&options->tag, ",");
     struct json_writer w = { .out = &text };
 
     json_begin_dict(&w, NULL);
-    json_add_text(&w, "containerimage.config.digest", id);
-    json_add_text(&w, "containerimage.digest", id);
+    if (is_lone)
+        json_add_text(&w, "containerimage.config.digest", told->id);
+    if (is_lone || digest)
+        json_add_text(&w, "containerimage.digest", digest ?: told->id);
     if (options->tag.count)
         json_add_text(&w, "image.name", names);
     json_end_dict(&w);
@@ -49,39 +55,62 @@ static bool is_passing(const struct build_options *options, const struct build_o
 {
     bool is_kept = options->tag.count > 0 || options->load || outputs->count == 0;
 
+    if (build_options_is_several(options))
+        return true;
     for (size_t i = 0; i < outputs->count; i++)
         is_kept |= outputs->items[i].type == OUTPUT_IMAGE ||
                    (outputs->items[i].type == OUTPUT_DOCKER && !outputs->items[i].destination);
     return !is_kept;
 }
 
-static int push_image(struct cli *cli, const struct build_options *options, const char *id,
-                      struct error *err)
+/* Images for several platforms have no place here: they need one elsewhere. */
+static int check_several(const struct build_options *options, const struct build_outputs *outputs,
+                         struct error *err)
 {
-    const struct build_output output = { .type = OUTPUT_IMAGE, .is_pushed = true };
+    if (!build_options_is_several(options) || options->check)
+        return 0;
+    if (options->load || (outputs->count == 0 && !options->push))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "building for several platforms (%s) needs an output: --push, or one of "
+                         "type oci, local or tar",
+                         platform_or_default(options->platform));
+    for (size_t i = 0; i < outputs->count; i++)
+        if (build_output_check_several(&outputs->items[i], err) < 0)
+            return -1;
+    return 0;
+}
 
-    return options->push ? build_output_write(cli, &output, id, &options->tag, err) : 0;
+static int write_outputs(struct cli *cli, const struct build_options *options,
+                         const struct build_outputs *outputs, const struct build_told *told,
+                         char **io_digest, struct error *err)
+{
+    const struct build_output_source source = { told->id, &told->images, &options->tag };
+    const struct build_output pushed = { .type = OUTPUT_IMAGE, .is_pushed = true };
+
+    if (options->push && build_output_write(cli, &pushed, &source, io_digest, err) < 0)
+        return -1;
+    for (size_t i = 0; i < outputs->count; i++)
+        if (build_output_write(cli, &outputs->items[i], &source, io_digest, err) < 0)
+            return -1;
+    return 0;
 }
 
 static int finish(struct cli *cli, const struct build_options *options,
                   const struct build_outputs *outputs, const struct build_told *told,
                   struct error *err)
 {
-    const char *id = told->id;
+    CLEANUP(free) char *digest = NULL; /* of an index */
 
-    int written = build_caches_write(cli, &options->cache_to, id, &told->cache_images, err);
+    int written = build_caches_write(cli, &options->cache_to, told->id, &told->cache_images, err);
     for (size_t i = 0; i < told->cache_images.count; i++)
         forget_image(cli, told->cache_images.items[i]);
-    if (written < 0 || push_image(cli, options, id, err) < 0)
+    if (written < 0 || write_outputs(cli, options, outputs, told, &digest, err) < 0)
         return -1;
-
-    for (size_t i = 0; i < outputs->count; i++)
-        if (build_output_write(cli, &outputs->items[i], id, &options->tag, err) < 0)
-            return -1;
+    const char *id = digest ?: told->id;
     if (options->iidfile &&
         file_write_atomic(options->iidfile, id, strlen(id), 0644, false, err) < 0)
         return -1;
-    return options->metadata_file ? write_metadata(options, id, err) : 0;
+    return options->metadata_file ? write_metadata(options, told, digest, err) : 0;
 }
 
 /* What the builder says at its end, where it was not let. */
@@ -156,7 +185,7 @@ static int run(struct cli *cli, const struct build_options *options, const char 
 
     if (progress_style_read(options->progress, &style, err) < 0 ||
         build_outputs_read(&options->output, &outputs, err) < 0 ||
-        build_options_check(options, err) < 0)
+        build_options_check(options, err) < 0 || check_several(options, &outputs, err) < 0)
         return -1;
     if (options->quiet)
         style = PROGRESS_QUIET;

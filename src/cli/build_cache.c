@@ -182,7 +182,10 @@ int build_cache_write(struct cli *cli, const struct build_cache *cache, const ch
                                          .is_directory = true,
                                          .is_pushed = cache->type == BUILD_CACHE_REGISTRY,
                                          .name = cache->place };
-    return build_output_write(cli, &output, image_id, names, err) < 0
+    const struct strv none = {};
+    const struct build_output_source source = { image_id, &none, names };
+
+    return build_output_write(cli, &output, &source, NULL, err) < 0
                ? error_context(err, "cache-to %s", cache->place)
                : 0;
 }

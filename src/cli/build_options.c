@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/build_cache.h"
 #include "cli/csv.h"
+#include "cli/platform_query.h"
 
 #include "base/banned.h"
 
@@ -96,6 +97,13 @@ int build_options_attestations(const struct build_options *options, struct strv 
     return 0;
 }
 
+bool build_options_is_several(const struct build_options *options)
+{
+    const char *platform = platform_or_default(options->platform);
+
+    return platform && strchr(platform, ',');
+}
+
 int build_options_check(const struct build_options *options, struct error *err)
 {
     for (size_t i = 0; i < options->cache_to.count; i++) {
@@ -103,6 +111,11 @@ int build_options_check(const struct build_options *options, struct error *err)
 
         if (build_cache_read(options->cache_to.items[i], true, &cache, err) < 0)
             return -1;
+        if (build_options_is_several(options) && !cache.is_max && cache.type != BUILD_CACHE_INLINE)
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "cache-to %s: mode=min is the image, and there is none for several "
+                             "platforms: mode=max keeps the steps of all",
+                             cache.place);
     }
     if (options->push && options->tag.count == 0)
         return error_set(err, ERROR_INVALID, "a pushed image needs a name: --tag");

@@ -15,6 +15,9 @@ struct build_options {
 
 extern const struct option_row build_option_rows[];
 
+/* For several platforms? Their images have names where they go to, not here. */
+bool build_options_is_several(const struct build_options *options);
+
 /* What is asked for and cannot be had is said before anything is built. */
 int build_options_check(const struct build_options *options, struct error *err);
 

@@ -71,6 +71,14 @@ static int read_field(const char *field, struct build_output *out, bool *has_typ
         out->is_directory = !is_archive;
         return 0;
     }
+    if (text_starts(field, "platform-split=")) {
+        bool is_split;
+
+        if (read_switch(field + strlen("platform-split="), &is_split, err) < 0)
+            return -1;
+        out->is_merged = !is_split;
+        return 0;
+    }
     if (!text_starts(field, "dest="))
         return error_set(err, ERROR_INVALID, "unexpected output attribute: %s", field);
     free(out->destination);
@@ -105,6 +113,8 @@ int build_output_read(const char *text, struct build_output *out, struct error *
         return error_set(err, ERROR_INVALID, "dest is required for tar=false");
     if ((output.is_pushed || output.name) && output.type != OUTPUT_IMAGE)
         return error_set(err, ERROR_INVALID, "push and name are for images: %s", text);
+    if (output.is_merged && output.type != OUTPUT_LOCAL && output.type != OUTPUT_TAR)
+        return error_set(err, ERROR_INVALID, "platform-split is for local and tar: %s", text);
     if (output.destination && strcmp(output.destination, "-") == 0 && terminal_is(STDOUT_FILENO))
         return error_set(err, ERROR_INVALID,
                          "dest file is required for %s output: refusing to write "
@@ -155,20 +165,25 @@ static int write_file(struct http_response *response, const char *path, struct e
 }
 
 static void name_source(struct client_path *path, const struct build_output *output,
-                        const char *image_id, const struct strv *tags)
+                        const struct build_output_source *source)
 {
     bool is_archive = output->type == OUTPUT_OCI || output->type == OUTPUT_DOCKER;
 
     if (!is_archive) {
-        client_path_begin(path, "/images/%s/files", image_id);
+        client_path_begin(path, "/images/%s/files", source->image_id);
         client_path_query(path, "attestations", "1");
+        for (size_t i = 1; i < source->images->count; i++)
+            client_path_query(path, "with", source->images->items[i]);
+        client_path_query(path, "split", output->is_merged ? "0" : NULL);
         return;
     }
     client_path_begin(path, "/images/get");
-    for (size_t i = 0; i < tags->count; i++)
-        client_path_query(path, "names", tags->items[i]);
-    if (tags->count == 0)
-        client_path_query(path, "names", image_id);
+    for (size_t i = 0; i < source->tags->count; i++)
+        client_path_query(path, "names", source->tags->items[i]);
+    for (size_t i = 0; i < source->images->count; i++)
+        client_path_query(path, "images", source->images->items[i]);
+    if (source->tags->count == 0 && source->images->count == 0)
+        client_path_query(path, "names", source->image_id);
 }
 
 static int tag(struct cli *cli, const char *image_id, const char *name, struct error *err)
@@ -184,6 +199,38 @@ static int tag(struct cli *cli, const char *image_id, const char *name, struct e
     client_path_query(&path, "repo", repository);
     client_path_query(&path, "tag", reference.tag);
     return client_call(cli->client, "POST", &path, NULL, NULL, err);
+}
+
+int build_output_check_several(const struct build_output *output, struct error *err)
+{
+    if (output->type == OUTPUT_DOCKER)
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "the output docker has no place for images for several platforms: oci has");
+    if (output->type == OUTPUT_IMAGE && !output->is_pushed)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "images for several platforms have one name in a registry or in an "
+                         "archive, but not here: push them, or choose an output of type oci, local "
+                         "or tar");
+    return 0;
+}
+
+static int push_several(struct cli *cli, const struct build_output *output,
+                        const struct build_output_source *source, char **io_digest,
+                        struct error *err)
+{
+    CLEANUP(strv_done) struct strv names = {};
+
+    if (output->name)
+        strv_add(&names, output->name);
+    else
+        strv_add_all(&names, source->tags);
+    if (names.count == 0)
+        return error_set(err, ERROR_INVALID, "a pushed image needs a name: --tag");
+    for (size_t i = 0; i < names.count; i++)
+        if (cli_push_images(cli, names.items[i], source->images, io_digest, err) < 0)
+            return error_context(err, "push %s", names.items[i]);
+    return 0;
 }
 
 /* Names it, and pushes what has a name. */
@@ -204,17 +251,20 @@ static int publish(struct cli *cli, const struct build_output *output, const cha
     return 0;
 }
 
-int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
-                       const struct strv *tags, struct error *err)
+int build_output_write(struct cli *cli, const struct build_output *output,
+                       const struct build_output_source *source, char **io_digest,
+                       struct error *err)
 {
     CLEANUP(client_path_done) struct client_path path = {};
     struct http_response *response = NULL;
 
     if (output->type == OUTPUT_IMAGE)
-        return publish(cli, output, image_id, tags, err);
+        return source->images->count > 0
+                   ? push_several(cli, output, source, io_digest, err)
+                   : publish(cli, output, source->image_id, source->tags, err);
     if (output->type == OUTPUT_DOCKER && !output->destination)
         return 0; /* It is in the store already. */
-    name_source(&path, output, image_id, tags);
+    name_source(&path, output, source);
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return error_context(err, "output %s", type_names[output->type]);
     bool is_unpacked = output->type == OUTPUT_LOCAL || output->is_directory;

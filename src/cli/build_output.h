@@ -11,6 +11,7 @@ struct build_output {
     char *name;        /* one more name of the image; NULL: none */
     bool is_pushed;    /* the image goes to the registries that its names say */
     bool is_directory; /* of OCI and DOCKER: the destination is a directory, not an archive */
+    bool is_merged;    /* of LOCAL and TAR, for several platforms: no directory for each */
 };
 void build_output_done(struct build_output *output);
 CLEANUP_VALUE(build_output_done, struct build_output)
@@ -19,9 +20,19 @@ CLEANUP_VALUE(build_output_done, struct build_output)
  * is "type=registry,name=x", "type=oci,dest=out,tar=false". INVALID. */
 int build_output_read(const char *text, struct build_output *out, struct error *err);
 
-/* Brings the image there; 'tags' are its names. */
-int build_output_write(struct cli *cli, const struct build_output *output, const char *image_id,
-                       const struct strv *tags, struct error *err);
+/* What was built. */
+struct build_output_source {
+    const char *image_id;
+    const struct strv *images; /* ids of those for several platforms; empty: there is one image */
+    const struct strv *tags;   /* names */
+};
+/* INVALID, UNSUPPORTED for what images for several platforms cannot become. */
+int build_output_check_several(const struct build_output *output, struct error *err);
+
+/* Brings it there. 'io_digest' (yours) becomes that of an index that was pushed. */
+int build_output_write(struct cli *cli, const struct build_output *output,
+                       const struct build_output_source *source, char **io_digest,
+                       struct error *err);
 
 #define BUILD_OUTPUTS_LIMIT 16
 struct build_outputs {

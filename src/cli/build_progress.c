@@ -21,6 +21,7 @@
 enum step_state { STEP_RUNNING, STEP_DONE, STEP_CACHED, STEP_FAILED };
 
 struct step {
+    char *platform; /* of one build among several; "" */
     size_t number;
     char *text;
     enum step_state state;
@@ -73,21 +74,24 @@ bool progress_wants_steps(enum progress_style style)
 
 /* ---- steps ---- */
 
-static struct step *find_step(struct display *display, size_t number)
+static struct step *find_step(struct display *display, const char *platform, size_t number)
 {
     for (size_t i = 0; i < display->count; i++)
-        if (display->steps[i].number == number)
+        if (display->steps[i].number == number && strcmp(display->steps[i].platform, platform) == 0)
             return &display->steps[i];
     return NULL;
 }
 
-static struct step *add_step(struct display *display, size_t number, const char *text)
+static struct step *add_step(struct display *display, const char *platform, size_t number,
+                             const char *text)
 {
     display->steps = xrealloc(display->steps, display->count + 1, sizeof(struct step));
 
     struct step *step = &display->steps[display->count++];
-    *step = (struct step){ .number = number,
-                           .text = xstrndup(text, strcspn(text, "\n")),
+    *step = (struct step){ .platform = xstrdup(platform),
+                           .number = number,
+                           .text = xasprintf("%s%s%.*s", platform, *platform ? " " : "",
+                                             (int)strcspn(text, "\n"), text),
                            .started_ns = clock_monotonic_ns() };
     return step;
 }
@@ -245,6 +249,7 @@ static void display_end(struct display *display)
         print_failures(display);
     labelled_done(&display->out);
     for (size_t i = 0; i < display->count; i++) {
+        free(display->steps[i].platform);
         free(display->steps[i].text);
         strv_done(&display->steps[i].tail);
         str_done(&display->steps[i].line);
@@ -271,7 +276,8 @@ static void take_step(struct display *display, const struct json *message)
     const char *text = json_text(json_get(message, "text")) ?: "";
     size_t number = (size_t)json_to_int64(json_get(message, "number"));
     bool is_plain = display->style == PROGRESS_PLAIN;
-    struct step *step = find_step(display, number);
+    const char *platform = json_text(json_get(message, "platform")) ?: "";
+    struct step *step = find_step(display, platform, number);
 
     if (strcmp(state, "note") == 0) {
         fprintf(stderr, "%s", text);
@@ -279,7 +285,7 @@ static void take_step(struct display *display, const struct json *message)
     }
     display->total = (size_t)json_to_int64(json_get(message, "count"));
     if (!step)
-        step = add_step(display, number, text);
+        step = add_step(display, platform, number, text);
     step->elapsed_ns = (uint64_t)json_to_int64(json_get(message, "elapsed"));
     if (strcmp(state, "began") == 0 && is_plain)
         labelled_print(&display->out, "#%zu [%zu/%zu] %s\n", number, number, display->total,
@@ -311,6 +317,7 @@ static void take_text(struct display *display, const char *text)
 void build_told_done(struct build_told *told)
 {
     free(told->id);
+    strv_done(&told->images);
     strv_done(&told->cache_images);
 }
 
@@ -320,7 +327,7 @@ static int take_message(struct cli *cli, struct display *display, const struct j
     const char *text = json_text(json_get(message, "stream"));
     const char *failed = json_text(json_get(message, "error"));
     const struct json *aux = json_get(message, "aux");
-    const struct json *images = json_get(aux, "CacheImages");
+    const struct json *images = json_get(aux, "CacheImages"), *several = json_get(aux, "Images");
     const char *id = json_text(json_get(aux, "ID"));
 
     if (text) {
@@ -337,6 +344,12 @@ static int take_message(struct cli *cli, struct display *display, const struct j
     for (size_t i = 0; i < json_count(images); i++)
         if (json_text(json_at(images, i)))
             strv_add(&out->cache_images, json_text(json_at(images, i)));
+    for (size_t i = 0; i < json_count(several); i++) {
+        const char *image = json_text(json_at(several, i)); /* "linux/arm64=sha256:…" */
+
+        if (image && strchr(image, '='))
+            strv_add(&out->images, strchr(image, '=') + 1);
+    }
     if (!failed)
         return 0;
     if (display->style == PROGRESS_QUIET && *last_text)

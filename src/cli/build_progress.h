@@ -22,6 +22,7 @@ bool progress_wants_steps(enum progress_style style);
 /* What the engine told: yours. */
 struct build_told {
     char *id;                 /* of the image, NULL if it was not told */
+    struct strv images;       /* ids of those for several platforms */
     struct strv cache_images; /* ids */
 };
 void build_told_done(struct build_told *told);

@@ -73,7 +73,7 @@ static void add_list(struct client_path *path, const char *name, const struct st
 static void add_options(const struct cli *cli, struct client_path *path,
                         const struct build_options *options)
 {
-    for (size_t i = 0; i < options->tag.count; i++)
+    for (size_t i = 0; !build_options_is_several(options) && i < options->tag.count; i++)
         client_path_query(path, "t", options->tag.items[i]);
     for (size_t i = 0; i < options->add_host.count; i++)
         client_path_query(path, "extrahosts", options->add_host.items[i]);

@@ -137,6 +137,53 @@ static int push_reference(struct cli *cli, const struct reference *reference, co
     return result;
 }
 
+static int follow_push(struct client_messages *messages, char **out_digest, struct error *err)
+{
+    struct json *message = NULL;
+    int more;
+
+    while ((more = client_messages_next(messages, &message, err)) > 0) {
+        const char *failed = json_text(json_get(message, "error"));
+        const char *digest = json_text(json_get(json_get(message, "aux"), "Digest"));
+
+        if (failed)
+            more = error_set(err, ERROR_INTERNAL, "%s", failed);
+        if (digest && out_digest) {
+            free(*out_digest);
+            *out_digest = xstrdup(digest);
+        }
+        json_free(message);
+        if (more < 0)
+            break;
+    }
+    return more;
+}
+
+int cli_push_images(struct cli *cli, const char *image, const struct strv *ids, char **out_digest,
+                    struct error *err)
+{
+    CLEANUP(client_path_done) struct client_path path = {};
+    CLEANUP(reference_done) struct reference reference = {};
+    struct client_messages messages = {};
+
+    if (reference_parse(image, &reference, err) < 0)
+        return -1;
+    if (reference.digest)
+        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
+    CLEANUP(free) char *name = reference_familiar_name(&reference);
+    client_path_begin(&path, "/images");
+    client_path_segment(&path, name);
+    client_path_begin(&path, "/push");
+    client_path_query(&path, "tag", reference.tag);
+    for (size_t i = 0; i < ids->count; i++)
+        client_path_query(&path, "images", ids->items[i]);
+    if (stream_with_auth(cli, name, &path, &messages, err) < 0)
+        return -1;
+    int result = follow_push(&messages, out_digest, err);
+    client_messages_done(&messages);
+    return result;
+}
+
 int cli_push(struct cli *cli, const char *image, FILE *out, struct error *err)
 {
     CLEANUP(reference_done) struct reference reference = {};

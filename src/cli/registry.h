@@ -14,4 +14,8 @@ int cli_pull(struct cli *cli, const char *image, const char *platform, FILE *out
 /* The same the other way; a name without a tag means "latest". INVALID for one with a digest. */
 int cli_push(struct cli *cli, const char *image, FILE *out, struct error *err);
 
+/* Images for several platforms, by their ids, as one. 'out_digest' (NULL: not wanted) is yours. */
+int cli_push_images(struct cli *cli, const char *image, const struct strv *ids, char **out_digest,
+                    struct error *err);
+
 #endif

@@ -48,7 +48,9 @@ int engine_context_begin(struct engine *engine, const struct context_offer *offe
 int engine_context_find(struct engine *engine, const char *id, struct context_sync **out,
                         struct error *err);
 
-/* Brings the files into a temporary directory, builds there and removes the directory again.
+/* Brings the files into a temporary directory, builds there and removes the directory again. For
+ * several platforms ('options->platform' is a list) the images have no names and are held: they go
+ * together into a registry or an output.
  * 'options->context_fd' and 'contexts' are ignored. The results are those of builder_build. */
 int engine_build(struct engine *engine, const struct build_input *input,
                  const struct build_options *options, struct build_result *out, struct error *err);

@@ -304,6 +304,28 @@ int engine_context_find(struct engine *engine, const char *id, struct context_sy
     return context_sync_find(builder_contexts(engine->builder), id, out, err);
 }
 
+static int carry_out(struct engine *engine, const struct build_input *input,
+                     const struct build_options *options, struct build_result *out,
+                     struct error *err)
+{
+    bool is_list = options->platform && strchr(options->platform, ',');
+
+    if (is_list && input->is_verified)
+        return error_set(err, ERROR_UNSUPPORTED, "builds are verified for one platform at a time");
+    if (is_list)
+        return build_for_platforms(engine, options, out, err);
+    return input->is_verified ? build_verified(engine, options, out, err)
+                              : builder_build(engine->builder, options, out, err);
+}
+
+static void tell_created(struct engine *engine, const char *image_id)
+{
+    CLEANUP(map_done) struct map attributes = {};
+
+    map_set_text(&attributes, "name", image_id);
+    engine_event(engine, "image", "create", image_id, &attributes);
+}
+
 int engine_build(struct engine *engine, const struct build_input *input,
                  const struct build_options *options, struct build_result *out, struct error *err)
 {
@@ -321,15 +343,14 @@ int engine_build(struct engine *engine, const struct build_input *input,
     with_files.origin = files.origin.uri ? &files.origin : NULL;
     with_files.contexts = &files.contexts;
     with_files.is_filtered = input->directories || input->synced;
-    if ((input->is_verified ? build_verified(engine, &with_files, out, err)
-                            : builder_build(engine->builder, &with_files, out, err)) < 0)
+    if (carry_out(engine, input, &with_files, out, err) < 0)
         return -1;
-
     if (options->checks_only)
         return 0;
-    CLEANUP(map_done) struct map attributes = {};
-    map_set_text(&attributes, "name", out->image_id);
-    engine_event(engine, "image", "create", out->image_id, &attributes);
+    if (out->image_count == 0)
+        tell_created(engine, out->image_id);
+    for (size_t i = 0; i < out->image_count; i++)
+        tell_created(engine, out->images[i].image_id);
     return 0;
 }
 

@@ -104,19 +104,18 @@ static int find_credentials(const struct build_pulls *pulls, const char *domain,
     return MIN(known, 0);
 }
 
-int build_worker_pull(void *engine, const char *text, const struct build_options *options,
-                      struct error *err)
+int build_worker_pull(void *data, const char *text, const struct platform *platform,
+                      const struct build_options *options, struct image **out, struct error *err)
 {
+    struct engine *engine = data;
     const struct build_pulls *pulls = options->pull_data;
     struct build_watcher told = { pulls ? pulls->watcher : NULL, options->cancel_fd };
     struct registry_watcher watcher = { &told,       tell_head, tell_layer,
                                         tell_amount, tell_line, build_is_cancelled };
     CLEANUP(reference_done) struct reference reference = {};
-    CLEANUP(platform_done) struct platform platform = {};
-    bool has_platform = !text_is_empty(options->platform);
+    CLEANUP(platform_done) struct platform native = {};
 
-    if (reference_parse(text, &reference, err) < 0 ||
-        (has_platform && platform_parse(options->platform, &platform, err) < 0))
+    if (reference_parse(text, &reference, err) < 0)
         return -1;
     CLEANUP(free) char *name = reference_familiar_name(&reference);
     CLEANUP(credentials_done) struct credentials found = {};
@@ -124,10 +123,15 @@ int build_worker_pull(void *engine, const char *text, const struct build_options
     if (find_credentials(pulls, reference.domain, options->cancel_fd, &found, &credentials, err) <
         0)
         return -1;
-    if (engine_image_pull(engine, name, reference.digest ?: reference.tag,
-                          has_platform ? &platform : NULL, credentials, &watcher, err) < 0)
+    platform_native(&native);
+    bool is_native = !platform || platform_match(&native, platform);
+    int result = is_native ? engine_image_pull(engine, name, reference.digest ?: reference.tag,
+                                               platform, credentials, &watcher, err)
+                           : engine_image_pull_foreign(engine, &reference, platform, credentials,
+                                                       &watcher, out, err);
+    if (result < 0)
         return error_context(err, "pull %s", text);
-    return 0;
+    return is_native ? store_image_find(engine->store, text, out, err) : 0;
 }
 
 /* ---- caches ---- */

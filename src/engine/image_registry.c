@@ -207,6 +207,46 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
     return 0;
 }
 
+static int name_foreign(struct engine *engine, const struct reference *reference,
+                        const struct image *image, struct error *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+    const struct reference by_digest = { reference->domain, reference->path, NULL, digest };
+
+    return store_image_manifest(engine->store, image->id, digest)
+               ? store_image_tag(engine->store, image->id, &by_digest, err)
+               : 0;
+}
+
+int engine_image_pull_foreign(struct engine *engine, const struct reference *reference,
+                              const struct platform *platform,
+                              const struct credentials *credentials,
+                              const struct registry_watcher *watcher, struct image **out,
+                              struct error *err)
+{
+    CLEANUP(pull_result_done) struct pull_result result = {};
+    CLEANUP(free) char *wanted = platform_format(platform);
+
+    if (registry_pull(engine->registry, reference, platform, credentials, watcher, &result, err) <
+        0) {
+        clean_up(engine, err);
+        return -1;
+    }
+    if (result.is_other_platform) {
+        struct json_list removed = {};
+
+        if (result.is_new)
+            engine_image_remove_nameless(engine, result.image->id, &removed, NULL);
+        image_removals_free(&removed);
+        return error_set(err, ERROR_NOT_FOUND, "there is no image for %s", wanted);
+    }
+    if (name_foreign(engine, reference, result.image, err) < 0)
+        return -1;
+    registry_event(engine, result.image, reference, "pull");
+    *out = TAKE(result.image);
+    return 0;
+}
+
 /* ---- push ---- */
 
 int engine_image_push_check(const char *name, const char *tag, struct reference *out,
@@ -292,6 +332,34 @@ static int push_one(struct engine *engine, const struct reference *reference,
     watcher->registry.line(watcher->registry.data, line);
     watcher->pushed(watcher->registry.data, reference->tag, &result);
     registry_event(engine, image, reference, "push");
+    return 0;
+}
+
+int engine_images_push(struct engine *engine, const struct reference *reference,
+                       const struct strv *image_ids, const struct credentials *credentials,
+                       const struct push_watcher *watcher, struct error *err)
+{
+    CLEANUP(free) struct image **images = xcalloc(image_ids->count + 1, sizeof(*images));
+    struct push_result result = {};
+    int pushed = 0;
+
+    for (size_t i = 0; i < image_ids->count && pushed == 0; i++)
+        if ((pushed = store_image_find(engine->store, image_ids->items[i], &images[i], err)) == 0)
+            store_layer_hold(engine->store, images[i]->chain_id);
+    if (pushed == 0)
+        pushed = registry_push_index(engine->registry, reference, images, image_ids->count,
+                                     credentials, &watcher->registry, &result, err);
+    for (size_t i = 0; images[i]; i++) {
+        store_layer_release(engine->store, images[i]->chain_id);
+        image_unref(images[i]);
+    }
+    if (pushed < 0)
+        return -1;
+    CLEANUP(free)
+    char *line = xasprintf("%s: digest: %s size: %lld", reference->tag, result.digest,
+                           (long long)result.size);
+    watcher->registry.line(watcher->registry.data, line);
+    watcher->pushed(watcher->registry.data, reference->tag, &result);
     return 0;
 }
 

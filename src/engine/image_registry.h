@@ -12,6 +12,14 @@ int engine_image_pull(struct engine *engine, const char *name, const char *tag,
                       const struct platform *platform, const struct credentials *credentials,
                       const struct registry_watcher *watcher, struct error *err);
 
+/* One image for a platform that is not this machine's: it gets the digest of its manifest as a name
+ * ("x@sha256:…"), so that the tag stays what it is here. NOT_FOUND if there is none for it. */
+int engine_image_pull_foreign(struct engine *engine, const struct reference *reference,
+                              const struct platform *platform,
+                              const struct credentials *credentials,
+                              const struct registry_watcher *watcher, struct image **out,
+                              struct error *err);
+
 /* What the pulls of a build are done with (build_options.pull_data). */
 struct build_pulls {
     const struct registry_watcher *watcher; /* called by several threads */
@@ -38,6 +46,11 @@ int engine_image_push_check(const char *name, const char *tag, struct reference 
 int engine_image_push(struct engine *engine, const struct reference *reference, bool all_tags,
                       const struct platform *platform, const struct credentials *credentials,
                       const struct push_watcher *watcher, struct error *err);
+
+/* Images for several platforms, by their ids, as one under the tag of 'reference'. */
+int engine_images_push(struct engine *engine, const struct reference *reference,
+                       const struct strv *image_ids, const struct credentials *credentials,
+                       const struct push_watcher *watcher, struct error *err);
 
 int engine_registry_login(struct engine *engine, const struct credentials *credentials,
                           char **out_identity_token, struct error *err);

@@ -479,8 +479,11 @@ void image_event(struct engine *engine, const struct image *image, const char *a
 int build_worker_run(void *data, const struct build_run *run, void (*began)(void *, const char *),
                      void (*output)(void *, bool, const char *, size_t), void *output_data,
                      int cancel_fd, int *out_exit_code, struct error *err);
-int build_worker_pull(void *engine, const char *reference, const struct build_options *options,
-                      struct error *err);
+int build_worker_pull(void *engine, const char *reference, const struct platform *platform,
+                      const struct build_options *options, struct image **out, struct error *err);
+/* builder_build for each of several platforms ("linux/amd64,linux/arm64"; build_platforms.c). */
+int build_for_platforms(struct engine *engine, const struct build_options *options,
+                        struct build_result *out, struct error *err);
 bool engine_layer_is_used(void *engine, const char *chain_id);
 
 /* ---- work queue (work.c): what events ask for, done by a few threads ---- */

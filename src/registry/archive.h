@@ -18,6 +18,16 @@ struct archive_item {
 int archive_save(struct store *store, const struct archive_item *items, size_t count,
                  struct stream *out, struct error *err);
 
+struct archive_index {
+    char digest[DIGEST_TEXT_SIZE];
+    int64_t size;
+};
+/* Images for several platforms as one: index.json names an index of them, which goes by 'names'.
+ * There is no manifest.json, which knows no platforms. */
+int archive_save_index(struct store *store, const struct archive_item *items, size_t count,
+                       const struct strv *names, struct stream *out,
+                       struct archive_index *out_index, struct error *err);
+
 /* What happens during archive_load. */
 struct archive_watcher {
     void *data;

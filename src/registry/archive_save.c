@@ -28,7 +28,8 @@ struct part {
 struct entry {
     const struct archive_item *item;
     const struct part *manifest, *config;
-    const struct part *index; /* of the image and what is attested of it; NULL if nothing is */
+    const struct part *index;    /* of the image and what is attested of it; NULL if nothing is */
+    const struct part *attested; /* what is, without the image; NULL */
     const struct part **layers;
     size_t layer_count;
 };
@@ -38,6 +39,8 @@ struct save {
     struct map parts; /* digest → struct part */
     struct entry *entries;
     size_t count;
+    const struct strv *index_names; /* of the index of all entries; NULL: each is by itself */
+    const struct part *index;
     struct gather gather; /* headers and small files are written together */
     struct tar_writer *writer;
 };
@@ -183,9 +186,30 @@ static int add_attestations(struct save *save, struct entry *entry, struct error
     attest_documents_make(&subject, &attestations, &made);
     for (size_t i = 0; i < made.blob_count; i++)
         add_document(save, &made.blobs[i]);
-    add_document(save, &made.manifest);
-    entry->index = add_document(save, &made.index);
+    entry->attested = add_document(save, &made.manifest);
+    if (!save->index_names)
+        entry->index = add_document(save, &made.index);
     return 0;
+}
+
+/* Of images for several platforms. */
+static void add_index(struct save *save)
+{
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer w = { .out = &text };
+
+    attest_index_begin(&w);
+    for (size_t i = 0; i < save->count; i++) {
+        const struct entry *entry = &save->entries[i];
+        const struct attest_subject subject = { entry->item->image, entry->manifest->media_type,
+                                                entry->manifest->digest, entry->manifest->size,
+                                                save->index_names };
+
+        attest_add_descriptors(&w, &subject, entry->attested ? entry->attested->digest : NULL,
+                               entry->attested ? entry->attested->size : 0);
+    }
+    attest_index_end(&w);
+    save->index = add_text(save, MEDIA_TYPE_OCI_INDEX, &text);
 }
 
 static int add_image_parts(struct save *save, struct entry *entry, const struct archive_item *item,
@@ -222,12 +246,9 @@ static char *part_path(const struct part *part)
     return xasprintf("blobs/sha256/%s", digest_hex(part->digest));
 }
 
-static void add_index_entry(struct json_writer *w, const struct entry *entry, const char *name)
+static void begin_index_entry(struct json_writer *w, const struct part *target, const char *name)
 {
-    const struct image_config *config = &entry->item->image->config;
     CLEANUP(reference_done) struct reference reference = {};
-
-    const struct part *target = entry->index ?: entry->manifest;
 
     descriptor_begin(w, NULL, target->media_type, target->digest, target->size);
     if (name && reference_parse(name, &reference, NULL) == 0) {
@@ -238,29 +259,43 @@ static void add_index_entry(struct json_writer *w, const struct entry *entry, co
         json_add_text(w, "org.opencontainers.image.ref.name", reference.tag);
         json_end_dict(w);
     }
+}
+
+static void add_index_entry(struct json_writer *w, const struct entry *entry, const char *name)
+{
+    const struct image_config *config = &entry->item->image->config;
+
+    begin_index_entry(w, entry->index ?: entry->manifest, name);
     if (!entry->index)
         descriptor_add_platform(w, config->architecture ?: "", config->os ?: "", config->variant);
     json_end_dict(w);
+}
+
+static void add_index_entries(struct json_writer *w, const struct save *save)
+{
+    for (size_t i = 0; i < save->count; i++) {
+        const struct strv *names = &save->entries[i].item->names;
+
+        for (size_t n = 0; n < names->count; n++)
+            add_index_entry(w, &save->entries[i], names->items[n]);
+        if (!names->count)
+            add_index_entry(w, &save->entries[i], NULL);
+    }
 }
 
 static void make_index(const struct save *save, struct str *out)
 {
     struct json_writer w = { .out = out };
 
-    json_begin_dict(&w, NULL);
-    json_add_int64(&w, "schemaVersion", 2);
-    json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_INDEX);
-    json_begin_list(&w, "manifests");
-    for (size_t i = 0; i < save->count; i++) {
-        const struct strv *names = &save->entries[i].item->names;
-
-        for (size_t n = 0; n < names->count; n++)
-            add_index_entry(&w, &save->entries[i], names->items[n]);
-        if (!names->count)
-            add_index_entry(&w, &save->entries[i], NULL);
+    attest_index_begin(&w);
+    if (!save->index)
+        add_index_entries(&w, save);
+    for (size_t i = 0; save->index && i < MAX(save->index_names->count, (size_t)1); i++) {
+        begin_index_entry(&w, save->index,
+                          i < save->index_names->count ? save->index_names->items[i] : NULL);
+        json_end_dict(&w);
     }
-    json_end_list(&w);
-    json_end_dict(&w);
+    attest_index_end(&w);
 }
 
 static void add_image(struct json_writer *w, const struct entry *entry)
@@ -400,12 +435,39 @@ static int write_documents(struct save *save, struct error *err)
     make_manifest_list(save, &list);
     str_add(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
     if (write_text(save, "oci-layout", &layout, err) < 0 ||
-        write_text(save, "index.json", &index, err) < 0 ||
-        write_text(save, "manifest.json", &list, err) < 0)
+        write_text(save, "index.json", &index, err) < 0)
+        return -1;
+    if (save->index) /* docker's list knows no platforms */
+        return 0;
+    if (write_text(save, "manifest.json", &list, err) < 0)
         return -1;
     return make_repositories(save, &repositories)
                ? write_text(save, "repositories", &repositories, err)
                : 0;
+}
+
+static int write_archive(struct save *save, const struct archive_item *items, size_t count,
+                         struct stream *out, struct error *err)
+{
+    map_init_empty(&save->parts, part_free);
+    save->entries = xcalloc(count + 1, sizeof(*save->entries));
+    for (size_t i = 0; i < count; i++)
+        if (add_entry(save, &items[i], err) < 0)
+            return -1;
+    if (save->index_names)
+        add_index(save);
+    gather_begin(&save->gather, out);
+    save->writer = tar_writer_new(&save->gather.stream, false, err);
+    if (!save->writer || write_documents(save, err) < 0 ||
+        write_directory(save, "blobs", err) < 0 || write_directory(save, "blobs/sha256", err) < 0)
+        return -1;
+    map_sort(&save->parts);
+    MAP_EACH (&save->parts, entry)
+        if (write_part(save, entry->value, err) < 0)
+            return -1;
+    if (tar_writer_finish(save->writer, err) < 0)
+        return -1;
+    return gather_flush(&save->gather, err);
 }
 
 int archive_save(struct store *store, const struct archive_item *items, size_t count,
@@ -413,21 +475,18 @@ int archive_save(struct store *store, const struct archive_item *items, size_t c
 {
     CLEANUP(save_done) struct save save = { .store = store };
 
-    map_init_empty(&save.parts, part_free);
-    save.entries = xcalloc(count + 1, sizeof(*save.entries));
-    for (size_t i = 0; i < count; i++)
-        if (add_entry(&save, &items[i], err) < 0)
-            return -1;
-    gather_begin(&save.gather, out);
-    save.writer = tar_writer_new(&save.gather.stream, false, err);
-    if (!save.writer || write_documents(&save, err) < 0 ||
-        write_directory(&save, "blobs", err) < 0 || write_directory(&save, "blobs/sha256", err) < 0)
+    return write_archive(&save, items, count, out, err);
+}
+
+int archive_save_index(struct store *store, const struct archive_item *items, size_t count,
+                       const struct strv *names, struct stream *out,
+                       struct archive_index *out_index, struct error *err)
+{
+    CLEANUP(save_done) struct save save = { .store = store, .index_names = names };
+
+    if (write_archive(&save, items, count, out, err) < 0)
         return -1;
-    map_sort(&save.parts);
-    MAP_EACH (&save.parts, entry)
-        if (write_part(&save, entry->value, err) < 0)
-            return -1;
-    if (tar_writer_finish(save.writer, err) < 0)
-        return -1;
-    return gather_flush(&save.gather, err);
+    memcpy(out_index->digest, save.index->digest, sizeof(out_index->digest));
+    out_index->size = save.index->size;
+    return 0;
 }

@@ -135,28 +135,47 @@ static void make_manifest(struct attest_documents *documents,
     finish(&documents->manifest, MEDIA_TYPE_OCI_MANIFEST);
 }
 
-static void make_index(struct attest_documents *documents, const struct attest_subject *subject)
+void attest_add_descriptors(struct json_writer *w, const struct attest_subject *subject,
+                            const char *manifest_digest, int64_t manifest_size)
 {
     const struct image_config *config = &subject->image->config;
+
+    descriptor_begin(w, NULL, subject->media_type, subject->digest, subject->size);
+    descriptor_add_platform(w, config->architecture ?: "", config->os ?: "", config->variant);
+    json_end_dict(w);
+    if (!manifest_digest)
+        return;
+    descriptor_begin(w, NULL, MEDIA_TYPE_OCI_MANIFEST, manifest_digest, manifest_size);
+    json_begin_dict(w, "annotations");
+    json_add_text(w, "vnd.docker.reference.digest", subject->digest);
+    json_add_text(w, "vnd.docker.reference.type", "attestation-manifest");
+    json_end_dict(w);
+    descriptor_add_platform(w, "unknown", "unknown", NULL);
+    json_end_dict(w);
+}
+
+void attest_index_begin(struct json_writer *w)
+{
+    json_begin_dict(w, NULL);
+    json_add_int64(w, "schemaVersion", 2);
+    json_add_text(w, "mediaType", MEDIA_TYPE_OCI_INDEX);
+    json_begin_list(w, "manifests");
+}
+
+void attest_index_end(struct json_writer *w)
+{
+    json_end_list(w);
+    json_end_dict(w);
+}
+
+static void make_index(struct attest_documents *documents, const struct attest_subject *subject)
+{
     struct json_writer w = { .out = &documents->index.text };
 
-    json_begin_dict(&w, NULL);
-    json_add_int64(&w, "schemaVersion", 2);
-    json_add_text(&w, "mediaType", MEDIA_TYPE_OCI_INDEX);
-    json_begin_list(&w, "manifests");
-    descriptor_begin(&w, NULL, subject->media_type, subject->digest, subject->size);
-    descriptor_add_platform(&w, config->architecture ?: "", config->os ?: "", config->variant);
-    json_end_dict(&w);
-    descriptor_begin(&w, NULL, documents->manifest.media_type, documents->manifest.digest,
-                     (int64_t)documents->manifest.text.length);
-    json_begin_dict(&w, "annotations");
-    json_add_text(&w, "vnd.docker.reference.digest", subject->digest);
-    json_add_text(&w, "vnd.docker.reference.type", "attestation-manifest");
-    json_end_dict(&w);
-    descriptor_add_platform(&w, "unknown", "unknown", NULL);
-    json_end_dict(&w);
-    json_end_list(&w);
-    json_end_dict(&w);
+    attest_index_begin(&w);
+    attest_add_descriptors(&w, subject, documents->manifest.digest,
+                           (int64_t)documents->manifest.text.length);
+    attest_index_end(&w);
     finish(&documents->index, MEDIA_TYPE_OCI_INDEX);
 }
 

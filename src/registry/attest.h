@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/strv.h"
+#include "codec/json.h"
 #include "store/attestation.h"
 
 #define MEDIA_TYPE_IN_TOTO "application/vnd.in-toto+json"
@@ -34,6 +35,14 @@ CLEANUP_VALUE(attest_documents_done, struct attest_documents)
 
 void attest_documents_make(const struct attest_subject *subject,
                            const struct attestations *attestations, struct attest_documents *out);
+
+/* An index around images for several platforms: begin, the descriptors of each, end. */
+void attest_index_begin(struct json_writer *w);
+void attest_index_end(struct json_writer *w);
+/* The image in the list of an index, and what is attested of it ('manifest_digest' NULL: nothing).
+ */
+void attest_add_descriptors(struct json_writer *w, const struct attest_subject *subject,
+                            const char *manifest_digest, int64_t manifest_size);
 
 /* One statement: the predicate and its subject. 'digest' is that of the image. */
 void attest_statement(const struct attest_subject *subject, const struct attestation *attestation,

@@ -258,12 +258,9 @@ static int keep_manifest(struct pull *pull, const struct fetched *fetched, struc
 static bool is_other_platform(const struct pull *pull, const struct image_config *config)
 {
     CLEANUP(platform_done) struct platform offered = {};
-    CLEANUP(free)
-    char *text = xasprintf("%s/%s%s%s", text_is_empty(config->os) ? "linux" : config->os,
-                           config->architecture ?: "", text_is_empty(config->variant) ? "" : "/",
-                           config->variant ?: "");
 
-    return platform_parse(text, &offered, NULL) < 0 || !platform_match(pull->platform, &offered);
+    platform_of(config->os, config->architecture, config->variant, &offered);
+    return !platform_match(pull->platform, &offered);
 }
 
 static int install_image(struct pull *pull, const struct fetched *fetched, struct error *err)

@@ -80,7 +80,23 @@ static int put_manifest(struct push *push, const char *target, const char *media
     return 0;
 }
 
-/* The image by its digest, what is attested of it, and the index of both under the tag. */
+static int put_documents(struct push *push, const struct attest_documents *made, struct error *err)
+{
+    for (size_t i = 0; i < made->blob_count; i++) {
+        struct upload upload = { .digest = made->blobs[i].digest,
+                                 .size = (int64_t)made->blobs[i].text.length,
+                                 .fd = -1,
+                                 .bytes = str_text(&made->blobs[i].text) };
+
+        if (push_blob(push, &upload, err) < 0)
+            return -1;
+    }
+    return put_manifest(push, made->manifest.digest, made->manifest.media_type,
+                        &made->manifest.text, err);
+}
+
+/* The image by its digest, what is attested of it, and the index: of both under the tag, or the one
+ * that lists it. */
 static int put_attested(struct push *push, struct error *err)
 {
     CLEANUP(attest_documents_done) struct attest_documents made = {};
@@ -88,26 +104,23 @@ static int put_attested(struct push *push, struct error *err)
     char digest[DIGEST_TEXT_SIZE];
     const struct attest_subject subject = { push->image, push->manifest_type, digest,
                                             (int64_t)push->manifest.length, &names };
+    bool is_attested = push->attestations.count > 0;
 
     strv_add_take(&names, reference_familiar(push->reference));
     sha256_digest(push->manifest.data, push->manifest.length, digest);
-    attest_documents_make(&subject, &push->attestations, &made);
     if (put_manifest(push, digest, push->manifest_type, &push->manifest, err) < 0)
         return -1;
-    for (size_t i = 0; i < made.blob_count; i++) {
-        struct upload upload = { .digest = made.blobs[i].digest,
-                                 .size = (int64_t)made.blobs[i].text.length,
-                                 .fd = -1,
-                                 .bytes = str_text(&made.blobs[i].text) };
-
-        if (push_blob(push, &upload, err) < 0)
+    if (is_attested) {
+        attest_documents_make(&subject, &push->attestations, &made);
+        if (put_documents(push, &made, err) < 0)
             return -1;
     }
-    return put_manifest(push, made.manifest.digest, made.manifest.media_type, &made.manifest.text,
-                        err) < 0
-               ? -1
-               : put_manifest(push, push->reference->tag, made.index.media_type, &made.index.text,
-                              err);
+    if (!push->index)
+        return put_manifest(push, push->reference->tag, made.index.media_type, &made.index.text,
+                            err);
+    attest_add_descriptors(push->index, &subject, is_attested ? made.manifest.digest : NULL,
+                           (int64_t)made.manifest.text.length);
+    return 0;
 }
 
 static int push_all(struct push *push, struct error *err)
@@ -119,7 +132,7 @@ static int push_all(struct push *push, struct error *err)
         return -1;
     if (!push->manifest.length)
         make_manifest(push, config_size);
-    if (push->attestations.count > 0 && push->reference->tag)
+    if (push->index || (push->attestations.count > 0 && push->reference->tag))
         return put_attested(push, err);
     sha256_digest(push->manifest.data, push->manifest.length, digest);
     return put_manifest(push, push->reference->tag ?: digest, push->manifest_type, &push->manifest,
@@ -147,6 +160,23 @@ static int use_session(struct session *session, void *data, struct error *err)
     return push_plan_own(push, err) < 0 ? -1 : push_all(push, err);
 }
 
+static int push_image(struct push *push, const struct credentials *credentials, struct error *err)
+{
+    mutex_init(&push->lock);
+    push_name_layers(push);
+    int result = store_image_attestations(push->registry->store, push->image->id,
+                                          &push->attestations, err);
+    if (result == 0)
+        result = registry_each_endpoint(push->registry, push->reference, SESSION_PUSH, credentials,
+                                        push->watcher, use_session, push, err);
+    attestations_done(&push->attestations);
+    free(push->layers);
+    str_done(&push->manifest);
+    free(push->manifest_type);
+    mutex_done(&push->lock);
+    return result;
+}
+
 int registry_push(struct registry *registry, const struct reference *reference,
                   const struct image *image, const struct strv *sources,
                   const struct credentials *credentials, const struct registry_watcher *watcher,
@@ -159,16 +189,33 @@ int registry_push(struct registry *registry, const struct reference *reference,
                          .watcher = watcher,
                          .result = out };
 
-    mutex_init(&push.lock);
-    push_name_layers(&push);
-    int result = store_image_attestations(registry->store, image->id, &push.attestations, err);
-    if (result == 0)
-        result = registry_each_endpoint(registry, reference, SESSION_PUSH, credentials, watcher,
-                                        use_session, &push, err);
-    attestations_done(&push.attestations);
-    free(push.layers);
-    str_done(&push.manifest);
-    free(push.manifest_type);
-    mutex_done(&push.lock);
-    return result;
+    return push_image(&push, credentials, err);
+}
+
+int registry_push_index(struct registry *registry, const struct reference *reference,
+                        struct image *const *images, size_t count,
+                        const struct credentials *credentials,
+                        const struct registry_watcher *watcher, struct push_result *out,
+                        struct error *err)
+{
+    CLEANUP(str_done) struct str text = {};
+    struct json_writer index = { .out = &text };
+
+    attest_index_begin(&index);
+    for (size_t i = 0; i < count; i++) {
+        struct push push = { .registry = registry,
+                             .reference = reference,
+                             .image = images[i],
+                             .watcher = watcher,
+                             .index = &index,
+                             .result = out };
+
+        if (push_image(&push, credentials, err) < 0)
+            return -1;
+    }
+    attest_index_end(&index);
+    const struct registry_document document = { text.data, text.length, MEDIA_TYPE_OCI_INDEX,
+                                                NULL };
+    *out = (struct push_result){ .size = (int64_t)text.length, .is_index = true };
+    return registry_put(registry, reference, &document, credentials, out->digest, err);
 }

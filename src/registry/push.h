@@ -38,6 +38,7 @@ struct push {
     struct str manifest; /* that it came with; empty: one is made */
     char *manifest_type;
     struct attestations attestations; /* that go along */
+    struct json_writer *index;        /* that lists the image among others; NULL: it is alone */
     struct mutex lock;
     size_t next GUARDED_BY(lock); /* layer to be taken by a thread */
     struct error failure GUARDED_BY(lock);

@@ -92,6 +92,14 @@ int registry_push(struct registry *registry, const struct reference *reference,
                   const struct credentials *credentials, const struct registry_watcher *watcher,
                   struct push_result *out, struct error *err);
 
+/* Sends images for several platforms, each by its digest, and the index of them all, with what is
+ * attested of each, under the tag of 'reference'. */
+int registry_push_index(struct registry *registry, const struct reference *reference,
+                        struct image *const *images, size_t count,
+                        const struct credentials *credentials,
+                        const struct registry_watcher *watcher, struct push_result *out,
+                        struct error *err);
+
 /* A manifest or an index that was made elsewhere. */
 struct registry_document {
     const void *bytes;

@@ -173,6 +173,13 @@ void platform_from_json(const struct json *value, struct platform *out)
          json_text(json_get(value, "variant")), json_text(json_get(value, "os.version")));
 }
 
+void platform_of(const char *os, const char *architecture, const char *variant,
+                 struct platform *out)
+{
+    *out = (struct platform){};
+    fill(out, text_is_empty(os) ? "linux" : os, architecture, variant, "");
+}
+
 int platform_parse_json(const char *text, struct platform *out, struct error *err)
 {
     CLEANUP(json_free) struct json *value = NULL;

@@ -25,6 +25,10 @@ int platform_parse_json(const char *text, struct platform *out, struct error *er
 /* From a descriptor's "platform" or an image's configuration; nothing there gives "". */
 void platform_from_json(const struct json *value, struct platform *out);
 
+/* From what an image's configuration says: any may be NULL, no system is Linux. */
+void platform_of(const char *os, const char *architecture, const char *variant,
+                 struct platform *out);
+
 /* How well an image for 'offered' runs on 'wanted': 0 not at all; the larger, the better. */
 int platform_match(const struct platform *wanted, const struct platform *offered);
 

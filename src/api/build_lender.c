@@ -87,19 +87,28 @@ static int watch(int epoll_fd, int fd, struct error *err)
                                                               : 0;
 }
 
+static int upgrade(struct request *req, struct build_lender *lender, int epoll_fd,
+                   struct http_connection **out, struct error *err)
+{
+    if (epoll_fd < 0)
+        return error_sys(err, "make an event");
+    return watch(epoll_fd, build_lender_wake_fd(lender), err) < 0 ||
+                   watch(epoll_fd, http_cancel_fd(req->exchange), err) < 0
+               ? -1
+               : http_hijack(req->exchange, UPGRADED, out, err);
+}
+
+/* When the client sees the end of the connection, nothing of what was done for it is left. */
 static int lend(struct request *req, struct build_lender *lender, struct error *err)
 {
     CLEANUP(http_connection_close) struct http_connection *connection = NULL;
     CLEANUP(close) int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int result = upgrade(req, lender, epoll_fd, &connection, err);
 
-    if (epoll_fd < 0)
-        return error_sys(err, "make an event");
-    if (watch(epoll_fd, build_lender_wake_fd(lender), err) < 0 ||
-        watch(epoll_fd, http_cancel_fd(req->exchange), err) < 0 ||
-        http_hijack(req->exchange, UPGRADED, &connection, err) < 0)
-        return -1;
-    serve(req, connection, lender, epoll_fd);
-    return 0;
+    if (result == 0)
+        serve(req, connection, lender, epoll_fd);
+    engine_build_lender_close(req->engine, lender);
+    return result;
 }
 
 int api_build_lend(struct request *req, struct error *err)
@@ -111,10 +120,8 @@ int api_build_lend(struct request *req, struct error *err)
     if (!hijack_is_upgrade(req))
         return error_set(err, ERROR_INVALID, "lending to a build needs an upgraded connection");
     if (request_decode(req, lent_fields, &lent, err) == 0 &&
-        engine_build_lender_open(req->engine, &lent.secrets, &lent.agents, &lender, err) == 0) {
+        engine_build_lender_open(req->engine, &lent.secrets, &lent.agents, &lender, err) == 0)
         result = lend(req, lender, err);
-        engine_build_lender_close(req->engine, lender);
-    }
     json_fields_done(lent_fields, &lent);
     return result;
 }

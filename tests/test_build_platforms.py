@@ -212,7 +212,7 @@ def test_several_by_buildkits_protocol(engine, client, context, registry):
 
 
 @pytest.mark.own
-@pytest.mark.parametrize("exporter, said", [(("image", {"name": "x"}), "push them"), (("moby", {}), "push them"), (("docker", {}), "oci has")])
+@pytest.mark.parametrize("exporter, said", [(("image", {"name": "x"}), "push them"), (("image", {"name": "x", "push": "true", "load": "true"}), "push them"), (("moby", {}), "push them"), (("docker", {}), "oci has")])
 def test_refused_by_buildkits_protocol(client, context, exporter, said):
     with pytest.raises(Failure, match=said):
         client.build(client.session({"context": context, "dockerfile": context}), {"platform": BOTH}, exporters=[exporter])

@@ -59,7 +59,7 @@ def test_a_build(client, engine, context):
     assert not [name for name in names if "ENV" in name or "CMD" in name]
     assert progress.said("[first 3/3]") == "heard\n"
     assert all(vertex.get(5) and vertex.get(6) for vertex in progress.steps.values()), "each step begins and ends"
-    again, progress = client.build(client.session(dirs(context)), exporters=[("moby", {})])
+    again, progress = client.build(client.session(dirs(context)), exporters=[("moby", {"load": "true"})])
     assert image_of(again) == image_of(answer)
     assert progress.find("COPY").get(4) == [1] and progress.find("RUN").get(4) == [1], "cached"
     engine.docker("rmi", "kit:1", "kit:2", check=True)

@@ -216,7 +216,7 @@ static int export_image(struct export *export, struct error *err)
                          "images are unpacked as they are built",
                          export->exporter->type);
     amount(export, "exporting layers", true);
-    if (is_several(export) && !is_on(export, "push", false))
+    if (is_several(export) && (is_on(export, "load", false) || !is_on(export, "push", false)))
         return error_set(err, ERROR_UNSUPPORTED,
                          "images for several platforms have one name in a registry or in an "
                          "archive, but not here: push them, or choose an output of type oci, local "
@@ -429,9 +429,9 @@ static const struct kind {
     int (*run)(struct export *export, struct error *err);
 } kinds[] = {
     { "docker", "exporting to docker image format", false, " name tar ",            export_archive },
-    { "image",  "exporting to image",               true,  " name push unpack ",    export_image   },
+    { "image",  "exporting to image",               true,  " load name push unpack ", export_image   },
     { "local",  "exporting to client directory",    false, " platform-split ",      export_local   },
-    { "moby",   "exporting to image",               true,  " name push unpack ",    export_image   },
+    { "moby",   "exporting to image",               true,  " load name push unpack ", export_image   },
     { "oci",    "exporting to oci image format",    false, " name tar ",            export_archive },
     { "tar",    "exporting to client tarball",      false, " platform-split ",      export_tar     },
 };

@@ -206,13 +206,54 @@ def test_files_and_archives(engine, project, tmp_path):
 
 
 @pytest.mark.parametrize("options, said", [
-    (["--provenance=perhaps"], "invalid value perhaps"), (["--provenance=mode=odd"], "min or max"), (["--sbom=generator=x"], "runs no image"),
+    (["--provenance=perhaps"], "invalid value perhaps"), (["--provenance=mode=odd"], "min or max"), (["--sbom=generator="], "unknown setting generator"),
     (["--attest", "mode=max"], "type=provenance or type=sbom"), (["--attest", "type=vsa"], "type=provenance or type=sbom"),
     (["--attest", "type=provenance,version=v9"], "v0.2 or v1"), (["--sbom=mode=max"], "unknown setting mode"),
 ])
 def test_wrong_words(engine, project, options, said):
     done = engine.berth("build", "-q", *options, str(project))
     assert done.code != 0 and said in done.err, done
+
+
+SCAN = """set -e
+test "$BUILDKIT_SCAN_SOURCE" = /run/src/core/sbom && test -z "$BUILDKIT_SCAN_SOURCE_EXTRAS"
+! touch "$BUILDKIT_SCAN_SOURCE/x" 2>/dev/null
+test ! -e /run/secrets
+cd "$BUILDKIT_SCAN_SOURCE"
+echo '{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document", "predicate": {"name": "'$(cat told)'"}}' > "$BUILDKIT_SCAN_DESTINATION/one.spdx.json"
+echo '{"predicateType": "https://example.org/other", "predicate": {"n": [1, null]}}' > "$BUILDKIT_SCAN_DESTINATION/two.json"
+echo nothing > "$BUILDKIT_SCAN_DESTINATION/readme"
+"""
+
+
+def scanner(engine, tmp_path, name, script):
+    place = tmp_path / name
+    place.mkdir()
+    (place / "scan").write_text(script)
+    (place / "Dockerfile").write_text('FROM busybox\nCOPY scan /scan\nENTRYPOINT ["/bin/sh"]\nCMD ["/scan"]\n')
+    engine.berth("build", "-q", "-t", f"{name}:1", str(place), check=True)
+    return f"{name}:1"
+
+
+def test_a_generator_of_the_users_choice(engine, project, tmp_path):
+    """A program of an image finds what is in the result, which it cannot change; what it writes becomes statements."""
+    (tmp_path / "built").mkdir()
+    (tmp_path / "secret").write_text("whisper")
+    (tmp_path / "built/Dockerfile").write_text("FROM busybox\nRUN --mount=type=secret,id=s echo told by the image > /told\n")
+    name = scanner(engine, tmp_path, "scanner", SCAN)
+    done = engine.berth("build", "-q", "--secret", f"id=s,src={tmp_path}/secret", "--attest", f"type=sbom,generator={name}", "-o", str(tmp_path / "out"), str(tmp_path / "built"))
+    assert done.code == 0, done
+    found = json.loads((tmp_path / "out/sbom.spdx.json").read_text())
+    assert found["predicate"] == {"name": "told by the image"} and found["subject"]
+    assert json.loads((tmp_path / "out/attestation.json").read_text())["predicate"] == {"n": [1, None]}
+    for script, said in (("echo no good; exit 3", "non-zero code: 3: no good"), ("true", "left no statement"), ("echo '{}' > /run/out/x.json", "x.json is no statement"),
+                         ("echo '[' > /run/out/x.json", "x.json"), ("ln -s /etc/passwd /run/out/x.json", "x.json"), ("mkdir /run/out/x.json", "x.json is no file")):
+        (tmp_path / "scanner").rename(tmp_path / f"was-{abs(hash(script))}")
+        name = scanner(engine, tmp_path, "scanner", script)
+        done = engine.berth("build", "-t", "never:1", f"--sbom=generator={name}", str(tmp_path / "built"), "--secret", f"id=s,src={tmp_path}/secret")
+        assert done.code == 1 and f"SBOM generator {name}: " in done.err and said in done.err, (script, done)
+    assert engine.docker("images", "-q", "never", check=True).out == ""
+    engine.docker("rmi", "scanner:1", check=True)
 
 
 def test_by_buildkits_protocol(engine, registry, project, tmp_path):
@@ -232,8 +273,8 @@ def test_by_buildkits_protocol(engine, registry, project, tmp_path):
             client.build(session, attributes, [("tar", {})])
             with tarfile.open(fileobj=io.BytesIO(session.received["0"])) as archive:
                 assert ("provenance.json" in archive.getnames()) == is_there
-        with pytest.raises(Failure, match="runs no image for that"):
-            client.build(client.session(directories), {"attest:sbom": "generator=scanner"})
+        with pytest.raises(Failure, match="SBOM generator UPPER"):
+            client.build(client.session(directories), {"attest:sbom": "generator=UPPER"})
     finally:
         client.close()
         engine.berth("rmi", "-f", name)

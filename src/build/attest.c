@@ -12,6 +12,7 @@
 void build_attest_done(struct build_attest *attest)
 {
     free(attest->builder_id);
+    free(attest->generator);
     free(attest->vcs_source);
     free(attest->vcs_revision);
     *attest = (struct build_attest){};
@@ -69,11 +70,11 @@ static int read_setting(bool is_sbom, const char *name, const char *value, bool 
         return 0;
     if (!is_sbom)
         return read_provenance_setting(name, value, out, err);
-    if (strcmp(name, "generator") == 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "SBOM generators are not supported by this engine: it lists the packages "
-                         "of dpkg and apk itself, and runs no image for that (%s)",
-                         value);
+    if (strcmp(name, "generator") == 0 && *value) {
+        free(out->generator);
+        out->generator = xstrdup(value);
+        return 0;
+    }
     return error_set(err, ERROR_INVALID, "unknown setting %s of the SBOM", name);
 }
 

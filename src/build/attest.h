@@ -1,5 +1,6 @@
 /* What a build attests of its image: where it comes from (SLSA provenance), and what is in it
- * (SPDX). Both are made of what the builder knows itself; nothing else is run. */
+ * (SPDX). Both are made of what the builder knows itself, unless a program is named for the second.
+ */
 #ifndef BERTH_BUILD_ATTEST_H
 #define BERTH_BUILD_ATTEST_H
 
@@ -16,6 +17,7 @@ struct build_attest {
     bool is_reproducible;            /* the caller says that the build can be repeated */
     bool is_inline_only;             /* not into a directory or an archive of the image's files */
     char *builder_id;                /* NULL: "" */
+    char *generator;                 /* image of a program that makes the SBOM; NULL: none */
     char *vcs_source, *vcs_revision; /* of the context, as the client says; may be NULL */
 };
 void build_attest_done(struct build_attest *attest);
@@ -23,8 +25,7 @@ CLEANUP_VALUE(build_attest_done, struct build_attest)
 
 /* One attestation that is wanted: 'type' is "provenance" or "sbom", 'text' its settings, comma
  * separated: "", "true", "false", "mode=max", "version=v1", "builder-id=…", "reproducible=true",
- * "inline-only=true", "disabled=true". INVALID; UNSUPPORTED for generators, which are programs of
- * images. */
+ * "inline-only=true", "generator=image", "disabled=true". INVALID. */
 int build_attest_read(const char *type, const char *text, struct build_attest *out,
                       struct error *err);
 

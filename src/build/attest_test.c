@@ -17,7 +17,7 @@ static const struct {
     { "provenance", "mode=max,disabled=true", NULL, .is_max = true },
     { "sbom", "", NULL, .has_sbom = true },
     { "sbom", "type=sbom,disabled=false", NULL, .has_sbom = true },
-    { "sbom", "generator=docker/scout", "runs no image for that" },
+    { "sbom", "generator=", "unknown setting generator" },
     { "sbom", "mode=max", "unknown setting mode of the SBOM" },
     { "provenance", "mode=medium", "min or max" },
     { "provenance", "version=v2", "v0.2 or v1" },

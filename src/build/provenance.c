@@ -338,6 +338,8 @@ int attestations_make(struct job *job, const struct stage *stage, struct attesta
         (attest->is_v1 ? write_v1 : write_v02)(job, stage, &text);
         attestations_add(out, attest->is_v1 ? V1_TYPE : V02_TYPE, &text);
     }
+    if (attest->has_sbom && attest->generator)
+        return sbom_generate(job, stage, out, err);
     if (attest->has_sbom) {
         CLEANUP(str_done) struct str text = {};
         int fd = job_mount(job, stage->chain_id, err);

@@ -22,4 +22,9 @@ int attestations_make(struct job *job, const struct stage *stage, struct attesta
 int sbom_make(int root_fd, const char *image_id, int64_t created_ns, struct str *out,
               struct error *err);
 
+/* The statements of the program that the build names for it (sbom_generator.c), run as a RUN step
+ * is, with the files of the stage read-only and without secrets. */
+int sbom_generate(struct job *job, const struct stage *stage, struct attestations *out,
+                  struct error *err);
+
 #endif

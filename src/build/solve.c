@@ -379,6 +379,8 @@ static int describe_image(struct job *job, const struct stage *stage, const stru
     struct store *store = job->builder->store;
     CLEANUP(attestations_done) struct attestations attestations = {};
 
+    if (attestations_make(job, stage, &attestations, err) < 0)
+        return -1;
     for (size_t i = 0; i < names->count; i++) {
         CLEANUP(reference_done) struct reference reference = {};
 
@@ -388,9 +390,7 @@ static int describe_image(struct job *job, const struct stage *stage, const stru
             store_image_tag(store, image->id, &reference, err) < 0)
             return -1;
     }
-    return attestations_make(job, stage, &attestations, err) < 0
-               ? -1
-               : store_image_attest(store, image->id, &attestations, err);
+    return store_image_attest(store, image->id, &attestations, err);
 }
 
 static int make_image(struct job *job, const struct stage *stage, const struct strv *names,

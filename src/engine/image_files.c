@@ -40,11 +40,19 @@ char *image_platform_word(const struct image *image)
     return word;
 }
 
-static char *statement_name(const struct attestation *attestation, const char *word)
+/* A name that none of 'taken' has. */
+static char *statement_name(const struct attestation *attestation, const char *word,
+                            const struct map *taken)
 {
     const char *name = attest_file_name(attestation), *dot = strrchr(name, '.');
+    CLEANUP(free) char *middle = xasprintf("%s%s", word ? "." : "", word ?: "");
+    char *full = xasprintf("%.*s%s%s", (int)(dot - name), name, middle, dot);
 
-    return word ? xasprintf("%.*s.%s%s", (int)(dot - name), name, word, dot) : xstrdup(name);
+    for (size_t i = 2; map_has(taken, full); i++) {
+        free(full);
+        full = xasprintf("%.*s-%zu%s%s", (int)(dot - name), name, i, middle, dot);
+    }
+    return full;
 }
 
 int engine_image_statements(struct engine *engine, const struct image *image, const char *word,
@@ -59,7 +67,7 @@ int engine_image_statements(struct engine *engine, const struct image *image, co
         return -1;
     for (size_t i = 0; i < attestations.count; i++) {
         CLEANUP(str_done) struct str text = {};
-        CLEANUP(free) char *name = statement_name(&attestations.items[i], word);
+        CLEANUP(free) char *name = statement_name(&attestations.items[i], word, out);
 
         attest_statement(&subject, &attestations.items[i], &text);
         map_set_text(out, name, str_text(&text));

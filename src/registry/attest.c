@@ -36,7 +36,9 @@ const char *attest_file_name(const struct attestation *attestation)
 {
     return text_starts(attestation->predicate_type, "https://slsa.dev/provenance/")
                ? "provenance.json"
-               : "sbom.spdx.json";
+           : strcmp(attestation->predicate_type, "https://spdx.dev/Document") == 0
+               ? "sbom.spdx.json"
+               : "attestation.json";
 }
 
 /* ---- the statement ---- */

@@ -40,6 +40,11 @@ static int check_cancelled(const struct file_copy *options, struct error *err)
     return 0;
 }
 
+static int tell(const struct file_copy *options, off_t offset, struct error *err)
+{
+    return options->reached ? options->reached(options->data, offset, err) : 0;
+}
+
 static void hand_to_disk(const struct range *range, off_t at, off_t end)
 {
     if (range->options->is_kept && end - at == PIECE_SIZE)
@@ -98,6 +103,8 @@ static int copy_pieces(struct range *range, struct error *err)
             return -1;
         }
         hand_to_disk(range, at, end);
+        if (tell(range->options, end, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -153,7 +160,7 @@ static int copy_range(int from_fd, int to_fd, off_t at, off_t end, const struct 
     off_t from = at, to = at;
 
     if (end - at >= SHARED_LEAST)
-        return copy_together(&range, err);
+        return options->reached ? copy_pieces(&range, err) : copy_together(&range, err);
     while (from < end) {
         ssize_t count = copy_file_range(from_fd, &from, to_fd, &to, (size_t)(end - from), 0);
 
@@ -163,7 +170,9 @@ static int copy_range(int from_fd, int to_fd, off_t at, off_t end, const struct 
             break; /* Some file systems claim the end of the file. */
     }
     atomic_store(&range.next, from);
-    return from < end ? copy_pieces(&range, err) : check_cancelled(options, err);
+    if (from < end)
+        return copy_pieces(&range, err);
+    return check_cancelled(options, err) < 0 ? -1 : tell(options, end, err);
 }
 
 /* All blocks at once, where the file system can. False: nothing was done. */

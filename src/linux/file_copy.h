@@ -15,11 +15,16 @@ struct file_copy {
     /* The caller is going to wait until all is on disk: the disk begins at once, and works while
      * the caller does. */
     bool is_kept;
+    /* Called with how much is copied of the file, from its beginning on; -1 ends the copying. One
+     * thread copies then, in order: who follows it has a processor to keep busy. Nothing is told of
+     * blocks that are shared. NULL: nobody follows. */
+    int (*reached)(void *data, off_t offset, struct error *err);
+    void *data;
 };
 
-/* Copies the first 'size' bytes of 'from_fd' into 'to_fd', an empty file. Holes stay holes. Neither
- * offset counts, and that of 'from_fd' may move. Of a file that becomes shorter meanwhile, what was
- * cut off may be missing or read as zeros. */
+/* Copies the first 'size' bytes of 'from_fd' into 'to_fd', a file without content: empty, or of
+ * that size and all a hole. Holes stay holes. Neither offset counts, and that of 'from_fd' may
+ * move. If the file becomes shorter meanwhile, what was cut off may be missing or read as zeros. */
 int file_copy_content(int from_fd, int to_fd, off_t size, const struct file_copy *options,
                       struct error *err);
 

@@ -121,6 +121,53 @@ Test(file_copy, keeps_holes_between_large_and_small_ranges)
     cr_expect_lt(status.st_blocks, (32 * MIB) / 512);
 }
 
+struct follower {
+    int from_fd, to_fd;
+    off_t reached, limit;
+};
+
+static int follow(void *data, off_t offset, struct error *error)
+{
+    struct follower *follower = data;
+
+    cr_assert_geq(offset, follower->reached, "told in order");
+    expect_same(follower->from_fd, follower->to_fd, offset);
+    follower->reached = offset;
+    return offset < follower->limit ? 0 : error_set(error, ERROR_CONFLICT, "enough");
+}
+
+/* Large and small ranges, with a hole before the last one; into a file that has its size. */
+Test(file_copy, tells_how_much_is_copied)
+{
+    CLEANUP(close) int from_fd = numbered_file(21 * MIB);
+    CLEANUP(close) int to_fd = new_file();
+    struct follower follower = { from_fd, to_fd, 0, 100 * MIB };
+    const struct file_copy followed = {
+        .name = "it", .cancel_fd = -1, .reached = follow, .data = &follower
+    };
+
+    cr_assert_eq(pwrite(from_fd, "x", 1, 40 * MIB), 1);
+    cr_assert_eq(ftruncate(to_fd, 40 * MIB + 1), 0);
+    cr_assert_eq(file_copy_content(from_fd, to_fd, 40 * MIB + 1, &followed, &err), 0, "%s",
+                 err.text);
+    expect_same(from_fd, to_fd, 40 * MIB + 1);
+    cr_expect(follower.reached == 0 /* shared blocks */ || follower.reached == 40 * MIB + 1);
+}
+
+Test(file_copy, ends_when_its_follower_does)
+{
+    CLEANUP(close) int from_fd = numbered_file(21 * MIB);
+    CLEANUP(close) int to_fd = memfd_create("copy", MFD_CLOEXEC); /* which shares no blocks */
+    struct follower follower = { from_fd, to_fd, 0, 5 * MIB };
+    const struct file_copy followed = {
+        .name = "it", .cancel_fd = -1, .reached = follow, .data = &follower
+    };
+
+    cr_assert_eq(file_copy_content(from_fd, to_fd, 21 * MIB, &followed, &err), -1);
+    cr_expect_str_eq(err.text, "enough");
+    cr_expect_lt(size_of(to_fd), 21 * MIB);
+}
+
 Test(file_copy, can_be_called_off)
 {
     CLEANUP(close) int from_fd = numbered_file(12 * MIB);

@@ -34,6 +34,10 @@ struct tree_copy {
     /* Called when a directory's content is copied, before its attributes are. 1: the copy is not
      * wanted, its attributes are left alone. May be NULL. */
     int (*leave)(void *data, const struct tree_entry *entry, struct error *err);
+    /* Asked before each file's content is copied. 1: the caller is going to do that afterwards,
+     * with duplicates of these descriptors; the copy gets its size and its attributes now. May be
+     * NULL. */
+    int (*put_off)(void *data, const char *path, int from_fd, int to_fd, off_t size);
     void *data;
     /* The caller is going to wait until all is on disk: the disk begins at once, and works while
      * the caller does. */

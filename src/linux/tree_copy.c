@@ -94,12 +94,20 @@ static int open_target_dir(struct copy *copy, const char *path, struct error *er
     return copy->dir_fd;
 }
 
+static int copy_content(struct copy *copy, const char *path, int from_fd, int to_fd, off_t size,
+                        struct error *err)
+{
+    const struct tree_copy *options = &copy->options;
+    const struct file_copy content = { .name = path, .cancel_fd = -1, .is_kept = options->is_kept };
+
+    if (!options->put_off || !options->put_off(options->data, path, from_fd, to_fd, size))
+        return file_copy_content(from_fd, to_fd, size, &content, err);
+    return ftruncate(to_fd, size) < 0 ? error_sys(err, "size of %s", path) : 0;
+}
+
 static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *entry,
                      struct error *err)
 {
-    const struct file_copy content = { .name = entry->path,
-                                       .cancel_fd = -1,
-                                       .is_kept = copy->options.is_kept };
     CLEANUP(close)
     int from_fd = openat(entry->dir_fd, entry->name,
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -114,7 +122,7 @@ static int copy_file(struct copy *copy, int dir_fd, const struct tree_entry *ent
                        0600);
     if (to_fd < 0)
         return error_sys(err, "create %s", entry->path);
-    if (file_copy_content(from_fd, to_fd, status.st_size, &content, err) < 0)
+    if (copy_content(copy, entry->path, from_fd, to_fd, status.st_size, err) < 0)
         return -1;
     if (tree_copy_attributes(from_fd, to_fd, copy->options.keeps_xattr, err) < 0)
         return error_context(err, "copy %s", entry->path);

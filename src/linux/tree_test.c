@@ -184,6 +184,32 @@ Test(tree, copies_all_that_makes_an_entry)
     cr_expect_eq(fgetxattr(copy_fd, "trusted.overlay.origin", target, sizeof(target)), -1);
 }
 
+static int put_off_one(void *data, const char *path, int source_fd, int copy_fd, off_t size)
+{
+    cr_assert_eq(fcntl(copy_fd, F_GETFL) & O_ACCMODE, O_WRONLY);
+    *(int *)data += strcmp(path, "later") == 0 && size == 4 && source_fd != copy_fd;
+    return strcmp(path, "later") == 0;
+}
+
+Test(tree, leaves_contents_for_later)
+{
+    struct timespec times[] = { { 1, 2 }, { 12345, 678 } };
+    int count = 0;
+    const struct tree_copy options = { .put_off = put_off_one, .data = &count };
+    char text[5] = "";
+
+    write_file(from_fd, "later", "text");
+    write_file(from_fd, "now", "text");
+    cr_assert_eq(utimensat(from_fd, "later", times, 0), 0);
+    cr_assert_eq(tree_copy(from_fd, to_fd, &options, &err), 0, "%s", err.text);
+    cr_expect_eq(count, 1);
+    struct stat copy = look_at(to_fd, "later");
+    cr_expect(copy.st_size == 4 && copy.st_blocks == 0 && copy.st_mtim.tv_sec == 12345);
+    CLEANUP(close) int fd = openat(to_fd, "now", O_RDONLY | O_CLOEXEC);
+    cr_expect_eq(read(fd, text, sizeof(text)), 4);
+    cr_expect_str_eq(text, "text");
+}
+
 Test(tree, keeps_holes)
 {
     CLEANUP(close) int fd = openat(from_fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0644);

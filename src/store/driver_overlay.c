@@ -11,6 +11,7 @@
 #include "linux/mount.h"
 #include "linux/tree.h"
 #include "store/internal.h"
+#include "store/late_copy.h"
 #include "store/overlay_map.h"
 #include "store/whiteout.h"
 
@@ -98,9 +99,12 @@ static bool keeps(const char *name)
 
 static int overlay_take(struct store *store UNUSED, const char *parent_id UNUSED,
                         const struct writable *writable, bool use_up, const char *diff_path,
-                        struct error *err)
+                        struct late_copies *late, struct error *err)
 {
-    const struct tree_copy options = { .keeps_xattr = keeps, .is_kept = true };
+    const struct tree_copy options = { .keeps_xattr = keeps,
+                                       .put_off = late ? late_copies_add : NULL,
+                                       .data = late,
+                                       .is_kept = true };
 
     if (use_up)
         return rename(writable->diff_path, diff_path) < 0

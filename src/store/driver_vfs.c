@@ -302,7 +302,8 @@ static int compare_directory(void *data, const struct tree_entry *entry, struct 
 }
 
 static int vfs_take(struct store *store, const char *parent_id, const struct writable *writable,
-                    bool use_up UNUSED, const char *diff_path, struct error *err)
+                    bool use_up UNUSED, const char *diff_path, struct late_copies *late UNUSED,
+                    struct error *err)
 {
     CLEANUP(close) int old_fd = open_whole(store, parent_id, NULL, err);
     CLEANUP(close) int new_fd = open(writable->diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

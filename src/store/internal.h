@@ -55,6 +55,8 @@ struct hold {
     int count;
 };
 
+struct late_copies;
+
 /* How layers are put together: the kernel's overlayfs, or copies. */
 struct driver {
     const char *name;
@@ -64,9 +66,11 @@ struct driver {
                  int user_namespace_fd, int *out_fd, struct error *err);
     /* Fills a new writable directory over 'chain_id'; NULL: nothing to do. */
     int (*fill)(struct store *store, const char *chain_id, int dir_fd, struct error *err);
-    /* Makes 'diff_path' (absent) of what was changed in 'writable', which may be used up. */
+    /* Makes 'diff_path' (absent) of what was changed in 'writable', which may be used up. What is
+     * copied of large files may be left to 'late' (NULL: it may not). */
     int (*take_changes)(struct store *store, const char *parent_id, const struct writable *writable,
-                        bool use_up, const char *diff_path, struct error *err);
+                        bool use_up, const char *diff_path, struct late_copies *late,
+                        struct error *err);
 };
 extern const struct driver driver_overlay, driver_vfs;
 

@@ -6,9 +6,12 @@
 #include "store/outline.h"
 
 /* The digest of the directory's canonical archive, and the size of its files. With 'known' (may be
- * NULL) the bytes up to the first file that differs from an archive made before are not read. */
+ * NULL) the bytes up to the first file that differs from an archive made before are not read.
+ * 'late' (NULL, and not together with 'known') are contents that the directory lacks: they are in
+ * it afterwards. */
 int layer_digest(struct store *store, int diff_fd, const struct layer_contents *known,
-                 char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size, struct error *err);
+                 struct late_copies *late, char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size,
+                 struct error *err);
 
 /* Makes 'directory_path' (under tmp/, with a directory "diff" in it; used up) the layer that
  * 'layer' describes; its chain id is filled in. A layer that is there already wins. */

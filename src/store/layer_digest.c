@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "codec/sha256.h"
+#include "store/late_copy.h"
 #include "store/layer.h"
 #include "store/pack.h"
 
@@ -194,7 +195,8 @@ struct hashing {
     struct stream stream;
     struct pack_contents contents;
     struct sha256 *hash;
-    int64_t at, begins_at; /* what is before is in the hash already */
+    struct late_copies *late; /* NULL: none */
+    int64_t at, begins_at;    /* what is before is in the hash already */
     struct marks *marks;
     size_t next; /* mark */
 };
@@ -210,14 +212,23 @@ static int hashing_write(struct stream *stream, const void *data, size_t size,
     return 0;
 }
 
-static int hashing_take(struct pack_contents *contents, const struct stat *file, int fd UNUSED,
-                        struct error *err UNUSED)
+/* Contents that are in the hash already are passed over, late ones go into it as they come. */
+static int hashing_take(struct pack_contents *contents, const struct stat *file, int fd,
+                        struct error *err)
 {
+    static const char zeros[512];
     struct hashing *hashing = CONTAINER_OF(contents, struct hashing, contents);
+    int64_t size = padded(file->st_size);
 
-    if (hashing->at >= hashing->begins_at)
-        return 0;
-    hashing->at += padded(file->st_size);
+    if (hashing->at >= hashing->begins_at) {
+        int taken = hashing->late ? late_copies_follow(hashing->late, file, fd, hashing->hash, err)
+                                  : 0;
+
+        if (taken <= 0)
+            return taken;
+        sha256_add(hashing->hash, zeros, (size_t)(size - file->st_size));
+    }
+    hashing->at += size;
     return 1;
 }
 
@@ -246,7 +257,8 @@ static void go_on(struct store *store, struct hashing *hashing)
 }
 
 int layer_digest(struct store *store, int diff_fd, const struct layer_contents *known,
-                 char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size, struct error *err)
+                 struct late_copies *late, char out_digest[DIGEST_TEXT_SIZE], int64_t *out_size,
+                 struct error *err)
 {
     CLEANUP(sha256_free) struct sha256 *hash = sha256_new();
     CLEANUP(marks_done) struct marks marks = {};
@@ -254,6 +266,7 @@ int layer_digest(struct store *store, int diff_fd, const struct layer_contents *
     struct hashing hashing = { .stream.write = hashing_write,
                                .contents = { hashing_take, hashing_written },
                                .hash = hash,
+                               .late = late,
                                .marks = &marks };
 
     if (known && known->size_bytes >= WORTH_SIZE)
@@ -261,6 +274,8 @@ int layer_digest(struct store *store, int diff_fd, const struct layer_contents *
     go_on(store, &hashing);
     if (pack_directory(diff_fd, marks_by_name, &hashing.stream, &hashing.contents, out_size, err) <
         0)
+        return -1;
+    if (late && late_copies_finish(late, err) < 0)
         return -1;
     keep_states(store, &marks);
     sha256_finish(hash, out_digest);

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "codec/compress.h"
 #include "codec/sha256.h"
+#include "store/late_copy.h"
 #include "store/layer.h"
 #include "store/outline.h"
 #include "store/unpack.h"
@@ -335,7 +336,7 @@ static int settle_form(struct unpacking *unpacking, struct error *err)
                                      outline_archive_form(unpacking->drawing->outline), err);
     return *layer->blob_digest ? 0
                                : layer_digest(unpacking->ground.store, unpacking->draft->diff_fd,
-                                              NULL, layer->diff_id, &layer->size_bytes, err);
+                                              NULL, NULL, layer->diff_id, &layer->size_bytes, err);
 }
 
 int store_layer_unpack(struct store *store, const char *parent_id, struct stream *archive,
@@ -498,16 +499,19 @@ bool store_layer_is_empty(const struct layer *layer)
 
 static int make_of_changes(struct store *store, const char *parent_id,
                            const struct writable *writable, bool use_up,
-                           const struct layer_contents *known, struct layer *out, struct error *err)
+                           const struct layer_contents *known, struct late_copies *late,
+                           struct layer *out, struct error *err)
 {
     CLEANUP(draft_done) struct draft draft = { .diff_fd = -1 };
     struct layer layer = {};
 
     snprintf(layer.parent_id, sizeof(layer.parent_id), "%s", parent_id);
     if (draft_make(&draft, store, err) < 0 ||
-        store->driver->take_changes(store, parent_id, writable, use_up, draft.diff_path, err) < 0 ||
+        store->driver->take_changes(store, parent_id, writable, use_up, draft.diff_path, late,
+                                    err) < 0 ||
         draft_open(&draft, err) < 0 ||
-        layer_digest(store, draft.diff_fd, known, layer.diff_id, &layer.size_bytes, err) < 0 ||
+        layer_digest(store, draft.diff_fd, known, late, layer.diff_id, &layer.size_bytes, err) <
+            0 ||
         layer_publish(store, draft.path, &layer, err) < 0)
         return -1;
     *out = layer;
@@ -517,7 +521,7 @@ static int make_of_changes(struct store *store, const char *parent_id,
 int store_layer_commit(struct store *store, const char *parent_id, struct writable *writable,
                        const struct layer_contents *known, struct layer *out, struct error *err)
 {
-    if (make_of_changes(store, parent_id, writable, true, known, out, err) < 0)
+    if (make_of_changes(store, parent_id, writable, true, known, NULL, out, err) < 0)
         return error_context(err, "commit layer");
     return store_writable_remove(store, writable, err);
 }
@@ -525,7 +529,9 @@ int store_layer_commit(struct store *store, const char *parent_id, struct writab
 int store_layer_copy(struct store *store, const char *parent_id, const struct writable *writable,
                      struct layer *out, struct error *err)
 {
-    if (make_of_changes(store, parent_id, writable, false, NULL, out, err) < 0)
+    CLEANUP(late_copies_done) struct late_copies late = {};
+
+    if (make_of_changes(store, parent_id, writable, false, NULL, &late, out, err) < 0)
         return error_context(err, "copy layer");
     return 0;
 }

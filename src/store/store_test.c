@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -427,6 +428,78 @@ static void put_large(const struct writable *writable, const char *name, char le
     cr_assert_eq(ftruncate(fd, LARGE_SIZE), 0);
     cr_assert_eq(pwrite(fd, &letter, 1, LARGE_SIZE / 2), 1);
     cr_assert_eq(futimens(fd, times), 0);
+}
+
+/* One that writing would take a capability and its time from, without two equal blocks. */
+static void put_numbered(const struct writable *writable, const char *name, off_t size)
+{
+    static const unsigned char capability[20] = { 0, 0, 0, 2, 1 };
+    static const struct timespec times[2] = { { .tv_sec = 5 }, { .tv_sec = 6 } };
+    CLEANUP(free) char *path = path_join(writable->diff_path, name);
+    CLEANUP(free) uint64_t *numbers = xmalloc((size_t)size);
+    CLEANUP(close) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    for (size_t i = 0; i < (size_t)size / sizeof(*numbers); i++)
+        numbers[i] = i;
+    cr_assert_eq(fd_write_all(fd, numbers, (size_t)size, &err), 0, "%s", err.text);
+    cr_assert_eq(fsetxattr(fd, "security.capability", capability, sizeof(capability), 0), 0);
+    cr_assert_eq(fchmod(fd, 04755), 0);
+    cr_assert_eq(futimens(fd, times), 0);
+}
+
+static void expect_number(int fd, off_t at)
+{
+    uint64_t number = 0;
+
+    cr_assert_eq(pread(fd, &number, sizeof(number), at), (ssize_t)sizeof(number));
+    cr_expect_eq(number, (uint64_t)at / sizeof(number));
+}
+
+static void expect_numbered(const struct layer *layer, const char *name, off_t size)
+{
+    CLEANUP(close) int dir_fd = -1;
+    struct stat status;
+    char capability[64];
+
+    cr_assert_eq(store_mount(test_store, layer->chain_id, NULL, &dir_fd, &err), 0, "%s", err.text);
+    CLEANUP(close) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(fstat(fd, &status), 0);
+    cr_expect(status.st_size == size && status.st_mtim.tv_sec == 6);
+    cr_expect_eq(status.st_mode, S_IFREG | 04755);
+    cr_expect_eq(fgetxattr(fd, "security.capability", capability, sizeof(capability)), 20);
+    for (off_t at = 0; at < size; at += 4096)
+        expect_number(fd, at);
+}
+
+Test(store, copies_large_files_as_they_are)
+{
+    enum { MANY = 2, SIZE = 9 << 20 };
+
+    EACH_DRIVER(driver)
+    {
+        CLEANUP(writable_done) struct writable writable = {};
+        struct layer copied, committed;
+
+        cr_assert_eq(store_writable_new(test_store, &writable, &err), 0, "%s", err.text);
+        put_numbered(&writable, "numbers", SIZE + 8);
+        put_numbered(&writable, ".wh.no whiteout", SIZE);
+        for (int i = 0; i < MANY; i++) {
+            char name[16];
+
+            snprintf(name, sizeof(name), "%d", i);
+            put_large(&writable, name, 'x');
+        }
+        CLEANUP(close) int fd = open(writable.diff_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_eq(linkat(fd, "numbers", fd, "link", 0), 0);
+        cr_assert_eq(store_layer_copy(test_store, "", &writable, &copied, &err), 0, "%s", err.text);
+        expect_numbered(&copied, "link", SIZE + 8);
+        if (driver_ == 0)
+            expect_numbered(&copied, ".wh.no whiteout", SIZE);
+        cr_assert_eq(store_layer_commit(test_store, "", &writable, NULL, &committed, &err), 0, "%s",
+                     err.text);
+        cr_expect_str_eq(copied.diff_id, committed.diff_id);
+        cr_expect_eq(copied.size_bytes, MANY * LARGE_SIZE + SIZE + 8);
+    }
 }
 
 /* Says the same of every file. */

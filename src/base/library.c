@@ -11,6 +11,8 @@ static __thread struct library *loading;
 static void load(void)
 {
     loading->handle = dlopen(loading->name, RTLD_NOW | RTLD_LOCAL);
+    if (loading->handle && loading->prepare)
+        loading->prepare(loading->handle);
 }
 
 void *library_find(struct library *library, const char *symbol)

@@ -9,13 +9,16 @@
 
 struct library {
     const char *name; /* "libcurl.so.4", as the linker knows it */
+    /* Called once, before any of its functions, with what dlsym takes. NULL: there is no need. */
+    void (*prepare)(void *handle);
     pthread_once_t once;
     void *handle;
 };
-#define LIBRARY(file_name)                                                                         \
+#define LIBRARY_PREPARED(file_name, prepare_function)                                              \
     {                                                                                              \
-        .name = (file_name), .once = PTHREAD_ONCE_INIT                                             \
+        .name = (file_name), .prepare = (prepare_function), .once = PTHREAD_ONCE_INIT              \
     }
+#define LIBRARY(file_name) LIBRARY_PREPARED(file_name, NULL)
 
 /* The address of a function; NULL if the library, or the function in it, is missing. */
 void *library_find(struct library *library, const char *symbol);

@@ -3,6 +3,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
@@ -117,6 +118,8 @@ int jwk_set_parse(const char *text, size_t size, struct jwk_set **out, struct er
     CLEANUP(jwk_set_free) struct jwk_set *set = NEW(struct jwk_set);
     CLEANUP(json_free) struct json *root = NULL;
 
+    /* When the process ends, threads that are just ending may still be using it. */
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     if (json_parse(text, size, &root, err) < 0)
         return -1;
     const struct json *keys = json_get(root, "keys");

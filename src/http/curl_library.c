@@ -6,13 +6,14 @@
 #include <stdarg.h>
 
 #include "base/library.h"
+#include "http/openssl.h"
 
 #include "base/banned.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 
-static struct library library = LIBRARY("libcurl.so.4");
+static struct library library = LIBRARY_PREPARED("libcurl.so.4", openssl_keep);
 
 /* clang-format off */
 #define FORWARD(type, symbol, parameters, arguments, otherwise) LIBRARY_FORWARD(&library, type, symbol, parameters, arguments, otherwise)

@@ -10,10 +10,11 @@
 #include <stdio.h>
 
 #include "base/library.h"
+#include "http/openssl.h"
 
 #include "base/banned.h"
 
-static struct library library = LIBRARY("libssl.so.3");
+static struct library library = LIBRARY_PREPARED("libssl.so.3", openssl_keep);
 
 #define MISSING "libssl.so.3 is not installed"
 

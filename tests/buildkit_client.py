@@ -1,4 +1,5 @@
 """A client of BuildKit's protocol, small enough to say wrong things on purpose: gRPC over the two upgraded connections, messages by their field numbers."""
+import hashlib
 import os
 import pathlib
 import secrets
@@ -13,6 +14,7 @@ import grpc
 
 CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
+CONTENT = "/containerd.services.content.v1.Content/"
 CALL_LIMIT_S = 300
 
 STAT, REQUEST, DATA, END, ERROR = range(5)
@@ -158,9 +160,10 @@ def walk(root, prefix=""):
 
 
 class Session:
-    """Files, secrets, agents, credentials and places for results. 'sent' tells which files were asked for, by the directory's name."""
+    """Files, secrets, agents, credentials, stores of blobs and places for results. 'sent' tells which files were asked for, by the directory's name."""
 
-    def __init__(self, engine, directories, secrets_of=None, key="", agents=(), users=None):
+    def __init__(self, engine, directories, secrets_of=None, key="", agents=(), users=None, stores=None):
+        self.stores, self.begun, self.read = stores or {}, {}, []
         self.directories, self.secrets, self.agents, self.users = directories, secrets_of or {}, agents, users or {}
         self.sent, self.received, self.talk = {}, {}, {}
         self.id = secrets.token_hex(12)
@@ -174,6 +177,9 @@ class Session:
             "/moby.sshforward.v1.SSH/ForwardAgent": grpc.stream_stream_rpc_method_handler(self.forward_agent, **bytes_both),
             "/moby.filesync.v1.Auth/Credentials": grpc.unary_unary_rpc_method_handler(self.get_credentials, **bytes_both),
             "/moby.buildkit.secrets.v1.Secrets/GetSecret": grpc.unary_unary_rpc_method_handler(self.get_secret, **bytes_both),
+            CONTENT + "Read": grpc.unary_stream_rpc_method_handler(self.read_blob, **bytes_both),
+            CONTENT + "Write": grpc.stream_stream_rpc_method_handler(self.write_blob, **bytes_both),
+            CONTENT + "Abort": grpc.unary_unary_rpc_method_handler(self.abort_blob, **bytes_both),
         }
         self.server = grpc.server(threads(), handlers=[self])
         self.server.add_insecure_port(f"unix:{path}")
@@ -249,6 +255,49 @@ class Session:
     def get_credentials(self, request, context):
         name, secret = self.users.get(fields(request)[1][0].decode(), ("", ""))
         return message((1, name), (2, secret))
+
+
+    # Stores: digest → bytes, by the store's name; 'begun' are blobs on their way, 'read' digests that were asked for.
+
+    def store(self, context):
+        name = dict(context.invocation_metadata())["buildkit-attachable-store-id"]
+        if name not in self.stores:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown store {name}")
+        return self.stores[name]
+
+    def read_blob(self, request, context):
+        blobs, digest = self.store(context), fields(request)[1][0].decode()
+        self.read.append(digest)
+        if digest not in blobs:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"content {digest}: not found")
+        for at in range(0, len(blobs[digest]), 50000):
+            yield message((1, at), (2, blobs[digest][at:at + 50000]))
+
+    def write_blob(self, requests, context):
+        blobs = self.store(context)
+        for request in map(fields, requests):
+            action, ref, total, digest = request.get(1, [0])[0], request[2][0].decode(), request[3][0], request[4][0].decode()
+            if digest in blobs:
+                context.abort(grpc.StatusCode.ALREADY_EXISTS, f"content {digest}: already exists")
+            have = self.begun.setdefault(ref, bytearray())
+            if action and request.get(5, [0])[0] != len(have):
+                context.abort(grpc.StatusCode.OUT_OF_RANGE, "not where it ended")
+            have += request.get(6, [b""])[0]
+            if action == 1 and getattr(self, "is_full", False):
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no space left")
+            if action == 2:
+                if len(have) != total or digest_of(have) != digest:
+                    context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected commit digest")
+                blobs[digest] = bytes(self.begun.pop(ref))
+            yield message((1, action), (4, len(have)))
+
+    def abort_blob(self, request, context):
+        self.begun.pop(fields(request)[1][0].decode())
+        return b""
+
+
+def digest_of(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def threads():

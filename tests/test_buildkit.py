@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 import engine as engines
-from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, STAT, Client, Failure, fields, go_mode, message, packet, upgrade
+from buildkit_client import BRIDGE, CONTROL, DATA, END, ERROR, STAT, Client, Failure, digest_of, fields, go_mode, message, packet, upgrade
 from engine import LIMIT_S, wait_until
 from raw_api import Api
 from registry import Registry
@@ -156,9 +156,78 @@ def test_steps_of_an_image_need_not_be_done_again(client, engine, context):
         client.build(client.session(dirs(context)), attributes, exporters=[("moby", {"name": "kit:again"})])
         assert engine.inspect("kit:again")["Id"] == first
         engine.docker("builder", "prune", "-a", "-f", check=True)
-    with pytest.raises(Failure, match="cache imports of type local are not supported"):
-        client.build(client.session(dirs(context)), {"cache-imports": json.dumps([{"Type": "local", "Attrs": {"src": "x"}}])})
     engine.docker("rmi", "kit:cache", "kit:again", check=True)
+
+
+RANDOM = "FROM busybox AS tool\nRUN head -c 8 /dev/urandom | md5sum > /random\nFROM busybox\nCOPY --from=tool /random /random\nRUN head -c 300000 /dev/urandom > /own\n"
+
+
+def local(digest, **options):
+    return {"cache-imports": json.dumps([{"Type": "local", "Attrs": {"src": "cache", "digest": digest, **options}}])}
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_directory_of_the_client_is_a_cache(client, engine, context, mode):
+    (context / "Dockerfile").write_text(RANDOM)
+    blobs = {}
+    exported = [("local", {"dest": "cache", "mode": mode, "ignore-error": "false", "oci-mediatypes": "true", "image-manifest": "false", "compression": "uncompressed"})]
+    before = engine.docker("images", "-aq", "--no-trunc", check=True).out
+    answer, progress = client.build(client.session(dirs(context), stores={"local:cache": blobs}), exporters=[("moby", {"name": "kit:first"})], caches=exported)
+    told = json.loads(answer["cache.manifest"])
+    assert told["mediaType"] == "application/vnd.oci.image.index.v1+json" and told["size"] == len(blobs[told["digest"]])
+    assert len(json.loads(blobs[told["digest"]])["manifests"]) == (2 if mode == "max" else 1) and "exporting cache to client directory" in progress.names()
+    first = engine.inspect("kit:first")["Id"]
+    engine.docker("rmi", "kit:first", check=True)
+    engine.docker("builder", "prune", "-a", "-f", check=True)
+    session = client.session(dirs(context), stores={"local:cache": blobs})
+    _, progress = client.build(session, local(told["digest"]), [("moby", {"name": "kit:again"})])
+    assert "importing cache manifest from cache" in progress.names() and told["digest"] in session.read
+    assert (engine.inspect("kit:again")["Id"] == first) == (mode == "max")
+    assert progress.find("RUN head -c 8").get(4, [0]) == [int(mode == "max")]
+    if mode == "max":  # all layers are here now: documents alone are read
+        session = client.session(dirs(context), stores={"local:cache": blobs})
+        client.build(session, local(told["digest"]))
+        assert max(len(blobs[digest]) for digest in session.read) < 10000
+    # Blobs that are there are not sent again; the images of caches do not stay.
+    session = client.session(dirs(context), stores={"local:cache": blobs})
+    count = len(blobs)
+    client.build(session, caches=exported)
+    assert not session.begun and len(blobs) <= count + 5
+    engine.docker("rmi", "kit:again", check=True)
+    assert engine.docker("images", "-aq", "--no-trunc", check=True).out == before
+
+
+def test_caches_that_cannot_be_read_are_done_without(client, engine, context):
+    (context / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+    foreign = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
+                          "config": {"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": digest_of(b"{}"), "size": 2}}).encode()
+    listed = json.dumps({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": digest_of(b"{}"), "size": 2}]}).encode()
+    huge = json.dumps({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest_of(b"{}"), "size": 1 << 33}]}).encode()
+    blobs = {digest_of(data): data for data in (foreign, listed, huge, b"{}")} | {digest_of(b"other"): b"broken"}
+    for data, said in ((foreign, "no cache that this engine knows"), (listed, "no cache that this engine knows"), (b"{}", "schema version"),
+                       (huge, "too large"), (b"gone", "not found"), (b"other", digest_of(b"other"))):
+        _, progress = client.build(client.session(dirs(context), stores={"local:cache": blobs}), local(digest_of(data)))
+        assert said in progress.find("importing cache")[7][0].decode()
+    _, progress = client.build(client.session(dirs(context)), local(digest_of(b"{}")))
+    assert "unknown store" in progress.find("importing cache")[7][0].decode()
+    for attributes, said in ((local(""), "needs src and digest"), (local(digest_of(b""), ref="x"), "the option ref"),
+                             ({"cache-imports": json.dumps([{"Type": "gha"}])}, "type gha are not supported")):
+        with pytest.raises(Failure, match=said):
+            client.build(client.session(dirs(context)), attributes)
+
+
+def test_caches_that_cannot_be_written(client, context):
+    (context / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+    for ignored in ("true", "false"):
+        session = client.session(dirs(context), stores={"local:cache": {}})
+        session.is_full = True
+        try:
+            answer, progress = client.build(session, caches=[("local", {"dest": "cache", "ignore-error": ignored})])
+            assert ignored == "true" and "cache.manifest" not in answer
+        except Failure as failure:
+            assert ignored == "false" and "no space left" in failure.text
+            progress = failure.progress
+        assert "no space left" in progress.find("exporting cache")[7][0].decode() and not session.begun
 
 
 def test_a_secret_is_lent(client, engine, context):
@@ -456,6 +525,23 @@ def test_bake_links_targets(buildx):
         "app": {"context": str(here), "dockerfile-inline": "FROM base\nCMD cat /base\n", "contexts": {"base": "target:base"}, "tags": ["kit:baked"]}}}))
     buildx("bake", "--allow=fs=*", "-f", here / "docker-bake.json", "--progress=plain")
     assert buildx.engine.docker("run", "--rm", "kit:baked", check=True).out == "base\n"
+
+
+def test_buildx_caches_in_directories(buildx):
+    here = buildx.directory
+    (here / "Dockerfile").write_text(RANDOM)
+    (here / ".dockerignore").write_text("cache\n")
+    cache = here / "cache"
+    buildx("build", "-t", "kit:cached", "--cache-to", f"type=local,dest={cache},mode=max", here)
+    first = buildx.engine.inspect("kit:cached")["Id"]
+    assert json.loads((cache / "index.json").read_text())["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] == "latest"
+    assert not list((cache / "ingest").glob("*"))
+    buildx.engine.docker("rmi", "kit:cached", check=True)
+    buildx.engine.docker("builder", "prune", "-a", "-f", check=True)
+    said = buildx("build", "--progress=plain", "-t", "kit:cached", "--cache-from", f"type=local,src={cache}", "--cache-to", f"type=local,dest={cache}", here).err
+    assert buildx.engine.inspect("kit:cached")["Id"] == first and said.count("CACHED") == 3
+    refused = buildx("build", "--cache-to", f"type=local,dest={cache},compression=zstd", here, check=False)
+    assert refused.code == 1 and "compression=zstd is not supported" in refused.err
 
 
 def test_docker_build_finds_buildx(buildx, words):

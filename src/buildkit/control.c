@@ -7,17 +7,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "buildkit/internal.h"
-#include "buildkit/offer.h"
 #include "codec/protobuf.h"
-#include "engine/build_cache.h"
 #include "engine/image.h"
-#include "engine/image_registry.h"
 #include "spec/platform.h"
 
 #include "base/banned.h"
 
 #define WAIT_STEP_NS (50 * NS_PER_MS)
-#define CACHE_KEY    "cache"
 
 /* ---- Solve ---- */
 
@@ -46,7 +42,8 @@ void solve_request_done(struct solve_request *request)
     for (size_t i = 0; i < request->exporter_count; i++)
         exporter_done(&request->exporters[i]);
     exporter_done(&request->first);
-    strv_done(&request->cache_to);
+    for (size_t i = 0; i < request->cache_export_count; i++)
+        free(request->cache_exports[i].place);
 }
 
 static void set_text(char **target, const struct protobuf_field *field)
@@ -77,35 +74,6 @@ static int read_exporter(const struct protobuf_field *field, struct solve_reques
     return found;
 }
 
-/* An export of the cache: inline ones are in every image, those for registries are images. */
-static int take_cache_export(const char *type, const struct map *attributes,
-                             struct solve_request *request, struct error *err)
-{
-    bool is_inline = strcmp(type, "inline") == 0;
-    const char *mode = map_get(attributes, "mode"), *ref = map_get(attributes, "ref");
-
-    if (!is_inline && strcmp(type, "registry") != 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "exporting the cache (type=%s) is not supported by this engine through "
-                         "BuildKit's protocol: inline or registry",
-                         type);
-    MAP_EACH (attributes, entry)
-        if (strcmp(entry->key, "mode") != 0 && (is_inline || strcmp(entry->key, "ref") != 0))
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "the option %s of the cache type=%s is not supported by this engine",
-                             entry->key, type);
-    if (mode && strcmp(mode, "min") != 0 && strcmp(mode, "max") != 0)
-        return error_set(err, ERROR_INVALID, "invalid mode %s of a cache: min or max", mode);
-    if (is_inline)
-        return 0;
-    if (text_is_empty(ref))
-        return error_set(err, ERROR_INVALID, "the cache type=registry needs ref");
-    strv_add(&request->cache_to, ref);
-    request->cache_mode = MAX(request->cache_mode,
-                              text_equal(mode, "max") ? BUILD_CACHE_MAX : BUILD_CACHE_MIN);
-    return 0;
-}
-
 /* CacheOptions: exports are 4; imports come as attributes of the frontend. */
 static int read_cache(const struct protobuf_field *field, struct solve_request *request,
                       struct error *err)
@@ -128,7 +96,7 @@ static int read_cache(const struct protobuf_field *field, struct solve_request *
             else if (detail.number == 2 &&
                      protobuf_map_entry(&detail, &attributes, ATTRIBUTE_LIMIT, err) < 0)
                 return -1;
-        if (found < 0 || take_cache_export(type ? type : "", &attributes, request, err) < 0)
+        if (found < 0 || cache_export_take(type ? type : "", &attributes, request, err) < 0)
             return -1;
     }
     return found;
@@ -318,47 +286,6 @@ static void let_go_of_images(struct buildkit *buildkit, struct solve *solve, boo
                             keeps && strcmp(held.items[i], built.image_id) == 0);
 }
 
-/* Credentials are those of the client, asked for when a registry wants them. */
-static int send_caches(struct buildkit *buildkit, struct solve *solve,
-                       const struct solve_request *request, const struct strv *images,
-                       int cancel_fd, struct error *err)
-{
-    CLEANUP(peer_unref) struct peer *session = NULL;
-    CLEANUP(build_pulls_done) struct build_pulls pulls = { .find = offer_credentials };
-
-    map_init_empty(&pulls.credentials, NULL);
-    if (peers_find(&buildkit->sessions, solve->session_id, cancel_fd, &session, err) < 0)
-        return -1;
-    pulls.data = session;
-    for (size_t i = 0; i < request->cache_to.count; i++)
-        if (engine_build_cache_push(buildkit->engine, request->cache_to.items[i], images, &pulls,
-                                    cancel_fd, err) < 0)
-            return -1;
-    return 0;
-}
-
-/* After a build that went well; the images go in any case. */
-static int export_caches(struct buildkit *buildkit, struct solve *solve,
-                         const struct solve_request *request, int cancel_fd, int built,
-                         struct error *err)
-{
-    CLEANUP(strv_done) struct strv images = {};
-    int result = built;
-
-    if (request->cache_to.count == 0)
-        return built;
-    mutex_lock(&solve->lock);
-    strv_add_all(&images, &solve->cache_images);
-    mutex_unlock(&solve->lock);
-    if (built == 0) {
-        trace_begin(&solve->progress, CACHE_KEY, "exporting cache to registry");
-        result = send_caches(buildkit, solve, request, &images, cancel_fd, err);
-        trace_end(&solve->progress, CACHE_KEY, result < 0 ? err->text : NULL);
-    }
-    engine_build_cache_drop(buildkit->engine, &images);
-    return result;
-}
-
 int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve_request *request,
               int cancel_fd, struct grpc_call *call, struct map *response, struct error *err)
 {
@@ -373,7 +300,7 @@ int solve_run(struct buildkit *buildkit, struct solve *solve, const struct solve
         result = wait_for_return(solve, cancel_fd, call, err);
     if (result == 0)
         result = export_all(buildkit, solve, request, cancel_fd, response, &keeps, err);
-    result = export_caches(buildkit, solve, request, cancel_fd, result, err);
+    result = cache_exports_run(buildkit, solve, request, cancel_fd, result, response, err);
     let_go_of_images(buildkit, solve, keeps);
     return result;
 }

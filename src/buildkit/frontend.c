@@ -177,37 +177,6 @@ static int read_ulimits(struct frontend *frontend, struct error *err)
     return 0;
 }
 
-/* Where steps may have been done already: [{"Type":"registry","Attrs":{"ref":"name"}},…], or names
- * with ',' between them from older clients. */
-static int read_cache_imports(struct frontend *frontend, struct error *err)
-{
-    const char *names = attribute(frontend, "cache-from");
-    const char *text = attribute(frontend, "cache-imports");
-    CLEANUP(json_free) struct json *imports = NULL;
-
-    if (text_is_empty(text)) {
-        if (!text_is_empty(names))
-            strv_split(&frontend->cache_from, names, ',');
-        return 0;
-    }
-    if (json_parse(text, strlen(text), &imports, err) < 0)
-        return error_context(err, "cache-imports");
-    for (size_t i = 0; i < json_count(imports); i++) {
-        const struct json *import = json_at(imports, i);
-        const char *type = json_text(json_get(import, "Type"));
-        const char *ref = json_text(json_get(json_get(import, "Attrs"), "ref"));
-
-        if (!text_equal(type, "registry"))
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "cache imports of type %s are not supported by this engine",
-                             type ? type : "(none)");
-        if (text_is_empty(ref))
-            return error_set(err, ERROR_INVALID, "a cache import names no image");
-        strv_add(&frontend->cache_from, ref);
-    }
-    return 0;
-}
-
 /* "attest:provenance", "attest:sbom"; what version control the client's context is under. */
 static int read_attestations(struct frontend *frontend, struct error *err)
 {
@@ -484,6 +453,9 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
 {
     const char *no_cache = attribute(frontend, "no-cache"),
                *shm_size = attribute(frontend, "shm-size");
+    const struct cache_imports imports = { frontend->buildkit, frontend->request->solve,
+                                           frontend->session, frontend->cancel_fd,
+                                           no_cache && !*no_cache };
 
     take_prefixed(frontend, "build-arg:", &frontend->arguments);
     take_prefixed(frontend, "label:", &frontend->labels);
@@ -492,7 +464,9 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
     frontend->pulls.data = frontend->session;
     frontend->secrets = offer_secrets(frontend->session);
     if (read_hosts(frontend, err) < 0 || read_ulimits(frontend, err) < 0 ||
-        read_cache_imports(frontend, err) < 0 || read_attestations(frontend, err) < 0)
+        cache_imports_run(&imports, frontend->request->attributes, &frontend->cache_from, err) <
+            0 ||
+        read_attestations(frontend, err) < 0)
         return -1;
     if (!text_is_empty(no_cache))
         strv_split(&frontend->no_cache_stages, no_cache, ',');
@@ -573,20 +547,6 @@ static void say_exit(const struct build_result *result, struct error *err)
               command, result->exit_code);
 }
 
-/* The images stay until the solve is over. */
-static void hold_image(struct frontend *frontend, const char *image_id)
-{
-    struct solve *solve = frontend->request->solve;
-
-    mutex_lock(&solve->lock);
-    bool is_held = !solve->is_let_go;
-    if (is_held)
-        strv_add(&solve->held_images, image_id);
-    mutex_unlock(&solve->lock);
-    if (!is_held)
-        engine_image_let_go(frontend->buildkit->engine, image_id, false);
-}
-
 static void take_result(struct frontend *frontend, const struct build_result *result,
                         struct frontend_result *out)
 {
@@ -597,10 +557,10 @@ static void take_result(struct frontend *frontend, const struct build_result *re
     built->hides_attestations = frontend->attest.is_inline_only;
     for (size_t i = 0; i < result->image_count; i++) {
         built->images[built->image_count++] = result->images[i];
-        hold_image(frontend, result->images[i].image_id);
+        solve_hold_image(frontend->buildkit, solve, result->images[i].image_id);
     }
     if (result->image_count == 0)
-        hold_image(frontend, result->image_id);
+        solve_hold_image(frontend->buildkit, solve, result->image_id);
     built_add(frontend->buildkit, built);
     mutex_lock(&solve->lock);
     strv_add_all(&solve->cache_images, &result->cache_images);

@@ -39,6 +39,12 @@ struct failure {
     struct buf details; /* of google.rpc.Status: repeated Any */
 };
 
+/* A place for the steps of a build: a registry's reference, or a directory of the client's. */
+struct cache_export {
+    char *place;
+    bool is_local, ignores_errors;
+};
+
 struct exporter {
     char *type;
     struct map attributes;
@@ -93,7 +99,8 @@ struct solve_request {
     struct exporter first; /* as older clients say it */
     bool wants_session_exporter;
     enum build_cache_mode cache_mode;
-    struct strv cache_to; /* registries */
+    struct cache_export cache_exports[EXPORTER_LIMIT];
+    size_t cache_export_count;
 };
 void solve_request_init(struct solve_request *out);
 void solve_request_done(struct solve_request *request);
@@ -118,6 +125,9 @@ void solve_finish(struct buildkit *buildkit, struct solve *solve);
 void built_add(struct buildkit *buildkit, struct built *built); /* gives it an id */
 bool built_find(struct buildkit *buildkit, const char *id, struct built *out);
 
+/* Takes over a hold on an image: it stays until the solve is over. */
+void solve_hold_image(struct buildkit *buildkit, struct solve *solve, const char *image_id);
+
 void failure_done(struct failure *failure);
 CLEANUP_VALUE(failure_done, struct failure)
 /* Makes it the error of a call; without one (NULL) its details are left out. */
@@ -140,6 +150,30 @@ struct frontend_result {
  * besides. */
 int frontend_build(struct buildkit *buildkit, const struct frontend_request *request,
                    struct frontend_result *out, struct failure *failure);
+
+/* ---- steps of other builds (cache.c) ---- */
+
+/* One of Control/Solve's exports of the cache: what is not known of it is refused. */
+int cache_export_take(const char *type, const struct map *attributes, struct solve_request *request,
+                      struct error *err);
+/* Carries them out after a build that went well ('built' 0, else it is the answer); the images that
+ * hold the steps go in any case. 'response' gets what the client writes into its directories. */
+int cache_exports_run(struct buildkit *buildkit, struct solve *solve,
+                      const struct solve_request *request, int cancel_fd, int built,
+                      struct map *response, struct error *err);
+
+struct cache_imports {
+    struct buildkit *buildkit;
+    struct solve *solve;
+    struct peer *session;
+    int cancel_fd;
+    bool is_unused; /* the build looks at none: they are checked only */
+};
+/* The imports that the frontend's attributes name, as names of images: those of registries, and
+ * images that came out of directories, which stay until the solve is over. A directory that cannot
+ * be read is told, and done without. */
+int cache_imports_run(const struct cache_imports *imports, const struct map *attributes,
+                      struct strv *out, struct error *err);
 
 /* ---- checks (checks.c) ---- */
 

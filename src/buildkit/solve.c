@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "buildkit/internal.h"
 #include "codec/protobuf.h"
+#include "engine/image.h"
 
 #include "base/banned.h"
 
@@ -179,4 +180,15 @@ int failure_tell(const struct failure *failure, struct grpc_call *call, struct e
             grpc_add_detail(call, type, value.bytes, value.size);
     }
     return error_set(err, failure->error.kind, "%s", failure->error.text);
+}
+
+void solve_hold_image(struct buildkit *buildkit, struct solve *solve, const char *image_id)
+{
+    mutex_lock(&solve->lock);
+    bool is_held = !solve->is_let_go;
+    if (is_held)
+        strv_add(&solve->held_images, image_id);
+    mutex_unlock(&solve->lock);
+    if (!is_held)
+        engine_image_let_go(buildkit->engine, image_id, false);
 }

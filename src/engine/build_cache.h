@@ -4,6 +4,7 @@
 
 #include "build/cache_list.h"
 #include "engine/engine.h"
+#include "registry/archive.h"
 
 /* Entries, those unused the longest first (freed with cache_items_free); 'out_is_shared' says of
  * each whether its layer is part of an image too, so that removing it frees nothing. */
@@ -18,6 +19,16 @@ int engine_build_cache_remove(struct engine *engine, const struct strv *keys, st
 struct build_pulls;
 int engine_build_cache_push(struct engine *engine, const char *name, const struct strv *image_ids,
                             const struct build_pulls *pulls, int cancel_fd, struct error *err);
+/* The same for a place that takes blobs; 'out_index' names what was put there. */
+int engine_build_cache_save(struct engine *engine, const struct strv *image_ids,
+                            const struct archive_place *place, struct archive_index *out_index,
+                            struct error *err);
+/* Images that hold steps, out of what engine_build_cache_save put under that digest: added to
+ * 'out_ids', also after a failure, and held (engine_image_let_go). UNSUPPORTED if it is something
+ * else. */
+int engine_build_cache_load(struct engine *engine, const char *digest,
+                            const struct archive_source *source, int cancel_fd,
+                            struct strv *out_ids, struct error *err);
 void engine_build_cache_drop(struct engine *engine, const struct strv *image_ids);
 
 #endif

@@ -28,6 +28,20 @@ int archive_save_index(struct store *store, const struct archive_item *items, si
                        const struct strv *names, struct stream *out,
                        struct archive_index *out_index, struct error *err);
 
+/* A place that takes blobs one by one. */
+struct archive_place {
+    void *data;
+    /* 1: 'out' takes the bytes, and is the place's; 0: the place has the blob already. */
+    int (*begin)(void *data, const char *digest, int64_t size, struct stream **out,
+                 struct error *err);
+    /* All bytes of it were written. */
+    int (*end)(void *data, struct error *err);
+};
+/* Images as blobs alone, under an index of all of them in their order, whatever they are for. */
+int archive_save_blobs(struct store *store, const struct archive_item *items, size_t count,
+                       const struct archive_place *place, struct archive_index *out_index,
+                       struct error *err);
+
 /* What happens during archive_load. */
 struct archive_watcher {
     void *data;
@@ -43,5 +57,18 @@ struct archive_watcher {
  * out: NOT_FOUND if none is left. After a failure only images that were told of stay. */
 int archive_load(struct store *store, struct stream *archive, const struct platform *platform,
                  const struct archive_watcher *watcher, struct error *err);
+
+/* Where blobs are had by their digests. */
+struct archive_source {
+    void *data;
+    int (*open)(void *data, const char *digest, struct stream **out, struct error *err);
+};
+/* Reads what archive_save_blobs wrote, or the manifest of one image: all images, checked in the
+ * same way. Only what is not here yet is asked for. The images are held (store_image_let_go) from
+ * when they were told of, also if others fail. UNSUPPORTED for an index or a manifest of something
+ * else.
+ */
+int archive_load_blobs(struct store *store, const struct archive_source *source, const char *digest,
+                       const struct archive_watcher *watcher, struct error *err);
 
 #endif

@@ -23,12 +23,14 @@
 #define INDEX_DEPTH_LIMIT 4
 #define LINK_DEPTH_LIMIT  8
 #define LOOK_MS           100
+#define BLOCK_SIZE        ((size_t)64 << 10)
 #define BLOB_DIRECTORY    "blobs/sha256/"
 
 /* One image of the archive. */
 struct found_image {
     char *config_digest;
     struct strv layers; /* digests of blobs, base first */
+    int64_t *sizes;     /* of the layers, if they come from a source */
     struct strv names;  /* familiar */
     char *manifest_digest, *manifest_type;
     struct strv layer_types; /* as the manifest has them, none: not known */
@@ -38,8 +40,9 @@ struct load {
     struct store *store;
     const struct platform *platform;
     const struct archive_watcher *watcher;
-    struct map files; /* name → digest (text) */
-    struct map links; /* name → name (text) */
+    const struct archive_source *source; /* of blobs that are not in 'files' yet; may be NULL */
+    struct map files;                    /* name → digest (text) */
+    struct map links;                    /* name → name (text) */
     struct found_image *images;
     size_t count;
 };
@@ -49,6 +52,7 @@ static void found_image_done(struct found_image *image)
     free(image->config_digest);
     free(image->manifest_digest);
     free(image->manifest_type);
+    free(image->sizes);
     strv_done(&image->layers);
     strv_done(&image->names);
     strv_done(&image->layer_types);
@@ -209,14 +213,53 @@ static const char *need_file(const struct load *load, const char *name, struct e
     return digest;
 }
 
-static int check_descriptor(const struct load *load, const struct descriptor *descriptor,
+/* No more than 'limit' bytes. */
+static int spool_stream(struct blob_writer *writer, struct stream *from, int64_t limit,
+                        struct error *err)
+{
+    CLEANUP(free) uint8_t *block = xmalloc(BLOCK_SIZE);
+    ssize_t size;
+
+    while ((size = stream_read(from, block, BLOCK_SIZE, err)) > 0) {
+        limit -= size;
+        if (limit < 0)
+            return error_set(err, ERROR_INVALID, "a blob has more bytes than it may have");
+        if (blob_writer_add(writer, block, (size_t)size, err) < 0)
+            return -1;
+    }
+    return (int)size;
+}
+
+/* With a source: a blob that has not come yet comes. 'size' -1: it is a document. */
+static int bring_blob(struct load *load, const char *digest, int64_t size, struct error *err)
+{
+    CLEANUP(free) char *name = xasprintf(BLOB_DIRECTORY "%s", digest_hex(digest));
+    CLEANUP(blob_writer_free) struct blob_writer *writer = NULL;
+    CLEANUP(stream_close) struct stream *from = NULL;
+    char got[DIGEST_TEXT_SIZE];
+
+    if (!load->source || map_has(&load->files, name))
+        return 0;
+    if (load->files.count >= FILE_COUNT_LIMIT)
+        return error_set(err, ERROR_INVALID, "more than %zu blobs", FILE_COUNT_LIMIT);
+    if (load->source->open(load->source->data, digest, &from, err) < 0 ||
+        blob_writer_new(load->store, &writer, err) < 0 ||
+        spool_stream(writer, from, size < 0 ? (int64_t)DOCUMENT_LIMIT : size, err) < 0 ||
+        blob_writer_finish(writer, digest, size, got, err) < 0)
+        return error_context(err, "%s", digest);
+    map_set(&load->files, name, xstrdup(got));
+    return 0;
+}
+
+static int check_descriptor(struct load *load, const struct descriptor *descriptor,
                             struct error *err)
 {
     CLEANUP(close) int fd = -1;
     int64_t size;
     CLEANUP(free) char *name = xasprintf(BLOB_DIRECTORY "%s", digest_hex(descriptor->digest));
 
-    if (!need_file(load, name, err) ||
+    if (bring_blob(load, descriptor->digest, descriptor->size, err) < 0 ||
+        !need_file(load, name, err) ||
         blob_open(load->store, descriptor->digest, &fd, &size, err) < 0)
         return -1;
     if (size != descriptor->size)
@@ -253,7 +296,9 @@ static void fill_from_manifest(struct found_image *image, const struct descripto
     image->config_digest = xstrdup(manifest->config.digest);
     image->manifest_digest = xstrdup(descriptor->digest);
     image->manifest_type = xstrdup(manifest->media_type);
+    image->sizes = xcalloc(manifest->child_count + 1, sizeof(*image->sizes));
     for (size_t i = 0; i < manifest->child_count; i++) {
+        image->sizes[i] = manifest->children[i].size;
         strv_add(&image->layers, manifest->children[i].digest);
         strv_add(&image->layer_types, manifest->children[i].media_type);
     }
@@ -285,7 +330,7 @@ static int read_image_manifest(struct load *load, const struct descriptor *descr
         manifest_parse(text.data, text.length, descriptor->media_type, &manifest, err) < 0 ||
         check_descriptor(load, &manifest.config, err) < 0)
         return -1;
-    for (size_t i = 0; i < manifest.child_count; i++)
+    for (size_t i = 0; !load->source && i < manifest.child_count; i++)
         if (check_descriptor(load, &manifest.children[i], err) < 0)
             return -1;
     if (load->count >= IMAGE_COUNT_LIMIT)
@@ -511,6 +556,9 @@ static int install_layers(struct load *load, struct found_image *found, struct i
 
     while (first < found->layers.count && install_hold(install, first))
         first++;
+    for (size_t i = first; load->source && i < found->layers.count; i++)
+        if (bring_blob(load, found->layers.items[i], found->sizes[i], err) < 0)
+            return -1;
     for (size_t i = first; i < found->layer_types.count; i++)
         if (blob_describe(load->store, found->layers.items[i], found->layer_types.items[i], err) <
             0)
@@ -531,13 +579,31 @@ static bool is_wanted(const struct load *load, const struct image_config *config
     return platform_parse(text, &offered, NULL) == 0 && platform_match(load->platform, &offered);
 }
 
+/* From a source only what is not here is asked for. 1: the image is here, and held. */
+static int take_known(struct load *load, const struct found_image *found, struct error *err)
+{
+    CLEANUP(image_unref) struct image *image = NULL;
+
+    if (!load->source || !store_image_hold(load->store, found->config_digest))
+        return 0;
+    if (store_image_find(load->store, found->config_digest, &image, err) < 0) {
+        store_image_let_go(load->store, found->config_digest, false);
+        return -1;
+    }
+    return load->watcher->loaded(load->watcher->data, image, NULL, err) < 0 ? -1 : 1;
+}
+
 /* 1: it is there; 0: it is for another platform. */
 static int take_image(struct load *load, struct found_image *found, struct error *err)
 {
     CLEANUP(install_done) struct install install = {};
     CLEANUP(image_unref) struct image *image = NULL;
     const struct archive_watcher *watcher = load->watcher;
+    int known = take_known(load, found, err);
 
+    if (known != 0)
+        return known;
+    install.holds_image = load->source != NULL;
     if (install_begin(&install, load->store, found->config_digest, found->layers.count, err) < 0)
         return -1;
     if (!is_wanted(load, &install.config))
@@ -581,5 +647,59 @@ int archive_load(struct store *store, struct stream *archive, const struct platf
 
         return error_set(err, ERROR_NOT_FOUND, "no image for platform %s in the archive", wanted);
     }
+    return 0;
+}
+
+/* ---- blobs ---- */
+
+/* The images that an index names: each is one, whatever it is for. */
+static int find_listed(struct load *load, const char *digest, struct error *err)
+{
+    CLEANUP(manifest_done) struct manifest top = {};
+    CLEANUP(str_done) struct str text = {};
+    struct descriptor self = {};
+
+    if (read_document(load, digest, &text, err) < 0 ||
+        manifest_parse(text.data, text.length, NULL, &top, err) < 0)
+        return -1;
+    if (!top.is_index) {
+        self.media_type = top.media_type;
+        self.size = (int64_t)text.length;
+        snprintf(self.digest, sizeof(self.digest), "%s", digest);
+        return read_image_manifest(load, &self, NULL, err);
+    }
+    for (size_t i = 0; i < top.child_count; i++) {
+        const struct descriptor *child = &top.children[i];
+
+        if (child->is_attestation)
+            continue;
+        if (!media_type_is_manifest(child->media_type))
+            return error_set(err, ERROR_UNSUPPORTED, "it is an index of something else: %.200s",
+                             child->media_type);
+        if (child->size > (int64_t)DOCUMENT_LIMIT)
+            return error_set(err, ERROR_INVALID, "the manifest %s is too large", child->digest);
+        if (check_descriptor(load, child, err) < 0 ||
+            read_image_manifest(load, child, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int archive_load_blobs(struct store *store, const struct archive_source *source, const char *digest,
+                       const struct archive_watcher *watcher, struct error *err)
+{
+    CLEANUP(load_done)
+    struct load load = { .store = store, .watcher = watcher, .source = source };
+
+    map_init_empty(&load.files, free);
+    map_init_empty(&load.links, free);
+    if (!digest_is_valid(digest))
+        return error_set(err, ERROR_INVALID, "invalid digest %.100s", digest);
+    if (bring_blob(&load, digest, -1, err) < 0 || find_listed(&load, digest, err) < 0)
+        return -1;
+    drop_plain_manifests(&load);
+    for (size_t i = 0; i < load.count; i++)
+        if (take_image(&load, &load.images[i], err) < 0)
+            return -1;
     return 0;
 }

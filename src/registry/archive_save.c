@@ -408,23 +408,30 @@ static int entry_write(struct stream *stream, const void *data, size_t size, str
                            err);
 }
 
-static int write_part(struct save *save, const struct part *part, struct error *err)
+static int write_content(const struct save *save, const struct part *part, struct stream *out,
+                         struct error *err)
 {
-    struct entry_sink sink = { { .write = entry_write }, save->writer };
-    CLEANUP(free) char *path = part_path(part);
     CLEANUP(stream_close) struct stream *blob = NULL;
     int fd;
 
     if (part->text.length)
-        return write_text(save, path, &part->text, err);
-    if (write_head(save, path, part->size, err) < 0)
-        return -1;
+        return stream_write(out, part->text.data, part->text.length, err);
     if (*part->chain_id)
-        return store_layer_write(save->store, part->chain_id, &sink.stream, err);
+        return store_layer_write(save->store, part->chain_id, out, err);
     if (blob_open(save->store, part->digest, &fd, NULL, err) < 0)
         return -1;
     blob = stream_from_fd(fd, 1);
-    return stream_copy(blob, &sink.stream, err) < 0 ? -1 : 0;
+    return stream_copy(blob, out, err) < 0 ? -1 : 0;
+}
+
+static int write_part(struct save *save, const struct part *part, struct error *err)
+{
+    struct entry_sink sink = { { .write = entry_write }, save->writer };
+    CLEANUP(free) char *path = part_path(part);
+
+    return write_head(save, path, part->size, err) < 0
+               ? -1
+               : write_content(save, part, &sink.stream, err);
 }
 
 static int write_documents(struct save *save, struct error *err)
@@ -446,8 +453,8 @@ static int write_documents(struct save *save, struct error *err)
                : 0;
 }
 
-static int write_archive(struct save *save, const struct archive_item *items, size_t count,
-                         struct stream *out, struct error *err)
+static int decide(struct save *save, const struct archive_item *items, size_t count,
+                  struct error *err)
 {
     map_init_empty(&save->parts, part_free);
     save->entries = xcalloc(count + 1, sizeof(*save->entries));
@@ -456,12 +463,20 @@ static int write_archive(struct save *save, const struct archive_item *items, si
             return -1;
     if (save->index_names)
         add_index(save);
+    map_sort(&save->parts);
+    return 0;
+}
+
+static int write_archive(struct save *save, const struct archive_item *items, size_t count,
+                         struct stream *out, struct error *err)
+{
+    if (decide(save, items, count, err) < 0)
+        return -1;
     gather_begin(&save->gather, out);
     save->writer = tar_writer_new(&save->gather.stream, false, err);
     if (!save->writer || write_documents(save, err) < 0 ||
         write_directory(save, "blobs", err) < 0 || write_directory(save, "blobs/sha256", err) < 0)
         return -1;
-    map_sort(&save->parts);
     MAP_EACH (&save->parts, entry)
         if (write_part(save, entry->value, err) < 0)
             return -1;
@@ -478,6 +493,12 @@ int archive_save(struct store *store, const struct archive_item *items, size_t c
     return write_archive(&save, items, count, out, err);
 }
 
+static void tell_index(const struct save *save, struct archive_index *out)
+{
+    memcpy(out->digest, save->index->digest, sizeof(out->digest));
+    out->size = save->index->size;
+}
+
 int archive_save_index(struct store *store, const struct archive_item *items, size_t count,
                        const struct strv *names, struct stream *out,
                        struct archive_index *out_index, struct error *err)
@@ -486,7 +507,33 @@ int archive_save_index(struct store *store, const struct archive_item *items, si
 
     if (write_archive(&save, items, count, out, err) < 0)
         return -1;
-    memcpy(out_index->digest, save.index->digest, sizeof(out_index->digest));
-    out_index->size = save.index->size;
+    tell_index(&save, out_index);
+    return 0;
+}
+
+static int put_part(const struct save *save, const struct part *part,
+                    const struct archive_place *place, struct error *err)
+{
+    struct stream *out;
+    int wanted = place->begin(place->data, part->digest, part->size, &out, err);
+
+    if (wanted <= 0)
+        return wanted;
+    return write_content(save, part, out, err) < 0 ? -1 : place->end(place->data, err);
+}
+
+int archive_save_blobs(struct store *store, const struct archive_item *items, size_t count,
+                       const struct archive_place *place, struct archive_index *out_index,
+                       struct error *err)
+{
+    const struct strv no_names = {};
+    CLEANUP(save_done) struct save save = { .store = store, .index_names = &no_names };
+
+    if (decide(&save, items, count, err) < 0)
+        return -1;
+    MAP_EACH (&save.parts, entry)
+        if (put_part(&save, entry->value, place, err) < 0)
+            return -1;
+    tell_index(&save, out_index);
     return 0;
 }

@@ -68,7 +68,8 @@ int install_finish(struct install *install, const char *manifest_digest, struct 
                    struct error *err)
 {
     return store_image_create_from(install->store, install->config_text.data,
-                                   install->config_text.length, manifest_digest, out, err);
+                                   install->config_text.length, manifest_digest,
+                                   install->holds_image, out, err);
 }
 
 void install_done(struct install *install)

@@ -12,6 +12,7 @@ struct install {
     struct image_config config;
     struct strv chain_ids; /* base first */
     bool *is_held;         /* layers that are there and stay */
+    bool holds_image;      /* install_finish shall hold the image (store_image_create_held) */
 };
 
 /* Reads the configuration and compares it with the number of layers that came with it. */

@@ -387,7 +387,8 @@ int store_image_create_held(struct store *store, const struct image_config *conf
 }
 
 int store_image_create_from(struct store *store, const void *config, size_t size,
-                            const char *manifest_digest, struct image **out, struct error *err)
+                            const char *manifest_digest, bool is_held, struct image **out,
+                            struct error *err)
 {
     CLEANUP(draft_done) struct draft draft = { .known = new_image() };
 
@@ -398,7 +399,7 @@ int store_image_create_from(struct store *store, const void *config, size_t size
     if (json_decode(image_config_fields, str_text(&draft.config), size, &draft.known->image.config,
                     err) < 0)
         return error_context(err, "invalid image configuration");
-    if (create(store, &draft, "", false, out, err) < 0)
+    if (create(store, &draft, "", is_held, out, err) < 0)
         return error_context(err, "create image");
     return 0;
 }
@@ -406,7 +407,7 @@ int store_image_create_from(struct store *store, const void *config, size_t size
 int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
                            struct error *err)
 {
-    return store_image_create_from(store, config, size, NULL, out, err);
+    return store_image_create_from(store, config, size, NULL, false, out, err);
 }
 
 bool store_image_has_children(struct store *store, const char *image_id)

@@ -226,9 +226,11 @@ int store_image_create(struct store *store, const struct image_config *config,
 int store_image_create_raw(struct store *store, const void *config, size_t size, struct image **out,
                            struct error *err);
 
-/* The same, with the manifest that the image came with: a blob whose media type is recorded. */
+/* The same, with the manifest that the image came with: a blob whose media type is recorded.
+ * 'is_held': as store_image_create_held. */
 int store_image_create_from(struct store *store, const void *config, size_t size,
-                            const char *manifest_digest, struct image **out, struct error *err);
+                            const char *manifest_digest, bool is_held, struct image **out,
+                            struct error *err);
 /* The manifest that the image came with; false if it was made here. */
 bool store_image_manifest(struct store *store, const char *image_id,
                           char out_digest[DIGEST_TEXT_SIZE]);

@@ -177,6 +177,43 @@ def test_a_process_that_the_kernel_does_not_let_go(ward, fuse):
     assert not lives(pid)
 
 
+@pytest.fixture
+def fuses(tmp_path):
+    made = {name: Fuse(tmp_path / name) for name in ("anew", "outlived")}
+    yield made
+    for one in made.values():
+        one.end()
+
+
+def test_what_outlives_its_supervisor_goes_in_the_end(ward, fuses):
+    """Processes of killed supervisors that cannot die yet: their group goes once they do, unless a new run has it."""
+    once = "[ ! -e /go ] || exec sleep 600; until [ -e /go ]; do sleep 0.1; done; exec cat /mnt/$0/file"
+    above = ("-v", f"{fuses['anew'].path.parent}:/mnt")  # a source that answers
+    pids = {name: box(ward, name, "sh", "-c", once, name, options=above) for name in fuses}
+    for name, fuse in fuses.items():
+        fuse.silence(signal.SIGUSR1)
+        ward.docker("exec", name, "touch", "/go", check=True)
+        wait_until(lambda: "request_wait" in open(f"/proc/{pids[name]}/wchan").read(), what="a process that waits for the file system")
+    for name in fuses:
+        os.kill(supervisor_of(pids[name]), signal.SIGKILL)
+        wait_until(lambda: ward.inspect(name)["State"]["ExitCode"] == 137, what="the end being seen")
+        # The socket goes after the processes have been waited for in vain.
+        wait_until(lambda: "supervisor socket" not in ward.verify().out, what="the end being dealt with")
+        assert lives(pids[name])
+        if name == "anew":
+            ward.docker("start", name, check=True, limit_s=SICK_S)
+    group = f"/{ward.inspect('outlived')['Id']} belongs to no running container"
+    assert group in ward.verify().out
+    pid = ward.inspect("anew")["State"]["Pid"]
+    for fuse in fuses.values():
+        fuse.end()
+    wait_until(lambda: group not in ward.verify().out, what="the end of the group")
+    assert not lives(pids["outlived"])
+    state = ward.inspect("anew")["State"]
+    assert state["Running"] and state["Pid"] == pid and lives(pid), state
+    assert ward.docker("rm", "-f", *pids, limit_s=SICK_S).code == 0
+
+
 def test_clients_that_never_read(ward):
     ward.docker("create", "--name", "writer", "busybox", "sh", "-c", "dd if=/dev/zero bs=1M count=40 | tr '\\0' 'x' | fold -w 99; exit 5",
                 check=True)

@@ -441,6 +441,10 @@ void launch_clean(struct engine *engine, const char *id); /* the bundle */
 /* Ends a supervisor and what it supervises: by asking it (NULL: there is nobody to ask) or, where
  * it does not answer, by force. The bundle goes too. */
 void launch_end(struct engine *engine, const char *id, const char *cgroup, struct shim *shim);
+/* Of a cgroup whose processes take long to die: tries again and again from the work queue, for
+ * about an hour, until it is gone or container 'id' runs again and uses it. Waits for nobody
+ * (leftover.c). */
+void leftover_end(struct engine *engine, const char *id, const char *cgroup);
 int engine_root_mount(struct engine *engine, const char *chain_id, const struct writable *writable,
                       int user_namespace_fd, int *out_fd, struct error *err);
 

@@ -144,8 +144,10 @@ static void end_orphans(struct engine *engine, const char *id, const char *cgrou
     struct shim_status status;
     struct error err = {}, ignored;
 
-    if (cgroup_remove(cgroup, &err) < 0)
-        log_warn("cannot remove a cgroup", "path", cgroup, "error", err.text);
+    if (cgroup_remove(cgroup, &err) < 0) {
+        log_warn("cannot remove a cgroup yet", "path", cgroup, "error", err.text);
+        leftover_end(engine, id, cgroup);
+    }
     /* One that was told to go and did not. */
     if (shim_kill(id, &err) < 0)
         log_warn("cannot end a supervisor", "container", id, "error", err.text);

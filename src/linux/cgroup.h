@@ -48,6 +48,8 @@ int cgroup_join_rest(const char *path, struct error *err);
  * groups. Absent is fine. */
 int cgroup_kill(const char *path, int signal, struct error *err); /* all in it and below, once */
 int cgroup_remove(const char *path, struct error *err);
+/* The same without waiting: true if nothing is left; if something is, it was told to die. */
+bool cgroup_try_remove(const char *path);
 bool cgroup_exists(const char *path);
 /* Children directly below 'path', in any hierarchy. */
 void cgroup_children(const char *path, struct strv *out);

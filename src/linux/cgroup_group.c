@@ -432,3 +432,25 @@ int cgroup_remove(const char *path, struct error *err)
     }
     return 0;
 }
+
+bool cgroup_try_remove(const char *path)
+{
+    const char *const *roots;
+    size_t count = cgroup_roots(&roots);
+    bool is_gone = true;
+
+    if (cgroup_check_path(path, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(free) char *whole = xasprintf("%s%s", roots[i], path);
+
+        if (remove_tree(whole, 0) == 0)
+            continue;
+        is_gone = false;
+        /* Not by cgroup.kill: Linux 6.18 then also kills what is cloned into the group later. */
+        signal_all(whole, SIGKILL);
+    }
+    if (!is_gone)
+        thaw_tree(path, 0);
+    return is_gone;
+}

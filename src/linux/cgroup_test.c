@@ -71,6 +71,20 @@ Test(cgroup, comes_and_goes, .init = make_group, .fini = remove_group)
     cr_expect_eq(cgroup_remove(group, &err), 0, "absent is fine: %s", err.text);
 }
 
+Test(cgroup, is_removed_without_waiting, .init = make_group, .fini = remove_group)
+{
+    pid_t pid = sleeper(child_group);
+    int status;
+
+    cr_expect_not(cgroup_try_remove(group), "a process was in it");
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    cr_expect(cgroup_try_remove(group));
+    cr_expect_not(cgroup_exists(group));
+    cr_expect(cgroup_try_remove(group), "absent is fine");
+    cr_expect_not(cgroup_try_remove("/a/../b"));
+}
+
 static const char *const bad_paths[] = { "", "/", "//", "relative", "/a/../b", "/..", "/a/./b" };
 
 Test(cgroup, touches_nothing_outside_a_named_group)

@@ -1,6 +1,5 @@
-/* The Dockerfile frontend: attributes become the builder's options, directories come from the
- * session. An attribute that is not known is refused. */
-#include <fcntl.h>
+/* The Dockerfile frontend: attributes become the builder's options. An attribute that is not known
+ * is refused. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -8,49 +7,28 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "buildkit/internal.h"
+#include "buildkit/frontend.h"
 #include "buildkit/offer.h"
-#include "buildkit/receive.h"
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/protobuf.h"
 #include "engine/build.h"
 #include "engine/image.h"
-#include "engine/image_registry.h"
-#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 
-#define UPLOAD_SCHEME "http://buildkit-session/"
 #define SOURCE_DETAIL "github.com/moby/buildkit/errdefs.Source+json"
 
-/* One build by the frontend. */
-struct frontend {
-    struct buildkit *buildkit;
-    const struct frontend_request *request;
-    struct trace *progress;
-    struct peer *session;
-    int cancel_fd; /* readable when the call or the build is called off */
-    char *temporary_path;
-    struct context_kept kept; /* where the context is kept; path NULL: not */
-    int64_t kept_size;        /* of what it holds; -1: not known */
-    int context_fd;
-    struct map directories; /* named contexts: name → descriptor + 1 */
-    struct map contexts;    /* those that the builder fetches: name → text */
-    struct str file_text;   /* of the Dockerfile; has_file */
-    bool has_file;
-    struct stream *archive;
-    struct strv tags, extra_hosts, no_cache_stages, cache_from;
-    struct map arguments, labels;
-    struct json_list ulimits;
-    struct build_pulls pulls;
-    struct build_secrets secrets;
-    struct build_attest attest;
-};
-
-static const char *attribute(const struct frontend *frontend, const char *name)
+const char *frontend_attribute(const struct frontend *frontend, const char *name)
 {
     return map_get(frontend->request->attributes, name);
+}
+
+const char *frontend_file_name(const struct frontend *frontend)
+{
+    const char *name = frontend_attribute(frontend, "filename");
+
+    return text_is_empty(name) ? "Dockerfile" : name;
 }
 
 static void frontend_done(struct frontend *frontend)
@@ -113,7 +91,7 @@ static bool is_known(const char *name)
 
 static int check_attributes(const struct frontend *frontend, struct error *err)
 {
-    const char *request = attribute(frontend, "requestid");
+    const char *request = frontend_attribute(frontend, "requestid");
 
     MAP_EACH (frontend->request->attributes, entry)
         if (!is_known(entry->key))
@@ -139,7 +117,7 @@ static void take_prefixed(const struct frontend *frontend, const char *prefix, s
 /* "host=address,host=address" as "host:address". */
 static int read_hosts(struct frontend *frontend, struct error *err)
 {
-    const char *text = attribute(frontend, "add-hosts");
+    const char *text = frontend_attribute(frontend, "add-hosts");
     CLEANUP(strv_done) struct strv hosts = {};
 
     strv_split(&hosts, text ? text : "", ',');
@@ -157,7 +135,7 @@ static int read_hosts(struct frontend *frontend, struct error *err)
 /* "name=soft[:hard],…" */
 static int read_ulimits(struct frontend *frontend, struct error *err)
 {
-    const char *text = attribute(frontend, "ulimit");
+    const char *text = frontend_attribute(frontend, "ulimit");
     CLEANUP(strv_done) struct strv limits = {};
 
     strv_split(&limits, text ? text : "", ',');
@@ -186,258 +164,11 @@ static int read_attestations(struct frontend *frontend, struct error *err)
         if (text_starts(entry->key, "attest:") &&
             build_attest_read(entry->key + strlen("attest:"), entry->value, attest, err) < 0)
             return -1;
-    if (attribute(frontend, "vcs:source"))
-        attest->vcs_source = xstrdup(attribute(frontend, "vcs:source"));
-    if (attribute(frontend, "vcs:revision"))
-        attest->vcs_revision = xstrdup(attribute(frontend, "vcs:revision"));
+    if (frontend_attribute(frontend, "vcs:source"))
+        attest->vcs_source = xstrdup(frontend_attribute(frontend, "vcs:source"));
+    if (frontend_attribute(frontend, "vcs:revision"))
+        attest->vcs_revision = xstrdup(frontend_attribute(frontend, "vcs:revision"));
     return 0;
-}
-
-/* ---- directories ---- */
-
-struct transfer {
-    struct frontend *frontend;
-    const char *key, *what;
-    int64_t bytes;
-};
-
-static void tell_transfer(void *data, int64_t bytes)
-{
-    struct transfer *transfer = data;
-
-    transfer->bytes = bytes;
-    trace_amount(transfer->frontend->progress, transfer->key, transfer->what, bytes, 0, false);
-}
-
-/* Brings 'request' into 'path', shown as a step of its own. */
-static int bring(struct frontend *frontend, struct receive_request *request, const char *path,
-                 const char *key, const char *step, const char *what, struct error *err)
-{
-    struct transfer transfer = { frontend, key, what, 0 };
-    struct error local = {};
-
-    if (!err)
-        err = &local;
-    request->cancel_fd = frontend->cancel_fd;
-    request->progress = tell_transfer;
-    request->data = &transfer;
-    trace_begin(frontend->progress, key, step);
-    int result = receive_directory(frontend->session, request, path, err);
-    trace_amount(frontend->progress, key, what, transfer.bytes, 0, true);
-    trace_end(frontend->progress, key, result < 0 ? err->text : NULL);
-    return result;
-}
-
-static char *temporary(struct frontend *frontend, const char *name, struct error *err)
-{
-    CLEANUP(free) char *path = path_join(frontend->temporary_path, name);
-
-    return dir_make(path, 0700, err) < 0 ? NULL : TAKE(path);
-}
-
-/* A file that was brought; false if it was not there. */
-static bool read_brought(const char *path, const char *name, struct str *out)
-{
-    CLEANUP(free) char *file = xasprintf("%s/" RECEIVE_TREE "/%s", path, name);
-
-    return file_read(file, DOCKERFILE_LIMIT, out, NULL) == 0;
-}
-
-static const char *file_name(const struct frontend *frontend)
-{
-    const char *name = attribute(frontend, "filename");
-
-    return text_is_empty(name) ? "Dockerfile" : name;
-}
-
-/* The Dockerfile, and what it says to leave out ('out_ignore'; false: nothing). */
-static int bring_dockerfile(struct frontend *frontend, struct str *out_ignore, bool *out_has_ignore,
-                            struct error *err)
-{
-    const char *name = file_name(frontend);
-    CLEANUP(free) char *path = temporary(frontend, "dockerfile", err);
-    CLEANUP(free) char *step = xasprintf("[internal] load build definition from %s", name);
-    CLEANUP(free) char *ignore = xasprintf("%s.dockerignore", name);
-    CLEANUP(strv_done) struct strv wanted = {};
-    struct receive_request request = { .name = attribute(frontend, "dockerfilekey") ?: "dockerfile",
-                                       .follow = &wanted,
-                                       .size_limit = DOCKERFILE_LIMIT };
-
-    strv_add(&wanted, name);
-    strv_add(&wanted, ignore);
-    if (strcmp(name, "Dockerfile") == 0)
-        strv_add(&wanted, "dockerfile");
-    if (!path ||
-        bring(frontend, &request, path, "dockerfile", step, "transferring dockerfile:", err) < 0)
-        return -1;
-    if (!read_brought(path, name, &frontend->file_text) &&
-        (strcmp(name, "Dockerfile") != 0 ||
-         !read_brought(path, "dockerfile", &frontend->file_text)))
-        return error_set(err, ERROR_INVALID,
-                         "failed to read dockerfile: open %s: no such file or directory", name);
-    frontend->has_file = true;
-    trace_set_file(frontend->progress, name, str_text(&frontend->file_text));
-    *out_has_ignore = read_brought(path, ignore, out_ignore);
-    return 0;
-}
-
-/* .dockerignore of a directory. */
-static int bring_ignore(struct frontend *frontend, const char *name, struct str *out,
-                        struct error *err)
-{
-    CLEANUP(free) char *place = xasprintf("ignore-%zu", frontend->directories.count);
-    CLEANUP(free) char *path = temporary(frontend, place, err);
-    CLEANUP(strv_done) struct strv wanted = {};
-    struct receive_request request = { .name = name,
-                                       .follow = &wanted,
-                                       .size_limit = DOCKERFILE_LIMIT };
-
-    strv_add(&wanted, ".dockerignore");
-    if (!path || bring(frontend, &request, path, place, "[internal] load .dockerignore",
-                       "transferring context:", err) < 0)
-        return -1;
-    read_brought(path, ".dockerignore", out);
-    return 0;
-}
-
-static int exclusions(const struct str *ignore, struct strv *out, struct error *err)
-{
-    CLEANUP(dockerignore_free) struct dockerignore *patterns = NULL;
-
-    if (dockerignore_parse(str_text(ignore), &patterns, err) < 0)
-        return error_context(err, "checking context");
-    dockerignore_lines(patterns, out);
-    return 0;
-}
-
-static int open_tree(const char *path, struct error *err)
-{
-    CLEANUP(free) char *tree = path_join(path, RECEIVE_TREE);
-    int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 ? error_sys(err, "open %s", tree) : fd;
-}
-
-/* The main context: kept for the next time if the client says what it is. */
-static int bring_context(struct frontend *frontend, const struct str *ignore, struct error *err)
-{
-    const char *name = attribute(frontend, "contextkey") ?: "context";
-    CLEANUP(strv_done) struct strv exclude = {};
-    CLEANUP(free) char *path = NULL;
-    struct receive_request request = { .name = name, .exclude = &exclude };
-
-    if (exclusions(ignore, &exclude, err) < 0)
-        return -1;
-    if (*frontend->session->shared_key) {
-        CLEANUP(free) char *key = xasprintf("%s of %s", name, frontend->session->shared_key);
-
-        if (engine_context_take(frontend->buildkit->engine, key, &frontend->kept, err) < 0)
-            return -1;
-        request.size_bytes = &frontend->kept_size;
-        path = xstrdup(frontend->kept.path);
-    } else {
-        path = temporary(frontend, "context", err);
-    }
-    if (!path || bring(frontend, &request, path, "context", "[internal] load build context",
-                       "transferring context:", err) < 0)
-        return -1;
-    frontend->context_fd = open_tree(path, err);
-    return frontend->context_fd < 0 ? -1 : 0;
-}
-
-static int bring_named(struct frontend *frontend, const char *name, const char *directory,
-                       struct error *err)
-{
-    CLEANUP(str_done) struct str ignore = {};
-    CLEANUP(strv_done) struct strv exclude = {};
-    CLEANUP(free) char *place = xasprintf("named-%zu", frontend->directories.count);
-    CLEANUP(free) char *step = xasprintf("[context %s] load from client", name);
-    CLEANUP(free) char *path = temporary(frontend, place, err);
-    struct receive_request request = { .name = directory, .exclude = &exclude };
-
-    if (!path || bring_ignore(frontend, directory, &ignore, err) < 0 ||
-        exclusions(&ignore, &exclude, err) < 0 ||
-        bring(frontend, &request, path, place, step, "transferring:", err) < 0)
-        return -1;
-    int fd = open_tree(path, err);
-    if (fd < 0)
-        return -1;
-    map_set(&frontend->directories, name, (void *)((intptr_t)fd + 1));
-    return 0;
-}
-
-/* An image that another build of the client has made, or one for each platform: a build looks for
- * "name::linux/arm64" before "name". */
-static int take_input(struct frontend *frontend, const char *name, const char *input,
-                      struct error *err)
-{
-    const char *id = map_get(frontend->request->inputs, input);
-    struct built built;
-
-    if (!id || !built_find(frontend->buildkit, id, &built))
-        return error_set(err, ERROR_NOT_FOUND, "the input %s of the build is not there", input);
-    CLEANUP(free) char *text = xasprintf("docker-image://%s", built.image_id);
-    map_set_text(&frontend->contexts, name, text);
-    for (size_t i = 0; i < built.image_count; i++) {
-        CLEANUP(free) char *key = xasprintf("%s::%s", name, built.images[i].platform);
-        CLEANUP(free) char *own = xasprintf("docker-image://%s", built.images[i].image_id);
-
-        map_set_text(&frontend->contexts, key, own);
-    }
-    return 0;
-}
-
-static int take_named(struct frontend *frontend, const char *name, const char *text,
-                      struct error *err)
-{
-    const char *colon = strchr(text, ':');
-
-    if (text_starts(text, "local:"))
-        return bring_named(frontend, name, colon + 1, err);
-    if (text_starts(text, "input:"))
-        return take_input(frontend, name, colon + 1, err);
-    if (text_starts(text, "oci-layout:"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "build context %s: OCI layouts as contexts are not supported by this "
-                         "engine: load the image and name it with docker-image://",
-                         name);
-    map_set_text(&frontend->contexts, name, text);
-    return 0;
-}
-
-static int take_contexts(struct frontend *frontend, struct error *err)
-{
-    map_init_empty(&frontend->contexts, free);
-    MAP_EACH (frontend->request->attributes, entry)
-        if (text_starts(entry->key, "context:") &&
-            take_named(frontend, entry->key + strlen("context:"), entry->value, err) < 0)
-            return -1;
-    return 0;
-}
-
-/* Everything that comes from the client. */
-static int bring_all(struct frontend *frontend, struct error *err)
-{
-    const char *context = attribute(frontend, "context");
-    CLEANUP(str_done) struct str ignore = {};
-    bool has_ignore = false;
-
-    if (take_contexts(frontend, err) < 0)
-        return -1;
-    /* A remote context has its own Dockerfile, unless the client sends one. */
-    if (((!context && !frontend->request->archive) || attribute(frontend, "dockerfilekey")) &&
-        bring_dockerfile(frontend, &ignore, &has_ignore, err) < 0)
-        return -1;
-    if (frontend->request->archive)
-        return 0;
-    if (context && text_starts(context, UPLOAD_SCHEME))
-        return offer_upload(frontend->session, context + strlen(UPLOAD_SCHEME), frontend->cancel_fd,
-                            &frontend->archive, err);
-    if (context)
-        return 0;
-    if (!has_ignore && bring_ignore(frontend, "context", &ignore, err) < 0)
-        return -1;
-    return bring_context(frontend, &ignore, err);
 }
 
 /* ---- building ---- */
@@ -451,8 +182,8 @@ static void tell_event(void *data, const struct build_event *event)
 
 static int make_options(struct frontend *frontend, struct build_options *out, struct error *err)
 {
-    const char *no_cache = attribute(frontend, "no-cache"),
-               *shm_size = attribute(frontend, "shm-size");
+    const char *no_cache = frontend_attribute(frontend, "no-cache"),
+               *shm_size = frontend_attribute(frontend, "shm-size");
     const struct cache_imports imports = { frontend->buildkit, frontend->request->solve,
                                            frontend->session, frontend->cancel_fd,
                                            no_cache && !*no_cache };
@@ -472,27 +203,27 @@ static int make_options(struct frontend *frontend, struct build_options *out, st
         strv_split(&frontend->no_cache_stages, no_cache, ',');
     *out = (struct build_options){
         .context_fd = -1,
-        .dockerfile = attribute(frontend, "filename"),
+        .dockerfile = frontend_attribute(frontend, "filename"),
         .dockerfile_text = frontend->has_file ? &frontend->file_text : NULL,
         .tags = &frontend->tags,
         .arguments = &frontend->arguments,
         .labels = &frontend->labels,
-        .target = attribute(frontend, "target"),
-        .platform = attribute(frontend, "platform"),
-        .network_mode = attribute(frontend, "force-network-mode"),
-        .hostname = attribute(frontend, "hostname"),
+        .target = frontend_attribute(frontend, "target"),
+        .platform = frontend_attribute(frontend, "platform"),
+        .network_mode = frontend_attribute(frontend, "force-network-mode"),
+        .hostname = frontend_attribute(frontend, "hostname"),
         .no_cache = no_cache && !*no_cache,
         .no_cache_stages = &frontend->no_cache_stages,
         .cache_from = &frontend->cache_from,
-        .pull = text_equal(attribute(frontend, "image-resolve-mode"), "pull"),
+        .pull = text_equal(frontend_attribute(frontend, "image-resolve-mode"), "pull"),
         .remove_intermediate = true,
         .force_remove = true,
-        .checks_only = attribute(frontend, "requestid") != NULL,
+        .checks_only = frontend_attribute(frontend, "requestid") != NULL,
         .holds_image = true,
         .entitlements = &frontend->request->solve->entitlements,
         .secrets = &frontend->secrets,
         .extra_hosts = &frontend->extra_hosts,
-        .limits = { .cgroup_parent = attribute(frontend, "cgroup-parent"),
+        .limits = { .cgroup_parent = frontend_attribute(frontend, "cgroup-parent"),
                     .ulimits = &frontend->ulimits },
         .cancel_fd = frontend->cancel_fd,
         .event = tell_event,
@@ -576,10 +307,10 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
     struct build_input input = {
         .directories = frontend->context_fd >= 0 ? &directories : NULL,
         .archive = archive,
-        .remote = archive ? NULL : attribute(frontend, "context"),
+        .remote = archive ? NULL : frontend_attribute(frontend, "context"),
         .contexts = &frontend->contexts,
     };
-    const struct checks_request checks = { frontend->buildkit->engine, file_name(frontend),
+    const struct checks_request checks = { frontend->buildkit->engine, frontend_file_name(frontend),
                                            &frontend->file_text };
     struct build_options options;
 
@@ -630,7 +361,7 @@ int frontend_build(struct buildkit *buildkit, const struct frontend_request *req
         peers_find(&buildkit->sessions, request->solve->session_id, frontend.cancel_fd,
                    &frontend.session, err) < 0 ||
         !(frontend.temporary_path = engine_temporary_directory(buildkit->engine, err)) ||
-        bring_all(&frontend, err) < 0)
+        frontend_bring(&frontend, err) < 0)
         return -1;
     return build(&frontend, out, failure);
 }

@@ -30,8 +30,11 @@ int channel_receive(int fd, struct channel_message *out, int *out_fd, struct err
     ssize_t size = descriptor_receive(fd, out, sizeof(*out), &passed_fd, &why);
     if (size < 0 && why.sys == ECONNRESET)
         return 0;
-    if (size < 0)
-        return error_set(err, why.kind, "from the container: %.200s", why.text);
+    if (size < 0) {
+        if (err)
+            *err = why;
+        return error_context(err, "from the container");
+    }
     if (size == 0)
         return 0;
     if ((size_t)size < offsetof(struct channel_message, error))

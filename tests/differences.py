@@ -51,9 +51,6 @@ ERRORS = {
     'POST /networks/create {"Name":"x","Options":{"com.docker.network.bridge.name":"waytoolongbridgename"}}':
         (400, 'invalid bridge name: waytoolongbridgename',
          "the name is checked before the kernel is asked"),
-    'POST /build?platform=foo':
-        (501, 'building for platform foo is not supported: this machine is linux/amd64',
-         "one architecture is built for: the machine's"),
 }
 
 CLASSIC = "Docker's classic builder knows only the oldest part of the language, builds one step after the other, and gives each image a time"

@@ -662,7 +662,7 @@ def check_nothing_is_left(place, fake, before):
     # Whole, verified blobs may wait for the next try when only the network failed.
     for extra in set(blobs(place)) - set(before):
         assert hashlib.sha256((place.data / "blobs/sha256" / extra).read_bytes()).hexdigest() == extra
-    assert not list((place.data / "tmp").iterdir())
+    wait_until(lambda: not list((place.data / "tmp").iterdir()), what="what was unpacked being removed")
     assert place.verify().code == 0
 
 

@@ -2,6 +2,7 @@
 import json
 import pathlib
 import platform
+import subprocess
 import time
 
 import pytest
@@ -154,7 +155,21 @@ def test_builds_that_cannot_be(project, section, words):
     project.write(f"services: {{a: {{build: {section}}}}}")
     got = project.compose("build")
     assert got.code == 1 and got.err.splitlines()[-1] == words.format(directory=project.directory)
-    assert not list(pathlib.Path("/tmp").glob("berth-dockerfile-*"))
+
+
+def test_a_dockerfile_of_the_compose_file_leaves_nothing(engine, project):
+    """However its build ends: one that is wrong, and one whose command is killed."""
+    inline = "services: {{a: {{build: {{context: ., dockerfile_inline: \"FROM busybox\\n{}\"}}}}}}"
+    project.write(inline.format("RUNN true"))
+    got = project.compose("build")
+    assert got.code == 1 and "\nDockerfile:2\n" in got.err
+    mark = f"echo {project.name} && sleep 60"
+    project.write(inline.format(f"RUN {mark}"))
+    words = [engine.build / "berth", "compose", "--project-directory", project.directory, "build"]
+    with subprocess.Popen(words, env=engine.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as command:
+        assert any("Running in" in line for line in command.stdout)
+        command.kill()
+    assert not [path for path in pathlib.Path("/tmp").iterdir() if path.is_file() and mark.encode() in path.read_bytes()]
 
 
 def test_builders_that_are_not_there(project):

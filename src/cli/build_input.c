@@ -91,6 +91,12 @@ static void name_extra(struct build_input *out, const char *name)
     out->dockerfile = xasprintf("%s/%s", CONTEXTS_NAME, name);
 }
 
+/* What a shell's <(...) gives: a number is no name to speak of in messages. */
+static bool is_descriptor(const char *path)
+{
+    return text_starts(path, "/proc/self/fd/") || text_starts(path, "/dev/fd/");
+}
+
 /* A Dockerfile inside the context is named by its path there; one from outside is sent along. */
 static int place_dockerfile(const char *context, const char *dockerfile, struct build_input *out,
                             struct error *err)
@@ -108,7 +114,7 @@ static int place_dockerfile(const char *context, const char *dockerfile, struct 
         out->dockerfile = xstrdup(below);
         return 0;
     }
-    name_extra(out, path_base(dockerfile));
+    name_extra(out, is_descriptor(absolute) ? "Dockerfile" : path_base(dockerfile));
     return file_read(dockerfile, DOCKERFILE_LIMIT, &out->extra, err);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -173,19 +174,21 @@ static int refuse_unsupported(const struct yaml *build, struct error *err)
     return 0;
 }
 
-/* A Dockerfile that stands in the compose file becomes a file for the time of the build. */
-static int write_inline(const char *text, char **out_path, struct error *err)
+/* A Dockerfile that stands in the compose file becomes a file without a name, of which nothing is
+ * left however the build ends. */
+static int write_inline(const char *text, int *out_fd, struct error *err)
 {
-    char path[] = "/tmp/berth-dockerfile-XXXXXX";
-    CLEANUP(close) int fd = mkostemp(path, O_CLOEXEC);
+    CLEANUP(close) int fd = memfd_create("Dockerfile", MFD_CLOEXEC);
 
     if (fd < 0)
-        return error_sys(err, "create %s", path);
-    *out_path = xstrdup(path);
-    return fd_write_all(fd, text, strlen(text), err);
+        return error_sys(err, "memfd_create");
+    if (fd_write_all(fd, text, strlen(text), err) < 0)
+        return -1;
+    *out_fd = TAKE_FD(fd);
+    return 0;
 }
 
-static int add_dockerfile(struct strv *words, const struct yaml *build, char **out_temporary,
+static int add_dockerfile(struct strv *words, const struct yaml *build, int *out_inline_fd,
                           struct error *err)
 {
     const char *context = yaml_text(yaml_get(build, "context"));
@@ -194,9 +197,9 @@ static int add_dockerfile(struct strv *words, const struct yaml *build, char **o
     bool is_here = context[0] == '/';
 
     if (text) {
-        if (write_inline(text, out_temporary, err) < 0)
+        if (write_inline(text, out_inline_fd, err) < 0)
             return -1;
-        add_word(words, "file", *out_temporary);
+        strv_add_format(words, "--file=/proc/self/fd/%d", *out_inline_fd);
         return 0;
     }
     CLEANUP(free)
@@ -211,7 +214,7 @@ static int add_dockerfile(struct strv *words, const struct yaml *build, char **o
 
 static int write_words(const struct project *project, const char *name,
                        const struct compose_image_options *options, struct strv *words,
-                       char **out_temporary, struct error *err)
+                       int *out_inline_fd, struct error *err)
 {
     const struct yaml *service = project_any_service(project, name),
                       *build = yaml_get(service, "build");
@@ -250,7 +253,7 @@ static int write_words(const struct project *project, const char *name,
     add_flag(words, "check", options->check);
     add_contexts(words, project, yaml_get(build, "additional_contexts"));
     if (add_secrets(words, project, yaml_get(build, "secrets"), err) < 0 ||
-        add_dockerfile(words, build, out_temporary, err) < 0)
+        add_dockerfile(words, build, out_inline_fd, err) < 0)
         return -1;
     strv_add(words, yaml_text(yaml_get(build, "context")));
     return 0;
@@ -264,7 +267,7 @@ struct build_task {
     const struct yaml *service;
     struct strv words;
     bool has_platform; /* one that the file names */
-    char *temporary;   /* file; NULL: none */
+    int inline_fd;     /* the Dockerfile of the compose file; -1: none */
     char *label;
     bool is_quiet;
     struct progress *progress; /* everybody's */
@@ -290,9 +293,8 @@ static void run_task(void *item)
 
 static void task_done(struct build_task *task)
 {
-    if (task->temporary)
-        unlink(task->temporary);
-    free(task->temporary);
+    if (task->inline_fd >= 0)
+        close(task->inline_fd);
     free(task->label);
     strv_done(&task->words);
 }
@@ -308,8 +310,10 @@ static int build_together(struct cli *cli, const struct project *project, const 
     struct build_task *tasks = xcalloc(names->count + 1, sizeof(*tasks));
     int width = 0, result = 0;
 
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < names->count; i++) {
         width = MAX(width, (int)strlen(names->items[i]));
+        tasks[i].inline_fd = -1;
+    }
     /* Words are written one after the other: variables may go into our own environment. */
     for (size_t i = 0; i < names->count && result == 0; i++) {
         struct build_task *task = &tasks[i];
@@ -317,11 +321,12 @@ static int build_together(struct cli *cli, const struct project *project, const 
         *task = (struct build_task){ .cli = *cli,
                                      .name = names->items[i],
                                      .service = project_any_service(project, names->items[i]),
+                                     .inline_fd = -1,
                                      .is_quiet = options->quiet_build,
                                      .progress = progress };
         task->label = is_alone ? NULL : xasprintf("%-*s  | ", width, task->name);
         task->cli.label = task->label;
-        result = write_words(project, task->name, options, &task->words, &task->temporary, err);
+        result = write_words(project, task->name, options, &task->words, &task->inline_fd, err);
         if (result < 0 && err->kind == ERROR_UNSUPPORTED)
             error_context(err, "service \"%s\": build", task->name);
         CLEANUP(free) char *platforms = choose_platforms(task->service, options->for_running);

@@ -29,7 +29,8 @@ static void *run(void *data)
         pause();
 }
 
-int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *data)
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+                   void *data)
 {
     __typeof__(pthread_create) *create = (__typeof__(create))dlsym(RTLD_NEXT, "pthread_create");
     int state = PTHREAD_CREATE_JOINABLE;
@@ -45,7 +46,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 
 int pthread_key_create(pthread_key_t *out, void (*destructor)(void *))
 {
-    __typeof__(pthread_key_create) *create = (__typeof__(create))dlsym(RTLD_NEXT, "pthread_key_create");
+    __typeof__(pthread_key_create) *create = (__typeof__(create))dlsym(RTLD_NEXT,
+                                                                       "pthread_key_create");
     int result = create(out, destructor);
 
     if (result == 0 && *out < KEY_LIMIT)
@@ -56,7 +58,8 @@ int pthread_key_create(pthread_key_t *out, void (*destructor)(void *))
 int pthread_key_delete(pthread_key_t key)
 {
     static const char said[] = "late.c: threads that are ending would clean up with what is gone\n";
-    __typeof__(pthread_key_delete) *delete = (__typeof__(delete))dlsym(RTLD_NEXT, "pthread_key_delete");
+    __typeof__(pthread_key_delete) *delete = (__typeof__(delete))dlsym(RTLD_NEXT,
+                                                                       "pthread_key_delete");
 
     if (key < KEY_LIMIT && has_destructor[key] && ending > 0) {
         (void)!write(STDERR_FILENO, said, sizeof(said) - 1);

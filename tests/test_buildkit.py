@@ -545,6 +545,8 @@ def test_buildx_caches_in_directories(buildx):
 
 
 def test_docker_build_finds_buildx(buildx, words):
+    if not words[:-1]:
+        pytest.skip("not run: $DOCKER_BUILDX names the plugin itself, not a client that has it")
     here = buildx.directory
     (here / "Dockerfile").write_text("FROM busybox\nRUN echo modern\n")
     environment = {k: v for k, v in buildx.engine.environment.items() if k != "DOCKER_BUILDKIT"}

@@ -182,7 +182,7 @@ class Engine:
                 self.kill()
             run([*self.prefix, self.build / "berthd", "--data-root", self.data, "--exec-root", self.run_directory, "-H", self.host,
                  "--remove-kernel-objects", *self.extra])
-            shutil.rmtree(self.directory, ignore_errors=True)
+            run(["rm", "-rf", self.directory])  # which goes down as deep as a hostile container went; rmtree does not
 
     # ---- clients ----
 

@@ -1,10 +1,10 @@
 /* A build from beginning to end: read, plan, carry out, name the result. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/cache_image.h"
@@ -77,19 +77,11 @@ CLEANUP_VALUE(job_done, struct job)
 /* One descriptor that is readable when either the client cancels or a stage has failed. */
 static int watch_cancellation(struct job *job, struct error *err)
 {
-    struct epoll_event event = { .events = EPOLLIN };
-    int fds[2];
-
     job->abort_fd = eventfd(0, EFD_CLOEXEC);
-    job->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (job->abort_fd < 0 || job->cancel_fd < 0)
+    if (job->abort_fd < 0)
         return error_sys(err, "make an event");
-    fds[0] = job->abort_fd;
-    fds[1] = job->options->cancel_fd;
-    for (size_t i = 0; i < COUNT(fds); i++)
-        if (fds[i] >= 0 && epoll_ctl(job->cancel_fd, EPOLL_CTL_ADD, fds[i], &event) < 0)
-            return error_sys(err, "watch an event");
-    return 0;
+    job->cancel_fd = descriptor_either(job->abort_fd, job->options->cancel_fd, err);
+    return job->cancel_fd < 0 ? -1 : 0;
 }
 
 /* ---- before the first step ---- */

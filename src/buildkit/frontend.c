@@ -2,8 +2,8 @@
  * is refused. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -332,16 +332,9 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
 
 static int watch_cancellation(struct frontend *frontend, struct error *err)
 {
-    const int fds[] = { frontend->request->cancel_fd, frontend->request->solve->over_fd };
-    struct epoll_event event = { .events = EPOLLIN };
-
-    frontend->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (frontend->cancel_fd < 0)
-        return error_sys(err, "make an event");
-    for (size_t i = 0; i < COUNT(fds); i++)
-        if (epoll_ctl(frontend->cancel_fd, EPOLL_CTL_ADD, fds[i], &event) < 0)
-            return error_sys(err, "watch an event");
-    return 0;
+    frontend->cancel_fd = descriptor_either(frontend->request->cancel_fd,
+                                            frontend->request->solve->over_fd, err);
+    return frontend->cancel_fd < 0 ? -1 : 0;
 }
 
 int frontend_build(struct buildkit *buildkit, const struct frontend_request *request,

@@ -2,9 +2,9 @@
  * all are carried out once, as those of any builds are that run at the same time. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
@@ -134,19 +134,11 @@ static void *build_variant(void *data)
 /* Readable when the client cancels or one has failed. */
 static int watch_cancellation(struct several *several, struct error *err)
 {
-    struct epoll_event event = { .events = EPOLLIN };
-    int fds[2];
-
     several->abort_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    several->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (several->abort_fd < 0 || several->cancel_fd < 0)
+    if (several->abort_fd < 0)
         return error_sys(err, "make an event");
-    fds[0] = several->abort_fd;
-    fds[1] = several->options->cancel_fd;
-    for (size_t i = 0; i < COUNT(fds); i++)
-        if (fds[i] >= 0 && epoll_ctl(several->cancel_fd, EPOLL_CTL_ADD, fds[i], &event) < 0)
-            return error_sys(err, "watch an event");
-    return 0;
+    several->cancel_fd = descriptor_either(several->abort_fd, several->options->cancel_fd, err);
+    return several->cancel_fd < 0 ? -1 : 0;
 }
 
 /* The context is filtered once, before any build looks at it; that may take the Dockerfile away. */

@@ -115,6 +115,18 @@ static const struct option_row push_rows[] = {
 };
 /* clang-format on */
 
+static int push_path(const struct reference *reference, const char *name, struct client_path *out,
+                     struct error *err)
+{
+    if (reference->digest)
+        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
+    client_path_begin(out, "/images");
+    client_path_segment(out, name);
+    client_path_begin(out, "/push");
+    client_path_query(out, "tag", reference->tag);
+    return 0;
+}
+
 /* Without a tag: all of the repository. */
 static int push_reference(struct cli *cli, const struct reference *reference, const char *platform,
                           FILE *out, struct error *err)
@@ -123,12 +135,8 @@ static int push_reference(struct cli *cli, const struct reference *reference, co
     CLEANUP(free) char *name = reference_familiar_name(reference);
     struct client_messages messages = {};
 
-    if (reference->digest)
-        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
-    client_path_begin(&path, "/images");
-    client_path_segment(&path, name);
-    client_path_begin(&path, "/push");
-    client_path_query(&path, "tag", reference->tag);
+    if (push_path(reference, name, &path, err) < 0)
+        return -1;
     client_path_query(&path, "platform", platform);
     if (stream_with_auth(cli, name, &path, &messages, err) < 0)
         return -1;
@@ -168,13 +176,9 @@ int cli_push_images(struct cli *cli, const char *image, const struct strv *ids, 
 
     if (reference_parse(image, &reference, err) < 0)
         return -1;
-    if (reference.digest)
-        return error_set(err, ERROR_INVALID, "cannot push a digest reference");
     CLEANUP(free) char *name = reference_familiar_name(&reference);
-    client_path_begin(&path, "/images");
-    client_path_segment(&path, name);
-    client_path_begin(&path, "/push");
-    client_path_query(&path, "tag", reference.tag);
+    if (push_path(&reference, name, &path, err) < 0)
+        return -1;
     for (size_t i = 0; i < ids->count; i++)
         client_path_query(&path, "images", ids->items[i]);
     if (stream_with_auth(cli, name, &path, &messages, err) < 0)

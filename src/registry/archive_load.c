@@ -569,14 +569,11 @@ static int install_layers(struct load *load, struct found_image *found, struct i
 static bool is_wanted(const struct load *load, const struct image_config *config)
 {
     CLEANUP(platform_done) struct platform offered = {};
-    CLEANUP(free) char *text = NULL;
 
     if (!load->platform)
         return true;
-    text = xasprintf("%s/%s%s%s", text_is_empty(config->os) ? "linux" : config->os,
-                     config->architecture ?: "", text_is_empty(config->variant) ? "" : "/",
-                     config->variant ?: "");
-    return platform_parse(text, &offered, NULL) == 0 && platform_match(load->platform, &offered);
+    platform_of(config->os, config->architecture, config->variant, &offered);
+    return platform_match(load->platform, &offered);
 }
 
 /* From a source only what is not here is asked for. 1: the image is here, and held. */

@@ -74,23 +74,13 @@ static void tell_mounted(struct push *push, const struct push_layer *layer, cons
 
 /* ---- sending one ---- */
 
-struct file_sink {
-    struct stream stream;
-    int fd;
-};
-
-static int sink_write(struct stream *stream, const void *data, size_t size, struct error *err)
-{
-    return fd_write_all(CONTAINER_OF(stream, struct file_sink, stream)->fd, data, size, err);
-}
-
 static int write_plain(struct push *push, const struct push_layer *layer, int *out_fd,
                        struct error *err)
 {
     CLEANUP(close) int fd = store_temporary_file(push->registry->store, err);
-    struct file_sink sink = { { .write = sink_write }, fd };
+    CLEANUP(stream_close) struct stream *out = stream_from_fd(fd, 0);
 
-    if (fd < 0 || store_layer_write(push->registry->store, layer->chain_id, &sink.stream, err) < 0)
+    if (fd < 0 || store_layer_write(push->registry->store, layer->chain_id, out, err) < 0)
         return -1;
     *out_fd = TAKE_FD(fd);
     return 0;

@@ -120,31 +120,21 @@ static void cancel_upload(const struct upload *upload, const char *location)
 }
 
 /* A mount that is refused for whatever reason is no failure: the blob is sent then. */
-static int try_sources(const struct upload *upload, char **location, const char **out_from)
+int upload_mount(const struct upload *upload, const char **out_from)
 {
     for (size_t i = 0; upload->sources && i < upload->sources->count; i++) {
-        CLEANUP(free) char *before = TAKE(*location);
+        CLEANUP(free) char *location = NULL;
         const char *source = upload->sources->items[i];
-        int result = open_upload(upload, source, location, NULL);
+        int result = open_upload(upload, source, &location, NULL);
 
-        if (before)
-            cancel_upload(upload, before);
+        if (location)
+            cancel_upload(upload, location);
         if (result == 1) {
             *out_from = source;
             return 1;
         }
     }
     return 0;
-}
-
-int upload_mount(const struct upload *upload, const char **out_from)
-{
-    CLEANUP(free) char *location = NULL;
-    int result = try_sources(upload, &location, out_from);
-
-    if (location)
-        cancel_upload(upload, location);
-    return result;
 }
 
 static int patch(const struct upload *upload, char **location, struct error *err)

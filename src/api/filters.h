@@ -14,8 +14,8 @@ struct filters {
 };
 
 /* Reads {"key":{"value":true}} or {"key":["value"]}; NULL, "" and "null" are no filters, and null
- * is no values of a key. 'accepted' ends in
- * NULL, and NULL accepts every key. INVALID "invalid filter" or "invalid filter 'key'". */
+ * is no values of a key. 'accepted' ends in NULL, and NULL accepts every key. INVALID "invalid
+ * filter" or "invalid filter 'key'". */
 int filters_parse(const char *text, const char *const *accepted, struct filters *out,
                   struct error *err);
 void filters_done(struct filters *filters);

@@ -41,6 +41,7 @@ void build_input_done(struct build_input *input)
     strv_done(&input->attestations);
     strv_done(&input->cache_to);
 }
+
 static int read_contexts(const struct strv *given, struct build_input *out, struct error *err)
 {
     for (size_t i = 0; i < given->count; i++) {

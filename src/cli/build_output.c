@@ -279,6 +279,7 @@ void build_outputs_done(struct build_outputs *outputs)
     for (size_t i = 0; i < outputs->count; i++)
         build_output_done(&outputs->items[i]);
 }
+
 int build_outputs_read(const struct strv *given, struct build_outputs *out, struct error *err)
 {
     if (given->count > COUNT(out->items))

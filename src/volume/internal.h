@@ -23,8 +23,8 @@ struct volumes {
     struct mutex memory;  /* guards 'known' */
     struct map known;     /* name → struct known_volume */
     struct strv making;   /* names that will be known once their content is whole; in 'memory' */
-    struct strv
-        removed; /* names whose rows say so and are still there, oldest first; in 'memory' */
+    /* Names whose rows say so and are still there, oldest first; in 'memory'. */
+    struct strv removed;
     struct mutex forgetting; /* held while those rows go; taken after 'changes', before 'memory' */
 };
 

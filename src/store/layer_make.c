@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -21,16 +22,21 @@
 #define KEEP_LEVEL    3
 #define OUTLINE_LEVEL 1
 
-/* A directory under tmp/ with "diff" in it; removed unless it became a layer. */
+/* A directory under tmp/ with "diff" in it; discarded unless it became a layer. */
 struct draft {
+    struct store *store;
     char *path, *diff_path;
     int diff_fd;
 };
 
 static void draft_done(struct draft *draft)
 {
-    if (draft->path)
-        tree_remove(draft->path, NULL);
+    CLEANUP(strv_done) struct strv paths = {};
+
+    if (draft->path && access(draft->path, F_OK) == 0) {
+        strv_add(&paths, draft->path);
+        store_discard(draft->store, &paths, NULL);
+    }
     if (draft->diff_fd >= 0)
         close(draft->diff_fd);
     free(draft->path);
@@ -46,6 +52,7 @@ static int draft_open(struct draft *draft, struct error *err)
 
 static int draft_make(struct draft *draft, struct store *store, struct error *err)
 {
+    draft->store = store;
     draft->path = store_tmp_name(store, "layer");
     draft->diff_path = path_join(draft->path, "diff");
     if (mkdir(draft->path, 0700) < 0)

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/thread.h"
+#include "store/pack.h"
 #include "store/store.h"
 
 #define ID_SUFFIX_LENGTH 24
@@ -37,6 +38,7 @@ struct known_layer {
     struct layer layer;
     bool is_opaque; /* hides all layers below */
     bool is_synced; /* on disk for good */
+    enum pack_order order;
 };
 
 struct known_blob {

@@ -37,8 +37,8 @@ int store_load_layers(struct store *store, struct error *err)
     if (database_run(store->database, err, "DELETE FROM layer WHERE boot NOT IN ('', ?)", "s",
                      store->boot_id) < 0 ||
         database_query(store->database, &query, err,
-                       "SELECT chain_id, parent_id, diff_id, blob_digest, size, is_opaque, boot"
-                       " FROM layer",
+                       "SELECT chain_id, parent_id, diff_id, blob_digest, size, is_opaque, boot,"
+                       " pack_order FROM layer",
                        NULL) < 0)
         return -1;
     while ((more = query_next(query, err)) == 1) {
@@ -51,6 +51,7 @@ int store_load_layers(struct store *store, struct error *err)
         known->layer.size_bytes = query_int64(query, 4);
         known->is_opaque = query_int64(query, 5);
         known->is_synced = !*query_text(query, 6);
+        known->order = (enum pack_order)query_int64(query, 7);
         map_set(&store->layers, known->layer.chain_id, known);
     }
     return more;
@@ -199,11 +200,12 @@ static int record_layer(struct store *store, const struct layer *layer, bool is_
 {
     return database_run(store->database, err,
                         "INSERT INTO layer"
-                        " (chain_id, parent_id, diff_id, blob_digest, size, is_opaque, boot)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        "ssssiis", layer->chain_id, layer->parent_id, layer->diff_id,
-                        layer->blob_digest, layer->size_bytes, (int64_t)is_opaque,
-                        store->boot_id) < 0
+                        " (chain_id, parent_id, diff_id, blob_digest, size, is_opaque, boot,"
+                        " pack_order)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        "ssssiisi", layer->chain_id, layer->parent_id, layer->diff_id,
+                        layer->blob_digest, layer->size_bytes, (int64_t)is_opaque, store->boot_id,
+                        (int64_t)PACK_LARGE_FIRST) < 0
                ? -1
                : 0;
 }
@@ -229,6 +231,7 @@ static int publish_new(struct store *store, const char *directory_path, const st
     known = NEW(struct known_layer);
     known->layer = *layer;
     known->is_opaque = opaque_is(diff_fd);
+    known->order = PACK_LARGE_FIRST;
     mutex_lock(&store->memory);
     map_set(&store->layers, layer->chain_id, known);
     mutex_unlock(&store->memory);
@@ -318,6 +321,15 @@ static int write_blob(struct store *store, const struct layer *layer, struct str
     return diff_fd < 0 ? -1 : outline_write(plain, diff_fd, out, err);
 }
 
+static enum pack_order order_of(struct store *store, const char *chain_id)
+{
+    mutex_lock(&store->memory);
+    const struct known_layer *known = map_get(&store->layers, chain_id);
+    enum pack_order order = known ? known->order : PACK_LARGE_FIRST;
+    mutex_unlock(&store->memory);
+    return order;
+}
+
 int store_layer_write(struct store *store, const char *chain_id, struct stream *out,
                       struct error *err)
 {
@@ -330,5 +342,6 @@ int store_layer_write(struct store *store, const char *chain_id, struct stream *
     CLEANUP(close) int diff_fd = open_diff(store, chain_id, err);
     if (diff_fd < 0)
         return -1;
-    return pack_directory(diff_fd, store->driver->marks_by_name, out, NULL, NULL, err);
+    return pack_directory(diff_fd, order_of(store, chain_id), store->driver->marks_by_name, out,
+                          NULL, NULL, err);
 }

@@ -125,7 +125,8 @@ static void find_marks(int diff_fd, bool marks_by_name, const struct layer_conte
                              .key = sha256_new(),
                              .marks = out };
 
-    pack_directory(diff_fd, marks_by_name, &survey.stream, &survey.contents, NULL, NULL);
+    pack_directory(diff_fd, PACK_LARGE_FIRST, marks_by_name, &survey.stream, &survey.contents, NULL,
+                   NULL);
     sha256_free(survey.key);
 }
 
@@ -272,8 +273,8 @@ int layer_digest(struct store *store, int diff_fd, const struct layer_contents *
     if (known && known->size_bytes >= WORTH_SIZE)
         find_marks(diff_fd, marks_by_name, known, &marks);
     go_on(store, &hashing);
-    if (pack_directory(diff_fd, marks_by_name, &hashing.stream, &hashing.contents, out_size, err) <
-        0)
+    if (pack_directory(diff_fd, PACK_LARGE_FIRST, marks_by_name, &hashing.stream, &hashing.contents,
+                       out_size, err) < 0)
         return -1;
     if (late && late_copies_finish(late, err) < 0)
         return -1;

@@ -1,5 +1,5 @@
-/* One walk over the directory. What depends on the moment (times of whiteouts, fractions of
- * seconds, the order on disk) stays out of the archive. */
+/* Large files come in a walk of their own, which another one has looked for. What depends on the
+ * moment (times of whiteouts, fractions of seconds, the order on disk) stays out of the archive. */
 #include "store/pack.h"
 
 #include <dirent.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "archive/entry.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/strv.h"
 #include "codec/tar.h"
@@ -16,10 +17,13 @@
 
 #include "base/banned.h"
 
+#define LARGE_SIZE (1 << 20)
+
 struct packer {
     struct tar_writer *writer;
     struct pack_contents *contents; /* NULL: nobody's */
     bool marks_by_name;
+    struct map leading; /* paths of the directories that large files are below */
     struct entry_links links;
     int64_t size;
 };
@@ -126,22 +130,80 @@ static int write_entry(struct packer *packer, const struct tree_entry *from, str
     return tar_writer_entry(packer->writer, &entry, err);
 }
 
-static int enter(void *data, const struct tree_entry *entry, struct error *err)
+/* Without marks by name, .wh.x is a file that happens to be called so: archives cannot say it. */
+static bool is_left_out(const struct tree_entry *entry)
 {
-    /* Without marks by name, .wh.x is a file that happens to be called so: archives cannot say
-     * it. */
-    if (S_ISSOCK(entry->status.st_mode) || whiteout_is_device(&entry->status) ||
-        whiteout_is_name(entry->name))
-        return 1;
-    if (write_entry(data, entry, err) < 0)
+    return S_ISSOCK(entry->status.st_mode) || whiteout_is_device(&entry->status) ||
+           whiteout_is_name(entry->name);
+}
+
+static bool is_large(const struct tree_entry *entry)
+{
+    return S_ISREG(entry->status.st_mode) && entry->status.st_size >= LARGE_SIZE;
+}
+
+static int enter(struct packer *packer, const struct tree_entry *entry, struct error *err)
+{
+    if (write_entry(packer, entry, err) < 0)
         return error_context(err, "archive %.200s", entry->path);
     return 0;
 }
 
-int pack_directory(int dir_fd, bool marks_by_name, struct stream *out,
+/* ---- large files first ---- */
+
+static int enter_looking(void *data, const struct tree_entry *entry, struct error *err UNUSED)
+{
+    struct packer *packer = data;
+
+    if (is_left_out(entry))
+        return 1;
+    if (!is_large(entry))
+        return 0;
+    for (const char *end = strchr(entry->path, '/'); end; end = strchr(end + 1, '/')) {
+        CLEANUP(free) char *path = xasprintf("%.*s", (int)(end - entry->path), entry->path);
+
+        map_set(&packer->leading, path, packer);
+    }
+    map_set(&packer->leading, "", packer);
+    return 0;
+}
+
+static int enter_large(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct packer *packer = data;
+    bool is_directory = S_ISDIR(entry->status.st_mode);
+
+    if (is_left_out(entry) || (is_directory && !map_has(&packer->leading, entry->path)))
+        return 1;
+    return is_directory || is_large(entry) ? enter(packer, entry, err) : 0;
+}
+
+static int write_large(struct packer *packer, int dir_fd, struct error *err)
+{
+    static const struct tree_visitor looking = { enter_looking, NULL };
+    static const struct tree_visitor large = { enter_large, NULL };
+
+    if (tree_walk(dir_fd, &looking, packer, err) < 0)
+        return -1;
+    return map_has(&packer->leading, "") ? tree_walk(dir_fd, &large, packer, err) : 0;
+}
+
+static int enter_rest(void *data, const struct tree_entry *entry, struct error *err)
+{
+    struct packer *packer = data;
+
+    if (is_left_out(entry))
+        return 1;
+    if (map_has(&packer->leading, "") &&
+        (is_large(entry) || map_has(&packer->leading, entry->path)))
+        return 0;
+    return enter(packer, entry, err);
+}
+
+int pack_directory(int dir_fd, enum pack_order order, bool marks_by_name, struct stream *out,
                    struct pack_contents *contents, int64_t *out_size, struct error *err)
 {
-    static const struct tree_visitor visitor = { enter, NULL };
+    static const struct tree_visitor rest = { enter_rest, NULL };
     CLEANUP(tar_writer_free) struct tar_writer *writer = tar_writer_new(out, false, err);
     struct packer packer = { .writer = writer,
                              .contents = contents,
@@ -150,12 +212,15 @@ int pack_directory(int dir_fd, bool marks_by_name, struct stream *out,
 
     if (result == 0)
         result = write_hidden(&packer, dir_fd, "", err);
+    if (result == 0 && order == PACK_LARGE_FIRST)
+        result = write_large(&packer, dir_fd, err);
     if (result == 0)
-        result = tree_walk(dir_fd, &visitor, &packer, err);
+        result = tree_walk(dir_fd, &rest, &packer, err);
     if (result == 0)
         result = tar_writer_finish(writer, err);
     if (result == 0 && out_size)
         *out_size = packer.size;
+    map_done(&packer.leading);
     entry_links_done(&packer.links);
     return result;
 }

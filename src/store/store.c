@@ -47,6 +47,8 @@ static const char *const tables[] = {
      " size INTEGER NOT NULL, words BLOB NOT NULL)"),
     /* crc: of the plain bytes, as gzip has it; NULL: not known yet */
     "ALTER TABLE plain ADD COLUMN crc INTEGER",
+    /* enum pack_order */
+    "ALTER TABLE layer ADD COLUMN pack_order INTEGER NOT NULL DEFAULT 0",
 };
 
 char *store_tmp_name(const struct store *store, const char *kind)

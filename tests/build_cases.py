@@ -73,7 +73,8 @@ RIGHT = {
     "unneeded_stage": ("FROM busybox AS no\nRUN false\nFROM busybox\nENV A=1\n", {"Env": "A=1"}),
     "target": ("FROM busybox AS one\nENV A=1\nFROM busybox\nRUN false\n", {"Env": "A=1"}, {"target": "ONE"}),
     "target_by_number": ("FROM busybox\nENV A=1\nFROM busybox\nRUN false\n", {"Env": "A=1"}, {"target": "0"}),
-    "scratch": ("FROM scratch\nCOPY a.txt /\n", {"Env": "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}),
+    "scratch": ("FROM scratch\nCOPY a.txt /\n", {"Env": "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WorkingDir": "/"}),
+    "scratch_and_a_stage_on_it": ("FROM scratch AS One\nCOPY a.txt /\nFROM one\nCOPY --from=ONE a.txt b\n", {"WorkingDir": "/"}),
     "onbuild": ("FROM busybox AS base\nONBUILD ENV A=1\nONBUILD COPY a.txt /ob\nFROM base\nRUN test -s /ob\n", {"Env": "A=1", "OnBuild": None}),
     "onbuild_copy_from": ("FROM busybox AS src\nRUN echo s > /s\nFROM busybox AS base\nONBUILD RUN echo >> /x\nFROM base\nCOPY --from=src /s /s\nRUN test -s /s && test -s /x\n", {}),
     # ---- COPY and ADD

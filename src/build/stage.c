@@ -44,6 +44,7 @@ void stage_begin_scratch(struct stage *stage, const struct build_args *args,
     name_scratch(stage, platform);
     stage->image.rootfs.type = xstrdup("layers");
     strv_init_empty(&stage->image.rootfs.diff_ids);
+    stage->image.config.working_dir = xstrdup("/"); /* as BuildKit has it */
     build_args_begin_stage(&stage->args, args);
     add_path(stage);
 }

@@ -2,8 +2,10 @@
 #include "base/strv.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/str.h"
 
@@ -132,12 +134,17 @@ void strv_split(struct strv *out, const char *text, char separator)
     }
 }
 
-static size_t env_find(const struct strv *env, const char *key)
+static bool env_is_of(const char *entry, const char *key)
 {
     size_t length = strlen(key);
 
+    return entry && strncmp(entry, key, length) == 0 && entry[length] == '=';
+}
+
+static size_t env_find(const struct strv *env, const char *key)
+{
     for (size_t i = env->count; i-- > 0;)
-        if (strncmp(env->items[i], key, length) == 0 && env->items[i][length] == '=')
+        if (env_is_of(env->items[i], key))
             return i;
     return (size_t)-1;
 }
@@ -168,6 +175,62 @@ void strv_env_unset(struct strv *env, const char *key)
 
     while ((index = env_find(env, key)) != (size_t)-1)
         strv_remove(env, index);
+}
+
+/* Entries with this key become NULL; 'count' is how many to look at. */
+static void env_drop(struct strv *env, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (env_is_of(env->items[i], key))
+            free(TAKE(env->items[i]));
+}
+
+static void env_close_gaps(struct strv *env)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < env->count; i++)
+        if (env->items[i])
+            env->items[kept++] = env->items[i];
+    env->count = kept;
+    if (env->items)
+        env->items[kept] = NULL;
+}
+
+/* 'places' has each key's last entry, as its index + 1. */
+static void env_change(struct strv *env, struct map *places, const char *change)
+{
+    const char *split = strchr(change, '=');
+    CLEANUP(free) char *key = split ? xstrndup(change, (size_t)(split - change)) : xstrdup(change);
+    size_t place = (size_t)(uintptr_t)map_get(places, key);
+
+    if (split && place > 0) {
+        free(env->items[place - 1]);
+        env->items[place - 1] = xstrdup(change);
+    } else if (split) {
+        strv_add(env, change);
+        map_set(places, key, (void *)(uintptr_t)env->count);
+    } else if (place > 0) {
+        env_drop(env, place, key);
+        map_set(places, key, NULL);
+    }
+}
+
+void strv_env_change(struct strv *env, const struct strv *changes)
+{
+    CLEANUP(map_done) struct map places = {};
+
+    for (size_t i = 0; i < env->count; i++) {
+        const char *split = strchr(env->items[i], '=');
+        CLEANUP(free)
+        char *key = split ? xstrndup(env->items[i], (size_t)(split - env->items[i])) : NULL;
+
+        if (key)
+            map_set(&places, key, (void *)(uintptr_t)(i + 1));
+    }
+    for (size_t i = 0; i < changes->count; i++)
+        env_change(env, &places, changes->items[i]);
+    env_close_gaps(env);
 }
 
 void strv_done(struct strv *strv)

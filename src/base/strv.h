@@ -37,6 +37,9 @@ const char *strv_env_get(const struct strv *env, const char *key);
 void strv_env_set(struct strv *env, const char *key, const char *value);
 void strv_env_unset(struct strv *env, const char *key);
 
+/* Sets and unsets many in one go, in order: KEY=VALUE sets, KEY alone unsets. */
+void strv_env_change(struct strv *env, const struct strv *changes);
+
 void strv_done(struct strv *strv);
 CLEANUP_VALUE(strv_done, struct strv)
 

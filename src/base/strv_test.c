@@ -94,3 +94,31 @@ Test(strv, treats_environments)
     cr_expect_null(strv_env_get(&env, "A"));
     cr_expect_eq(env.count, 3);
 }
+
+Test(strv, changes_environments_in_one_go)
+{
+    CLEANUP(strv_done) struct strv env = {}, changes = {}, none = {};
+    CLEANUP(free) char *joined = NULL;
+
+    strv_split(&env, "A=1,AB=2,A=3,NAKED,C=4", ',');
+    strv_split(&changes, "AB=x=y,A,NEW=,NEW=n,C,C=5,ABSENT,NAKED,D=6,D", ',');
+    strv_env_change(&env, &changes);
+    joined = strv_join(&env, ",");
+    cr_expect_str_eq(joined, "AB=x=y,NAKED,NEW=n,C=5");
+    cr_expect_null(env.items[env.count]);
+    strv_env_change(&none, &none);
+    cr_expect_null(none.items);
+}
+
+/* Looking through the list for each would take minutes. */
+Test(strv, changes_large_environments, .timeout = 60)
+{
+    enum { ENTRIES = 300000 };
+    CLEANUP(strv_done) struct strv env = {}, changes = {};
+
+    for (int i = 0; i < ENTRIES; i++)
+        strv_add_format(&changes, "SOME_LONGER_NAME_%d=%d", i, i);
+    strv_env_change(&env, &changes);
+    strv_env_change(&env, &changes);
+    cr_expect(strv_equal(&env, &changes));
+}

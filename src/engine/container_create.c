@@ -26,15 +26,7 @@ static void merge_env(struct strv *out, const struct strv *image, const struct s
     if (image->items || request->items)
         strv_init_empty(out);
     strv_add_all(out, image);
-    for (size_t i = 0; i < request->count; i++) {
-        const char *entry = request->items[i], *split = strchr(entry, '=');
-        CLEANUP(free) char *key = split ? xstrndup(entry, (size_t)(split - entry)) : xstrdup(entry);
-
-        if (split)
-            strv_env_set(out, key, split + 1);
-        else
-            strv_env_unset(out, key);
-    }
+    strv_env_change(out, request);
 }
 
 static void merge_set(struct strv *into, const struct strv *more)

@@ -129,18 +129,9 @@ static void fill_environment(const struct container_info *info, const struct str
     strv_add_format(out, "HOSTNAME=%s", info->config.hostname ? info->config.hostname : "");
     if (terminal)
         strv_add(out, "TERM=xterm");
-    const struct strv *lists[] = { &info->config.env, more };
-    for (size_t l = 0; l < COUNT(lists); l++)
-        for (size_t i = 0; lists[l] && i < lists[l]->count; i++) {
-            const char *entry = lists[l]->items[i], *split = strchr(entry, '=');
-            CLEANUP(free)
-            char *key = split ? xstrndup(entry, (size_t)(split - entry)) : xstrdup(entry);
-
-            if (split)
-                strv_env_set(out, key, split + 1);
-            else
-                strv_env_unset(out, key);
-        }
+    strv_env_change(out, &info->config.env);
+    if (more)
+        strv_env_change(out, more);
 }
 
 int process_config_fill(const struct engine *engine, const struct container_info *info,

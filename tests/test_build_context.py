@@ -3,7 +3,9 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import pathlib
 import random
+import re
 import shutil
 import socket
 import tarfile
@@ -307,3 +309,23 @@ def test_very_many_files(engine, tmp_path):
         assert done.code == 0, done
     (root / "d0/f0").write_text("x")
     assert run([engine.build / "berth", "build", "-q", str(root)], env=engine.environment, limit_s=1800).code == 0
+
+
+def test_memory_is_given_back(engine, tmp_path):
+    """What a large context takes while it is built is not kept by the engine that has nothing to do."""
+    process = pathlib.Path(f"/proc/{engine.process.pid}")
+    if re.search("lib[at]san", (process / "maps").read_text()):
+        pytest.skip("sanitizers have an allocator of their own")
+
+    def resident_kib():
+        return int(re.search(r"VmRSS:\s*(\d+)", (process / "status").read_text())[1])
+    root, before = tmp_path / "many", resident_kib()
+    for number in range(20):
+        (root / f"d{number}").mkdir(parents=True)
+        for file in range(1000):
+            (root / f"d{number}/f{file}").touch()
+    (root / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    for text in "abc":
+        (root / "d0/f0").write_text(text)
+        engine.berth("build", "-q", root, check=True)
+    wait_until(lambda: resident_kib() - before < 16 << 10, what="memory being given back")

@@ -2,9 +2,13 @@
  * when there is nothing to do, as each costs the memory that its stack has touched. */
 #include "http/server_state.h"
 
+#include "base/clock.h"
+#include "base/heap.h"
+
 #include "base/banned.h"
 
 enum { IDLE_THREAD_COUNT = 2 };
+#define REST_NS NS_PER_S /* until a thread that has nothing to do looks after the heap */
 
 static bool shake_hands(struct visitor *visitor)
 {
@@ -46,15 +50,35 @@ static void serve(struct visitor *visitor)
     visitor_free(visitor);
 }
 
+/* True if some time went by without any. Work often comes again soon, so it is worth a wait. */
+static bool rest_locked(struct http_server *server, bool has_rested) REQUIRES(server->lock)
+{
+    bool is_over = false;
+
+    server->idle_count++;
+    if (has_rested)
+        condition_wait(&server->work, &server->lock);
+    else
+        is_over = !condition_wait_until(&server->work, &server->lock,
+                                        clock_monotonic_ns() + REST_NS);
+    server->idle_count--;
+    return is_over;
+}
+
 /* NULL when the thread is to end. */
 static struct visitor *next_job_locked(struct http_server *server) REQUIRES(server->lock)
 {
+    bool has_rested = false;
+
     while (list_is_empty(&server->jobs)) {
         if (server->is_stopping || server->idle_count >= IDLE_THREAD_COUNT)
             return NULL;
-        server->idle_count++;
-        condition_wait(&server->work, &server->lock);
-        server->idle_count--;
+        if (!rest_locked(server, has_rested))
+            continue;
+        mutex_unlock(&server->lock);
+        heap_give_back();
+        mutex_lock(&server->lock);
+        has_rested = true;
     }
     struct visitor *visitor = CONTAINER_OF(server->jobs.next, struct visitor, job_link);
     list_remove(&visitor->job_link);
@@ -81,6 +105,7 @@ static void *work(void *data)
 
     while ((visitor = next_job(server)))
         serve(visitor);
+    heap_give_back();
     return NULL;
 }
 

@@ -1,0 +1,54 @@
+#include "base/heap.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "base/memory.h"
+
+enum { PIECES = 64 * 1024, PIECE_SIZE = 1024, KEPT_EVERY = 64 };
+
+static long resident_kib(void)
+{
+    char line[128];
+    long kib = -1;
+    FILE *file = fopen("/proc/self/status", "re");
+
+    cr_assert(file);
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+            break;
+    fclose(file);
+    return kib;
+}
+
+static bool has_own_allocator(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+/* What is kept lies between what is freed, the last piece above all. */
+Test(heap, gives_back_what_is_free_between_what_is_not)
+{
+    static char *pieces[PIECES];
+
+    heap_give_back();
+    long before = resident_kib();
+    for (size_t i = 0; i < PIECES; i++)
+        pieces[i] = memset(xmalloc(PIECE_SIZE), 1, PIECE_SIZE);
+    for (size_t i = 0; i < PIECES; i++)
+        if (i % KEPT_EVERY != KEPT_EVERY - 1)
+            free(TAKE(pieces[i]));
+    cr_assert_gt(resident_kib() - before, 60 * 1024);
+    heap_give_back();
+    if (!has_own_allocator())
+        cr_expect_lt(resident_kib() - before, 12 * 1024);
+    for (size_t i = 0; i < PIECES; i++)
+        free(pieces[i]);
+}

@@ -532,8 +532,11 @@ def test_checks(api, engine, tmp_path):
         built = build(api, tar, f"C.{i}", check="1")
         found = dict(zip([line.split()[1] for line in built.out.splitlines() if line.startswith("WARNING: ")],
                          [int(line.split(":")[1]) for line in built.out.splitlines() if line.startswith(f"C.{i}:")]))
-        assert found == expected, f"{text!r}: {built}"
-        assert built.error == (f"Check complete, {len(found)} warning has been found!" if found else None)
+        wanted = [(rule, line) for rule, lines in expected.items() for line in (lines if isinstance(lines, list) else [lines])]
+        assert sorted(found) == sorted(wanted), f"{text!r}: {built}"
+        said = "1 warning has" if len(found) == 1 else f"{len(found)} warnings have"
+        assert built.error == (f"Check complete, {said} been found!" if found else None)
+        assert "stand in double quotes" in built.out or "['x'" not in text
     (tmp_path / "Dockerfile").write_text("# check=error=true\nFROM busybox\nMAINTAINER x\n")
     assert engine.berth("build", "--check", tmp_path).code == 1
     assert "MaintainerDeprecated (line 3)" in engine.berth("build", tmp_path).err

@@ -70,6 +70,13 @@ def test_a_build(engine, api, session, context):
     engine.docker("rmi", "old:1", "old:2", check=True)
 
 
+def test_a_file_that_was_left_out(api, session, context):
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY secret.key /\n")
+    (context / ".dockerignore").write_text("*\n!other\n")
+    messages, _ = build(api, session)
+    assert messages["errorDetail"][0]["error"].endswith("stat secret.key: file does not exist (.dockerignore leaves it out: *)")
+
+
 def test_a_step_fails(api, session, context):
     (context / "Dockerfile").write_text("FROM busybox\nRUN echo heard; exit 3\n")
     messages, said = build(api, session)

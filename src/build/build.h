@@ -102,6 +102,7 @@ enum build_cache_mode { BUILD_CACHE_NONE, BUILD_CACHE_MIN, BUILD_CACHE_MAX };
 struct context_sync;
 struct context_store;
 struct build_attest;
+struct dockerignore;
 
 /* Builds of one request that run side by side. Without the cache each carries its steps out anew;
  * but those that are the same in all of them only once. Any thread. */
@@ -124,6 +125,7 @@ struct build_options {
     /* Its text, if it is no file of the context; then 'dockerfile' is only what it is called. */
     const struct str *dockerfile_text;
     bool is_filtered; /* .dockerignore was applied already; the context stays as it is */
+    const struct dockerignore *ignored; /* what it said then; NULL: look whether it is there */
     /* The context that a client keeps up to date here, filtered too; NULL: it is none. */
     struct context_sync *synced;
     const struct strv *tags;

@@ -120,21 +120,28 @@ static int filter_directory(const struct dockerignore *ignore, int directory_fd,
     return 0;
 }
 
-int context_apply_ignore(int context_fd, const char *dockerfile_path, struct error *err)
+int context_read_ignore(int context_fd, const char *dockerfile_path, struct dockerignore **out,
+                        struct error *err)
 {
     CLEANUP(free) char *own_path = xasprintf("%s.dockerignore", dockerfile_path);
     CLEANUP(str_done) struct str text = {};
-    CLEANUP(dockerignore_free) struct dockerignore *ignore = NULL;
-    bool has_entries = false;
     int found = read_file(context_fd, own_path, DOCKERIGNORE_SIZE_LIMIT, &text, err);
 
     if (found == 0)
         found = read_file(context_fd, ".dockerignore", DOCKERIGNORE_SIZE_LIMIT, &text, err);
-    if (found <= 0)
-        return found;
-    if (dockerignore_parse(str_text(&text), &ignore, err) < 0)
-        return error_context(err, "checking context");
-    return filter_directory(ignore, context_fd, "", 0, &has_entries, err);
+    if (found < 0)
+        return -1;
+    *out = NULL;
+    return found > 0 && dockerignore_parse(str_text(&text), out, err) < 0
+               ? error_context(err, "checking context")
+               : 0;
+}
+
+int context_apply_ignore(int context_fd, const struct dockerignore *ignore, struct error *err)
+{
+    bool has_entries = false;
+
+    return ignore ? filter_directory(ignore, context_fd, "", 0, &has_entries, err) : 0;
 }
 
 int build_context_unpack(struct stream *archive, int directory_fd, struct error *err)

@@ -15,8 +15,12 @@ int context_read_dockerfile(int context_fd, const char *path, struct str *out, c
 /* Reads another file of the language. INVALID if there is none. */
 int context_read_file(int context_fd, const char *path, struct str *out, struct error *err);
 
-/* Removes what <dockerfile>.dockerignore, or else .dockerignore, excludes. Both files may exclude
- * themselves and the Dockerfile, which therefore has to be read before. */
-int context_apply_ignore(int context_fd, const char *dockerfile_path, struct error *err);
+/* What <dockerfile>.dockerignore, or else .dockerignore, excludes; NULL if neither is there. */
+struct dockerignore;
+int context_read_ignore(int context_fd, const char *dockerfile_path, struct dockerignore **out,
+                        struct error *err);
+/* Removes that. Both files may exclude themselves and the Dockerfile, which therefore have to be
+ * read before. 'ignore' NULL: nothing is excluded. */
+int context_apply_ignore(int context_fd, const struct dockerignore *ignore, struct error *err);
 
 #endif

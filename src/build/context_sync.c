@@ -396,6 +396,11 @@ void context_sync_unref(struct context_sync *sync)
     free(sync);
 }
 
+const struct context_manifest *context_sync_manifest(const struct context_sync *sync)
+{
+    return &sync->manifest;
+}
+
 int context_sync_fd(const struct context_sync *sync)
 {
     return sync->tree_fd;

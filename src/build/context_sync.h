@@ -34,6 +34,8 @@ void context_sync_end(struct context_sync *sync);
 void context_sync_unref(struct context_sync *sync);
 CLEANUP_POINTER(context_sync_unref, struct context_sync)
 
+/* All that the client has, whether it came or not; borrowed. */
+const struct context_manifest *context_sync_manifest(const struct context_sync *sync);
 /* The files; borrowed. */
 int context_sync_fd(const struct context_sync *sync);
 /* Digests of their content, by path: those that are known, and those that are found out. */

@@ -10,8 +10,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "build/config.h"
+#include "build/context_sync.h"
 #include "build/expand.h"
 #include "build/heredoc.h"
+#include "build/missing.h"
 #include "build/owner.h"
 #include "build/provenance.h"
 #include "linux/path.h"
@@ -235,8 +237,24 @@ int copy_request_read(struct job *job, size_t stage_index, const struct instruct
 
 /* ---- finding ---- */
 
-static int find_in_tree(const struct copy_request *request, struct copy_part *part,
-                        struct error *err)
+/* What may be the matter with a source that is not there. */
+static char *explain(const struct job *job, const struct copy_request *request,
+                     const struct copy_part *part)
+{
+    const struct missing_place place = {
+        .root_fd = part->root_fd,
+        .is_context = request->is_context,
+        .ignored = request->is_context ? job_ignored(job) : NULL,
+        .manifest = request->is_context && job->options->synced
+                        ? context_sync_manifest(job->options->synced)
+                        : NULL,
+    };
+
+    return missing_explain(&place, part->argument);
+}
+
+static int find_in_tree(const struct job *job, const struct copy_request *request,
+                        struct copy_part *part, struct error *err)
 {
     const char *pattern = part->argument;
     struct error why = {};
@@ -249,11 +267,13 @@ static int find_in_tree(const struct copy_request *request, struct copy_part *pa
                      : source_find(part->root_fd, pattern, &part->sources, &why);
     if (result == 0)
         return 0;
-    return error_set(err, why.kind, "%s%s",
-                     why.kind == ERROR_NOT_FOUND && request->is_context
-                         ? "file not found in build context or excluded by .dockerignore: "
-                         : "",
-                     why.text);
+    if (why.kind != ERROR_NOT_FOUND)
+        return error_set(err, why.kind, "%s", why.text);
+    CLEANUP(free) char *hint = explain(job, request, part);
+    return error_set(
+        err, why.kind, "%s%s%s",
+        request->is_context ? "file not found in build context or excluded by .dockerignore: " : "",
+        why.text, hint);
 }
 
 static int find_remote(struct job *job, struct copy_request *request, struct copy_part *part,
@@ -299,7 +319,7 @@ static int find_part(struct job *job, struct copy_request *request, struct copy_
     if (part->root_fd < 0)
         part->root_fd = request->tree.is_layers ? job_mount(job, request->tree.chain_id, err)
                                                 : request->tree.fd;
-    return part->root_fd < 0 ? -1 : find_in_tree(request, part, err);
+    return part->root_fd < 0 ? -1 : find_in_tree(job, request, part, err);
 }
 
 static size_t count_sources(const struct copy_request *request)
@@ -321,8 +341,9 @@ int copy_request_prepare(struct job *job, struct copy_request *request, struct e
                                                 : error_context(err, "%s failed", request->word);
     count = count_sources(request);
     if (count == 0)
-        return error_set(err, ERROR_INVALID, "%s failed: no source files were specified",
-                         request->word);
+        return error_set(err, ERROR_INVALID,
+                         "%s failed: no source files were specified (nothing matches %s)",
+                         request->word, request->parts[0].argument);
     if (count > 1 && !is_directory_name(request->target) && !request->keeps_parents)
         return error_set(err, ERROR_INVALID,
                          "When using %s with more than one source file, the destination must be a "

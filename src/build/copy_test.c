@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "build/context.h"
 #include "build/owner.h"
+#include "spec/dockerignore.h"
 
 static char top[] = "/tmp/copy_test_XXXXXX";
 static int from_fd, to_fd;
@@ -355,6 +356,7 @@ Test(copy, looks_owners_up_in_the_image)
 Test(copy, leaves_out_what_dockerignore_excludes)
 {
     CLEANUP(str_done) struct str tree = {}, text = {};
+    CLEANUP(dockerignore_free) struct dockerignore *ignore = NULL;
     CLEANUP(free) char *name = NULL;
     struct error err = {};
 
@@ -362,7 +364,8 @@ Test(copy, leaves_out_what_dockerignore_excludes)
     put(from_fd, ".dockerignore", "*\n!dir/sub\n", 0644);
     cr_assert_eq(context_read_dockerfile(from_fd, NULL, &text, &name, &err), 0, "%s", err.text);
     cr_expect_str_eq(str_text(&text), "FROM x\n");
-    cr_assert_eq(context_apply_ignore(from_fd, name, &err), 0, "%s", err.text);
+    cr_assert_eq(context_read_ignore(from_fd, name, &ignore, &err), 0, "%s", err.text);
+    cr_assert_eq(context_apply_ignore(from_fd, ignore, &err), 0, "%s", err.text);
     show(from_fd, "", &tree);
     cr_expect_str_eq(str_text(&tree), "dir/:755 dir/sub/:700 dir/sub/t:600 ");
     cr_expect_eq(context_read_dockerfile(from_fd, "no/Dockerfile", &text, &name, &err), -1);

@@ -118,6 +118,18 @@ const char *instruction_flag(const struct instruction *instruction, const char *
     return NULL;
 }
 
+bool instruction_lacks_dash(const struct instruction *instruction)
+{
+    const char *text = instruction->arguments.count > 0 ? instruction->arguments.items[0] : "";
+    size_t length = strcspn(text, "= \t");
+
+    for (const struct flag_rule *rule = instruction->kind->flags; rule->name; rule++)
+        if (text[0] == '-' && strlen(rule->name) == length - 1 &&
+            strncmp(text + 1, rule->name, length - 1) == 0)
+            return true;
+    return false;
+}
+
 /* ---- "did you mean" ---- */
 
 #define NAME_LIMIT 24
@@ -217,7 +229,9 @@ static int check_count(const struct instruction *instruction, struct error *err)
     if (kind->type == INSTRUCTION_FROM) {
         if (count == 1 || (count == 3 && strcasecmp(instruction->arguments.items[1], "as") == 0))
             return 0;
-        return error_set(err, ERROR_INVALID, "FROM requires either one or three arguments");
+        return error_set(err, ERROR_INVALID, "FROM requires either one or three arguments%s",
+                         instruction_lacks_dash(instruction) ? " (flags begin with two dashes)"
+                                                             : "");
     }
     if (count >= kind->minimum && count <= kind->maximum)
         return 0;

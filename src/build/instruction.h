@@ -97,6 +97,10 @@ CLEANUP_VALUE(instruction_done, struct instruction)
  * or "false". Borrowed. */
 const char *instruction_flag(const struct instruction *instruction, const char *name);
 
+/* Is the first argument what would be one of the instruction's flags with another dash ("-from=x")?
+ */
+bool instruction_lacks_dash(const struct instruction *instruction);
+
 /* Checks the word, flags and arguments. INVALID with "dockerfile parse error on line N: …". */
 int instruction_check(const struct instruction *instruction, struct error *err);
 

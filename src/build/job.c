@@ -38,6 +38,11 @@ const struct known_digests *job_known_digests(const struct job *job)
     return job->options->synced ? &job->digests : NULL;
 }
 
+const struct dockerignore *job_ignored(const struct job *job)
+{
+    return job->options->ignored ?: job->ignored;
+}
+
 void job_hold(struct job *job, const char *chain_id)
 {
     if (*chain_id == 0)

@@ -69,6 +69,7 @@ struct job {
     struct stage *stages;         /* one per stage of the graph */
     int abort_fd;                 /* an event: a stage has failed */
     int cancel_fd;                /* readable when the client cancels or a stage has failed */
+    struct dockerignore *ignored; /* what .dockerignore says, unless the options have it; or NULL */
     struct known_digests digests; /* of the context's files, if it is a synced one */
     int64_t epoch_ns;             /* SOURCE_DATE_EPOCH, -1: not given */
     int64_t began_ns;             /* by the clock on the wall */
@@ -101,6 +102,9 @@ const struct known_digests *job_known_digests(const struct job *job);
 
 /* Keeps a layer from being collected until the job is over. */
 void job_hold(struct job *job, const char *chain_id);
+
+/* What was left out of the context; NULL: not known, or nothing. */
+const struct dockerignore *job_ignored(const struct job *job);
 
 void job_declare(struct job *job, const char *arg); /* "X=1" or "X" */
 

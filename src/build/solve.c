@@ -18,6 +18,7 @@
 #include "build/location.h"
 #include "build/provenance.h"
 #include "build/step.h"
+#include "spec/dockerignore.h"
 #include "spec/reference.h"
 
 #include "base/banned.h"
@@ -68,6 +69,7 @@ static void job_done(struct job *job)
     output_done(&job->head);
     outputs_done(&job->outputs);
     graph_done(&job->graph);
+    dockerignore_free(job->ignored);
     dockerfile_done(&job->file);
     mutex_done(&job->lock);
     condition_done(&job->changed);
@@ -120,6 +122,22 @@ static int find_dockerfile(struct job *job, struct error *err)
     return 0;
 }
 
+/* In a context that was filtered the file only explains what is missing. */
+static int read_ignore(struct job *job, struct error *err)
+{
+    const struct build_options *options = job->options;
+    struct error ignored;
+
+    if (options->is_filtered) {
+        if (!options->ignored)
+            context_read_ignore(options->context_fd, job->dockerfile_name, &job->ignored, &ignored);
+        return 0;
+    }
+    if (context_read_ignore(options->context_fd, job->dockerfile_name, &job->ignored, err) < 0)
+        return -1;
+    return context_apply_ignore(options->context_fd, job->ignored, err);
+}
+
 static int read_dockerfile(struct job *job, struct error *err)
 {
     int context_fd = job->options->context_fd;
@@ -131,8 +149,7 @@ static int read_dockerfile(struct job *job, struct error *err)
         dockerfile_parse_at(str_text(&job->dockerfile_text), job->dockerfile_text.length,
                             job->dockerfile_name, &job->file, &job->failed_line, err) < 0 ||
         check_syntax(job, err) < 0 || include_all(&job->file, &roots, &job->failed_at, err) < 0 ||
-        (!job->options->is_filtered &&
-         context_apply_ignore(context_fd, job->dockerfile_name, err) < 0))
+        read_ignore(job, err) < 0)
         return -1;
     for (size_t i = 0; i < job->file.count; i++) {
         const struct instruction *instruction = &job->file.instructions[i];

@@ -397,7 +397,31 @@ static const struct {
       "COPY failed: file not found in build context or excluded by .dockerignore: stat nope: file "
       "does not exist",
       true, 0 },
-    { "FROM scratch\nCOPY nope* /x/\n", "COPY failed: no source files were specified", true, 0 },
+    { "FROM scratch\nCOPY A.txl /x\n",
+      "COPY failed: file not found in build context or excluded by .dockerignore: stat A.txl: file "
+      "does not exist (did you mean a.txt?)",
+      true, 0 },
+    { "FROM scratch\nCOPY sub/deep/b.txt /x\n",
+      "COPY failed: file not found in build context or excluded by .dockerignore: stat "
+      "sub/deep/b.txt: file does not exist (did you mean b.txt?)",
+      true, 0 },
+    { "FROM scratch\nCOPY /home/me/thing /x\n",
+      "COPY failed: file not found in build context or excluded by .dockerignore: stat "
+      "home/me/thing: file does not exist (paths begin in the build context, not in the machine's "
+      "root)",
+      true, 0 },
+    { "FROM scratch\nCOPY -from=x a.txt /x/\n",
+      "COPY failed: file not found in build context or excluded by .dockerignore: stat -from=x: "
+      "file does not exist (flags begin with two dashes: --from=x)",
+      true, 0 },
+    { "FROM scratch AS one\nCOPY a.txt /etc/\nFROM scratch\nCOPY --from=one /etc/a.text /\n",
+      "COPY failed: stat etc/a.text: file does not exist (did you mean /etc/a.txt?)", true, 0 },
+    { "FROM -platform=linux/amd64 scratch\n",
+      "dockerfile parse error on line 1: FROM requires either one or three arguments (flags begin "
+      "with two dashes)",
+      false, 0 },
+    { "FROM scratch\nCOPY nope* /x/\n",
+      "COPY failed: no source files were specified (nothing matches nope*)", true, 0 },
     { "FROM scratch\nCOPY a.txt b.txt /x\n",
       "When using COPY with more than one source file, the destination must be a directory and end "
       "with a /",

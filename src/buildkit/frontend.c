@@ -14,6 +14,7 @@
 #include "codec/protobuf.h"
 #include "engine/build.h"
 #include "engine/image.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 
@@ -45,6 +46,7 @@ static void frontend_done(struct frontend *frontend)
     free(frontend->temporary_path);
     stream_close(frontend->archive);
     str_done(&frontend->file_text);
+    dockerignore_free(frontend->ignored);
     strv_done(&frontend->tags);
     strv_done(&frontend->extra_hosts);
     strv_done(&frontend->no_cache_stages);
@@ -302,7 +304,8 @@ static int build(struct frontend *frontend, struct frontend_result *out, struct 
 {
     struct error *err = &failure->error;
     CLEANUP(build_result_done) struct build_result result = {};
-    const struct build_directories directories = { frontend->context_fd, &frontend->directories };
+    const struct build_directories directories = { frontend->context_fd, &frontend->directories,
+                                                   frontend->ignored };
     struct stream *archive = frontend->request->archive ?: frontend->archive;
     struct build_input input = {
         .directories = frontend->context_fd >= 0 ? &directories : NULL,

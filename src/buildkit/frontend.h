@@ -21,6 +21,7 @@ struct frontend {
     struct map contexts;    /* those that the builder fetches: name → text */
     struct str file_text;   /* of the Dockerfile; has_file */
     bool has_file;
+    struct dockerignore *ignored; /* what of the client's context did not come; NULL */
     struct stream *archive;
     struct strv tags, extra_hosts, no_cache_stages, cache_from;
     struct map arguments, labels;

@@ -114,13 +114,12 @@ static int bring_ignore(struct frontend *frontend, const char *name, struct str 
     return 0;
 }
 
-static int exclusions(const struct str *ignore, struct strv *out, struct error *err)
+static int exclusions(const struct str *ignore, struct dockerignore **out_patterns,
+                      struct strv *out_lines, struct error *err)
 {
-    CLEANUP(dockerignore_free) struct dockerignore *patterns = NULL;
-
-    if (dockerignore_parse(str_text(ignore), &patterns, err) < 0)
+    if (dockerignore_parse(str_text(ignore), out_patterns, err) < 0)
         return error_context(err, "checking context");
-    dockerignore_lines(patterns, out);
+    dockerignore_lines(*out_patterns, out_lines);
     return 0;
 }
 
@@ -140,7 +139,7 @@ static int bring_context(struct frontend *frontend, const struct str *ignore, st
     CLEANUP(free) char *path = NULL;
     struct receive_request request = { .name = name, .exclude = &exclude };
 
-    if (exclusions(ignore, &exclude, err) < 0)
+    if (exclusions(ignore, &frontend->ignored, &exclude, err) < 0)
         return -1;
     if (*frontend->session->shared_key) {
         CLEANUP(free) char *key = xasprintf("%s of %s", name, frontend->session->shared_key);
@@ -163,6 +162,7 @@ static int bring_named(struct frontend *frontend, const char *name, const char *
                        struct error *err)
 {
     CLEANUP(str_done) struct str ignore = {};
+    CLEANUP(dockerignore_free) struct dockerignore *patterns = NULL;
     CLEANUP(strv_done) struct strv exclude = {};
     CLEANUP(free) char *place = xasprintf("named-%zu", frontend->directories.count);
     CLEANUP(free) char *step = xasprintf("[context %s] load from client", name);
@@ -170,7 +170,7 @@ static int bring_named(struct frontend *frontend, const char *name, const char *
     struct receive_request request = { .name = directory, .exclude = &exclude };
 
     if (!path || bring_ignore(frontend, directory, &ignore, err) < 0 ||
-        exclusions(&ignore, &exclude, err) < 0 ||
+        exclusions(&ignore, &patterns, &exclude, err) < 0 ||
         bring(frontend, &request, path, place, step, "transferring:", err) < 0)
         return -1;
     int fd = open_tree(path, err);

@@ -10,10 +10,12 @@
 #include "build/context_sync.h"
 #include "engine/engine.h"
 
-/* Directories that are there already. They stay as they are: nothing is left out any more. */
+/* Directories that are there already. They stay as they are: nothing is left out any more. All
+ * borrowed. */
 struct build_directories {
-    int context_fd;             /* borrowed */
-    const struct map *contexts; /* name → descriptor + 1, borrowed; may be NULL */
+    int context_fd;
+    const struct map *contexts;         /* name → descriptor + 1; may be NULL */
+    const struct dockerignore *ignored; /* what was left out of the context; may be NULL */
 };
 
 /* Where a build's files come from. */

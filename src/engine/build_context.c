@@ -294,6 +294,7 @@ int engine_context_begin(struct engine *engine, const struct context_offer *offe
     if (!is_all &&
         dockerfile_parse(offer->dockerfile, strlen(offer->dockerfile), NULL, &file, NULL) == 0)
         context_needs(&file, offer->manifest, may_have_triggers, engine, &needed);
+    strv_add(&needed, ".dockerignore"); /* explains why something is not there */
     return context_sync_begin(contexts, offer->key, offer->manifest, is_all ? NULL : &needed, out,
                               err);
 }
@@ -343,6 +344,7 @@ int engine_build(struct engine *engine, const struct build_input *input,
     with_files.origin = files.origin.uri ? &files.origin : NULL;
     with_files.contexts = &files.contexts;
     with_files.is_filtered = input->directories || input->synced;
+    with_files.ignored = input->directories ? input->directories->ignored : NULL;
     if (carry_out(engine, input, &with_files, out, err) < 0)
         return -1;
     if (options->checks_only)

@@ -14,6 +14,7 @@
 #include "engine/build_cache.h"
 #include "engine/image.h"
 #include "engine/internal.h"
+#include "spec/dockerignore.h"
 
 #include "base/banned.h"
 
@@ -41,6 +42,7 @@ struct several {
     struct build_options common;         /* what they have in common */
     struct build_group *group;
     char *dockerfile_name;
+    struct dockerignore *ignored; /* what .dockerignore says; NULL */
     struct str dockerfile_text;
     int abort_fd, cancel_fd;
     struct mutex lock; /* guards what follows, and each variant's is_over and held */
@@ -59,6 +61,7 @@ static void several_done(struct several *several)
     free(several->variants);
     build_group_free(several->group);
     free(several->dockerfile_name);
+    dockerignore_free(several->ignored);
     str_done(&several->dockerfile_text);
     if (several->abort_fd >= 0)
         close(several->abort_fd);
@@ -157,7 +160,11 @@ static int read_dockerfile(struct several *several, struct error *err)
         common->dockerfile_text = &several->dockerfile_text;
     common->dockerfile = several->dockerfile_name;
     common->is_filtered = true;
-    return context_apply_ignore(common->context_fd, several->dockerfile_name, err);
+    if (context_read_ignore(common->context_fd, several->dockerfile_name, &several->ignored, err) <
+        0)
+        return -1;
+    common->ignored = several->ignored;
+    return context_apply_ignore(common->context_fd, several->ignored, err);
 }
 
 /* Those named, each once. */

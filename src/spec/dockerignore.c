@@ -217,15 +217,20 @@ static bool matches_or_parent(const struct pattern *pattern, const char *path)
     return false;
 }
 
-bool dockerignore_excludes(const struct dockerignore *ignore, const char *path)
+const char *dockerignore_cause(const struct dockerignore *ignore, const char *path)
 {
-    bool excluded = false;
+    const char *cause = NULL;
 
     for (size_t i = 0; i < ignore->count; i++)
-        if (ignore->patterns[i].is_exception == excluded &&
+        if (ignore->patterns[i].is_exception == (cause != NULL) &&
             matches_or_parent(&ignore->patterns[i], path))
-            excluded = !excluded;
-    return excluded;
+            cause = cause ? NULL : ignore->patterns[i].text;
+    return cause;
+}
+
+bool dockerignore_excludes(const struct dockerignore *ignore, const char *path)
+{
+    return dockerignore_cause(ignore, path) != NULL;
 }
 
 bool dockerignore_has_exceptions(const struct dockerignore *ignore)

@@ -17,6 +17,8 @@ CLEANUP_POINTER(dockerignore_free, struct dockerignore)
 /* Is this file or directory left out? 'path' is relative to the context ("dir/file"). A pattern
  * that matches a directory counts for all below it; the last line that matches decides. */
 bool dockerignore_excludes(const struct dockerignore *ignore, const char *path);
+/* The pattern that does it, borrowed; NULL if none does. */
+const char *dockerignore_cause(const struct dockerignore *ignore, const char *path);
 
 /* Are there '!' lines? Then an excluded directory has to be walked: something in it may be kept,
  * and the directory with it. */

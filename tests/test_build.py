@@ -506,6 +506,8 @@ CHECKS = [
     ("FROM busybox\nRUN echo a \\\n\n && echo b\n", {"NoEmptyContinuation": 3}),
     ("FROM busybox\nrun x\nRUN y\n", {"ConsistentInstructionCasing": 2}),
     ("FROM busybox\nCMD x\n", {"JSONArgsRecommended": 2}),
+    ("FROM busybox\nCMD ['x', 'y']\n", {"JSONArgsRecommended": 2}),
+    ("FROM busybox\nCOPY -chown=1 a.txt /x/\nRUN -mount=type=cache,target=/c x\nRUN --network=none -x\n", {"FlagWithOneDash": [2, 3]}),
     ("FROM busybox\nSHELL [\"sh\", \"-c\"]\nCMD x\n", {}),
     ("FROM busybox\nMAINTAINER x\n", {"MaintainerDeprecated": 2}),
     ("FROM $NO\n", {"UndefinedArgInFrom": 1}),
@@ -530,7 +532,7 @@ def test_checks(api, engine, tmp_path):
     tar = context(**{f"C.{i}": case[0] for i, case in enumerate(CHECKS)})
     for i, (text, expected) in enumerate(CHECKS):
         built = build(api, tar, f"C.{i}", check="1")
-        found = dict(zip([line.split()[1] for line in built.out.splitlines() if line.startswith("WARNING: ")],
+        found = list(zip([line.split()[1] for line in built.out.splitlines() if line.startswith("WARNING: ")],
                          [int(line.split(":")[1]) for line in built.out.splitlines() if line.startswith(f"C.{i}:")]))
         wanted = [(rule, line) for rule, lines in expected.items() for line in (lines if isinstance(lines, list) else [lines])]
         assert sorted(found) == sorted(wanted), f"{text!r}: {built}"
@@ -541,6 +543,22 @@ def test_checks(api, engine, tmp_path):
     assert engine.berth("build", "--check", tmp_path).code == 1
     assert "MaintainerDeprecated (line 3)" in engine.berth("build", tmp_path).err
     assert "invalid check option" in build(api, context(Dockerfile="# check=odd\nFROM busybox\n")).error
+
+
+@pytest.mark.parametrize("count", [0, 300], ids=["archive", "kept"])
+def test_what_is_not_in_the_context_is_explained(engine, tmp_path, count):
+    for i in range(count):  # more than a context that is simply sent
+        (tmp_path / f"many-{i}").write_text("")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/requirements.txt").write_text("")
+    (tmp_path / "secret.key").write_text("")
+    (tmp_path / ".dockerignore").write_text("# private\n*.key\n")
+    for source, hint in (("secret.key", " (.dockerignore leaves it out: *.key)"), ("App/requirement.txt", " (did you mean app/requirements.txt?)"),
+                         ("requirements.txt", " (did you mean app/requirements.txt?)"), ("-link", " (flags begin with two dashes: --link)"), ("unlike", "")):
+        (tmp_path / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /\n")
+        for platform in ((), ("--platform", "linux/amd64,linux/arm64", "-o", f"type=oci,dest={tmp_path}.tar")):
+            done = engine.berth("build", *platform, tmp_path)
+            assert done.code == 1 and f"stat {source}: file does not exist{hint}\n" in done.err, done
 
 
 def test_include(api, engine, tmp_path):

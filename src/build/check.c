@@ -330,12 +330,29 @@ static void check_command(struct checker *checker, const struct instruction *ins
     if (!instruction->is_json && !checker->has_shell && instruction->arguments.count > 0)
         report(checker, "JSONArgsRecommended", instruction,
                "JSON arguments recommended for %s to prevent unintended behavior related to OS "
-               "signals",
-               instruction->kind->word);
+               "signals%s",
+               instruction->kind->word,
+               instruction->arguments.items[0][0] != '['
+                   ? ""
+                   : ": this is no JSON and runs in a shell (strings stand in double quotes, with "
+                     "commas between)");
+}
+
+/* A rule of berth's own. */
+static void check_dashes(struct checker *checker, const struct instruction *instruction)
+{
+    const char *text = instruction->arguments.count > 0 ? instruction->arguments.items[0] : "";
+
+    if (instruction_lacks_dash(instruction))
+        report(checker, "FlagWithOneDash", instruction,
+               "'%.*s' is no flag of %s: flags begin with two dashes, as in -%.*s",
+               (int)strcspn(text, " \t"), text, instruction->kind->word, (int)strcspn(text, " \t"),
+               text);
 }
 
 static void check_instruction(struct checker *checker, const struct instruction *instruction)
 {
+    check_dashes(checker, instruction);
     switch (instruction->kind->type) {
     case INSTRUCTION_FROM:
         check_from(checker, instruction);

@@ -41,7 +41,9 @@ void str_add(struct str *str, const char *text)
 
 void str_add_char(struct str *str, char c)
 {
-    str_add_bytes(str, &c, 1);
+    str_reserve(str, 1);
+    str->data[str->length++] = c;
+    str->data[str->length] = 0;
 }
 
 void str_add_vformat(struct str *str, const char *format, va_list arguments)

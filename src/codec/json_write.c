@@ -13,12 +13,13 @@
 
 #include "base/banned.h"
 
-static bool is_plain(unsigned char c, bool escape_html)
-{
-    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-        return false;
-    return !escape_html || (c != '<' && c != '>' && c != '&');
-}
+/* Bytes that stand for themselves: in any text, and where HTML's are to be escaped. */
+enum { IN_TEXT = 1, IN_HTML = 2, IN_BOTH = IN_TEXT | IN_HTML };
+static const unsigned char plain[256] = {
+    [' '] = IN_BOTH,          ['!'] = IN_BOTH,          ['#' ... '%'] = IN_BOTH, ['&'] = IN_TEXT,
+    ['\'' ... ';'] = IN_BOTH, ['<'] = IN_TEXT,          ['='] = IN_BOTH,         ['>'] = IN_TEXT,
+    ['?' ... '['] = IN_BOTH,  [']' ... 0x7f] = IN_BOTH,
+};
 
 static void quote_character(struct str *out, const char *text, uint32_t code, size_t size)
 {
@@ -37,12 +38,15 @@ static void quote_character(struct str *out, const char *text, uint32_t code, si
 
 static void quote(struct str *out, const char *text, size_t length, bool escape_html)
 {
+    unsigned char wanted = escape_html ? IN_HTML : IN_TEXT;
+
+    str_reserve(out, length + 2);
     str_add_char(out, '"');
     for (size_t i = 0; i < length;) {
         size_t run = i;
         uint32_t code;
 
-        while (run < length && is_plain((unsigned char)text[run], escape_html))
+        while (run < length && (plain[(unsigned char)text[run]] & wanted))
             run++;
         str_add_bytes(out, text + i, run - i);
         i = run;

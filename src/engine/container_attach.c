@@ -2,11 +2,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/internal.h"
 
 #include "base/banned.h"
+
+#define REPLAY_GROWTH_NS (10 * NS_PER_S)
 
 int engine_container_attach_check(struct engine *engine, const char *text, struct error *err)
 {
@@ -24,12 +27,15 @@ int engine_container_attach_check(struct engine *engine, const char *text, struc
     return 0;
 }
 
-/* What the log holds already, before the live streams (attach with logs=1). */
+/* What the log holds already, before the live streams (attach with logs=1): also what is written
+ * while it is read, but not for ever. */
 static int replay_log(const struct container_info *info, int client_fd,
                       const struct attach_options *options, struct error *err)
 {
     struct log_reader_options wish = { .path = info->log_path,
+                                       .until_ns = clock_wall_ns() + REPLAY_GROWTH_NS,
                                        .tail = -1,
+                                       .follows = true,
                                        .stdout_wanted = options->streams.stdout_wanted,
                                        .stderr_wanted = options->streams.stderr_wanted };
     CLEANUP(log_reader_close) struct log_reader *reader = NULL;

@@ -34,6 +34,7 @@ int engine_container_log_open(struct engine *engine, const char *text,
         return error_set(err, ERROR_UNSUPPORTED,
                          "configured logging driver does not support reading");
     wish.path = info->log_path;
+    wish.follows = follow;
     if (log_reader_open(&wish, &reader, err) < 0)
         return -1;
     struct container_log *log = NEW(struct container_log);

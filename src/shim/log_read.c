@@ -1,6 +1,6 @@
-/* All files of a log are opened at once, oldest first, so that a rotation meanwhile takes nothing
- * away; the last of them is the current one. At its end the reader looks whether the name has moved
- * on to another file, finds its own among the rotated ones, and goes on with the next newer. */
+/* All files of a log are opened at once, so that a rotation meanwhile takes nothing away; the last
+ * of them is the current one. At its end a reader that follows looks whether the name has moved on
+ * to another file, and opens all that are newer than its own, again at once. */
 #include "shim/log_read.h"
 
 #include <errno.h>
@@ -20,24 +20,31 @@
 
 #include "base/banned.h"
 
-#define READ_SIZE       ((size_t)64 * 1024)
-#define LINE_LIMIT      ((size_t)4 * 1024 * 1024) /* a longer line is no entry */
-#define INFLATED_LIMIT  (UINT64_C(16) << 30)
-#define FIND_NEXT_TRIES 8
-#define FIND_SIZE       ((size_t)256 * 1024) /* longer than lines of a writer are */
+#define READ_SIZE      ((size_t)64 * 1024)
+#define LINE_LIMIT     ((size_t)4 * 1024 * 1024) /* a longer line is no entry */
+#define INFLATED_LIMIT (UINT64_C(16) << 30)
+#define OPEN_TRIES     64                   /* by a writer that rotates all the while */
+#define FIND_SIZE      ((size_t)256 * 1024) /* longer than lines of a writer are */
 
 struct log_file {
     int fd;
+    int index; /* of the name that it had */
+    int64_t size;
     bool is_gzipped;
     struct stream *inflated; /* once reading has begun */
     struct log_identity identity;
 };
 
+struct file_list {
+    struct log_file *files; /* oldest first */
+    size_t count;
+};
+
 struct log_reader {
     struct log_reader_options options;
     char *path;
-    struct log_file *files; /* oldest first */
-    size_t count, index;
+    struct file_list list;
+    size_t index;
     int64_t offset;       /* in the file, behind what is in the window */
     int64_t skip_entries; /* of this file */
     char *window;
@@ -65,7 +72,9 @@ static bool file_open(const char *path, int index, bool gzipped, struct log_file
 
     if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode))
         return false;
-    struct log_file file = { .fd = fd, .is_gzipped = gzipped };
+    struct log_file file = {
+        .fd = fd, .index = index, .size = stat.st_size, .is_gzipped = gzipped
+    };
     if (!log_identity_read(fd, gzipped, &file.identity))
         return false;
     *out = file;
@@ -84,36 +93,76 @@ static bool file_same(const struct log_file *a, const struct log_file *b)
     return log_identity_equal(&a->identity, &b->identity);
 }
 
-/* At the end of the list (newest). */
-static void append(struct log_reader *reader, const struct log_file *file)
+static void list_add_file(struct file_list *list, const struct log_file *file)
 {
-    reader->files = xrealloc(reader->files, reader->count + 1, sizeof(*file));
-    reader->files[reader->count++] = *file;
+    list->files = xrealloc(list->files, list->count + 1, sizeof(*file));
+    list->files[list->count++] = *file;
 }
 
-/* From the current one back. A file that was seen moves up by one when the log rotates meanwhile,
- * and is then met again. */
-static void open_files(struct log_reader *reader)
+static void file_list_done(struct file_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        file_close(&list->files[i]);
+    free(list->files);
+    *list = (struct file_list){};
+}
+CLEANUP_VALUE(file_list_done, struct file_list)
+
+static void list_reverse(struct file_list *list)
+{
+    for (size_t i = 0; i < list->count / 2; i++) {
+        struct log_file swapped = list->files[i];
+
+        list->files[i] = list->files[list->count - 1 - i];
+        list->files[list->count - 1 - i] = swapped;
+    }
+}
+
+/* From the current one back, as far as 'behind'. A file that was seen moves up by one when the log
+ * rotates meanwhile, and is then met again. */
+static void list_files(const char *path, const struct log_file *behind, struct file_list *out)
 {
     for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
         struct log_file file;
 
-        if (!file_open_any(reader->path, i, &file)) {
+        if (!file_open_any(path, i, &file)) {
             if (gaps++ == 0)
                 continue; /* between two steps of a rotation one name is absent */
             break;
         }
-        if (reader->count > 0 && file_same(&file, &reader->files[reader->count - 1]))
+        if (behind && file_same(&file, behind)) {
+            file_close(&file);
+            break;
+        }
+        if (out->count > 0 && file_same(&file, &out->files[out->count - 1]))
             file_close(&file);
         else
-            append(reader, &file);
+            list_add_file(out, &file);
     }
-    for (size_t i = 0; i < reader->count / 2; i++) {
-        struct log_file swapped = reader->files[i];
+    list_reverse(out);
+}
 
-        reader->files[i] = reader->files[reader->count - 1 - i];
-        reader->files[reader->count - 1 - i] = swapped;
+/* The newest has kept its name, so no more than the end of one rotation came in between. */
+static bool is_whole(const char *path, const struct file_list *list)
+{
+    const struct log_file *newest = list->count > 0 ? &list->files[list->count - 1] : NULL;
+    struct log_identity found;
+
+    return !newest || (log_identity_find(path, newest->index, newest->is_gzipped, &found) &&
+                       log_identity_equal(&found, &newest->identity));
+}
+
+/* All files newer than 'behind' (NULL: all). False: the names moved whenever we looked, and some
+ * may be missing. */
+static bool open_files(const char *path, const struct log_file *behind, struct file_list *out)
+{
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        file_list_done(out);
+        list_files(path, behind, out);
+        if (is_whole(path, out))
+            return true;
     }
+    return false;
 }
 
 static ssize_t read_gzipped(struct log_file *file, char *out, size_t size, struct error *err)
@@ -131,11 +180,13 @@ static ssize_t read_gzipped(struct log_file *file, char *out, size_t size, struc
 
 static ssize_t read_file(struct log_reader *reader, char *out, size_t size, struct error *err)
 {
-    struct log_file *file = &reader->files[reader->index];
+    struct log_file *file = &reader->list.files[reader->index];
     ssize_t count;
 
     if (file->is_gzipped)
         return read_gzipped(file, out, size, err);
+    if (!reader->options.follows)
+        size = MIN(size, (size_t)MAX(file->size - reader->offset, 0));
     while ((count = pread(file->fd, out, size, reader->offset)) < 0)
         if (errno != EINTR)
             return error_sys(err, "read log %s", reader->path);
@@ -174,7 +225,7 @@ static int count_gzipped(struct log_reader *reader, struct log_file *file, int64
 static int64_t find_last_lines(const struct log_file *file, int64_t wanted, int64_t *out_offset)
 {
     CLEANUP(free) char *block = xmalloc(READ_SIZE);
-    int64_t position = lseek(file->fd, 0, SEEK_END), found = 0;
+    int64_t position = file->size, found = 0;
 
     while (position > 0) {
         int64_t start = MAX(position - (int64_t)READ_SIZE, 0);
@@ -198,8 +249,8 @@ static int seek_tail(struct log_reader *reader, struct error *err)
 {
     int64_t missing = reader->options.tail;
 
-    for (size_t i = reader->count; i-- > 0;) {
-        struct log_file *file = &reader->files[i];
+    for (size_t i = reader->list.count; i-- > 0;) {
+        struct log_file *file = &reader->list.files[i];
 
         reader->index = i;
         if (file->is_gzipped) {
@@ -248,7 +299,7 @@ static bool find_time(struct log_reader *reader, const struct log_file *file, in
 static int64_t bisect_since(struct log_reader *reader, const struct log_file *file)
 {
     CLEANUP(free) char *block = xmalloc(FIND_SIZE);
-    int64_t low = 0, high = lseek(file->fd, 0, SEEK_END);
+    int64_t low = 0, high = file->size;
 
     while (high - low > (int64_t)FIND_SIZE) {
         int64_t middle = low + (high - low) / 2, offset, wall_ns;
@@ -267,15 +318,16 @@ static void seek_since(struct log_reader *reader)
 {
     struct stat stat;
 
-    while (reader->index + 1 < reader->count &&
-           fstat(reader->files[reader->index].fd, &stat) == 0 &&
+    while (reader->index + 1 < reader->list.count &&
+           fstat(reader->list.files[reader->index].fd, &stat) == 0 &&
            (int64_t)stat.st_mtim.tv_sec * NS_PER_S + stat.st_mtim.tv_nsec + LOG_STEP_LIMIT_NS <
                reader->options.since_ns) {
         reader->index++;
         reader->offset = reader->skip_entries = 0;
     }
-    if (reader->index < reader->count && !reader->files[reader->index].is_gzipped)
-        reader->offset = MAX(reader->offset, bisect_since(reader, &reader->files[reader->index]));
+    if (reader->index < reader->list.count && !reader->list.files[reader->index].is_gzipped)
+        reader->offset = MAX(reader->offset,
+                             bisect_since(reader, &reader->list.files[reader->index]));
 }
 
 int log_reader_open(const struct log_reader_options *options, struct log_reader **out,
@@ -286,7 +338,7 @@ int log_reader_open(const struct log_reader_options *options, struct log_reader 
     reader->options = *options;
     reader->path = xstrdup(options->path);
     reader->inotify_fd = -1;
-    open_files(reader);
+    open_files(reader->path, NULL, &reader->list); /* for want of better, what was found */
     if (options->tail >= 0 && seek_tail(reader, err) < 0)
         return -1;
     if (options->since_ns > 0)
@@ -297,68 +349,27 @@ int log_reader_open(const struct log_reader_options *options, struct log_reader 
 
 /* ---- following */
 
-/* The index that a file has now among the names, -1 if it is gone. */
-static int find_name(const char *path, const struct log_file *file)
+/* Opens what is newer than the newest that we have. True: there is something. */
+static bool open_newer(struct log_reader *reader)
 {
-    for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
-        struct log_identity found;
+    const struct log_file *behind = reader->list.count > 0
+                                        ? &reader->list.files[reader->list.count - 1]
+                                        : NULL;
+    CLEANUP(file_list_done) struct file_list newer = {};
 
-        if (!log_identity_find(path, i, false, &found) &&
-            !log_identity_find(path, i, true, &found)) {
-            if (gaps++ > 0)
-                return -1;
-        } else if (log_identity_equal(&found, &file->identity))
-            return i;
-    }
-    return -1;
-}
-
-/* If ours was removed already, the oldest that is left is the best there is. */
-static bool open_oldest(const char *path, struct log_file *out)
-{
-    bool found = false;
-
-    for (int i = 0, gaps = 0; i < LOG_FILES_LIMIT; i++) {
-        struct log_file file;
-
-        if (!file_open_any(path, i, &file)) {
-            if (gaps++ == 0)
-                continue;
-            break;
-        }
-        if (found)
-            file_close(out);
-        *out = file;
-        found = true;
-    }
-    return found;
-}
-
-/* Opens the file that follows 'file' in time. Names move while we look: what was found counts only
- * if ours has the same name afterwards. False: not now. */
-static bool open_next(const char *path, const struct log_file *file, struct log_file *out)
-{
-    for (int i = 0; i < FIND_NEXT_TRIES; i++) {
-        int index = find_name(path, file);
-
-        if (index == 0)
-            return false;
-        if (index < 0)
-            return open_oldest(path, out);
-        if (!file_open_any(path, index - 1, out))
-            return false;
-        if (find_name(path, file) == index)
-            return true;
-        file_close(out);
-    }
-    return false;
+    if (!open_files(reader->path, behind, &newer) || newer.count == 0)
+        return false;
+    for (size_t i = 0; i < newer.count; i++)
+        list_add_file(&reader->list, &newer.files[i]);
+    newer.count = 0; /* they were handed on */
+    return true;
 }
 
 /* A line that is not whole yet is read again later, for a writer removes a torn one when it opens
  * the file. Somebody may have emptied the file, too. */
 static void rewind_line(struct log_reader *reader)
 {
-    const struct log_file *file = &reader->files[reader->index];
+    const struct log_file *file = &reader->list.files[reader->index];
     struct stat stat;
 
     if (file->is_gzipped)
@@ -371,36 +382,21 @@ static void rewind_line(struct log_reader *reader)
 
 static void next_file(struct log_reader *reader)
 {
-    file_close(&reader->files[reader->index++]);
+    file_close(&reader->list.files[reader->index++]);
     reader->offset = reader->skip_entries = 0;
     reader->start = reader->end = 0;
     reader->is_skipping = false;
 }
 
-/* At the end of the newest file that we have. True: there is more to read. */
+/* At the end of the newest file that we have. True: there is more to read, perhaps in this one,
+ * which got its last bytes before it was renamed. */
 static bool follow(struct log_reader *reader)
 {
-    struct log_file next;
-    char probe;
-
-    if (reader->count == 0) {
-        if (!file_open_any(reader->path, 0, &next))
-            return false;
-        append(reader, &next);
+    if (open_newer(reader))
         return true;
-    }
-    if (!open_next(reader->path, &reader->files[reader->index], &next)) {
+    if (reader->list.count > 0)
         rewind_line(reader);
-        return false;
-    }
-    /* It got its last bytes before it was renamed, perhaps after we looked. */
-    if (read_file(reader, &probe, 1, NULL) > 0) {
-        file_close(&next);
-        return true;
-    }
-    append(reader, &next);
-    next_file(reader);
-    return true;
+    return false;
 }
 
 /* ---- entries */
@@ -426,7 +422,7 @@ static void make_room(struct log_reader *reader)
 static int read_more(struct log_reader *reader, struct error *err)
 {
     for (;;) {
-        if (reader->index < reader->count) {
+        if (reader->index < reader->list.count) {
             make_room(reader);
             ssize_t count = read_file(reader, reader->window + reader->end,
                                       reader->capacity - reader->end, err);
@@ -436,12 +432,12 @@ static int read_more(struct log_reader *reader, struct error *err)
             reader->end += (size_t)count;
             if (count > 0)
                 return 1;
-            if (reader->index + 1 < reader->count) { /* a torn line at its end is lost */
+            if (reader->index + 1 < reader->list.count) { /* a torn line at its end is lost */
                 next_file(reader);
                 continue;
             }
         }
-        if (!follow(reader))
+        if (!reader->options.follows || !follow(reader))
             return 0;
     }
 }
@@ -576,12 +572,10 @@ void log_reader_close(struct log_reader *reader)
 {
     if (!reader)
         return;
-    for (size_t i = 0; i < reader->count; i++)
-        file_close(&reader->files[i]);
+    file_list_done(&reader->list);
     close_cleanup(&reader->inotify_fd);
     str_done(&reader->text);
     str_done(&reader->attributes);
-    free(reader->files);
     free(reader->window);
     free(reader->path);
     free(reader);

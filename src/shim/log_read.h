@@ -26,6 +26,7 @@ struct log_reader_options {
     int64_t since_ns, until_ns;
     int64_t tail; /* last n lines only (found from the end, without reading all); -1: all */
     bool stdout_wanted, stderr_wanted;
+    bool follows; /* what is written later is read, too; else the log ends where it ended then */
 };
 
 struct log_reader;
@@ -34,8 +35,11 @@ int log_reader_open(const struct log_reader_options *options, struct log_reader 
                     struct error *err);
 
 /* 1: an entry. 0: nothing further at present (all files read). For following: wait with
- * log_reader_wait, then call again; rotation is noticed and followed without losing or repeating an
- * entry. */
+ * log_reader_wait, then call again. Rotation is noticed and followed without repeating an entry.
+ * The files that were there when the reader opened, and whenever it has come to the end of those
+ * that it had, stay open until they are read, rotated away or not. So entries are lost, without a
+ * sign, only to who lets the log rotate through all its files meanwhile; a reader never holds more
+ * than that on the disk. */
 int log_reader_next(struct log_reader *reader, struct log_entry *out, struct error *err);
 
 /* An entry behind 'until' was seen: nothing more will come, however long one waits. */

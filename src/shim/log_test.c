@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,19 +57,21 @@ static char *content(const char *name)
     return str_take(&text);
 }
 
-static struct log_reader *open_reader(int64_t tail, int64_t since_ns, int64_t until_ns)
+static struct log_reader *open_reader_with(struct log_reader_options options)
 {
-    struct log_reader_options options = { .path = path,
-                                          .tail = tail,
-                                          .since_ns = since_ns,
-                                          .until_ns = until_ns,
-                                          .stdout_wanted = true,
-                                          .stderr_wanted = true };
     struct log_reader *reader = NULL;
     struct error err = {};
 
+    options.path = path;
+    options.stdout_wanted = options.stderr_wanted = true;
     cr_assert_eq(log_reader_open(&options, &reader, &err), 0, "%s", err.text);
     return reader;
+}
+
+static struct log_reader *open_reader(int64_t tail, int64_t since_ns, int64_t until_ns)
+{
+    return open_reader_with((struct log_reader_options){
+        .tail = tail, .since_ns = since_ns, .until_ns = until_ns, .follows = true });
 }
 
 /* All texts that are there, one after the other. */
@@ -551,6 +554,92 @@ Test(log, follows_over_rotations_without_loss)
             cr_expect_str_eq(str_text(&got), str_text(&wanted));
         }
     }
+    log_writer_close(writer);
+}
+
+/* 0: nothing further. */
+static int next_number(struct log_reader *reader)
+{
+    struct log_entry entry;
+    struct error err = {};
+    int result = log_reader_next(reader, &entry, &err), number = 0;
+
+    cr_assert_geq(result, 0, "%s", err.text);
+    if (result > 0)
+        cr_assert_eq(sscanf(entry.text, "%d", &number), 1);
+    return number;
+}
+
+static void expect_next_numbers(struct log_reader *reader, int from, int to)
+{
+    for (int i = from; i <= to; i++)
+        cr_assert_eq(next_number(reader), i, "in place of %d", i);
+}
+
+/* Four entries to a file. */
+Test(log, holds_what_is_rotated_away_while_it_is_read)
+{
+    struct log_writer *writer = open_writer(300, 3, NULL);
+
+    write_numbers(writer, 101, 112);
+    CLEANUP(log_reader_close) struct log_reader *reader = open_reader(-1, 0, 0);
+    write_numbers(writer, 113, 140);
+    expect_next_numbers(reader, 101, 112);
+    expect_next_numbers(reader, 129, 129); /* what nobody held is lost; these files are held now */
+    write_numbers(writer, 141, 180);
+    expect_next_numbers(reader, 130, 140);
+    expect_next_numbers(reader, 169, 180);
+    cr_expect_eq(next_number(reader), 0);
+    log_writer_close(writer);
+}
+
+Test(log, ends_where_it_ended_when_it_was_opened)
+{
+    static const int64_t tails[] = { -1, 3 };
+    struct log_writer *writer = open_writer(300, 1000, NULL);
+
+    for (int i = 0; i < (int)COUNT(tails); i++) {
+        int end = 106 + i * 20;
+
+        write_numbers(writer, i == 0 ? 101 : 116, end);
+        CLEANUP(log_reader_close)
+        struct log_reader *reader =
+            open_reader_with((struct log_reader_options){ .tail = tails[i] });
+        write_numbers(writer, end + 1, 115 + i * 20);
+        expect_next_numbers(reader, tails[i] < 0 ? 101 : end - 2, end);
+        cr_expect_eq(next_number(reader), 0);
+        cr_expect_eq(next_number(reader), 0);
+    }
+    log_writer_close(writer);
+}
+
+static _Atomic bool is_over;
+
+static void *write_on(void *writer)
+{
+    for (int i = 1; !is_over; i++)
+        write_numbers(writer, i, i);
+    return NULL;
+}
+
+/* The names move many times while a reader opens them. */
+Test(log, opens_all_files_of_a_log_that_rotates_all_the_while)
+{
+    enum { READERS = 2000 };
+    struct log_writer *writer = open_writer(1, 4, NULL);
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, write_on, writer), 0);
+    for (int i = 0; i < READERS; i++) {
+        CLEANUP(log_reader_close)
+        struct log_reader *reader = open_reader_with((struct log_reader_options){ .tail = -1 });
+        int last = next_number(reader), number;
+
+        for (; (number = next_number(reader)) > 0; last = number)
+            cr_assert_eq(number, last + 1, "%d follows %d", number, last);
+    }
+    is_over = true;
+    pthread_join(thread, NULL);
     log_writer_close(writer);
 }
 

@@ -56,6 +56,7 @@ RIGHT = {
     "run_keeps_its_dollars": ("FROM busybox\nRUN X=1; test $X = 1\n", {}),
     # ---- arguments
     "arg_default": ("FROM busybox\nARG A=1\nRUN test $A = 1\n", {}),
+    "args_see_those_before": ("ARG N=busy M=${N}box\nFROM $M\nARG A=1 B=$A$A C=$B$G G=9\nRUN test $A$B$C = 22222\nLABEL b=$B\n", {"Labels": {"b": "22"}}, {"buildargs": {"A": "2"}}),
     "arg_given": ("FROM busybox\nARG A=1\nRUN test $A = 2\n", {}, {"buildargs": {"A": "2"}}),
     "arg_not_kept": ("FROM busybox\nARG A=1\nENV B=x\n", {"Env": "!A=1"}),
     "global_arg_redeclared": ("ARG V=7\nFROM busybox\nARG V\nRUN test $V = 7\n", {}),

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/expand.h"
 
 #include "base/banned.h"
 
@@ -98,6 +99,22 @@ void build_args_hide(struct build_args *args, const char *name)
 void build_args_declare_global(struct build_args *args, const char *text)
 {
     declare(&args->global, text);
+}
+
+int build_args_declare_globals(struct build_args *args, const struct instruction *instruction,
+                               char escape, struct error *err)
+{
+    for (size_t i = 0; i < instruction->arguments.count; i++) {
+        CLEANUP(strv_done) struct strv environment = {};
+        CLEANUP(str_done) struct str word = {};
+        const struct expander expander = { escape, 0, &environment };
+
+        build_args_globals(args, &environment);
+        if (expand_word(&expander, instruction->arguments.items[i], &word, err) < 0)
+            return -1;
+        build_args_declare_global(args, str_text(&word));
+    }
+    return 0;
 }
 
 /* What was given counts first, then the default, then (without one) the global of that name. */

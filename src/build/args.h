@@ -32,6 +32,9 @@ void build_args_inherit(struct build_args *out, const struct build_args *args);
  * one, but for that of a global. */
 void build_args_declare(struct build_args *args, const char *text);
 void build_args_declare_global(struct build_args *args, const char *text);
+/* An ARG before the first FROM: each of its arguments sees those in front of it. */
+int build_args_declare_globals(struct build_args *args, const struct instruction *instruction,
+                               char escape, struct error *err);
 
 /* NAME=value of all globals that have a value: what FROM and global ARGs expand with. */
 void build_args_globals(const struct build_args *args, struct strv *out);

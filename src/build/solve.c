@@ -289,16 +289,10 @@ static int resolve(struct job *job, struct error *err)
 /* ARGs before the first FROM. */
 static int declare_globals(struct job *job, struct error *err)
 {
-    for (size_t i = 0; i < job->graph.global_count; i++) {
-        CLEANUP(strv_done) struct strv environment = {}, arguments = {};
-
-        build_args_globals(&job->args, &environment);
-        if (config_expand(&job->file.instructions[i], &environment, job->file.escape, &arguments,
-                          err) < 0)
+    for (size_t i = 0; i < job->graph.global_count; i++)
+        if (build_args_declare_globals(&job->args, &job->file.instructions[i], job->file.escape,
+                                       err) < 0)
             return -1;
-        for (size_t k = 0; k < arguments.count; k++)
-            build_args_declare_global(&job->args, arguments.items[k]);
-    }
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "build/cache_image.h"
 #include "build/config.h"
 #include "build/copy.h"
+#include "build/expand.h"
 #include "build/owner.h"
 
 #include "base/banned.h"
@@ -203,19 +204,26 @@ int step_label(struct job *job, struct stage *stage, const struct instruction *i
     return result;
 }
 
-static int step_arg(struct job *job, struct stage *stage, const struct strv *arguments,
+/* Each of its arguments sees those in front of it, unlike those of ENV. */
+static int step_arg(struct job *job, struct stage *stage, const struct instruction *instruction,
                     struct error *err)
 {
-    CLEANUP(free) char *joined = strv_join(arguments, " ");
-    CLEANUP(free) char *comment = xasprintf("ARG %s", joined);
+    CLEANUP(str_done) struct str comment = {};
 
-    for (size_t i = 0; i < arguments->count; i++) {
-        const char *text = arguments->items[i];
+    str_add(&comment, "ARG");
+    for (size_t i = 0; i < instruction->arguments.count; i++) {
+        CLEANUP(strv_done) struct strv environment = {};
+        CLEANUP(str_done) struct str word = {};
+        const struct expander expander = { job->file.escape, 0, &environment };
 
-        build_args_declare(&stage->args, text);
-        job_declare(job, text);
+        stage_environment(stage, &environment);
+        if (expand_word(&expander, instruction->arguments.items[i], &word, err) < 0)
+            return -1;
+        build_args_declare(&stage->args, str_text(&word));
+        job_declare(job, str_text(&word));
+        str_add_format(&comment, " %s", str_text(&word));
     }
-    return finish_config(job, stage, comment, err);
+    return finish_config(job, stage, str_text(&comment), err);
 }
 
 /* The directory of WORKDIR, if it is not there yet: the user's, if the image knows that one. */
@@ -284,12 +292,12 @@ static int carry_out(struct job *job, size_t stage_index, const struct instructi
 
     if (instruction_check_support(instruction, err) < 0)
         return -1;
+    if (instruction->kind->type == INSTRUCTION_ARG)
+        return step_arg(job, stage, instruction, err);
     stage_environment(stage, &environment);
     if (config_expand(instruction, &environment, job->file.escape, &arguments, err) < 0)
         return -1;
     switch (instruction->kind->type) {
-    case INSTRUCTION_ARG:
-        return step_arg(job, stage, &arguments, err);
     case INSTRUCTION_ADD:
     case INSTRUCTION_COPY:
         return step_copy(job, stage_index, instruction, &arguments, &environment, err);

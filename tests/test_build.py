@@ -510,7 +510,7 @@ CHECKS = [
     ("FROM busybox\nCOPY -chown=1 a.txt /x/\nRUN -mount=type=cache,target=/c x\nRUN --network=none -x\n", {"FlagWithOneDash": [2, 3]}),
     ("FROM busybox\nSHELL [\"sh\", \"-c\"]\nCMD x\n", {}),
     ("FROM busybox\nMAINTAINER x\n", {"MaintainerDeprecated": 2}),
-    ("FROM $NO\n", {"UndefinedArgInFrom": 1}),
+    ("FROM $NO\n", {"UndefinedArgInFrom": 1, "InvalidDefaultArgInFrom": 1}),
     ("FROM --platform=linux/amd64 busybox\n", {"FromPlatformFlagConstDisallowed": 1}),
     ("FROM --platform=$TARGETPLATFORM busybox\n", {"RedundantTargetPlatform": 1}),
     ("FROM busybox\nWORKDIR a\n", {"WorkdirRelativePath": 2}),

@@ -91,6 +91,11 @@ def test_an_image_for_another_platform(engine, context):
     assert done.code == 0, done
     image = engine.inspect("foreign:1")
     assert f"{image['Os']}/{image['Architecture']}" == OTHER
+    (context / "Dockerfile").write_text("FROM foreign:1\nCOPY f /g\n")
+    done = engine.berth("build", "--check", context)
+    assert f'Base image foreign:1 was pulled with platform "{OTHER}", expected "{OWN}" for current build' in done.out, done
+    done = engine.berth("build", "--check", "--platform", OTHER, context)
+    assert done.code == 0 and "no warnings found" in done.out, done
     engine.docker("rmi", "foreign:1", check=True)
 
 

@@ -6,24 +6,31 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "build/args.h"
+#include "build/expand.h"
+#include "build/remote.h"
+#include "spec/dockerignore.h"
+#include "spec/reference.h"
 
 #include "base/banned.h"
 
 struct checker {
+    const struct check_subject *subject;
     const struct dockerfile *file;
     const struct build_graph *graph;
-    check_environment *environment;
-    void *data;
-    struct strv skipped;
-    bool skips_all;
+    struct strv skipped, experiments; /* rules that do not speak, and those that do if asked */
+    bool skips_all, has_all_experiments;
     struct check_findings *out;
     /* Of the stage that is looked at. */
     size_t stage;
     bool has_shell, has_absolute_workdir;
     bool is_seen[INSTRUCTION_WORKDIR + 1];
     struct strv globals;       /* names of ARGs in front of the first FROM */
+    struct strv defaults;      /* NAME=value of those that have one by themselves… */
+    bool has_defaults;         /* …if they could be expanded */
     struct strv *environments; /* one per stage: what ENV and the base set */
     bool *is_known;            /* is that all? not if the base is unknown */
 };
@@ -36,6 +43,20 @@ void check_findings_done(struct check_findings *findings)
     *findings = (struct check_findings){};
 }
 
+/* Rules that speak only in files that ask for them. */
+static bool is_experiment(const char *rule)
+{
+    return strcmp(rule, "CopyIgnoredFile") == 0 ||
+           strcmp(rule, "InvalidDefinitionDescription") == 0;
+}
+
+static bool is_wanted(const struct checker *checker, const char *rule)
+{
+    return is_experiment(rule)
+               ? checker->has_all_experiments || strv_contains(&checker->experiments, rule)
+               : !checker->skips_all && !strv_contains(&checker->skipped, rule);
+}
+
 static void PRINTF(4, 5) report(struct checker *checker, const char *rule,
                                 const struct instruction *at, const char *format, ...)
 {
@@ -43,7 +64,7 @@ static void PRINTF(4, 5) report(struct checker *checker, const char *rule,
     CLEANUP(str_done) struct str text = {};
     va_list arguments;
 
-    if (checker->skips_all || strv_contains(&checker->skipped, rule))
+    if (!is_wanted(checker, rule))
         return;
     va_start(arguments, format);
     str_add_vformat(&text, format, arguments);
@@ -55,7 +76,7 @@ static void PRINTF(4, 5) report(struct checker *checker, const char *rule,
     };
 }
 
-/* ---- the directive: "skip=A,B;error=true" ---- */
+/* ---- the directive: "skip=A,B;error=true;experimental=all" ---- */
 
 static int read_directive(struct checker *checker, struct error *err)
 {
@@ -71,11 +92,16 @@ static int read_directive(struct checker *checker, struct error *err)
             strv_done(&checker->skipped); /* the last list counts, as in BuildKit */
             strv_split(&checker->skipped, part + 5, ',');
             checker->skips_all = strv_contains(&checker->skipped, "all");
+        } else if (text_starts(part, "experimental=")) {
+            strv_done(&checker->experiments);
+            strv_split(&checker->experiments, part + strlen("experimental="), ',');
+            checker->has_all_experiments = strv_contains(&checker->experiments, "all");
         } else if (text_starts(part, "error=")) {
             checker->out->is_error = text_is_true(part + 6);
         } else if (*part) {
             return error_set(err, ERROR_INVALID,
-                             "invalid check option \"%s\": skip=RULE,RULE or error=true (line 1)",
+                             "invalid check option \"%s\": skip=RULE,RULE, experimental=RULE,RULE "
+                             "or error=true (line 1)",
                              part);
         }
     }
@@ -184,15 +210,60 @@ static void check_stage_name(struct checker *checker, const struct instruction *
                    "Duplicate stage name \"%s\", stage names should be unique", name);
 }
 
+/* The one of 'names' (NAME or NAME=value) that may be meant, as " (did you mean X?)" with 'sign' in
+ * front; or "". */
+static char *suggest(const char *name, const char *sign, const struct strv *names)
+{
+    size_t least = MIN(strlen(name) / 2, 2) + 1;
+    char *near = NULL;
+
+    for (size_t i = 0; i < names->count; i++) {
+        char *other = xstrndup(names->items[i], strcspn(names->items[i], "="));
+        size_t distance = text_distance(name, other);
+
+        if (distance >= least) {
+            free(other);
+            continue;
+        }
+        free(near);
+        near = other;
+        least = distance;
+    }
+    char *text = near ? xasprintf(" (did you mean %s%s?)", sign, near) : xstrdup("");
+    free(near);
+    return text;
+}
+
+/* What the base is called if the caller gives no arguments. */
+static void check_default_base(struct checker *checker, const struct instruction *from)
+{
+    const char *written = from->arguments.items[0];
+    const struct expander expander = { checker->file->escape, 0, &checker->defaults };
+    CLEANUP(reference_done) struct reference reference = {};
+    CLEANUP(str_done) struct str base = {};
+    struct error ignored;
+
+    if (!checker->has_defaults || !strchr(written, '$') ||
+        expand_word(&expander, written, &base, &ignored) < 0)
+        return;
+    if (reference_parse(str_text(&base), &reference, &ignored) < 0)
+        report(checker, "InvalidDefaultArgInFrom", from,
+               "Default value for ARG %s results in empty or invalid base image name", written);
+}
+
 static void check_from(struct checker *checker, const struct instruction *from)
 {
     CLEANUP(strv_done) struct strv names = {};
 
     list_variables(from->arguments.items[0], &names);
-    for (size_t i = 0; i < names.count; i++)
+    for (size_t i = 0; i < names.count; i++) {
+        CLEANUP(free) char *hint = suggest(names.items[i], "", &checker->globals);
+
         if (!strv_contains(&checker->globals, names.items[i]) && !is_platform_arg(names.items[i]))
-            report(checker, "UndefinedArgInFrom", from, "FROM argument '%s' is not declared",
-                   names.items[i]);
+            report(checker, "UndefinedArgInFrom", from, "FROM argument '%s' is not declared%s",
+                   names.items[i], hint);
+    }
+    check_default_base(checker, from);
     check_platform(checker, from);
     if (from->arguments.count == 3)
         check_stage_name(checker, from);
@@ -200,21 +271,34 @@ static void check_from(struct checker *checker, const struct instruction *from)
 
 /* ---- variables ---- */
 
-static void check_variables(struct checker *checker, const struct instruction *instruction)
+static void check_words(struct checker *checker, const struct instruction *instruction,
+                        const struct strv *words)
 {
-    if (!checker->is_known[checker->stage] || instruction->kind->expansion == EXPAND_NOTHING)
-        return;
-    for (size_t i = 0; i < instruction->arguments.count; i++) {
+    const struct strv *environment = &checker->environments[checker->stage];
+
+    for (size_t i = 0; i < words->count; i++) {
         CLEANUP(strv_done) struct strv names = {};
 
-        if (instruction->arguments.items[i][0] == '\'')
+        if (words->items[i][0] == '\'')
             continue;
-        list_variables(instruction->arguments.items[i], &names);
-        for (size_t k = 0; k < names.count; k++)
-            if (!strv_env_get(&checker->environments[checker->stage], names.items[k]))
-                report(checker, "UndefinedVar", instruction, "Usage of undefined variable '$%s'",
-                       names.items[k]);
+        list_variables(words->items[i], &names);
+        for (size_t k = 0; k < names.count; k++) {
+            CLEANUP(free) char *hint = suggest(names.items[k], "$", environment);
+
+            if (!strv_env_get(environment, names.items[k]))
+                report(checker, "UndefinedVar", instruction, "Usage of undefined variable '$%s'%s",
+                       names.items[k], hint);
+        }
     }
+}
+
+static void check_variables(struct checker *checker, const struct instruction *instruction)
+{
+    if (!checker->is_known[checker->stage])
+        return;
+    check_words(checker, instruction, &instruction->flags);
+    if (instruction->kind->expansion != EXPAND_NOTHING)
+        check_words(checker, instruction, &instruction->arguments);
 }
 
 static void note_variables(struct checker *checker, const struct instruction *instruction)
@@ -338,6 +422,79 @@ static void check_command(struct checker *checker, const struct instruction *ins
                      "commas between)");
 }
 
+/* Only what is named itself: patterns and directories may mean what is left. */
+static void check_ignored(struct checker *checker, const struct instruction *instruction)
+{
+    const struct dockerignore *ignored = checker->subject->ignored;
+    const struct strv *arguments = &instruction->arguments;
+
+    for (size_t i = 0; ignored && i + 1 < arguments->count; i++) {
+        const char *source = arguments->items[i];
+        CLEANUP(free) char *rooted = xasprintf("/%s", source);
+        CLEANUP(free) char *path = path_clean(rooted);
+
+        if (strchr(source, '$') || text_starts(source, "<<") || remote_is_url(source) ||
+            git_is_source(source) || !dockerignore_excludes(ignored, path + 1))
+            continue;
+        report(checker, "CopyIgnoredFile", instruction,
+               "Attempting to %s file \"%s\" that is excluded by .dockerignore",
+               instruction->kind->type == INSTRUCTION_ADD ? "Add" : "Copy", source);
+    }
+}
+
+/* The first word of the comment right in front of an instruction (blank lines do not count); NULL
+ * if there is none. */
+static char *comment_word(const char *text, int line)
+{
+    const char *comment = NULL;
+
+    for (int i = 1; i < line && *text; i++) {
+        size_t length = strcspn(text, "\n");
+        const char *start = text + strspn(text, " \t");
+
+        if (*start == '#')
+            comment = start + 1 + strspn(start + 1, " \t");
+        else if (start + strspn(start, "\r") < text + length)
+            comment = NULL;
+        text += length + (text[length] ? 1 : 0);
+    }
+    return comment ? xstrndup(comment, strcspn(comment, " \t\r\n")) : NULL;
+}
+
+static bool is_directive(const char *word)
+{
+    return text_starts(word, "check=") || text_starts(word, "escape=") ||
+           text_starts(word, "syntax=");
+}
+
+static void lower(char *text)
+{
+    for (; *text; text++)
+        *text = (char)tolower((unsigned char)*text);
+}
+
+/* Comments in front of ARG and FROM describe them in outlines: "# NAME what it is for". */
+static void check_description(struct checker *checker, const struct instruction *instruction)
+{
+    const struct strv *arguments = &instruction->arguments;
+    bool is_from = instruction->kind->type == INSTRUCTION_FROM;
+    const char *text = instruction->file_text ?: checker->subject->text;
+    CLEANUP(strv_done) struct strv names = {};
+
+    for (size_t i = is_from ? 2 : 0; i < arguments->count; i++)
+        strv_add_take(&names, xstrndup(arguments->items[i], strcspn(arguments->items[i], "=")));
+    if (names.count == 0)
+        return;
+    if (is_from)
+        lower(names.items[0]);
+    CLEANUP(free) char *word = comment_word(text, instruction->line);
+    if (!word || strv_contains(&names, word) || is_directive(word))
+        return;
+    report(checker, "InvalidDefinitionDescription", instruction,
+           "Comment for %s should follow the format: `# %s <description>`", instruction->kind->word,
+           names.count > 1 ? "<arg_key>" : names.items[0]);
+}
+
 /* A rule of berth's own. */
 static void check_dashes(struct checker *checker, const struct instruction *instruction)
 {
@@ -356,6 +513,12 @@ static void check_instruction(struct checker *checker, const struct instruction 
     switch (instruction->kind->type) {
     case INSTRUCTION_FROM:
         check_from(checker, instruction);
+        check_description(checker, instruction);
+        break;
+    case INSTRUCTION_ADD:
+    case INSTRUCTION_COPY:
+        if (!instruction_flag(instruction, "from"))
+            check_ignored(checker, instruction);
         break;
     case INSTRUCTION_MAINTAINER:
         report(checker, "MaintainerDeprecated", instruction,
@@ -380,6 +543,7 @@ static void check_instruction(struct checker *checker, const struct instruction 
         break;
     case INSTRUCTION_ARG:
         check_secrets(checker, instruction);
+        check_description(checker, instruction);
         break;
     case INSTRUCTION_EXPOSE:
         check_expose(checker, instruction);
@@ -390,6 +554,35 @@ static void check_instruction(struct checker *checker, const struct instruction 
     default:
         break;
     }
+}
+
+static void check_base_platform(struct checker *checker, const struct build_stage *stage,
+                                const struct platform *found)
+{
+    const struct platform *wanted = checker->subject->platform;
+
+    if (!wanted || stage->platform || text_is_empty(found->architecture) ||
+        platform_match(wanted, found) > 0)
+        return;
+    CLEANUP(free) char *here = platform_format(found);
+    CLEANUP(free) char *expected = platform_format(wanted);
+    report(checker, "InvalidBaseImagePlatform", stage->from,
+           "Base image %s was pulled with platform \"%s\", expected \"%s\" for current build",
+           stage->base, here, expected);
+}
+
+/* false: nobody knows what the image has. */
+static bool look_at_base(struct checker *checker, const struct build_stage *stage,
+                         struct strv *environment)
+{
+    CLEANUP(platform_done) struct platform platform = {};
+
+    if (strcmp(stage->base, "scratch") == 0)
+        return true;
+    if (!checker->subject->image(checker->subject->data, stage->base, environment, &platform))
+        return false;
+    check_base_platform(checker, stage, &platform);
+    return true;
 }
 
 static void begin_stage(struct checker *checker, size_t index)
@@ -408,9 +601,7 @@ static void begin_stage(struct checker *checker, size_t index)
         strv_add_all(environment, &checker->environments[stage->base_stage]);
     checker->is_known[index] = stage->base_stage != NO_STAGE
                                    ? checker->is_known[stage->base_stage]
-                                   : strcmp(stage->base, "scratch") == 0 ||
-                                         checker->environment(checker->data, stage->base,
-                                                              environment);
+                                   : look_at_base(checker, stage, environment);
 }
 
 static void check_stage(struct checker *checker, size_t index)
@@ -433,20 +624,38 @@ static int compare_lines(const void *a, const void *b)
     return left->line != right->line ? left->line - right->line : strcmp(left->rule, right->rule);
 }
 
+/* ARGs in front of the first FROM. */
+static void look_at_globals(struct checker *checker)
+{
+    CLEANUP(build_args_done) struct build_args args = {};
+    bool is_read = true;
+
+    build_args_init(&args, NULL, NULL);
+    for (size_t i = 0; i < checker->graph->global_count; i++) {
+        const struct instruction *instruction = &checker->file->instructions[i];
+        struct error ignored;
+
+        for (size_t k = 0; k < instruction->arguments.count; k++) {
+            const char *text = instruction->arguments.items[k];
+
+            strv_add_take(&checker->globals, xstrndup(text, strcspn(text, "=")));
+        }
+        check_description(checker, instruction);
+        is_read &= build_args_declare_globals(&args, instruction, checker->file->escape,
+                                              &ignored) == 0;
+    }
+    build_args_globals(&args, &checker->defaults);
+    checker->has_defaults = is_read;
+}
+
 static void run(struct checker *checker)
 {
-    const struct dockerfile *file = checker->file;
     size_t count = checker->graph->count;
 
     checker->environments = xcalloc(count + 1, sizeof(struct strv));
     checker->is_known = xcalloc(count + 1, sizeof(bool));
     check_casing(checker);
-    for (size_t i = 0; i < checker->graph->global_count; i++)
-        for (size_t k = 0; k < file->instructions[i].arguments.count; k++) {
-            const char *text = file->instructions[i].arguments.items[k];
-
-            strv_add_take(&checker->globals, xstrndup(text, strcspn(text, "=")));
-        }
+    look_at_globals(checker);
     for (size_t i = 0; i < count; i++)
         check_stage(checker, i);
     for (size_t i = 0; i < count; i++)
@@ -454,14 +663,14 @@ static void run(struct checker *checker)
     free(checker->environments);
     free(checker->is_known);
     strv_done(&checker->globals);
+    strv_done(&checker->defaults);
 }
 
-int check_run(const struct dockerfile *file, const struct build_graph *graph,
-              check_environment *environment, void *data, struct check_findings *out,
-              struct error *err)
+int check_run(const struct check_subject *subject, struct check_findings *out, struct error *err)
 {
+    const struct dockerfile *file = subject->file;
     struct checker checker = {
-        .file = file, .graph = graph, .environment = environment, .data = data, .out = out
+        .subject = subject, .file = file, .graph = subject->graph, .out = out
     };
     int result = read_directive(&checker, err);
 
@@ -477,5 +686,6 @@ int check_run(const struct dockerfile *file, const struct build_graph *graph,
     if (out->count > 0)
         qsort(out->items, out->count, sizeof(*out->items), compare_lines);
     strv_done(&checker.skipped);
+    strv_done(&checker.experiments);
     return result;
 }

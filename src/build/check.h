@@ -25,13 +25,22 @@ struct check_findings {
 void check_findings_done(struct check_findings *findings);
 CLEANUP_VALUE(check_findings_done, struct check_findings)
 
-/* Adds the environment (NAME=value) of an image; false if it is not known. */
-typedef bool check_environment(void *data, const char *image, struct strv *out);
+/* What is looked at: a parsed file whose instructions are right, and its stages; those that are
+ * needed have their bases resolved. All borrowed. */
+struct check_subject {
+    const struct dockerfile *file;
+    const char *text; /* of the file */
+    const struct build_graph *graph;
+    const struct platform *platform;    /* that bases without one should be for; NULL: any */
+    const struct dockerignore *ignored; /* what the context lacks; NULL: nothing */
+    /* Adds the environment (NAME=value) of an image and says what it is for; false if it is not
+     * known. */
+    bool (*image)(void *data, const char *name, struct strv *out_environment,
+                  struct platform *out_platform);
+    void *data;
+};
 
-/* Looks at a parsed file whose instructions are right, and its stages; those that are needed have
- * their bases resolved. INVALID for a directive that is malformed. */
-int check_run(const struct dockerfile *file, const struct build_graph *graph,
-              check_environment *environment, void *data, struct check_findings *out,
-              struct error *err);
+/* INVALID for a directive that is malformed. */
+int check_run(const struct check_subject *subject, struct check_findings *out, struct error *err);
 
 #endif

@@ -15,7 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool no_environment(void *data UNUSED, const char *image UNUSED, struct strv *out UNUSED)
+static bool no_image(void *data UNUSED, const char *name UNUSED,
+                     struct strv *out_environment UNUSED, struct platform *out_platform UNUSED)
 {
     return true;
 }
@@ -51,7 +52,7 @@ static void read_sources(const struct instruction *instruction)
     }
 }
 
-static void look(const struct dockerfile *file)
+static void look(const struct dockerfile *file, const char *text)
 {
     CLEANUP(graph_done) struct build_graph graph = {};
     CLEANUP(build_args_done) struct build_args args = {};
@@ -65,12 +66,16 @@ static void look(const struct dockerfile *file)
     if (graph_make(file, &graph, &err) < 0)
         return;
     graph_resolve(&graph, graph.count - 1, &args, file->escape, &err);
-    check_run(file, &graph, no_environment, NULL, &findings, &err);
+    const struct check_subject subject = {
+        .file = file, .text = text, .graph = &graph, .image = no_image
+    };
+    check_run(&subject, &findings, &err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(dockerfile_done) struct dockerfile file = {};
+    CLEANUP(free) char *text = xstrndup((const char *)data, size);
     struct container_config config = {};
     char *author = NULL;
     bool is_cmd_set = false;
@@ -101,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         config_command(&config, instruction, &command);
     }
     if (file.count < 500)
-        look(&file);
+        look(&file, text);
     json_fields_done(container_config_fields, &config);
     free(author);
     return 0;

@@ -428,14 +428,16 @@ static void trim_cache(struct job *job)
 
 /* ---- checks ---- */
 
-static bool image_environment(void *data, const char *name, struct strv *out)
+static bool look_at_image(void *data, const char *name, struct strv *out_environment,
+                          struct platform *out_platform)
 {
     struct job *job = data;
     CLEANUP(image_unref) struct image *image = NULL;
 
     if (store_image_find(job->builder->store, name, &image, NULL) < 0)
         return false;
-    strv_add_all(out, &image->config.config.env);
+    strv_add_all(out_environment, &image->config.config.env);
+    platform_of(image->config.os, image->config.architecture, image->config.variant, out_platform);
     return true;
 }
 
@@ -456,8 +458,17 @@ static int run_checks(struct job *job, struct build_result *out, struct error *e
     CLEANUP(check_findings_done) struct check_findings findings = {};
     CLEANUP(str_done) struct str text = {};
     bool is_all = job->options->checks_only;
+    const struct check_subject subject = {
+        .file = &job->file,
+        .text = str_text(&job->dockerfile_text),
+        .graph = &job->graph,
+        .platform = job->has_platform ? NULL : &job->platform, /* else the right one is found */
+        .ignored = job_ignored(job),
+        .image = look_at_image,
+        .data = job,
+    };
 
-    if (check_run(&job->file, &job->graph, image_environment, job, &findings, err) < 0)
+    if (check_run(&subject, &findings, err) < 0)
         return -1;
     out->finding_count = findings.count;
     for (size_t i = 0; i < findings.count; i++) {

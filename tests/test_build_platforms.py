@@ -179,6 +179,17 @@ def test_an_index_in_an_archive_and_in_a_registry(engine, context, registry, tmp
 
 
 @pytest.mark.own
+def test_the_digest_of_an_archive(engine, context, tmp_path):
+    for output, place in ((f"type=oci,dest={tmp_path}/oci.tar", None), (f"type=oci,tar=false,dest={tmp_path}/layout", tmp_path / "layout/index.json")):
+        done = engine.berth("build", "-q", "--platform", BOTH, "-t", "written:1", "-o", output, "--metadata-file", tmp_path / "meta",
+                            "--iidfile", tmp_path / "iid", context)
+        assert done.code == 0, done
+        digest = json.loads(place.read_text())["manifests"][0]["digest"] if place else check_layout((tmp_path / "oci.tar").read_bytes(), "docker.io/library/written:1")[0]
+        assert json.loads((tmp_path / "meta").read_text()) == {"containerimage.digest": digest, "image.name": "written:1"}
+        assert (tmp_path / "iid").read_text() == digest
+
+
+@pytest.mark.own
 def test_what_has_no_place(engine, context):
     for flags, said in (((), "needs an output"), (("-t", "x:1"), "needs an output"), (("-o", "type=image,name=x"), "have one name in a registry"),
                         (("-o", "type=docker"), "oci has"), (("-o", "type=docker,dest=x"), "oci has"), (("--load", "-o", "out"), "needs an output"), (("--push",), "needs a name")):

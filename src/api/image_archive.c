@@ -30,22 +30,38 @@ static void read_list(struct request *req, const char *name, struct strv *out)
         strv_add(out, http_query_at(req->exchange, name, i));
 }
 
+struct index_reply {
+    struct request *req;
+    bool has_begun;
+};
+
+static struct stream *begin_index(void *data, const struct archive_index *index, struct error *err)
+{
+    struct index_reply *reply = data;
+
+    http_set_header(reply->req->exchange, "Docker-Content-Digest", index->digest);
+    if (reply_stream_begin(reply->req, "application/x-tar", err) < 0)
+        return NULL;
+    reply->has_begun = true;
+    return http_reply_stream(reply->req->exchange);
+}
+
 /* berth's own parameter "images": those are for several platforms, and become one image that goes
- * by 'names'. */
+ * by 'names'. The header Docker-Content-Digest tells which. */
 static int save_index(struct request *req, const struct strv *names, struct error *err)
 {
     CLEANUP(image_selection_done) struct image_selection selection = {};
     CLEANUP(strv_done) struct strv ids = {};
-    struct archive_index index;
+    struct index_reply reply = { .req = req };
+    const struct archive_target target = { &reply, begin_index };
 
     read_list(req, "images", &ids);
-    if (engine_images_select(req->engine, &ids, NULL, &selection, err) < 0 ||
-        reply_stream_begin(req, "application/x-tar", err) < 0)
+    if (engine_images_select(req->engine, &ids, NULL, &selection, err) < 0)
         return -1;
-    if (engine_images_save_index(&selection, names, http_reply_stream(req->exchange), &index,
-                                 err) == 0)
+    if (engine_images_save_index(&selection, names, &target, err) == 0)
         return 0;
-    http_reply_break(req->exchange);
+    if (reply.has_begun)
+        http_reply_break(req->exchange);
     return -1;
 }
 

@@ -2,6 +2,7 @@
  * mounts, here-documents and Git sources read, its stages looked at for what is unwise. */
 #include <stdint.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "build/check.h"
 #include "build/config.h"

@@ -233,18 +233,33 @@ static int export_image(struct export *export, struct error *err)
 
 typedef int export_writer(struct export *export, struct stream *out, struct error *err);
 
+struct index_target {
+    struct stream *out;
+    struct archive_index index;
+};
+
+static struct stream *open_target(void *data, const struct archive_index *index,
+                                  struct error *err UNUSED)
+{
+    struct index_target *target = data;
+
+    target->index = *index;
+    return target->out;
+}
+
 /* Images for several platforms. */
 static int write_index(struct export *export, struct stream *out, struct error *err)
 {
     struct engine *engine = export->buildkit->engine;
     CLEANUP(image_selection_done) struct image_selection selection = {};
     CLEANUP(free) char *names = strv_join(&export->names, ",");
-    struct archive_index index;
+    struct index_target target = { .out = out };
+    const struct archive_target place = { &target, open_target };
 
     if (engine_images_select(engine, &export->image_ids, NULL, &selection, err) < 0 ||
-        engine_images_save_index(&selection, &export->names, out, &index, err) < 0)
+        engine_images_save_index(&selection, &export->names, &place, err) < 0)
         return -1;
-    answer_descriptor(export, MEDIA_TYPE_OCI_INDEX, index.digest, index.size);
+    answer_descriptor(export, MEDIA_TYPE_OCI_INDEX, target.index.digest, target.index.size);
     if (*names)
         map_set_text(export->response, "image.name", names);
     return 0;

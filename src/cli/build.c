@@ -19,7 +19,7 @@
 
 #include "base/banned.h"
 
-/* 'digest' is that of the index of images for several platforms, NULL if none was pushed. */
+/* 'digest' is that of the index of images for several platforms, NULL if none was made. */
 static int write_metadata(const struct build_options *options, const struct build_told *told,
                           const char *digest, struct error *err)
 {

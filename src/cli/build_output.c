@@ -267,6 +267,9 @@ int build_output_write(struct cli *cli, const struct build_output *output,
     name_source(&path, output, source);
     if (client_stream(cli->client, "GET", &path, NULL, NULL, NULL, &response, err) < 0)
         return error_context(err, "output %s", type_names[output->type]);
+    const char *digest = http_response_header(response, "Docker-Content-Digest");
+    if (digest && !*io_digest)
+        *io_digest = xstrdup(digest);
     bool is_unpacked = output->type == OUTPUT_LOCAL || output->is_directory;
     int result = is_unpacked ? unpack(response, output->destination, err)
                              : write_file(response, output->destination, err);

@@ -29,7 +29,8 @@ struct build_output_source {
 /* INVALID, UNSUPPORTED for what images for several platforms cannot become. */
 int build_output_check_several(const struct build_output *output, struct error *err);
 
-/* Brings it there. 'io_digest' (yours) becomes that of an index that was pushed. */
+/* Brings it there. 'io_digest' (yours) becomes that of the index of images for several platforms
+ * that was pushed, or else of the first one that was written. */
 int build_output_write(struct cli *cli, const struct build_output *output,
                        const struct build_output_source *source, char **io_digest,
                        struct error *err);

@@ -157,10 +157,10 @@ int engine_images_save(struct image_selection *selection, struct stream *out, st
 }
 
 int engine_images_save_index(struct image_selection *selection, const struct strv *names,
-                             struct stream *out, struct archive_index *out_index, struct error *err)
+                             const struct archive_target *target, struct error *err)
 {
     return archive_save_index(selection->engine->store, selection->items, selection->count, names,
-                              out, out_index, err);
+                              target, err);
 }
 
 /* ---- loading ---- */

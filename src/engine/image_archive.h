@@ -23,8 +23,7 @@ int engine_images_select_as(struct engine *engine, const char *id, const struct 
 int engine_images_save(struct image_selection *selection, struct stream *out, struct error *err);
 /* The selected ones as one image for several platforms, under 'names'. */
 int engine_images_save_index(struct image_selection *selection, const struct strv *names,
-                             struct stream *out, struct archive_index *out_index,
-                             struct error *err);
+                             const struct archive_target *target, struct error *err);
 void image_selection_done(struct image_selection *selection);
 CLEANUP_VALUE(image_selection_done, struct image_selection)
 

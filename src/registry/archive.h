@@ -22,11 +22,17 @@ struct archive_index {
     char digest[DIGEST_TEXT_SIZE];
     int64_t size;
 };
+/* Where an archive goes, asked for when it is known what it will be and not before. The stream is
+ * borrowed; NULL: an error. */
+struct archive_target {
+    void *data;
+    struct stream *(*open)(void *data, const struct archive_index *index, struct error *err);
+};
 /* Images for several platforms as one: index.json names an index of them, which goes by 'names'.
  * There is no manifest.json, which knows no platforms. */
 int archive_save_index(struct store *store, const struct archive_item *items, size_t count,
-                       const struct strv *names, struct stream *out,
-                       struct archive_index *out_index, struct error *err);
+                       const struct strv *names, const struct archive_target *target,
+                       struct error *err);
 
 /* A place that takes blobs one by one. */
 struct archive_place {

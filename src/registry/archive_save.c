@@ -467,11 +467,8 @@ static int decide(struct save *save, const struct archive_item *items, size_t co
     return 0;
 }
 
-static int write_archive(struct save *save, const struct archive_item *items, size_t count,
-                         struct stream *out, struct error *err)
+static int write_archive(struct save *save, struct stream *out, struct error *err)
 {
-    if (decide(save, items, count, err) < 0)
-        return -1;
     gather_begin(&save->gather, out);
     save->writer = tar_writer_new(&save->gather.stream, false, err);
     if (!save->writer || write_documents(save, err) < 0 ||
@@ -490,7 +487,7 @@ int archive_save(struct store *store, const struct archive_item *items, size_t c
 {
     CLEANUP(save_done) struct save save = { .store = store };
 
-    return write_archive(&save, items, count, out, err);
+    return decide(&save, items, count, err) < 0 ? -1 : write_archive(&save, out, err);
 }
 
 static void tell_index(const struct save *save, struct archive_index *out)
@@ -500,15 +497,17 @@ static void tell_index(const struct save *save, struct archive_index *out)
 }
 
 int archive_save_index(struct store *store, const struct archive_item *items, size_t count,
-                       const struct strv *names, struct stream *out,
-                       struct archive_index *out_index, struct error *err)
+                       const struct strv *names, const struct archive_target *target,
+                       struct error *err)
 {
     CLEANUP(save_done) struct save save = { .store = store, .index_names = names };
+    struct archive_index index;
 
-    if (write_archive(&save, items, count, out, err) < 0)
+    if (decide(&save, items, count, err) < 0)
         return -1;
-    tell_index(&save, out_index);
-    return 0;
+    tell_index(&save, &index);
+    struct stream *out = target->open(target->data, &index, err);
+    return out ? write_archive(&save, out, err) : -1;
 }
 
 static int put_part(const struct save *save, const struct part *part,

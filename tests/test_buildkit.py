@@ -197,6 +197,33 @@ def test_a_directory_of_the_client_is_a_cache(client, engine, context, mode):
     assert engine.docker("images", "-aq", "--no-trunc", check=True).out == before
 
 
+def test_berth_build_reads_all_stages_of_such_a_directory(client, engine, context, tmp_path):
+    (context / "Dockerfile").write_text(RANDOM)
+    blobs, cache = {}, tmp_path / "cache"
+    answer, _ = client.build(client.session(dirs(context), stores={"local:cache": blobs}), exporters=[("moby", {"name": "kit:first"})],
+                             caches=[("local", {"dest": "cache", "mode": "max"})])
+    first = engine.inspect("kit:first")["Id"]
+    (cache / "blobs/sha256").mkdir(parents=True)
+    for digest, data in blobs.items():
+        (cache / "blobs/sha256" / digest.removeprefix("sha256:")).write_bytes(data)
+    (cache / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    told = {**json.loads(answer["cache.manifest"]), "annotations": {"org.opencontainers.image.ref.name": "latest"}}  # as clients write it
+    (cache / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [told]}))
+    engine.docker("rmi", "kit:first", check=True)
+    engine.docker("builder", "prune", "-a", "-f", check=True)
+    before = set(engine.docker("images", "-aq", "--no-trunc", check=True).out.split())
+    done = engine.berth("build", "--progress=plain", "-t", "kit:again", "--cache-from", f"type=local,src={cache}", context)
+    assert done.out.count("CACHED") == 3 and engine.inspect("kit:again")["Id"] == first, done
+    engine.docker("rmi", "kit:again", *set(engine.docker("images", "-aq", "--no-trunc", check=True).out.split()) - before - {first}, check=True)
+    (cache / "blobs/sha256" / digest_of(b"{}").removeprefix("sha256:")).write_bytes(b"{}")
+    foreign = json.dumps({"schemaVersion": 2, "mediaType": told["mediaType"],
+                          "manifests": [{"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": digest_of(b"{}"), "size": 2}]}).encode()
+    (cache / "blobs/sha256" / digest_of(foreign).removeprefix("sha256:")).write_bytes(foreign)
+    (cache / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [{**told, "digest": digest_of(foreign), "size": len(foreign)}]}))
+    done = engine.berth("build", "-q", "--cache-from", f"type=local,src={cache}", context, check=True)
+    assert "an index of something else: application/vnd.buildkit.cacheconfig" in done.err
+
+
 def test_caches_that_cannot_be_read_are_done_without(client, engine, context):
     (context / "Dockerfile").write_text("FROM busybox\nRUN true\n")
     foreign = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],

@@ -118,6 +118,7 @@ static void say(void *data, const char *text)
     progress_stream(((struct loading *)data)->req, text, strlen(text));
 }
 
+/* berth's own parameter "every" takes each image of an index, as caches have them. */
 int api_image_load(struct request *req, struct error *err)
 {
     CLEANUP(platform_done) struct platform platform = {};
@@ -130,8 +131,10 @@ int api_image_load(struct request *req, struct error *err)
         return -1;
     if (reply_stream_begin(req, "application/json", err) < 0)
         return -1;
-    if (engine_images_load(req->engine, http_body_stream(req->exchange),
-                           has_platform ? &platform : NULL, &watcher, err) < 0)
+    const struct archive_choice choice = { has_platform ? &platform : NULL,
+                                           request_query_bool(req, "every") };
+    if (engine_images_load(req->engine, http_body_stream(req->exchange), &choice, &watcher, err) <
+        0)
         progress_error(req, 0, err->text);
     return 0;
 }

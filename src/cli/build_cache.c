@@ -122,6 +122,7 @@ static int load(struct cli *cli, const char *directory, struct strv *out, struct
         return -1;
     client_path_begin(&path, "/images/load");
     client_path_query(&path, "quiet", "1");
+    client_path_query(&path, "every", "1");
     if (client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
                       &messages.response, err) < 0)
         return -1;

@@ -212,14 +212,14 @@ static int on_loaded(void *data, struct image *image, const char *name, struct e
 }
 
 int engine_images_load(struct engine *engine, struct stream *archive,
-                       const struct platform *platform, const struct load_watcher *watcher,
+                       const struct archive_choice *choice, const struct load_watcher *watcher,
                        struct error *err)
 {
     struct loading loading = { engine, watcher };
     struct archive_watcher inner = { &loading, on_layer, on_loaded };
     struct error why = {};
 
-    if (archive_load(engine->store, archive, platform, &inner, err) == 0)
+    if (archive_load(engine->store, archive, choice, &inner, err) == 0)
         return 0;
     if (store_collect(engine->store, engine_layer_is_used, engine, &why) < 0)
         log_warn("cannot remove what a failed load left", "error", why.text);

@@ -35,7 +35,7 @@ struct load_watcher {
     void (*say)(void *data, const char *text);
 };
 int engine_images_load(struct engine *engine, struct stream *archive,
-                       const struct platform *platform, const struct load_watcher *watcher,
+                       const struct archive_choice *choice, const struct load_watcher *watcher,
                        struct error *err);
 
 #endif

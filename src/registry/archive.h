@@ -58,10 +58,18 @@ struct archive_watcher {
     int (*loaded)(void *data, struct image *image, const char *name, struct error *err);
 };
 
+/* Which images of an archive count. */
+struct archive_choice {
+    const struct platform *platform; /* leaves images for others out: NOT_FOUND if none is left */
+    /* An index is a list of images, whatever each is for, and not one image for several platforms:
+     * so are caches. UNSUPPORTED for an index of something else. */
+    bool takes_every;
+};
+
 /* Reads a whole archive (plain or compressed), checks every digest and size, unpacks the layers
- * that are not there yet, and records the images. 'platform' (may be NULL) leaves images for others
- * out: NOT_FOUND if none is left. After a failure only images that were told of stay. */
-int archive_load(struct store *store, struct stream *archive, const struct platform *platform,
+ * that are not there yet, and records the images. 'choice' NULL: of an index the image for this
+ * machine, and all others. After a failure only images that were told of stay. */
+int archive_load(struct store *store, struct stream *archive, const struct archive_choice *choice,
                  const struct archive_watcher *watcher, struct error *err);
 
 /* Where blobs are had by their digests. */

@@ -38,7 +38,7 @@ struct found_image {
 
 struct load {
     struct store *store;
-    const struct platform *platform;
+    struct archive_choice choice;
     const struct archive_watcher *watcher;
     const struct archive_source *source; /* of blobs that are not in 'files' yet; may be NULL */
     struct map files;                    /* name → digest (text) */
@@ -352,6 +352,22 @@ static int read_child(struct load *load, const struct descriptor *child, const c
                : read_image_manifest(load, child, name, err);
 }
 
+static int read_every(struct load *load, const struct manifest *index, int depth, struct error *err)
+{
+    for (size_t i = 0; i < index->child_count; i++) {
+        const struct descriptor *child = &index->children[i];
+
+        if (child->is_attestation)
+            continue;
+        if (depth > 0 && !media_type_is_manifest(child->media_type))
+            return error_set(err, ERROR_UNSUPPORTED, "it is an index of something else: %.200s",
+                             child->media_type);
+        if (read_child(load, child, child->reference_name, depth, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* At the top each entry is an image; below, an index is one image for several platforms. */
 static int read_index(struct load *load, const char *digest, const char *media_type,
                       const char *name, int depth, struct error *err)
@@ -367,16 +383,13 @@ static int read_index(struct load *load, const char *digest, const char *media_t
         return -1;
     if (!index.is_index)
         return error_set(err, ERROR_INVALID, "invalid archive: index.json is no index");
-    for (size_t i = 0; depth == 0 && i < index.child_count; i++)
-        if (!index.children[i].is_attestation &&
-            read_child(load, &index.children[i], index.children[i].reference_name, depth, err) < 0)
-            return -1;
-    if (depth == 0)
-        return 0;
+    if (depth == 0 || load->choice.takes_every)
+        return read_every(load, &index, depth, err);
     platform_native(&native);
-    const struct descriptor *chosen = manifest_choose(&index, load->platform ?: &native);
+    const struct platform *platform = load->choice.platform ?: &native;
+    const struct descriptor *chosen = manifest_choose(&index, platform);
     if (!chosen) {
-        CLEANUP(free) char *wanted = platform_format(load->platform ?: &native);
+        CLEANUP(free) char *wanted = platform_format(platform);
 
         return error_set(err, ERROR_NOT_FOUND,
                          "no matching manifest for %s in the manifest list entries", wanted);
@@ -570,10 +583,10 @@ static bool is_wanted(const struct load *load, const struct image_config *config
 {
     CLEANUP(platform_done) struct platform offered = {};
 
-    if (!load->platform)
+    if (!load->choice.platform)
         return true;
     platform_of(config->os, config->architecture, config->variant, &offered);
-    return platform_match(load->platform, &offered);
+    return platform_match(load->choice.platform, &offered);
 }
 
 /* From a source only what is not here is asked for. 1: the image is here, and held. */
@@ -620,15 +633,17 @@ static int take_image(struct load *load, struct found_image *found, struct error
     return 1;
 }
 
-int archive_load(struct store *store, struct stream *archive, const struct platform *platform,
+int archive_load(struct store *store, struct stream *archive, const struct archive_choice *choice,
                  const struct archive_watcher *watcher, struct error *err)
 {
     CLEANUP(load_done)
-    struct load load = { .store = store, .platform = platform, .watcher = watcher };
+    struct load load = { .store = store, .watcher = watcher };
     size_t taken = 0;
 
     map_init_empty(&load.files, free);
     map_init_empty(&load.links, free);
+    if (choice)
+        load.choice = *choice;
     if (read_archive(&load, archive, err) < 0 || find_images(&load, err) < 0)
         return -1;
     drop_plain_manifests(&load);
@@ -640,7 +655,7 @@ int archive_load(struct store *store, struct stream *archive, const struct platf
         taken += (size_t)result;
     }
     if (load.count && !taken) {
-        CLEANUP(free) char *wanted = platform_format(platform);
+        CLEANUP(free) char *wanted = platform_format(load.choice.platform);
 
         return error_set(err, ERROR_NOT_FOUND, "no image for platform %s in the archive", wanted);
     }

@@ -257,11 +257,11 @@ static void check_from(struct checker *checker, const struct instruction *from)
 
     list_variables(from->arguments.items[0], &names);
     for (size_t i = 0; i < names.count; i++) {
+        if (strv_contains(&checker->globals, names.items[i]) || is_platform_arg(names.items[i]))
+            continue;
         CLEANUP(free) char *hint = suggest(names.items[i], "", &checker->globals);
-
-        if (!strv_contains(&checker->globals, names.items[i]) && !is_platform_arg(names.items[i]))
-            report(checker, "UndefinedArgInFrom", from, "FROM argument '%s' is not declared%s",
-                   names.items[i], hint);
+        report(checker, "UndefinedArgInFrom", from, "FROM argument '%s' is not declared%s",
+               names.items[i], hint);
     }
     check_default_base(checker, from);
     check_platform(checker, from);
@@ -283,11 +283,11 @@ static void check_words(struct checker *checker, const struct instruction *instr
             continue;
         list_variables(words->items[i], &names);
         for (size_t k = 0; k < names.count; k++) {
+            if (strv_env_get(environment, names.items[k]))
+                continue;
             CLEANUP(free) char *hint = suggest(names.items[k], "$", environment);
-
-            if (!strv_env_get(environment, names.items[k]))
-                report(checker, "UndefinedVar", instruction, "Usage of undefined variable '$%s'%s",
-                       names.items[k], hint);
+            report(checker, "UndefinedVar", instruction, "Usage of undefined variable '$%s'%s",
+                   names.items[k], hint);
         }
     }
 }

@@ -101,6 +101,8 @@ RIGHT = {
     "copy_keeps_hard_links": ("FROM busybox AS s\nRUN mkdir -p /d/e && echo x > /d/a && ln /d/a /d/e/b && ln /d/a /d/c\nFROM busybox\nCOPY --from=s --chown=5 /d /d\nCOPY --from=s --link /d /l\n"
                               "RUN test /d/a -ef /d/e/b && test /d/a -ef /d/c && test /l/a -ef /l/c && test \"$(stat -c %h:%u /d/a)\" = 3:5\n", {}),
     "copy_chmod": ("FROM busybox\nCOPY --chmod=4711 a.txt /n\nRUN test \"$(stat -c %a /n)\" = 4711\n", {}),
+    "copy_chmod_of_a_new_directory": ("FROM busybox\nCOPY --chmod=2700 dir /n/m\nCOPY --chmod=o-rx dir /o\nCOPY dir /p\nCOPY --chmod=700 dir /p\nCOPY --chmod=700 a.txt /q/\n"
+                                      "RUN test \"$(stat -c %a /n /n/m /n/m/deep /o /p /q | tr '\\n' ' ')\" = '755 700 2700 755 755 755 '\n", {}),
     "copy_chmod_symbolic": ("FROM busybox\nCOPY --chmod=u+x,go-r dir /n\nRUN test \"$(stat -c %a /n/deep)\" = 711 && test \"$(stat -c %a /n/x.c)\" = 700\n", {}),
     "copy_link": ("FROM busybox\nRUN mkdir /real && ln -s real /alias\nCOPY --link a.txt /alias/\nRUN test -d /alias -a ! -L /alias -a -s /alias/a.txt -a ! -e /real/a.txt\n", {}),
     "copy_link_keeps_the_rest": ("FROM busybox\nCOPY --link a.txt /etc/\nRUN test -s /etc/passwd -a -s /etc/a.txt\n", {}),

@@ -482,6 +482,22 @@ static int open_top_share(const struct copy *copy, int fd, const char *path)
     return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 }
 
+/* A new directory stands for the source, so a mode in digits is its mode too; those in front of it
+ * stay open, and so does one that was there. */
+static int make_top_directory(const struct copy *copy, const char *path, struct error *err)
+{
+    bool has_mode = copy->mode_change && strchr("01234567", *copy->mode_change);
+    bool is_new = has_mode && !is_directory_there(copy, path);
+    int fd = copy_make_directory(copy, path, err);
+
+    if (fd >= 0 && is_new && fchmod(fd, mode_apply(copy->mode_change, 0) & 0777) < 0) {
+        error_sys(err, "create %s", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 static int copy_top_directory(const struct copy *copy, const struct source *source,
                               const char *target_path, struct error *err)
 {
@@ -494,7 +510,7 @@ static int copy_top_directory(const struct copy *copy, const struct source *sour
     if (from_fd < 0)
         return -1;
     within.source_path = source->path;
-    to.fd = copy_make_directory(copy, target_path, err);
+    to.fd = make_top_directory(copy, target_path, err);
     if (to.fd < 0)
         return -1;
     to.share_fd = open_top_share(copy, to.fd, target_path);

@@ -480,3 +480,24 @@ def test_mount_is_csv(engine):
     got = engine.berth("run", "--rm", "--mount", 'type=tmpfs,dst=/t,"tmpfs-options=noexec,uid=5"', "busybox", "sh", "-c", "stat -c %u /t; grep -c ' /t .*noexec' /proc/mounts")
     assert got.out.split() == ["5", "1"], got
     assert "extraneous or missing" in engine.berth("run", "--mount", 'type=tmpfs,"dst=/t', "busybox").err
+
+
+def test_an_empty_entrypoint_of_the_image_is_none(engine, name, tmp_path):
+    (tmp_path / "Dockerfile").write_text('FROM busybox\nENTRYPOINT [""]\nCMD ["echo", "hi"]\n')
+    engine.docker("build", "-q", "-t", name, tmp_path, check=True)
+    try:
+        engine.docker("run", "--name", name, name, check=True)
+        found = engine.inspect(name)
+        assert engine.docker("logs", name).out == "hi\n"
+        assert (found["Config"]["Entrypoint"], found["Path"], found["Args"]) == (None, "echo", ["hi"])
+        assert engine.docker("run", "--rm", name, "echo", "other", check=True).out == "other\n"
+    finally:
+        engine.docker("rm", "-f", name)
+        engine.docker("rmi", name)
+
+
+def test_an_empty_word_is_a_command_that_is_not_there(engine, name):
+    engine.docker("create", "--name", name, "busybox", "", check=True)
+    refused = engine.docker("start", name)
+    assert refused.code == 1 and 'exec: "": executable file not found in $PATH' in refused.err
+    assert engine.inspect(name)["State"]["ExitCode"] == 127

@@ -44,22 +44,23 @@ static void inherit_text(char **field, const char *value)
     }
 }
 
+/* [""] is no entrypoint, whoever says it. */
+static bool is_entrypoint_reset(const struct strv *entrypoint)
+{
+    return entrypoint->count == 0 || (entrypoint->count == 1 && !entrypoint->items[0][0]);
+}
+
 static void merge_commands(struct container_config *config, const struct container_config *image)
 {
-    bool entrypoint_given = config->entrypoint.items != NULL;
-    bool entrypoint_reset = config->entrypoint.count == 0 ||
-                            (config->entrypoint.count == 1 && !config->entrypoint.items[0][0]);
-
-    if (!entrypoint_given) {
+    if (!config->entrypoint.items) {
         if (!config->cmd.count) {
             strv_done(&config->cmd);
             strv_copy(&config->cmd, &image->cmd);
         }
-        strv_done(&config->entrypoint);
         strv_copy(&config->entrypoint, &image->entrypoint);
-    } else if (entrypoint_reset) {
-        strv_done(&config->entrypoint);
     }
+    if (is_entrypoint_reset(&config->entrypoint))
+        strv_done(&config->entrypoint);
 }
 
 /* Each part that the request leaves out is the image's. */
@@ -149,7 +150,7 @@ static int fill_command(struct container_spec *spec, struct error *err)
 
     strv_add_all(&words, &spec->config.entrypoint);
     strv_add_all(&words, &spec->config.cmd);
-    if (!words.count || !words.items[0][0])
+    if (!words.count)
         return error_set(err, ERROR_INVALID, "no command specified");
     spec->path = xstrdup(words.items[0]);
     strv_init_empty(&spec->args);

@@ -515,7 +515,7 @@ CHECKS = [
     ("FROM --platform=$TARGETPLATFORM busybox\n", {"RedundantTargetPlatform": 1}),
     ("FROM busybox\nWORKDIR a\n", {"WorkdirRelativePath": 2}),
     ("FROM busybox\nWORKDIR /a\nWORKDIR b\n", {}),
-    ("FROM busybox\nCMD [\"a\"]\nCMD [\"b\"]\n", {"MultipleInstructionsDisallowed": 3}),
+    ("FROM busybox\nCMD [\"a\"]\nCMD [\"b\"]\nENTRYPOINT [\"x\"]\nCMD [\"c\"]\n", {"MultipleInstructionsDisallowed": [2, 3]}),
     ("FROM busybox\nENV a b\n", {"LegacyKeyValueFormat": 2}),
     ("FROM busybox\nARG DB_PASSWORD\n", {"SecretsUsedInArgOrEnv": 2}),
     ("FROM busybox\nARG PUBLIC_KEY\n", {}),

@@ -27,7 +27,7 @@ struct checker {
     /* Of the stage that is looked at. */
     size_t stage;
     bool has_shell, has_absolute_workdir;
-    bool is_seen[INSTRUCTION_WORKDIR + 1];
+    const struct instruction *seen[INSTRUCTION_WORKDIR + 1]; /* the last one of a kind */
     struct strv globals;       /* names of ARGs in front of the first FROM */
     struct strv defaults;      /* NAME=value of those that have one by themselves… */
     bool has_defaults;         /* …if they could be expanded */
@@ -149,14 +149,15 @@ static void check_casing(struct checker *checker)
 
 /* ---- FROM ---- */
 
-/* The names of the variables in a text: "$A", "${A…". 'is_plain' tells which have no default. */
-static void list_variables(const char *text, struct strv *out)
+/* The names of the variables in a text: "$A", "${A}", but not those with a word for their absence.
+ */
+static void list_variables(const char *text, char escape, struct strv *out)
 {
     for (const char *c = strchr(text, '$'); c; c = strchr(c + 1, '$')) {
         const char *name = c + 1 + (c[1] == '{');
         size_t length = 0;
 
-        if (c > text && c[-1] == '\\')
+        if (c > text && c[-1] == escape)
             continue;
         while (isalnum((unsigned char)name[length]) || name[length] == '_')
             length++;
@@ -185,7 +186,8 @@ static void check_platform(struct checker *checker, const struct instruction *fr
         return;
     if (strcmp(platform, "$TARGETPLATFORM") == 0 || strcmp(platform, "${TARGETPLATFORM}") == 0)
         report(checker, "RedundantTargetPlatform", from,
-               "Setting platform to predefined %s in FROM is redundant as this is the default",
+               "Setting platform to predefined %s in FROM is redundant as this is the default "
+               "behavior",
                platform);
     else if (!strchr(platform, '$'))
         report(checker, "FromPlatformFlagConstDisallowed", from,
@@ -194,18 +196,19 @@ static void check_platform(struct checker *checker, const struct instruction *fr
 
 static void check_stage_name(struct checker *checker, const struct instruction *from)
 {
-    const char *name = from->arguments.items[2], *as = from->arguments.items[1];
+    const char *written = from->arguments.items[2], *as = from->arguments.items[1];
+    const char *name = checker->graph->stages[checker->stage].name;
 
-    if (has_upper(name))
-        report(checker, "StageNameCasing", from, "Stage name '%s' should be lowercase", name);
+    if (has_upper(written))
+        report(checker, "StageNameCasing", from, "Stage name '%s' should be lowercase", written);
     if (has_lower(from->word) != has_lower(as))
         report(checker, "FromAsCasing", from, "'%s' and '%s' keywords' casing do not match", as,
                from->word);
-    if (strcasecmp(name, "scratch") == 0 || strcasecmp(name, "context") == 0)
+    if (strcmp(name, "scratch") == 0 || strcmp(name, "context") == 0)
         report(checker, "ReservedStageName", from,
                "Stage name should not use the same name as reserved stage \"%s\"", name);
     for (size_t i = 0; i < checker->stage; i++)
-        if (checker->graph->stages[i].name && strcasecmp(checker->graph->stages[i].name, name) == 0)
+        if (text_equal(checker->graph->stages[i].name, name))
             report(checker, "DuplicateStageName", from,
                    "Duplicate stage name \"%s\", stage names should be unique", name);
 }
@@ -255,7 +258,7 @@ static void check_from(struct checker *checker, const struct instruction *from)
 {
     CLEANUP(strv_done) struct strv names = {};
 
-    list_variables(from->arguments.items[0], &names);
+    list_variables(from->arguments.items[0], checker->file->escape, &names);
     for (size_t i = 0; i < names.count; i++) {
         if (strv_contains(&checker->globals, names.items[i]) || is_platform_arg(names.items[i]))
             continue;
@@ -281,7 +284,7 @@ static void check_words(struct checker *checker, const struct instruction *instr
 
         if (words->items[i][0] == '\'')
             continue;
-        list_variables(words->items[i], &names);
+        list_variables(words->items[i], checker->file->escape, &names);
         for (size_t k = 0; k < names.count; k++) {
             if (strv_env_get(environment, names.items[k]))
                 continue;
@@ -292,13 +295,26 @@ static void check_words(struct checker *checker, const struct instruction *instr
     }
 }
 
+/* The files that are in the Dockerfile itself. Those of RUN are the shell's business. */
+static void check_documents(struct checker *checker, const struct instruction *instruction)
+{
+    CLEANUP(strv_done) struct strv texts = {};
+
+    for (size_t i = 0; i < instruction->heredoc_count; i++)
+        if (instruction->heredocs[i].expand)
+            strv_add(&texts, instruction->heredocs[i].content ?: "");
+    if (instruction->kind->expansion == EXPAND_EACH)
+        check_words(checker, instruction, &texts);
+}
+
 static void check_variables(struct checker *checker, const struct instruction *instruction)
 {
     if (!checker->is_known[checker->stage])
         return;
     check_words(checker, instruction, &instruction->flags);
-    if (instruction->kind->expansion != EXPAND_NOTHING)
+    if (instruction->kind->expansion == EXPAND_EACH) /* the ports of EXPOSE are left alone */
         check_words(checker, instruction, &instruction->arguments);
+    check_documents(checker, instruction);
 }
 
 static void note_variables(struct checker *checker, const struct instruction *instruction)
@@ -400,12 +416,12 @@ static void check_repeated(struct checker *checker, const struct instruction *in
 {
     enum instruction_type type = instruction->kind->type;
 
-    if (checker->is_seen[type])
-        report(checker, "MultipleInstructionsDisallowed", instruction,
+    if (checker->seen[type]) /* which counts no more */
+        report(checker, "MultipleInstructionsDisallowed", checker->seen[type],
                "Multiple %s instructions should not be used in the same stage because only the "
                "last one will be used",
                instruction->kind->word);
-    checker->is_seen[type] = true;
+    checker->seen[type] = instruction;
 }
 
 static void check_command(struct checker *checker, const struct instruction *instruction)
@@ -590,7 +606,7 @@ static void begin_stage(struct checker *checker, size_t index)
     checker->stage = index;
     checker->has_shell = false;
     checker->has_absolute_workdir = false;
-    memset(checker->is_seen, 0, sizeof(checker->is_seen));
+    memset(checker->seen, 0, sizeof(checker->seen));
 
     const struct build_stage *stage = &checker->graph->stages[index];
     struct strv *environment = &checker->environments[index];

@@ -14,7 +14,7 @@ static bool look_at_image(void *data UNUSED, const char *name, struct strv *out 
     return true;
 }
 
-static char hints[512]; /* what show found may be meant */
+static struct str texts, hints; /* of what show found: all, and what may be meant */
 
 /* The names of the rules that speak, in the order of their lines; -1: the file is refused. */
 static int show(const char *text, struct str *out, bool *is_error, struct error *err)
@@ -37,12 +37,14 @@ static int show(const char *text, struct str *out, bool *is_error, struct error 
                                            ignored, look_at_image, NULL };
     if (check_run(&subject, &findings, err) < 0)
         return -1;
-    *hints = 0;
+    str_cut(&texts, 0);
+    str_cut(&hints, 0);
     for (size_t i = 0; i < findings.count; i++) {
-        const char *hint = strstr(findings.items[i].text, "(did you mean");
+        const char *said = findings.items[i].text, *hint = strstr(said, "(did you mean");
 
         str_add_format(out, "%s ", findings.items[i].rule);
-        strncat(hints, hint ?: "", sizeof(hints) - strlen(hints) - 1);
+        str_add_format(&texts, "%s\n", said);
+        str_add(&hints, hint ?: "");
     }
     *is_error = findings.is_error;
     return 0;
@@ -88,6 +90,9 @@ static const struct {
       "busybox:${A:-1}\n",
       "InvalidDefaultArgInFrom InvalidDefaultArgInFrom " },
     { "ARG A=${\nFROM $A\n", "" },
+    { "FROM scratch\nEXPOSE $P\nCOPY <<a <<'b' /x/\n$Q\na\n$R\nb\nRUN <<c\n$S\nc\n",
+      "UndefinedVar " },
+    { "# escape=`\nFROM scratch\nLABEL a=`$X b=$Y\n", "UndefinedVar " },
     { "FROM foreign\n", "InvalidBaseImagePlatform " },
     { "FROM --platform=$TARGETOS/s390x foreign\n", "" },
     { "FROM scratch\nRUN --mount=type=cache,target=/a,id=$B x\nCOPY --chown=$C a /b\n",
@@ -122,6 +127,22 @@ Test(check, finds_what_the_reference_frontend_finds)
     }
 }
 
+Test(check, says_it_in_the_words_of_the_reference_frontend)
+{
+    CLEANUP(str_done) struct str rules = {};
+    bool is_error = false;
+    struct error err;
+
+    cr_assert_eq(show("FROM --platform=$TARGETPLATFORM scratch\nFROM scratch AS Context\n", &rules,
+                      &is_error, &err),
+                 0);
+    cr_expect_str_eq(str_text(&texts),
+                     "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this "
+                     "is the default behavior\n"
+                     "Stage name should not use the same name as reserved stage \"context\"\n"
+                     "Stage name 'Context' should be lowercase\n");
+}
+
 Test(check, names_what_may_be_meant)
 {
     const char *const text = "ARG TAG=1\nFROM busybox:$TAH\nFROM scratch\nARG WORD LONG_WORD\n"
@@ -131,7 +152,8 @@ Test(check, names_what_may_be_meant)
     struct error err;
 
     cr_assert_eq(show(text, &said, &is_error, &err), 0, "%s", err.text);
-    cr_expect_str_eq(hints, "(did you mean TAG?)(did you mean $WORD?)(did you mean $LONG_WORD?)");
+    cr_expect_str_eq(str_text(&hints),
+                     "(did you mean TAG?)(did you mean $WORD?)(did you mean $LONG_WORD?)");
 }
 
 Test(check, refuses_a_directive_that_it_does_not_know)

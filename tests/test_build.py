@@ -537,8 +537,10 @@ def test_checks(api, engine, tmp_path):
         wanted = [(rule, line) for rule, lines in expected.items() for line in (lines if isinstance(lines, list) else [lines])]
         assert sorted(found) == sorted(wanted), f"{text!r}: {built}"
         said = "1 warning has" if len(found) == 1 else f"{len(found)} warnings have"
-        assert built.error == (f"Check complete, {said} been found!" if found else None)
+        assert built.error == ("base name ($NO) should not be blank" if "$NO\n" in text else f"Check complete, {said} been found!" if found else None)
         assert "stand in double quotes" in built.out or "['x'" not in text
+    broken = build(api, context(Dockerfile="FROM busybox\nCOPY --from=7 a b\n"), check="1")
+    assert "index out of bounds" in broken.error and "no warnings" not in broken.out and "Dockerfile:2" in broken.out, "it could not be built"
     (tmp_path / "Dockerfile").write_text("# check=error=true\nFROM busybox\nMAINTAINER x\n")
     assert engine.berth("build", "--check", tmp_path).code == 1
     assert "MaintainerDeprecated (line 3)" in engine.berth("build", tmp_path).err

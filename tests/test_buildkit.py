@@ -350,6 +350,26 @@ def over_the_bridge(client, session, attributes, exporters=(), inputs=()):
     return call.result(), reference[2][0]
 
 
+@pytest.mark.parametrize("text, rules, said", [
+    ("FROM scratch\nCOPY a b\n", [], None), ("FROM scratch\nCMD x\n", ["JSONArgsRecommended"], None), ("FROM scratch\nCMD x\nCOPY --from=7 a b\n", ["JSONArgsRecommended"], "out of bounds"),
+    ("FROM scratch\n\nENV x\n", [], "ENV must have two arguments"),
+])
+def test_checks_tell_what_cannot_be_built(client, context, text, rules, said):
+    (context / "Dockerfile").write_text(text)
+    ref, session = os.urandom(12).hex(), client.session(dirs(context))
+    call = client.channel.unary_unary(CONTROL + "Solve").future(message((1, ref), (5, session.id)), timeout=60)
+    try:
+        solved = fields(client.call(BRIDGE + "Solve", message((2, "dockerfile.v0"), (3, {"requestid": "frontend.lint"})), [("buildkit-controlapi-buildid", ref)]))
+    finally:
+        call.cancel()
+    result = {entry[1][0].decode(): entry[2][0] for entry in map(fields, fields(solved[3][0])[10])}
+    found = json.loads(result["result.json"])
+    assert [warning["ruleName"] for warning in found["warnings"]] == rules and result["result.statuscode"] == (b"1" if rules or said else b"0")
+    assert ("buildError" in found) == bool(said)
+    if said:
+        assert said in found["buildError"]["message"] and found["buildError"]["location"]["ranges"][0]["start"]["line"] == 3
+
+
 def test_one_build_is_the_input_of_another(client, engine, context, tmp_path):
     (context / "Dockerfile").write_text("FROM busybox\nRUN echo below > /layer\n")
     _, definition = over_the_bridge(client, client.session(dirs(context)), {}, [("moby", {})])
@@ -524,6 +544,8 @@ def test_buildx_builds(buildx):
     checked = buildx("build", "--check", "-", stdin="FROM busybox AS Upper\nRUN true\n", check=False)
     assert checked.code == 1 and "StageNameCasing" in checked.out + checked.err
     assert buildx("build", "--check", "-", stdin="FROM busybox\nRUN true\n").code == 0
+    checked = buildx("build", "--check", "-", stdin="FROM busybox\nCOPY --from=7 a b\n", check=False)
+    assert checked.code == 1 and "out of bounds" in checked.out + checked.err
 
 
 def test_buildx_outputs(buildx, build):

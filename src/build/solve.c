@@ -453,7 +453,7 @@ static void show_finding(const struct job *job, const struct check_finding *find
 
 /* What the checks find: told in full when they are all that is wanted, else in a line each to those
  * who see steps; an error if the file says so. */
-static int run_checks(struct job *job, struct build_result *out, struct error *err)
+static int run_checks(struct job *job, bool is_sound, struct build_result *out, struct error *err)
 {
     CLEANUP(check_findings_done) struct check_findings findings = {};
     CLEANUP(str_done) struct str text = {};
@@ -478,7 +478,7 @@ static int run_checks(struct job *job, struct build_result *out, struct error *e
             show_finding(job, finding, &text);
         outputs_finding(&job->outputs, finding->rule, finding->line, finding->text);
     }
-    if (is_all && findings.count == 0)
+    if (is_all && findings.count == 0 && is_sound)
         str_add(&text, "Check complete, no warnings found.\n");
     if (is_all && job->options->stream)
         job->options->stream(job->options->data, str_text(&text), text.length);
@@ -492,10 +492,14 @@ static int run_checks(struct job *job, struct build_result *out, struct error *e
 static int solve(struct job *job, struct build_result *out, struct error *err)
 {
     CLEANUP(strv_done) struct strv unused = {};
+    bool is_sound = plan(job, err) == 0;
+    struct error why = is_sound ? (struct error){} : *err;
 
     /* A plan that fails is no reason not to look. */
-    if ((plan(job, err) < 0 && !job->options->checks_only) || run_checks(job, out, err) < 0)
+    if ((!is_sound && !job->options->checks_only) || run_checks(job, is_sound, out, err) < 0)
         return -1;
+    if (!is_sound)
+        return error_set(err, why.kind, "%s", why.text);
     if (job->options->checks_only)
         return 0;
     if (carry_out(job, err) < 0)

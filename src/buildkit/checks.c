@@ -63,7 +63,24 @@ static void take_finding(void *data, const struct build_event *event)
     json_end_dict(w);
 }
 
-static void end_findings(struct checks *checks)
+/* Why it cannot be built, whatever else was found. */
+static void add_error(struct checks *checks, const struct error *why, int line)
+{
+    struct json_writer *w = &checks->writer;
+
+    json_begin_dict(w, "buildError");
+    json_add_text(w, "message", why->text);
+    json_begin_dict(w, "location");
+    json_add_int64(w, "sourceIndex", 0);
+    json_begin_list(w, "ranges");
+    line_range_write(w, line);
+    json_end_list(w);
+    json_end_dict(w);
+    json_end_dict(w);
+    str_add_format(&checks->text, "ERROR: %s\n", why->text);
+}
+
+static void end_findings(struct checks *checks, const struct error *why, int line)
 {
     const struct str *file = checks->request->file_text;
     CLEANUP(free) char *data = base64_encode(str_text(file), file->length);
@@ -77,6 +94,8 @@ static void end_findings(struct checks *checks)
     json_add_text(w, "data", data);
     json_end_dict(w);
     json_end_list(w);
+    if (why)
+        add_error(checks, why, line);
     json_end_dict(w);
 }
 
@@ -85,6 +104,7 @@ int checks_run(const struct checks_request *request, const struct build_input *i
                struct frontend_result *out, struct error *err)
 {
     struct checks checks = { .request = request };
+    struct error why = {};
 
     checks.writer.out = &checks.json;
     options->stream = take_check_text;
@@ -92,15 +112,19 @@ int checks_run(const struct checks_request *request, const struct build_input *i
     options->data = &checks;
     json_begin_dict(&checks.writer, NULL);
     json_begin_list(&checks.writer, "warnings");
-    int built = engine_build(request->engine, input, options, result, err);
-    end_findings(&checks);
-    if (built == 0) {
+    int built = engine_build(request->engine, input, options, result, &why);
+    bool is_broken = built < 0 && why.kind == ERROR_INVALID && result->line > 0;
+    end_findings(&checks, is_broken ? &why : NULL, result->line);
+    if (built < 0 && !is_broken) {
+        error_set(err, why.kind, "%s", why.text);
+    } else {
         add_metadata(&out->metadata, "version", "1.0.0");
         add_metadata(&out->metadata, "result.txt", str_text(&checks.text));
         add_metadata(&out->metadata, "result.json", str_text(&checks.json));
-        add_metadata(&out->metadata, "result.statuscode", result->finding_count > 0 ? "1" : "0");
+        add_metadata(&out->metadata, "result.statuscode",
+                     result->finding_count > 0 || is_broken ? "1" : "0");
     }
     str_done(&checks.text);
     str_done(&checks.json);
-    return built;
+    return is_broken ? 0 : built;
 }

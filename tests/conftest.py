@@ -1,6 +1,7 @@
 """What the end-to-end tests share: one private engine for the session, a small image in it, and a look for leftovers at the end."""
 import fnmatch
 import pathlib
+import signal
 
 import pytest
 
@@ -19,6 +20,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A shell starts what it puts in the background with ^C ignored, and so would be every program that is interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "own: about something only berth has; not run against other engines")
     config.addinivalue_line("markers", "debian: needs Debian's package mirror")
     config.addinivalue_line("markers", f"current_client: about words or flags that only docker clients from version {CURRENT_CLIENT} on have")

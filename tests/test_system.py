@@ -217,6 +217,27 @@ def test_events_are_replayed_filtered_and_ended(engine, api, name):
 
 
 @pytest.mark.own
+def test_many_events_are_replayed(engine, api, name):
+    """More than Docker keeps; what is kept is bounded by its size too."""
+    since, count = time.time(), 400
+
+    def happen(**labels):
+        made = api.do("POST", "/containers/create", {"Image": "busybox", "Labels": {"of": name, **labels}})["Id"]
+        assert api.call("DELETE", f"/containers/{made}").status == 204
+        return made
+
+    def replayed():
+        filters = raw_api.quote(json.dumps({"label": [f"of={name}"]}))
+        lines = api.call("GET", f"/events?since={since:.6f}&until={time.time() + 0.001:.6f}&filters={filters}").data.splitlines()
+        return [(event["Action"], event["id"]) for event in map(json.loads, lines)]
+    made = [happen() for _ in range(count)]
+    assert replayed() == [(action, id) for id in made for action in ("create", "destroy")]
+    large = [happen(large="x" * 100_000) for _ in range(20)]
+    kept = replayed()
+    assert 0 < len(kept) < 40 and kept[-1] == ("destroy", large[-1])
+
+
+@pytest.mark.own
 def test_a_slow_reader_of_events_is_told(engine, name):
     """More than it can hold is happening while it does not read: its stream ends, and nobody else notices."""
     import socket

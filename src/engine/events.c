@@ -13,7 +13,9 @@
 
 #include "base/banned.h"
 
-enum { RING_SIZE = 256, QUEUE_LIMIT = 8192, QUEUE_SIZE_LIMIT = 8 << 20 };
+/* Docker keeps 256; a client that comes back after a break wants those of the break. */
+enum { RING_LIMIT = 4096, RING_SIZE_LIMIT = 1 << 20 };
+enum { QUEUE_LIMIT = 8192, QUEUE_SIZE_LIMIT = 8 << 20 };
 
 struct event_subscription {
     struct list link;
@@ -28,8 +30,9 @@ struct event_subscription {
 
 struct event_ring {
     struct mutex lock;
-    struct event *events[RING_SIZE] GUARDED_BY(lock);
-    size_t next GUARDED_BY(lock);
+    struct event *events[RING_LIMIT] GUARDED_BY(lock);
+    size_t first GUARDED_BY(lock), count GUARDED_BY(lock);
+    size_t size GUARDED_BY(lock); /* of their texts */
     struct list subscriptions GUARDED_BY(lock);
     int listeners GUARDED_BY(lock);
     uint64_t total GUARDED_BY(lock);
@@ -65,7 +68,7 @@ void event_ring_free(struct event_ring *ring)
 {
     if (!ring)
         return;
-    for (size_t i = 0; i < RING_SIZE; i++)
+    for (size_t i = 0; i < RING_LIMIT; i++)
         event_unref(ring->events[i]);
     mutex_done(&ring->lock);
     free(ring);
@@ -123,6 +126,23 @@ static void enqueue(struct event_subscription *subscription, struct event *event
     eventfd_write(subscription->wake_fd, 1);
 }
 
+/* Takes it over; the oldest go. */
+static void keep(struct event_ring *ring, struct event *event) REQUIRES(ring->lock)
+{
+    size_t size = text_size(event);
+
+    while (ring->count == RING_LIMIT || (ring->count && ring->size + size > RING_SIZE_LIMIT)) {
+        struct event *oldest = TAKE(ring->events[ring->first]);
+
+        ring->size -= text_size(oldest);
+        ring->first = (ring->first + 1) % RING_LIMIT;
+        ring->count--;
+        event_unref(oldest);
+    }
+    ring->events[(ring->first + ring->count++) % RING_LIMIT] = event;
+    ring->size += size;
+}
+
 static bool changes_files(const char *type, const char *action)
 {
     return (strcmp(type, "container") == 0 || strcmp(type, "image") == 0 ||
@@ -145,9 +165,7 @@ void engine_event(struct engine *engine, const char *type, const char *action, c
     mutex_lock(&ring->lock);
     event->wall_ns = clock_wall_ns();
     ring->total++;
-    event_unref(ring->events[ring->next]);
-    ring->events[ring->next] = event;
-    ring->next = (ring->next + 1) % RING_SIZE;
+    keep(ring, event);
     LIST_EACH (&ring->subscriptions, struct event_subscription, link, subscription)
         enqueue(subscription, event);
     mutex_unlock(&ring->lock);
@@ -169,10 +187,10 @@ int engine_events_subscribe(struct engine *engine, int64_t since_ns, int64_t unt
         return error_sys(err, "subscribe to events");
     }
     mutex_lock(&ring->lock);
-    for (size_t i = 0; since_ns && i < RING_SIZE; i++) {
-        struct event *event = ring->events[(ring->next + i) % RING_SIZE];
+    for (size_t i = 0; since_ns && i < ring->count; i++) {
+        struct event *event = ring->events[(ring->first + i) % RING_LIMIT];
 
-        if (event && event->wall_ns >= since_ns && (!until_ns || event->wall_ns <= until_ns))
+        if (event->wall_ns >= since_ns && (!until_ns || event->wall_ns <= until_ns))
             enqueue(subscription, event);
     }
     list_add(&ring->subscriptions, &subscription->link);

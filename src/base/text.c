@@ -150,6 +150,22 @@ bool text_parse_bool(const char *text, bool *out)
     return false;
 }
 
+bool text_has_upper(const char *text)
+{
+    for (; *text; text++)
+        if (isupper((unsigned char)*text))
+            return true;
+    return false;
+}
+
+bool text_has_lower(const char *text)
+{
+    for (; *text; text++)
+        if (islower((unsigned char)*text))
+            return true;
+    return false;
+}
+
 bool text_is_true(const char *text)
 {
     static const char *const off[] = { "", "0", "no", "false", "none" };

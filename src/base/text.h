@@ -35,6 +35,10 @@ bool text_parse_bool(const char *text, bool *out);
  * off, all else is on. */
 bool text_is_true(const char *text);
 
+/* An ASCII letter of that case in it. */
+bool text_has_upper(const char *text);
+bool text_has_lower(const char *text);
+
 /* 1.23MB style: decimal units, three significant digits, as `docker images` prints ("0B", "532B",
  * "1.98MB"). */
 char *text_human_size(int64_t bytes);

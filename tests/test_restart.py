@@ -112,7 +112,8 @@ def test_orderly_stop_keeps_containers(private_engine):
 YOUNGER = {
     ("engine", 1): ["DROP TABLE exec", "ALTER TABLE container DROP COLUMN health", "DROP TABLE unused_image", "ALTER TABLE container DROP COLUMN is_whole",
                     "DROP TABLE usage"],
-    ("store", 1): ["DROP TABLE compressed", "DROP TABLE plain", "DROP TABLE attestation", "DROP TABLE archive_state"],
+    ("store", 1): ["DROP TABLE compressed", "DROP TABLE plain", "DROP TABLE attestation", "DROP TABLE archive_state",
+                   "ALTER TABLE layer DROP COLUMN pack_order"],
     ("volume", 1): ["ALTER TABLE volume DROP COLUMN snapshot_of", "ALTER TABLE volume DROP COLUMN moving_to", "ALTER TABLE volume DROP COLUMN scope"],
 }
 

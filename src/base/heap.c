@@ -29,6 +29,8 @@ static size_t resident_size(void)
 
 void heap_give_back(void)
 {
+    if (!HEAP_IS_OURS)
+        return;
     struct mallinfo2 info = mallinfo2();
 
     if (resident_size() > info.uordblks + info.hblkhd + WORTH_SIZE)

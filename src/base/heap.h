@@ -3,7 +3,19 @@
 #ifndef BERTH_BASE_HEAP_H
 #define BERTH_BASE_HEAP_H
 
-/* Gives what is free back to the system, if that is more than 2 MiB. Takes a look at all free
+/* Sanitizers have an allocator of their own, and the C library's is not even set up. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HEAP_IS_OURS 0
+#else
+#define HEAP_IS_OURS 1
+#endif
+
+/* Gives what is free back to the system, if that is more than 2 MiB
+ * (nothing with a sanitizer). Takes a look at all free
  * pieces: to be called when there is nothing else to do. By any thread. */
 void heap_give_back(void);
 

@@ -24,15 +24,6 @@ static long resident_kib(void)
     return kib;
 }
 
-static bool has_own_allocator(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
-#else
-    return false;
-#endif
-}
-
 /* What is kept lies between what is freed, the last piece above all. */
 Test(heap, gives_back_what_is_free_between_what_is_not)
 {
@@ -47,7 +38,7 @@ Test(heap, gives_back_what_is_free_between_what_is_not)
             free(TAKE(pieces[i]));
     cr_assert_gt(resident_kib() - before, 60 * 1024);
     heap_give_back();
-    if (!has_own_allocator())
+    if (HEAP_IS_OURS)
         cr_expect_lt(resident_kib() - before, 12 * 1024);
     for (size_t i = 0; i < PIECES; i++)
         free(pieces[i]);

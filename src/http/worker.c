@@ -65,15 +65,17 @@ static bool rest_locked(struct http_server *server, bool has_rested) REQUIRES(se
     return is_over;
 }
 
-/* NULL when the thread is to end. */
+/* NULL when the thread is to end: nothing of it runs after the server any more. */
 static struct visitor *next_job_locked(struct http_server *server) REQUIRES(server->lock)
 {
     bool has_rested = false;
 
     while (list_is_empty(&server->jobs)) {
-        if (server->is_stopping || server->idle_count >= IDLE_THREAD_COUNT)
+        bool is_spare = server->idle_count >= IDLE_THREAD_COUNT;
+
+        if (server->is_stopping || (is_spare && has_rested))
             return NULL;
-        if (!rest_locked(server, has_rested))
+        if (!is_spare && !rest_locked(server, has_rested))
             continue;
         mutex_unlock(&server->lock);
         heap_give_back();
@@ -105,7 +107,6 @@ static void *work(void *data)
 
     while ((visitor = next_job(server)))
         serve(visitor);
-    heap_give_back();
     return NULL;
 }
 

@@ -14,9 +14,8 @@
 #define HEAP_IS_OURS 1
 #endif
 
-/* Gives what is free back to the system, if that is more than 2 MiB
- * (nothing with a sanitizer). Takes a look at all free
- * pieces: to be called when there is nothing else to do. By any thread. */
+/* Gives what is free back to the system, if that is more than 2 MiB (nothing with a sanitizer).
+ * Takes a look at all free pieces: to be called when there is nothing else to do. By any thread. */
 void heap_give_back(void);
 
 #endif

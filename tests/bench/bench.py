@@ -206,7 +206,7 @@ class Docker:
         shutil.rmtree(self.run_directory, ignore_errors=True)
         groups = pathlib.Path("/sys/fs/cgroup")
         for group in [*groups.glob(GROUP[1:]), *groups.glob(f"*{GROUP}")]:
-            group.rmdir()
+            wait_until(lambda group=group: run(["rmdir", group]).code == 0, what=f"{group} being left by its processes")
 
 
 def start_docker(context):

@@ -55,7 +55,7 @@ static int pack(int root_fd, struct sink *sink)
     struct error err = {};
 
     *sink = (struct sink){ .stream = { .write = sink_write } };
-    return pack_directory(root_fd, false, &sink->stream, NULL, NULL, &err);
+    return pack_directory(root_fd, PACK_LARGE_FIRST, false, &sink->stream, NULL, NULL, &err);
 }
 
 static void check_outside(int top_fd)

@@ -201,7 +201,7 @@ static void env_close_gaps(struct strv *env)
 static void env_change(struct strv *env, struct map *places, const char *change)
 {
     const char *split = strchr(change, '=');
-    CLEANUP(free) char *key = split ? xstrndup(change, (size_t)(split - change)) : xstrdup(change);
+    CLEANUP(free) char *key = xstrndup(change, strcspn(change, "="));
     size_t place = (size_t)(uintptr_t)map_get(places, key);
 
     if (split && place > 0) {

@@ -31,6 +31,7 @@ static bool is_wanted(const struct checker *checker, const char *rule)
                ? checker->has_all_experiments || strv_contains(&checker->experiments, rule)
                : !checker->skips_all && !strv_contains(&checker->skipped, rule);
 }
+
 void check_report(struct checker *checker, const char *rule, const struct instruction *at,
                   const char *format, ...)
 {
@@ -49,6 +50,7 @@ void check_report(struct checker *checker, const char *rule, const struct instru
         rule, at->line, at->file_name, at->file_text, str_take(&text),
     };
 }
+
 /* ---- the directive: "skip=A,B;error=true;experimental=all" ---- */
 
 static int read_directive(struct checker *checker, struct error *err)
@@ -80,6 +82,7 @@ static int read_directive(struct checker *checker, struct error *err)
     }
     return 0;
 }
+
 /* ---- going through ---- */
 
 static void check_base_platform(struct checker *checker, const struct build_stage *stage,

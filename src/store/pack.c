@@ -159,9 +159,12 @@ static int enter_looking(void *data, const struct tree_entry *entry, struct erro
         return 1;
     if (!is_large(entry))
         return 0;
-    for (const char *end = strchr(entry->path, '/'); end; end = strchr(end + 1, '/')) {
-        CLEANUP(free) char *path = xasprintf("%.*s", (int)(end - entry->path), entry->path);
-
+    /* From the deepest up, as far as they are not known: so are those above then. */
+    CLEANUP(free) char *path = xstrdup(entry->path);
+    for (char *end = strrchr(path, '/'); end; end = strrchr(path, '/')) {
+        *end = 0;
+        if (map_has(&packer->leading, path))
+            break;
         map_set(&packer->leading, path, packer);
     }
     map_set(&packer->leading, "", packer);

@@ -2,27 +2,26 @@
  * bytes that were given back are in it too. */
 #include "base/heap.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/macros.h"
+#include "base/str.h"
 
 #include "base/banned.h"
 
-#define WORTH_SIZE ((size_t)2 << 20)
+#define WORTH_SIZE  ((size_t)2 << 20)
+#define STATM_LIMIT 256
 
 /* Bytes that are not of a file; 0 if that cannot be known. */
 static size_t resident_size(void)
 {
-    CLEANUP(close) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    char text[64] = {};
+    CLEANUP(str_done) struct str text = {};
     size_t resident, shared;
 
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 ||
-        sscanf(text, "%*u %zu %zu", &resident, &shared) != 2)
+    if (file_read("/proc/self/statm", STATM_LIMIT, &text, NULL) < 0 ||
+        sscanf(str_text(&text), "%*u %zu %zu", &resident, &shared) != 2)
         return 0;
     return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -1,6 +1,9 @@
 /* A queue of jobs with due times. A thread is added when a job is due and all are busy, up to a
  * usual number; idle ones but the first end after a while, so that an idle engine keeps one.
  *
+ * Only a job that becomes the first one wakes a thread: idle ones know when the first one is due.
+ * Whoever takes it wakes the next thread for what comes behind it.
+ *
  * Jobs may be stuck: with a supervisor that was stopped, with a lock that another stuck one holds.
  * While all threads are busy and jobs wait, a watchman looks whether any job was begun lately; if
  * not, the threads there are count as stuck and one more is added, beyond the usual number. */
@@ -29,7 +32,8 @@ struct job {
 
 struct work_queue {
     struct mutex lock;
-    struct condition changed;
+    struct condition first; /* for idle threads: another job is the first one, or all ends */
+    struct condition ends;  /* a thread has ended, or all ends */
     struct list jobs GUARDED_BY(lock); /* by due time */
     int threads GUARDED_BY(lock);
     int idle GUARDED_BY(lock);
@@ -79,7 +83,7 @@ static void *watch(void *data)
         uint64_t begun = queue->begun, now_ns = clock_monotonic_ns();
         uint64_t end_ns = now_ns + STUCK_MS * (uint64_t)NS_PER_MS;
 
-        while (!queue->is_ending && condition_wait_until(&queue->changed, &queue->lock, end_ns))
+        while (!queue->is_ending && condition_wait_until(&queue->ends, &queue->lock, end_ns))
             ;
         bool is_due = is_waiting(queue) &&
                       CONTAINER_OF(queue->jobs.next, struct job, link)->due_ns < now_ns;
@@ -87,19 +91,19 @@ static void *watch(void *data)
             start_thread(queue);
     }
     queue->has_watchman = false;
-    condition_broadcast(&queue->changed);
+    condition_broadcast(&queue->ends);
     mutex_unlock(&queue->lock);
     return NULL;
 }
 
-/* For a job that is due: a thread, or one who sees to it that there will be one. */
+/* For the first job: a thread, or one who sees to it that there will be one. */
 static void need_thread(struct work_queue *queue) REQUIRES(queue->lock)
 {
     struct error err;
 
     if (queue->idle)
-        return;
-    if (queue->threads < USUAL_THREADS)
+        condition_signal(&queue->first);
+    else if (queue->threads < USUAL_THREADS)
         start_thread(queue);
     else if (!queue->has_watchman) {
         if (thread_start_detached("watch", watch, queue, &err) < 0)
@@ -131,16 +135,17 @@ static void *work(void *data)
         bool is_last = queue->threads == 1 || queue->idle == 1;
         bool woken = true;
         if (is_last && due_ns == UINT64_MAX)
-            condition_wait(&queue->changed, &queue->lock);
+            condition_wait(&queue->first, &queue->lock);
         else
-            woken = condition_wait_until(&queue->changed, &queue->lock,
+            woken = condition_wait_until(&queue->first, &queue->lock,
                                          is_last ? due_ns : MIN(due_ns, idle_end_ns));
         queue->idle--;
         if (!woken && !is_last && due_ns > clock_monotonic_ns() && queue->idle > 0)
             break;
     }
     queue->threads--;
-    condition_broadcast(&queue->changed);
+    condition_signal(&queue->first); /* It may have come to this one, which was about to end. */
+    condition_broadcast(&queue->ends);
     mutex_unlock(&queue->lock);
     return NULL;
 }
@@ -150,7 +155,8 @@ int work_queue_new(struct work_queue **out, struct error *err UNUSED)
     struct work_queue *queue = NEW(struct work_queue);
 
     mutex_init(&queue->lock);
-    condition_init(&queue->changed);
+    condition_init(&queue->first);
+    condition_init(&queue->ends);
     list_init(&queue->jobs);
     mutex_lock(&queue->lock);
     start_thread(queue);
@@ -179,8 +185,8 @@ void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *d
     while (before != &queue->jobs && CONTAINER_OF(before, struct job, link)->due_ns > job->due_ns)
         before = before->previous;
     list_add(before->next, &job->link); /* in front of the element behind 'before' */
-    need_thread(queue);
-    condition_broadcast(&queue->changed);
+    if (before == &queue->jobs)
+        need_thread(queue);
     mutex_unlock(&queue->lock);
 }
 
@@ -190,9 +196,10 @@ bool work_queue_end(struct work_queue *queue)
 
     mutex_lock(&queue->lock);
     queue->is_ending = true;
-    condition_broadcast(&queue->changed);
+    condition_broadcast(&queue->first);
+    condition_broadcast(&queue->ends);
     while ((queue->threads || queue->has_watchman) &&
-           condition_wait_until(&queue->changed, &queue->lock, deadline_ns))
+           condition_wait_until(&queue->ends, &queue->lock, deadline_ns))
         ;
     bool has_ended = !queue->threads && !queue->has_watchman;
     mutex_unlock(&queue->lock);
@@ -208,7 +215,8 @@ void work_queue_free(struct work_queue *queue)
             job->drop(job->data);
         free(job);
     }
-    condition_done(&queue->changed);
+    condition_done(&queue->first);
+    condition_done(&queue->ends);
     mutex_done(&queue->lock);
     free(queue);
 }

@@ -132,7 +132,7 @@ struct engine {
     struct health_probes *health;
     struct metrics *metrics;
     struct usage_cache *usage;
-    atomic_flag prepares_usage;
+    atomic_flag prepares_usage, forgets_volumes; /* work is on its way */
     struct collector *collector;
     struct mutex lock;
     struct map containers GUARDED_BY(lock);      /* id → struct container */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "engine/internal.h"
 
@@ -76,6 +77,22 @@ static int check_unused(struct engine *engine, const char *action, const char *n
     return error_set(err, ERROR_CONFLICT, "%s %s: volume is in use - [%s]", action, name, ids);
 }
 
+#define FORGET_DELAY_NS (50 * NS_PER_MS) /* the next few go with it */
+
+static void forget(void *data)
+{
+    struct engine *engine = data;
+
+    atomic_flag_clear(&engine->forgets_volumes); /* What comes from now on may not be seen. */
+    volumes_forget_removed(engine->volumes, NULL);
+}
+
+static void forget_later(struct engine *engine)
+{
+    if (engine->work && !atomic_flag_test_and_set(&engine->forgets_volumes))
+        work_submit(engine->work, FORGET_DELAY_NS, forget, NULL, engine);
+}
+
 int engine_volume_remove(struct engine *engine, const char *name, bool force, struct error *err)
 {
     CLEANUP(volume_unref) struct volume *volume = NULL;
@@ -87,6 +104,7 @@ int engine_volume_remove(struct engine *engine, const char *name, bool force, st
     CLEANUP(strv_done) struct strv trash = {};
     int result = volume_take_away(engine->volumes, name, force, &trash, err);
     engine_discard(engine, &trash);
+    forget_later(engine);
     if (result < 0)
         return -1;
     CLEANUP(map_done) struct map attributes = {};

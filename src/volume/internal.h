@@ -56,9 +56,7 @@ void volume_take_back(struct volumes *volumes, const struct volume *volume);
 uint64_t volume_size_limit(const struct volume *volume);
 int volume_set_state(struct volumes *volumes, const char *name, enum volume_state state,
                      struct error *err);
-/* Removes the rows of removed volumes, once their directories are gone for good. */
-int volumes_forget_removed(struct volumes *volumes, struct error *err);
-/* The same, if one of them has this name: before it is recorded anew. */
+/* volumes_forget_removed if one of them has this name: before it is recorded anew. */
 int volume_free_name(struct volumes *volumes, const char *name, struct error *err);
 /* Moves its directory, if there is one, to a name that nobody looks for: added to 'out_trash'. */
 int volume_move_away(struct volumes *volumes, const char *name, struct strv *out_trash,

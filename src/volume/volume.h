@@ -64,6 +64,9 @@ int volume_remove(struct volumes *volumes, const char *name, bool forgets, struc
  * removed. */
 int volume_take_away(struct volumes *volumes, const char *name, bool forgets,
                      struct strv *out_trash, struct error *err);
+/* What removals leave for later, as it waits for the disk: their rows go. What fails is done by the
+ * next call, or when the volumes are opened; the name of one that is wanted meanwhile calls it. */
+int volumes_forget_removed(struct volumes *volumes, struct error *err);
 
 /* Another name for a volume that nobody uses; *out is the renamed one. CONFLICT if it has users, or
  * the new name an owner. After a crash it has the one name or the other, and all its content. */

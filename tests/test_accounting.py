@@ -76,6 +76,19 @@ def test_shared_and_unique_bytes(private_engine, tmp_path):
     assert usage(engine)["LayersSize"] == above["Size"]
 
 
+def test_asking_leaves_no_trace(private_engine):
+    """Times of access are the user's."""
+    engine = private_engine
+    fill(engine, "looked-at", "12345")
+    place = engine.data / "volumes/looked-at/_data"
+    (place / "inner").mkdir()
+    engine.docker("run", "-d", "--name", "has-it", "-v", "looked-at:/v", "busybox", "sleep", "300", check=True)  # so that it is walked
+    for directory in (place, place / "inner"):
+        os.utime(directory, (10**9, 10**9))
+    assert volume_size(engine, "looked-at") == 5
+    assert [directory.stat().st_atime for directory in (place, place / "inner")] == [10**9] * 2
+
+
 def volume_size(engine, name):
     return next(v["UsageData"]["Size"] for v in usage(engine)["Volumes"] if v["Name"] == name)
 

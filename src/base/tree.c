@@ -239,6 +239,16 @@ static bool has_bytes(const struct stat *status)
     return S_ISREG(status->st_mode) || S_ISLNK(status->st_mode);
 }
 
+/* Without a trace, if the directory is ours: its time of access is somebody's, and would have to be
+ * written. */
+static int open_unnoticed(int dir_fd, const char *name)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dir_fd, name, flags | O_NOATIME);
+
+    return fd < 0 && errno == EPERM ? openat(dir_fd, name, flags) : fd;
+}
+
 static int measure_entry(struct descent *descent, const char *name, struct seen *seen,
                          struct tree_usage *usage, struct error *err)
 {
@@ -255,7 +265,7 @@ static int measure_entry(struct descent *descent, const char *name, struct seen 
     }
     if (!is_directory)
         return 0;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_unnoticed(dir_fd, name);
     return fd < 0 ? 0 : descend(descent, fd, name, err);
 }
 
@@ -291,7 +301,7 @@ int tree_usage_until(const char *path, const atomic_bool *is_called_off, struct 
         return error_sys(err, "look at %s", path);
     usage.disk_bytes = status.st_blocks * BLOCK_SIZE;
     if (S_ISDIR(status.st_mode)) {
-        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = open_unnoticed(AT_FDCWD, path);
 
         if (fd < 0)
             return error_sys(err, "open %s", path);

@@ -115,19 +115,17 @@ static void write_history(struct json_writer *w, struct engine *engine, struct i
 {
     const struct json_list *history = &image->config.history;
     const struct image_history *steps = JSON_ITEMS(history, struct image_history);
-    size_t layer = image->config.rootfs.diff_ids.count;
+    CLEANUP(strv_done) struct strv chain_ids = {};
     struct image *shown = image_ref(image);
 
+    image_chain_ids(&image->config.rootfs.diff_ids, &chain_ids);
+    size_t layer = chain_ids.count;
     json_begin_list(w, NULL);
     for (size_t i = history->count; i-- > 0;) {
         int64_t size = 0;
 
-        if (!steps[i].empty_layer && layer > 0) {
-            char chain_id[DIGEST_TEXT_SIZE];
-
-            image_chain_id(&image->config.rootfs.diff_ids, layer--, chain_id);
-            size = engine_layer_size(engine, chain_id);
-        }
+        if (!steps[i].empty_layer && layer > 0)
+            size = engine_layer_size(engine, chain_ids.items[--layer]);
         write_step(w, &steps[i], shown, size);
 
         struct image *parent = parent_of(engine, shown);

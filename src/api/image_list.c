@@ -5,9 +5,10 @@
 #include "api/filters.h"
 #include "api/image_write.h"
 #include "api/routes.h"
-#include "api/usage.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "engine/image.h"
+#include "engine/usage.h"
 
 #include "base/banned.h"
 
@@ -81,13 +82,13 @@ static bool reference_matches(const struct filters *filters, const char *tagged)
     return patterns->count == 0;
 }
 
-/* Intermediate images, which builds leave behind, show only when all are asked for. */
-static bool is_intermediate(const struct image *image, struct image *const *list, size_t count)
+/* Intermediate images, which builds leave behind: they show only when all are asked for. */
+static void find_parents(struct image *const *list, size_t count, struct map *out)
 {
+    map_init_empty(out, NULL);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(list[i]->parent_id, image->id) == 0)
-            return true;
-    return false;
+        if (*list[i]->parent_id)
+            map_set(out, list[i]->parent_id, NULL);
 }
 
 static bool image_matches(const struct image_filter *filter, const struct image *image)
@@ -102,8 +103,7 @@ static bool image_matches(const struct image_filter *filter, const struct image 
 
 /* Decides on the names that show; false if the image does not. */
 static bool choose_names(const struct image_filter *filter, const struct image *image,
-                         struct image *const *list, size_t count, struct strv *out_tags,
-                         struct strv *out_digests)
+                         const struct map *parents, struct strv *out_tags, struct strv *out_digests)
 {
     bool is_nameless = image->tags.count == 0 && image->digests.count == 0;
 
@@ -119,14 +119,23 @@ static bool choose_names(const struct image_filter *filter, const struct image *
         return false;
     if (filter->dangling_given && filter->dangling != is_nameless)
         return false;
-    return filter->all || !is_nameless || !is_intermediate(image, list, count);
+    return filter->all || !is_nameless || !map_has(parents, image->id);
 }
 
 static void write_list(struct request *req, const struct image_filter *filter,
                        struct image *const *list, size_t count, struct str *out)
 {
     struct json_writer w = { .out = out };
+    CLEANUP(map_done) struct map containers = {}, parents = {};
+    CLEANUP(free) int64_t *shared = xcalloc(count + 1, sizeof(*shared));
+    bool has_counts = req->version >= API_VERSION(51);
+    bool has_shared = request_query_bool(req, "shared-size");
 
+    if (has_counts)
+        engine_image_container_counts(req->engine, &containers);
+    if (has_shared)
+        engine_images_shared(req->engine, list, count, shared);
+    find_parents(list, count, &parents);
     json_begin_list(&w, NULL);
     for (size_t i = 0; i < count; i++) {
         CLEANUP(strv_done) struct strv tags = {}, digests = {};
@@ -137,12 +146,15 @@ static void write_list(struct request *req, const struct image_filter *filter,
                                    .shared_size = -1 };
 
         if (!image_matches(filter, list[i]) ||
-            !choose_names(filter, list[i], list, count, &tags, &digests))
+            !choose_names(filter, list[i], &parents, &tags, &digests))
             continue;
-        if (req->version >= API_VERSION(51))
-            view.container_count = engine_image_container_count(req->engine, list[i]->id);
-        if (request_query_bool(req, "shared-size"))
-            view.shared_size = usage_shared_size(req->engine, list[i], list, count);
+        if (has_counts) {
+            const int *container_count = map_get(&containers, list[i]->id);
+
+            view.container_count = container_count ? *container_count : 0;
+        }
+        if (has_shared)
+            view.shared_size = shared[i];
         image_write_item(&w, list[i], &view);
     }
     json_end_list(&w);

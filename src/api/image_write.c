@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "codec/sha256.h"
 
 #include "base/banned.h"
 
@@ -113,37 +114,34 @@ void image_write_item(struct json_writer *w, const struct image *image,
 
 /* ---- in full ---- */
 
-static void add_layer_path(struct str *out, const char *data_path, const struct strv *diff_ids,
-                           size_t count, const char *name)
+static void add_layer_path(struct str *out, const char *data_path, const char *chain_id,
+                           const char *name)
 {
-    char chain_id[DIGEST_TEXT_SIZE];
-    const char *hex = chain_id + strlen("sha256:");
-
-    image_chain_id(diff_ids, count, chain_id);
-    str_add_format(out, "%s/layers/%s/%s", data_path, hex, name);
+    str_add_format(out, "%s/layers/%s/%s", data_path, digest_hex(chain_id), name);
 }
 
+/* Of the top layer. */
 static void write_layer_path(struct json_writer *w, const char *key, const struct image *image,
                              const struct image_view *view, const char *name)
 {
     CLEANUP(str_done) struct str path = {};
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
 
-    if (diff_ids->count > 0)
-        add_layer_path(&path, view->data_path, diff_ids, diff_ids->count, name);
+    if (*image->chain_id)
+        add_layer_path(&path, view->data_path, image->chain_id, name);
     json_add_text(w, key, str_text(&path));
 }
 
 static void write_graph_driver(struct json_writer *w, const struct image *image,
                                const struct image_view *view)
 {
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
+    CLEANUP(strv_done) struct strv chain_ids = {};
     CLEANUP(str_done) struct str lower = {};
 
-    for (size_t count = diff_ids->count; count > 1; count--) {
+    image_chain_ids(&image->config.rootfs.diff_ids, &chain_ids);
+    for (size_t count = chain_ids.count; count > 1; count--) {
         if (lower.length > 0)
             str_add_char(&lower, ':');
-        add_layer_path(&lower, view->data_path, diff_ids, count - 1, "diff");
+        add_layer_path(&lower, view->data_path, chain_ids.items[count - 2], "diff");
     }
     json_begin_dict(w, "GraphDriver");
     json_begin_dict(w, "Data");

@@ -112,7 +112,7 @@ int api_prune_preview_images(struct request *req, struct error *err)
     map_init_empty(&counted, NULL);
     for (size_t i = 0; i < preview.image_count; i++)
         if (!goes(&preview, preview.images[i]))
-            image_add_chains(preview.images[i], &counted);
+            engine_image_add_layers(req->engine, preview.images[i], &counted);
     for (size_t i = 0; i < preview.image_count; i++) {
         const struct image *image = preview.images[i];
         CLEANUP(free)
@@ -120,7 +120,7 @@ int api_prune_preview_images(struct request *req, struct error *err)
 
         if (goes(&preview, image))
             prune_tell(&preview.prune.writer, image->id, names,
-                       engine_image_own_size(req->engine, image, &counted));
+                       engine_image_add_layers(req->engine, image, &counted));
     }
     return reply(&preview, err);
 }

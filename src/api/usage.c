@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "api/volume_write.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "engine/usage.h"
 
@@ -24,41 +25,6 @@ void usage_container_size(struct engine *engine, const struct container_info *in
     *out_all = *out_changed;
     if (engine_image_get(engine, info->image_id, &image, &ignored) == 0)
         *out_all += image->size_bytes;
-}
-
-/* True if 'other' begins with the same 'layers' layers. */
-static bool shares_layers(const struct image *image, const struct image *other, size_t layers)
-{
-    const struct strv *ours = &image->config.rootfs.diff_ids;
-    const struct strv *theirs = &other->config.rootfs.diff_ids;
-
-    if (theirs->count < layers)
-        return false;
-    for (size_t i = 0; i < layers; i++)
-        if (strcmp(ours->items[i], theirs->items[i]) != 0)
-            return false;
-    return true;
-}
-
-int64_t usage_shared_size(struct engine *engine, const struct image *image,
-                          struct image *const *list, size_t count)
-{
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
-    int64_t total = 0;
-
-    for (size_t layers = 1; layers <= diff_ids->count; layers++) {
-        char chain_id[DIGEST_TEXT_SIZE];
-        bool is_shared = false;
-
-        for (size_t i = 0; i < count && !is_shared; i++)
-            is_shared = strcmp(list[i]->id, image->id) != 0 &&
-                        shares_layers(image, list[i], layers);
-        if (!is_shared)
-            break; /* Nor is anything above it. */
-        image_chain_id(diff_ids, layers, chain_id);
-        total += engine_layer_size(engine, chain_id);
-    }
-    return total;
 }
 
 /* ---- the report ---- */
@@ -91,18 +57,23 @@ static void write_brief_container(struct json_writer *w, struct engine *engine,
 
 static int write_images(struct request *req, struct json_writer *w, struct error *err)
 {
+    CLEANUP(map_done) struct map containers = {};
     struct image **list;
     size_t count;
 
     if (engine_image_list(req->engine, &list, &count, err) < 0)
         return -1;
+    CLEANUP(free) int64_t *shared = xcalloc(count + 1, sizeof(*shared));
+    engine_images_shared(req->engine, list, count, shared);
+    engine_image_container_counts(req->engine, &containers);
     json_begin_list(w, "Images");
     for (size_t i = 0; i < count; i++) {
+        const int *container_count = map_get(&containers, list[i]->id);
         const struct image_view view = {
             .version = req->version,
             .tags = &list[i]->tags,
-            .container_count = engine_image_container_count(req->engine, list[i]->id),
-            .shared_size = usage_shared_size(req->engine, list[i], list, count),
+            .container_count = container_count ? *container_count : 0,
+            .shared_size = shared[i],
             .empty_names_are_null = true,
         };
 

@@ -10,8 +10,4 @@
 void usage_container_size(struct engine *engine, const struct container_info *info,
                           int64_t *out_changed, int64_t *out_all);
 
-/* Bytes of the image's layers that others of the list have too. */
-int64_t usage_shared_size(struct engine *engine, const struct image *image,
-                          struct image *const *list, size_t count);
-
 #endif

@@ -139,17 +139,6 @@ bool builder_uses_layer(struct builder *builder, const char *chain_id)
 
 /* ---- prune ---- */
 
-static void add_chains(struct map *chains, const struct image *image)
-{
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
-    char chain_id[DIGEST_TEXT_SIZE];
-
-    for (size_t i = 1; i <= diff_ids->count; i++) {
-        image_chain_id(diff_ids, i, chain_id);
-        map_set(chains, chain_id, NULL);
-    }
-}
-
 static bool is_in_image(void *data, const char *chain_id)
 {
     return map_has(data, chain_id);
@@ -167,7 +156,7 @@ int builder_prune(struct builder *builder, bool all, struct strv *out_ids, int64
         if (store_image_list(builder->store, &images, &count, err) < 0)
             return -1;
         for (size_t i = 0; i < count; i++)
-            add_chains(&chains, images[i]);
+            store_image_add_layers(builder->store, images[i], &chains);
         store_images_free(images, count);
     }
     *out_bytes = 0;

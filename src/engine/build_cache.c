@@ -22,7 +22,7 @@ int engine_build_cache_list(struct engine *engine, struct cache_item **out, bool
     if (store_image_list(engine->store, &images, &image_count, err) < 0)
         return -1;
     for (size_t i = 0; i < image_count; i++)
-        image_add_chains(images[i], &chains);
+        store_image_add_layers(engine->store, images[i], &chains);
     store_images_free(images, image_count);
     if (builder_cache_list(engine->builder, out, out_count, err) < 0)
         return -1;

@@ -111,7 +111,7 @@ static int list_unused(const struct pass *pass, struct image *const *images, siz
         return -1;
     for (size_t i = 0; i < image_count; i++) {
         if (!is_unused(engine, images[i])) {
-            image_add_chains(images[i], kept_chains);
+            store_image_add_layers(engine->store, images[i], kept_chains);
             continue;
         }
         const int64_t *since_ns = map_get(&times, images[i]->id);
@@ -158,7 +158,7 @@ static int collect_images(const struct pass *pass, int64_t *out_count, struct er
     int result = list_unused(pass, images, image_count, &counted, list, &count, err);
     qsort(list, count, sizeof(*list), compare_newest_first);
     for (size_t i = 0; result == 0 && i < count && !pass->collector->is_ending; i++) {
-        bytes += engine_image_own_size(engine, list[i].image, &counted);
+        bytes += store_image_add_layers(engine->store, list[i].image, &counted);
         bool is_over = limits->image_bytes > 0 && bytes > limits->image_bytes;
         bool is_old = limits->image_age_ns > 0 &&
                       pass->now_ns - list[i].since_ns >= limits->image_age_ns;

@@ -13,6 +13,7 @@
 #include "engine/container_check.h"
 #include "engine/container_name.h"
 #include "engine/internal.h"
+#include "engine/usage.h"
 #include "engine/user_map.h"
 
 #include "base/banned.h"
@@ -664,6 +665,7 @@ static int create_wished(struct engine *engine, const char *name, const char *pl
     if (result < 0)
         return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
+    engine_changes_size(engine, info); /* is known from now on, and costs least now */
     container_event(container, info, "create", NULL);
     memcpy(out_id, id, sizeof(id));
     return 0;

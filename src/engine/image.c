@@ -70,6 +70,24 @@ int engine_image_container_count(struct engine *engine, const char *image_id)
     return count;
 }
 
+void engine_image_container_counts(struct engine *engine, struct map *out)
+{
+    map_init_empty(out, free);
+    mutex_lock(&engine->lock);
+    MAP_EACH (&engine->containers, entry) {
+        CLEANUP(container_info_unref)
+        struct container_info *info = container_snapshot(entry->value);
+        int *count = map_get(out, info->image_id);
+
+        if (!count) {
+            count = NEW(int);
+            map_set(out, info->image_id, count);
+        }
+        ++*count;
+    }
+    mutex_unlock(&engine->lock);
+}
+
 int engine_image_tag(struct engine *engine, const char *text, const char *repository,
                      const char *tag, struct error *err)
 {
@@ -355,17 +373,6 @@ void image_removals_free(struct json_list *removals)
     *removals = (struct json_list){};
 }
 
-void image_add_chains(const struct image *image, struct map *out)
-{
-    const struct strv *diff_ids = &image->config.rootfs.diff_ids;
-    char chain_id[DIGEST_TEXT_SIZE];
-
-    for (size_t i = 1; i <= diff_ids->count; i++) {
-        image_chain_id(diff_ids, i, chain_id);
-        map_set(out, chain_id, NULL);
-    }
-}
-
 int engine_temporary_file(struct engine *engine, struct error *err)
 {
     return store_temporary_file(engine->store, err);
@@ -440,20 +447,4 @@ int engine_image_import(struct engine *engine, struct stream *archive, const cha
     snprintf(out_id, 72, "%s", image->id);
     image_event(engine, image, "import", image->id);
     return 0;
-}
-
-int64_t engine_image_own_size(struct engine *engine, const struct image *image, struct map *counted)
-{
-    CLEANUP(map_done) struct map chains = {};
-    int64_t bytes = 0;
-
-    map_init_empty(&chains, NULL);
-    image_add_chains(image, &chains);
-    MAP_EACH (&chains, entry) {
-        if (map_has(counted, entry->key))
-            continue;
-        map_set(counted, entry->key, NULL);
-        bytes += engine_layer_size(engine, entry->key);
-    }
-    return bytes;
 }

@@ -13,6 +13,8 @@ int engine_image_list(struct engine *engine, struct image ***out, size_t *out_co
                       struct error *err);
 /* Containers that were made from it. */
 int engine_image_container_count(struct engine *engine, const char *image_id);
+/* The same for all images that have some: id → int. */
+void engine_image_container_counts(struct engine *engine, struct map *out);
 int engine_image_tag(struct engine *engine, const char *text, const char *repository,
                      const char *tag, struct error *err);
 
@@ -37,13 +39,6 @@ void engine_image_let_go(struct engine *engine, const char *image_id, bool is_wa
 int engine_images_remove(struct engine *engine, struct image *const *images, size_t count,
                          struct json_list *out, struct error *err);
 void image_removals_free(struct json_list *removals);
-
-/* Adds the chain ids of its layers as keys. */
-void image_add_chains(const struct image *image, struct map *out);
-
-/* Bytes of those of its layers that are not in 'counted' yet (chain ids); they are added to it. */
-int64_t engine_image_own_size(struct engine *engine, const struct image *image,
-                              struct map *counted);
 
 /* A file without a name below the data root; -1 on error. */
 int engine_temporary_file(struct engine *engine, struct error *err);

@@ -33,6 +33,17 @@ int64_t engine_layers_size(struct engine *engine)
     return store_layers_size(engine->store);
 }
 
+int64_t engine_image_add_layers(struct engine *engine, const struct image *image, struct map *set)
+{
+    return store_image_add_layers(engine->store, image, set);
+}
+
+void engine_images_shared(struct engine *engine, struct image *const *images, size_t count,
+                          int64_t *out_bytes)
+{
+    store_images_shared(engine->store, images, count, out_bytes);
+}
+
 /* ---- who is at rest ---- */
 
 static bool is_container_at_rest(struct engine *engine, const struct container_info *info)

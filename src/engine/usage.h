@@ -6,6 +6,7 @@
 
 #include "engine/container.h"
 #include "engine/engine.h"
+#include "store/store.h"
 #include "volume/volume.h"
 
 /* Bytes of one layer's files; 0 if there is no such layer. */
@@ -13,6 +14,10 @@ int64_t engine_layer_size(struct engine *engine, const char *chain_id);
 
 /* Bytes of all layers together, each once. */
 int64_t engine_layers_size(struct engine *engine);
+/* store_image_add_layers, store_images_shared. */
+int64_t engine_image_add_layers(struct engine *engine, const struct image *image, struct map *set);
+void engine_images_shared(struct engine *engine, struct image *const *images, size_t count,
+                          int64_t *out_bytes);
 
 /* Bytes of the files that a container changed, and of those in a volume. */
 int64_t engine_changes_size(struct engine *engine, const struct container_info *info);

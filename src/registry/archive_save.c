@@ -128,16 +128,17 @@ static bool add_original(struct save *save, struct entry *entry, const char *man
 static int add_plain_layers(struct save *save, struct entry *entry, struct error *err)
 {
     const struct strv *diff_ids = &entry->item->image->config.rootfs.diff_ids;
+    CLEANUP(strv_done) struct strv chain_ids = {};
 
+    image_chain_ids(diff_ids, &chain_ids);
     for (size_t i = 0; i < diff_ids->count; i++) {
-        char chain_id[DIGEST_TEXT_SIZE];
+        const char *chain_id = chain_ids.items[i];
         int64_t size;
 
-        image_chain_id(diff_ids, i + 1, chain_id);
         if (store_layer_plain_size(save->store, chain_id, &size, err) < 0)
             return -1;
         struct part *part = add_part(save, diff_ids->items[i], MEDIA_TYPE_OCI_LAYER, size);
-        memcpy(part->chain_id, chain_id, sizeof(chain_id));
+        snprintf(part->chain_id, sizeof(part->chain_id), "%s", chain_id);
         entry->layers[i] = part;
     }
     return 0;

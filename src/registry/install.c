@@ -25,12 +25,7 @@ int install_begin(struct install *install, struct store *store, const char *conf
         return error_set(err, ERROR_INVALID,
                          "invalid manifest, layers length mismatch: expected %zu, got %zu",
                          diff_ids->count, layer_count);
-    for (size_t i = 1; i <= diff_ids->count; i++) {
-        char chain_id[DIGEST_TEXT_SIZE];
-
-        image_chain_id(diff_ids, i, chain_id);
-        strv_add(&install->chain_ids, chain_id);
-    }
+    image_chain_ids(diff_ids, &install->chain_ids);
     install->is_held = xcalloc(diff_ids->count + 1, sizeof(*install->is_held));
     return 0;
 }

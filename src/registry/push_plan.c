@@ -13,13 +13,15 @@
 void push_name_layers(struct push *push)
 {
     const struct strv *diff_ids = &push->image->config.rootfs.diff_ids;
+    CLEANUP(strv_done) struct strv chain_ids = {};
 
+    image_chain_ids(diff_ids, &chain_ids);
     push->count = diff_ids->count;
     push->layers = xcalloc(push->count + 1, sizeof(*push->layers));
     for (size_t i = 0; i < push->count; i++) {
         struct push_layer *layer = &push->layers[i];
 
-        image_chain_id(diff_ids, i + 1, layer->chain_id);
+        snprintf(layer->chain_id, sizeof(layer->chain_id), "%s", chain_ids.items[i]);
         snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", diff_ids->items[i]);
         memcpy(layer->id, digest_hex(diff_ids->items[i]), LAYER_ID_LENGTH);
     }

@@ -61,18 +61,34 @@ const struct json_field image_config_fields[] = {
 };
 /* clang-format on */
 
+/* From that of the layers below, "" if there are none. */
+static void add_to_chain(char chain_id[DIGEST_SIZE], const char *diff_id)
+{
+    char both[2 * DIGEST_SIZE];
+
+    if (*chain_id) {
+        int length = snprintf(both, sizeof(both), "%s %s", chain_id, diff_id);
+        sha256_digest(both, (size_t)length, chain_id);
+    } else {
+        snprintf(chain_id, DIGEST_SIZE, "%s", diff_id);
+    }
+}
+
 void image_chain_id(const struct strv *diff_ids, size_t count, char out_digest[72])
 {
     out_digest[0] = 0;
-    for (size_t i = 0; i < count; i++) {
-        char both[2 * DIGEST_SIZE];
+    for (size_t i = 0; i < count; i++)
+        add_to_chain(out_digest, diff_ids->items[i]);
+}
 
-        if (i == 0) {
-            snprintf(out_digest, DIGEST_SIZE, "%s", diff_ids->items[0]);
-            continue;
-        }
-        int length = snprintf(both, sizeof(both), "%s %s", out_digest, diff_ids->items[i]);
-        sha256_digest(both, (size_t)length, out_digest);
+void image_chain_ids(const struct strv *diff_ids, struct strv *out)
+{
+    char chain_id[DIGEST_SIZE] = "";
+
+    strv_init_empty(out);
+    for (size_t i = 0; i < diff_ids->count; i++) {
+        add_to_chain(chain_id, diff_ids->items[i]);
+        strv_add(out, chain_id);
     }
 }
 

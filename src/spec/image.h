@@ -45,6 +45,8 @@ extern const struct json_field image_container_config_fields[];
 
 /* The chain id of the first 'count' diff ids: the name of the layer directory they make up. */
 void image_chain_id(const struct strv *diff_ids, size_t count, char out_digest[72]);
+/* Those of the first one, the first two, … up to all. */
+void image_chain_ids(const struct strv *diff_ids, struct strv *out);
 
 /* GOARCH of this machine ("amd64", "arm64"…). */
 const char *image_native_architecture(void);

@@ -244,6 +244,13 @@ int store_image_list(struct store *store, struct image ***out, size_t *out_count
                      struct error *err);
 void store_images_free(struct image **images, size_t count);
 
+/* Adds the chain ids of the image's layers to a set that nobody else fills: what is in it is there
+ * with all that is below. Returns the bytes of those that were not. */
+int64_t store_image_add_layers(struct store *store, const struct image *image, struct map *set);
+/* Of each of the images, the bytes of those layers that others of them have too. */
+void store_images_shared(struct store *store, struct image *const *images, size_t image_count,
+                         int64_t *out_bytes);
+
 /* Names an image; a name that another image had moves (that one may become dangling). INVALID for
  * names that would look like an id (reference_name_check). */
 int store_image_tag(struct store *store, const char *image_id, const struct reference *reference,

@@ -276,18 +276,13 @@ bool prune_takes_volume(const struct prune *prune, const struct volume *volume)
            filters_match_labels(&prune->filters, &volume->labels);
 }
 
-static void prune_volume(struct prune *prune, struct volume *volume)
+static void prune_volume(struct prune *prune, struct volume *volume, const struct map *uses)
 {
-    CLEANUP(strv_done) struct strv users = {};
-    int64_t size = 0;
     struct error ignored;
 
-    if (!prune_takes_volume(prune, volume))
+    if (!prune_takes_volume(prune, volume) || map_has(uses, volume->name))
         return;
-    engine_volume_users(prune->req->engine, volume->name, &users);
-    if (users.count > 0)
-        return;
-    size = engine_volume_size(prune->req->engine, volume);
+    int64_t size = engine_volume_size(prune->req->engine, volume, uses);
     if (engine_volume_remove(prune->req->engine, volume->name, false, &ignored) < 0)
         return;
     prune->reclaimed += size;
@@ -298,6 +293,7 @@ int api_volume_prune(struct request *req, struct error *err)
 {
     static atomic_flag turn = ATOMIC_FLAG_INIT;
     CLEANUP(prune_done) struct prune prune;
+    CLEANUP(map_done) struct map uses = {};
     struct volume **list;
     size_t count;
 
@@ -305,8 +301,9 @@ int api_volume_prune(struct request *req, struct error *err)
         return -1;
     if (engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
+    engine_volume_uses(req->engine, &uses);
     for (size_t i = 0; i < count && !http_is_cancelled(req->exchange); i++)
-        prune_volume(&prune, list[i]);
+        prune_volume(&prune, list[i], &uses);
     volume_list_free(list, count);
     return prune_reply(&prune, "volume", "VolumesDeleted", true, false, err);
 }

@@ -127,20 +127,10 @@ int api_prune_preview_images(struct request *req, struct error *err)
 
 /* ---- volumes ---- */
 
-static bool is_in_use(const struct preview *preview, const struct volume *volume)
-{
-    CLEANUP(strv_done) struct strv users = {};
-
-    engine_volume_users(preview->prune.req->engine, volume->name, &users);
-    for (size_t i = 0; i < preview->container_count; i++)
-        if (strv_contains(&users, preview->containers[i]->id))
-            return true;
-    return false;
-}
-
 int api_prune_preview_volumes(struct request *req, struct error *err)
 {
     CLEANUP(preview_done) struct preview preview = {};
+    CLEANUP(map_done) struct map uses = {}, uses_that_stay = {};
     struct volume **list;
     size_t count;
 
@@ -148,10 +138,13 @@ int api_prune_preview_volumes(struct request *req, struct error *err)
         look_at_containers(&preview, false, err) < 0 ||
         engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
+    engine_volume_uses(req->engine, &uses);
+    container_volume_uses(req->engine, preview.containers, preview.container_count,
+                          &uses_that_stay);
     for (size_t i = 0; i < count; i++)
-        if (prune_takes_volume(&preview.prune, list[i]) && !is_in_use(&preview, list[i]))
+        if (prune_takes_volume(&preview.prune, list[i]) && !map_has(&uses_that_stay, list[i]->name))
             prune_tell(&preview.prune.writer, list[i]->name, list[i]->name,
-                       engine_volume_size(req->engine, list[i]));
+                       engine_volume_size(req->engine, list[i], &uses));
     volume_list_free(list, count);
     return reply(&preview, err);
 }

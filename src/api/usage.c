@@ -111,14 +111,16 @@ static int write_containers(struct request *req, struct json_writer *w, struct e
 
 static int write_volumes(struct request *req, struct json_writer *w, struct error *err)
 {
+    CLEANUP(map_done) struct map uses = {};
     struct volume **list;
     size_t count;
 
     if (engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
+    engine_volume_uses(req->engine, &uses);
     json_begin_list(w, "Volumes");
     for (size_t i = 0; i < count; i++)
-        volume_write_with_usage(w, req->engine, list[i]);
+        volume_write_with_usage(w, req->engine, list[i], &uses);
     json_end_list(w);
     volume_list_free(list, count);
     return 0;

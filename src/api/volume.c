@@ -5,30 +5,26 @@
 #include "api/routes.h"
 #include "api/volume_write.h"
 #include "base/text.h"
+#include "engine/usage.h"
 
 #include "base/banned.h"
 
 /* ---- list ---- */
 
-static bool volume_matches(struct engine *engine, const struct filters *filters, bool dangling,
+static bool volume_matches(const struct filters *filters, bool dangling, const struct map *uses,
                            const struct volume *volume)
 {
-    CLEANUP(strv_done) struct strv users = {};
-
-    if (!filters_match_pattern(filters, "name", volume->name) ||
-        !filters_match_exactly(filters, "driver", volume->driver) ||
-        !filters_match_labels(filters, &volume->labels))
-        return false;
-    if (!filters_has(filters, "dangling"))
-        return true;
-    engine_volume_users(engine, volume->name, &users);
-    return dangling == (users.count == 0);
+    return filters_match_pattern(filters, "name", volume->name) &&
+           filters_match_exactly(filters, "driver", volume->driver) &&
+           filters_match_labels(filters, &volume->labels) &&
+           (!filters_has(filters, "dangling") || dangling == !map_has(uses, volume->name));
 }
 
 int api_volume_list(struct request *req, struct error *err)
 {
     static const char *const accepted[] = { "dangling", "driver", "label", "name", NULL };
     CLEANUP(filters_done) struct filters filters = {};
+    CLEANUP(map_done) struct map uses = {};
     CLEANUP(str_done) struct str body = {};
     struct json_writer w = { .out = &body };
     struct volume **list;
@@ -39,10 +35,12 @@ int api_volume_list(struct request *req, struct error *err)
         filters_bool(&filters, "dangling", false, &dangling, err) < 0 ||
         engine_volume_list(req->engine, &list, &count, err) < 0)
         return -1;
+    if (filters_has(&filters, "dangling"))
+        engine_volume_uses(req->engine, &uses);
     json_begin_dict(&w, NULL);
     json_begin_list(&w, "Volumes");
     for (size_t i = 0; i < count; i++)
-        if (volume_matches(req->engine, &filters, dangling, list[i]))
+        if (volume_matches(&filters, dangling, &uses, list[i]))
             volume_write(&w, list[i]);
     json_end_list(&w);
     json_add_null(&w, "Warnings");

@@ -58,16 +58,16 @@ void volume_write(struct json_writer *w, const struct volume *volume)
     json_end_dict(w);
 }
 
-void volume_write_with_usage(struct json_writer *w, struct engine *engine, struct volume *volume)
+void volume_write_with_usage(struct json_writer *w, struct engine *engine, struct volume *volume,
+                             const struct map *uses)
 {
-    CLEANUP(strv_done) struct strv users = {};
-    int64_t size = engine_volume_size(engine, volume);
+    const struct volume_use *use = map_get(uses, volume->name);
+    int64_t size = engine_volume_size(engine, volume, uses);
 
-    engine_volume_users(engine, volume->name, &users);
     json_begin_dict(w, NULL);
     write_members(w, volume, volume->mountpoint, NULL);
     json_begin_dict(w, "UsageData");
-    json_add_int64(w, "RefCount", (int64_t)users.count);
+    json_add_int64(w, "RefCount", use ? use->count : 0);
     json_add_int64(w, "Size", size);
     json_end_dict(w);
     json_end_dict(w);

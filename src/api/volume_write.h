@@ -9,7 +9,8 @@
  * told in "Status". */
 void volume_write_asked(struct json_writer *w, const struct volume *volume);
 void volume_write(struct json_writer *w, const struct volume *volume);
-/* The same with how many use it and how large it is (walks it). */
-void volume_write_with_usage(struct json_writer *w, struct engine *engine, struct volume *volume);
+/* The same with how many use it (engine_volume_uses) and how large it is (walks it). */
+void volume_write_with_usage(struct json_writer *w, struct engine *engine, struct volume *volume,
+                             const struct map *uses);
 
 #endif

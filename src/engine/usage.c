@@ -58,24 +58,56 @@ static bool is_container_at_rest(struct engine *engine, const struct container_i
     return !has_views;
 }
 
-/* Volumes that are in use. */
-static void find_busy_volumes(struct engine *engine, struct map *out)
+static const char *volume_of(const struct mount_point *mount)
+{
+    return strcmp(mount->type, "volume") == 0 ? mount->name : NULL;
+}
+
+/* A container counts once, however often it has the volume. */
+static bool is_repeated(const struct mount_point *mounts, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (text_equal(volume_of(&mounts[i]), mounts[index].name))
+            return true;
+    return false;
+}
+
+static void add_uses(const struct container_info *info, bool is_busy, struct map *uses)
+{
+    const struct mount_point *mounts = JSON_ITEMS(&info->mounts, struct mount_point);
+
+    for (size_t i = 0; i < info->mounts.count; i++) {
+        if (!volume_of(&mounts[i]) || is_repeated(mounts, i))
+            continue;
+        struct volume_use *use = map_get(uses, mounts[i].name);
+        if (!use) {
+            use = NEW(struct volume_use);
+            map_set(uses, mounts[i].name, use);
+        }
+        use->count++;
+        use->is_busy = use->is_busy || is_busy;
+    }
+}
+
+void container_volume_uses(struct engine *engine, struct container_info *const *containers,
+                           size_t count, struct map *out)
+{
+    map_init_empty(out, free);
+    for (size_t i = 0; i < count; i++)
+        if (containers[i]->mounts.count)
+            add_uses(containers[i], !is_container_at_rest(engine, containers[i]), out);
+}
+
+void engine_volume_uses(struct engine *engine, struct map *out)
 {
     struct container_info **list;
     size_t count;
 
-    if (engine_container_list(engine, &list, &count, NULL) < 0)
+    if (engine_container_list(engine, &list, &count, NULL) < 0) {
+        map_init_empty(out, free);
         return;
-    for (size_t i = 0; i < count; i++) {
-        bool is_busy = !is_container_at_rest(engine, list[i]);
-
-        for (size_t j = 0; is_busy && j < list[i]->mounts.count; j++) {
-            const struct mount_point *mount = &JSON_ITEMS(&list[i]->mounts, struct mount_point)[j];
-
-            if (strcmp(mount->type, "volume") == 0 && mount->name)
-                map_set_text(out, mount->name, "");
-        }
     }
+    container_volume_uses(engine, list, count, out);
     engine_container_list_free(list, count);
 }
 
@@ -91,33 +123,19 @@ int64_t engine_changes_size(struct engine *engine, const struct container_info *
     return usage.size_bytes;
 }
 
-static bool is_volume_at_rest(struct engine *engine, const struct volume *volume)
+/* What others may change too is never known to be at rest. */
+static bool is_volume_at_rest(const struct volume *volume, const struct map *uses)
 {
-    CLEANUP(strv_done) struct strv users = {};
+    const struct volume_use *use = map_get(uses, volume->name);
 
-    /* What others may change too is never known to be at rest. */
-    if (volume_is_mount(volume))
-        return false;
-    engine_volume_users(engine, volume->name, &users);
-    for (size_t i = 0; i < users.count; i++) {
-        CLEANUP(container_unref)
-        struct container *container = container_find_id(engine, users.items[i]);
-
-        if (!container)
-            continue;
-        CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-        if (!is_container_at_rest(engine, info))
-            return false;
-    }
-    return true;
+    return !volume_is_mount(volume) && !(use && use->is_busy);
 }
 
-int64_t engine_volume_size(struct engine *engine, struct volume *volume)
+int64_t engine_volume_size(struct engine *engine, struct volume *volume, const struct map *uses)
 {
     struct tree_usage usage;
 
-    usage_cache_measure(engine->usage, volume->mountpoint, is_volume_at_rest(engine, volume),
-                        &usage);
+    usage_cache_measure(engine->usage, volume->mountpoint, is_volume_at_rest(volume, uses), &usage);
     return usage.size_bytes;
 }
 
@@ -198,8 +216,8 @@ static bool volume_at_rest(struct engine *engine, const char *name, const void *
 {
     CLEANUP(volume_unref) struct volume *volume = NULL;
 
-    return volume_get(engine->volumes, name, &volume, NULL) == 0 && !map_has(data, name) &&
-           !volume_is_mount(volume) && !map_has(&volume->options, "size");
+    return volume_get(engine->volumes, name, &volume, NULL) == 0 &&
+           is_volume_at_rest(volume, data) && !map_has(&volume->options, "size");
 }
 
 static int64_t measure_now(const char *path)
@@ -238,16 +256,16 @@ static int64_t measure_others(struct engine *engine, int64_t *out_blobs)
 
 static void measure_parts(struct engine *engine, bool prepares, struct data_usage *out)
 {
-    CLEANUP(map_done) struct map busy = {};
+    CLEANUP(map_done) struct map uses = {};
     const char *root = engine->options.data_path;
     CLEANUP(free) char *layers_path = path_join(root, "layers");
     CLEANUP(free) char *volumes_path = path_join(root, "volumes");
 
-    find_busy_volumes(engine, &busy);
+    engine_volume_uses(engine, &uses);
     out->layers = measure_entries(engine, layers_path, prepares, layer_at_rest, NULL);
     out->containers = measure_entries(engine, engine->containers_path, prepares, container_at_rest,
                                       NULL);
-    out->volumes = measure_entries(engine, volumes_path, prepares, volume_at_rest, &busy);
+    out->volumes = measure_entries(engine, volumes_path, prepares, volume_at_rest, &uses);
 }
 
 void engine_data_usage(struct engine *engine, struct data_usage *out)
@@ -280,13 +298,15 @@ static void prepare_changes(struct engine *engine)
 
 static void prepare_volumes(struct engine *engine)
 {
+    CLEANUP(map_done) struct map uses = {};
     struct volume **list;
     size_t count;
 
     if (volume_list(engine->volumes, &list, &count, NULL) < 0)
         return;
+    engine_volume_uses(engine, &uses);
     for (size_t i = 0; i < count; i++)
-        usage_cache_prepare(engine->usage, list[i]->mountpoint, is_volume_at_rest(engine, list[i]));
+        usage_cache_prepare(engine->usage, list[i]->mountpoint, is_volume_at_rest(list[i], &uses));
     volume_list_free(list, count);
 }
 

@@ -166,6 +166,13 @@ bool text_has_lower(const char *text)
     return false;
 }
 
+void text_lower(char *text)
+{
+    for (; *text; text++)
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (char)(*text - 'A' + 'a');
+}
+
 bool text_is_true(const char *text)
 {
     static const char *const off[] = { "", "0", "no", "false", "none" };

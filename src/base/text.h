@@ -38,6 +38,7 @@ bool text_is_true(const char *text);
 /* An ASCII letter of that case in it. */
 bool text_has_upper(const char *text);
 bool text_has_lower(const char *text);
+void text_lower(char *text); /* Its ASCII letters become lower-case ones, in place. */
 
 /* 1.23MB style: decimal units, three significant digits, as `docker images` prints ("0B", "532B",
  * "1.98MB"). */

@@ -126,6 +126,14 @@ Test(text, asks_simple_things)
     cr_expect(text_is_hex("0af9", 4) && !text_is_hex("0AF9", 4) && !text_is_hex("0af9", 3));
 }
 
+Test(text, becomes_lower_case)
+{
+    char text[] = "AZ@[az`{09 \xc3\x84";
+
+    text_lower(text);
+    cr_expect_str_eq(text, "az@[az`{09 \xc3\x84");
+}
+
 Test(text, makes_ids)
 {
     char id[ID_LENGTH + 1], other[ID_LENGTH + 1];

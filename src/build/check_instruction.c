@@ -1,7 +1,6 @@
 /* One function per rule or family of rules; each sees one instruction and what came before it. */
 #include "build/check_rules.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -190,12 +189,6 @@ static bool is_directive(const char *word)
            text_starts(word, "syntax=");
 }
 
-static void lower(char *text)
-{
-    for (; *text; text++)
-        *text = (char)tolower((unsigned char)*text);
-}
-
 /* Comments in front of ARG and FROM describe them in outlines: "# NAME what it is for". */
 void check_description(struct checker *checker, const struct instruction *instruction)
 {
@@ -209,7 +202,7 @@ void check_description(struct checker *checker, const struct instruction *instru
     if (names.count == 0)
         return;
     if (is_from)
-        lower(names.items[0]);
+        text_lower(names.items[0]);
     CLEANUP(free) char *word = comment_word(text, instruction->line);
     if (!word || strv_contains(&names, word) || is_directive(word))
         return;

@@ -118,8 +118,7 @@ static int read_directive(struct parser *parser, struct span line, struct error 
     parser->directives_over = true;
     if (!split_directive(line, &name, &value))
         return 0;
-    for (char *c = name; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
+    text_lower(name);
     if (strcmp(name, "escape") != 0 && strcmp(name, "syntax") != 0 && strcmp(name, "check") != 0)
         return 0;
     if (strv_contains(&parser->directives, name))

@@ -1,7 +1,6 @@
 /* Ports as EXPOSE has them. */
 #include "build/port.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -18,8 +17,7 @@ int port_read(const char *text, struct strv *out, struct error *err)
 
     colon = strrchr(range, ':'); /* The part of the host does not matter. */
     const char *port = colon ? colon + 1 : range;
-    for (char *c = protocol; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
+    text_lower(protocol);
     if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0 &&
         strcmp(protocol, "sctp") != 0)
         return error_set(err, ERROR_INVALID, "Invalid proto: %s", protocol);

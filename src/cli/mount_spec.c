@@ -1,7 +1,6 @@
 /* -v and --mount, as Docker's command reads them. */
 #include "cli/mount_spec.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,8 +161,7 @@ static void set_tmpfs_options(struct mount_request *mount, const char *value)
 static int set_propagation(struct mount_request *mount, const char *value)
 {
     set_text(&bind_of(mount)->propagation, value);
-    for (char *at = bind_of(mount)->propagation; *at; at++)
-        *at = (char)tolower((unsigned char)*at);
+    text_lower(bind_of(mount)->propagation);
     return 0;
 }
 
@@ -281,8 +279,7 @@ int mount_spec_parse(const char *text, struct mount_request *out, struct error *
 
         if (equals)
             *equals++ = 0;
-        for (char *at = field; *at; at++)
-            *at = (char)tolower((unsigned char)*at);
+        text_lower(field);
         if (!equals && needs_value(field))
             return error_set(err, ERROR_INVALID, "invalid field '%s' must be a key=value pair",
                              field);

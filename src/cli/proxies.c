@@ -1,7 +1,6 @@
 /* Programs disagree about the case of these names: both are set. */
 #include "cli/proxies.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -44,8 +43,7 @@ void proxies_add(const struct client *client, const struct strv *given, struct s
 
         if (text_is_empty(value))
             continue;
-        for (char *letter = lower; *letter; letter++)
-            *letter = (char)tolower((unsigned char)*letter);
+        text_lower(lower);
         add(given, proxies[i].name, value, env);
         add(given, lower, value, env);
     }

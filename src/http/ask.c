@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include "base/banned.h"
 
@@ -83,8 +84,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
     while (end > value && isspace((unsigned char)end[-1]))
         end--;
     CLEANUP(free) char *text = xstrndup(value, (size_t)(end - value));
-    for (char *c = name; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
+    text_lower(name);
     map_set_text(headers, name, text);
     return size;
 }

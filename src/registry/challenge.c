@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/text.h"
 
 #include "base/banned.h"
 
@@ -59,8 +60,7 @@ static char *read_token(const char **at)
     while (is_token((*at)[length]))
         length++;
     char *token = xstrndup(*at, length);
-    for (char *c = token; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
+    text_lower(token);
     *at += length;
     return token;
 }

@@ -136,8 +136,7 @@ static void add_header(struct answer *answer, const char *line, size_t length)
         value++;
     while (end > value && isspace((unsigned char)end[-1]))
         end--;
-    for (char *c = name; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
+    text_lower(name);
     const char *before = map_get(&answer->headers, name);
     if (before && strlen(before) > HEADER_LENGTH_LIMIT)
         return;

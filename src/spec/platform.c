@@ -54,17 +54,11 @@ static void set(char **member, const char *value)
     *member = copy;
 }
 
-static void lower(char *text)
-{
-    for (; *text; text++)
-        *text = (char)tolower((unsigned char)*text);
-}
-
 static void normalise(struct platform *platform)
 {
-    lower(platform->os);
-    lower(platform->architecture);
-    lower(platform->variant);
+    text_lower(platform->os);
+    text_lower(platform->architecture);
+    text_lower(platform->variant);
     if (strcmp(platform->os, "macos") == 0)
         set(&platform->os, "darwin");
     for (size_t i = 0; i < COUNT(aliases); i++) {

@@ -1,11 +1,15 @@
 """What berth does with whole volumes: renaming, clones, snapshots, archives."""
+import contextlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import tarfile
 
 import pytest
+
+from engine import wait_until
 
 pytestmark = pytest.mark.own
 
@@ -162,3 +166,16 @@ def test_names_and_copies_behind_a_crash(private_engine):
         for text in names:
             assert inside(engine, text, "ls /v | wc -l") == "500\n", text
     assert engine.verify().code == 0
+
+
+def test_the_record_forgets_what_was_removed(private_engine):
+    """Soon after the answer, and not only when the name is wanted again."""
+    engine = private_engine
+    for name in ("first", "second"):
+        engine.docker("volume", "create", name, check=True)
+    engine.docker("volume", "rm", "first", check=True)
+
+    def rows():
+        with contextlib.closing(sqlite3.connect(f"file:{engine.data}/berth.db?mode=ro", uri=True)) as record:
+            return [name for (name,) in record.execute("SELECT name FROM volume")]
+    wait_until(lambda: rows() == ["second"], what="the row of the removed volume being gone")

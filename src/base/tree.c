@@ -73,10 +73,20 @@ static int descend(struct descent *descent, int fd, const char *name, struct err
     return 0;
 }
 
+/* Without a trace, if the directory is ours: its time of access is somebody's, and would have to be
+ * written. */
+static int open_unnoticed(int dir_fd, const char *name)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dir_fd, name, flags | O_NOATIME);
+
+    return fd < 0 && errno == EPERM ? openat(dir_fd, name, flags) : fd;
+}
+
 static int reopen(struct level *level, int below_fd, bool keeps_place, struct error *err)
 {
     struct stat status;
-    int fd = openat(below_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_unnoticed(below_fd, "..");
 
     if (fd < 0 || fstat(fd, &status) < 0) {
         error_sys(err, "go back up");
@@ -237,16 +247,6 @@ enum { BLOCK_SIZE = 512 };
 static bool has_bytes(const struct stat *status)
 {
     return S_ISREG(status->st_mode) || S_ISLNK(status->st_mode);
-}
-
-/* Without a trace, if the directory is ours: its time of access is somebody's, and would have to be
- * written. */
-static int open_unnoticed(int dir_fd, const char *name)
-{
-    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(dir_fd, name, flags | O_NOATIME);
-
-    return fd < 0 && errno == EPERM ? openat(dir_fd, name, flags) : fd;
 }
 
 static int measure_entry(struct descent *descent, const char *name, struct seen *seen,

@@ -665,7 +665,9 @@ static int create_wished(struct engine *engine, const char *name, const char *pl
     if (result < 0)
         return -1;
     CLEANUP(container_info_unref) struct container_info *info = container_snapshot(container);
-    engine_changes_size(engine, info); /* is known from now on, and costs least now */
+    /* Known from now on, and nothing mostly; where layers are copied it is all of them. */
+    if (strcmp(info->spec->driver, "overlay2") == 0)
+        engine_changes_size(engine, info);
     container_event(container, info, "create", NULL);
     memcpy(out_id, id, sizeof(id));
     return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "engine/internal.h"
 
@@ -82,9 +83,11 @@ static int check_unused(struct engine *engine, const char *action, const char *n
 static void forget(void *data)
 {
     struct engine *engine = data;
+    struct error err = {};
 
     atomic_flag_clear(&engine->forgets_volumes); /* What comes from now on may not be seen. */
-    volumes_forget_removed(engine->volumes, NULL);
+    if (volumes_forget_removed(engine->volumes, &err) < 0)
+        log_warn("cannot forget removed volumes yet", "error", err.text);
 }
 
 static void forget_later(struct engine *engine)

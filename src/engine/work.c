@@ -1,7 +1,7 @@
 /* A queue of jobs with due times. A thread is added when a job is due and all are busy, up to a
  * usual number; idle ones but the first end after a while, so that an idle engine keeps one.
  *
- * Only a job that becomes the first one wakes a thread: idle ones know when the first one is due.
+ * Only a job that becomes the first one wakes an idle thread: those know when the first one is due.
  * Whoever takes it wakes the next thread for what comes behind it.
  *
  * Jobs may be stuck: with a supervisor that was stopped, with a lock that another stuck one holds.
@@ -185,7 +185,7 @@ void work_submit(struct work_queue *queue, int64_t delay_ns, void (*run)(void *d
     while (before != &queue->jobs && CONTAINER_OF(before, struct job, link)->due_ns > job->due_ns)
         before = before->previous;
     list_add(before->next, &job->link); /* in front of the element behind 'before' */
-    if (before == &queue->jobs)
+    if (before == &queue->jobs || !queue->idle)
         need_thread(queue);
     mutex_unlock(&queue->lock);
 }

@@ -49,6 +49,7 @@ OWN_ROUTES = {  # ours alone: what they answer is said here
     "POST /build/contexts": ("/build/contexts", 400, "application/json"),
     "POST /build/lenders": ("/build/lenders", 400, "application/json"),
     "POST /build/lenders/agents/{word}": ("/build/lenders/agents/nope", 400, "application/json"),
+    "POST /build/lenders/{id}/caches": ("/build/lenders/nope/caches", 404, "application/json"),
 }
 
 HEADERS = ["Api-Version", "Builder-Version", "Cache-Control", "Connection", "Content-Type", "Docker-Experimental", "Ostype", "Pragma",

@@ -55,6 +55,29 @@ def test_a_directory_is_a_cache(engine, project, tmp_path):
     assert done.out.count("CACHED") == 5 and second == first, done
 
 
+def test_a_cache_leaves_no_images(engine, project, stages, tmp_path):
+    """What was brought from a directory is there for the build alone; what is the same as an image that was there, or is made by the build, stays."""
+    for number, directory in enumerate((project, stages)):
+        build_it(engine, directory, "--cache-to", f"type=local,dest={tmp_path}/cache-{number},mode=max")
+        engine.berth("build", "-t", "named", "-o", f"type=oci,tar=false,dest={tmp_path}/min-{number}", str(directory), check=True)
+        engine.berth("rmi", "named", check=True)
+    assert "named" in (tmp_path / "min-0/index.json").read_text(), "the directory names its image"
+    engine.berth("tag", "again", "kept", check=True)
+    before = set(engine.berth("images", "-aq", "--no-trunc", check=True).out.split())
+    (project / "file").write_text("three\n")
+    done, third = build_it(engine, project, *(f"--cache-from=type=local,src={tmp_path}/{place}-{number}" for place in ("cache", "min") for number in range(2)))
+    assert "CACHED" in done.out and engine.inspect("again")["Id"] == third
+    assert set(engine.berth("images", "-aq", "--no-trunc", check=True).out.split()) - {third} <= before
+    assert engine.inspect("kept")["Id"] in before and engine.berth("inspect", "named").code == 1
+    engine.berth("rmi", "kept", check=True)
+    # Without a name it is the build's own, though the cache brought the same before.
+    forget(engine, "again")
+    done = engine.berth("build", "-q", f"--cache-from=type=local,src={tmp_path}/cache-1", str(stages), check=True)
+    assert done.out.strip() in engine.berth("images", "-aq", "--no-trunc", check=True).out.split()
+    engine.berth("rmi", done.out.strip(), check=True)
+    assert engine.verify().code == 0
+
+
 def test_the_api_has_it_too(engine, registry, project):
     name = f"localhost:{registry.port}/cached:api"
     tar = context(D="FROM busybox\nRUN date +%s%N > /when\nENV A=1\n")

@@ -4,7 +4,9 @@
  *     101, then lines: "lender <id>", which the parameter "lender" of /build names; and "agent
  * <name> <word>" whenever a step connects to an agent. Everything is forgotten when the client
  * closes. POST /build/lenders/agents/<word> 101, then what the step and the agent say to each
- * other.
+ * other. POST /build/lenders/<id>/caches, an archive of images as body: 200
+ * {"Images":["sha256:…"]}, which /build may name as "cachefrom"; they are there as long as the
+ * lender is.
  */
 #include "engine/build_lender.h"
 
@@ -15,6 +17,7 @@
 #include "api/routes.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/build_cache.h"
 
 #include "base/banned.h"
 
@@ -141,4 +144,34 @@ int api_build_lend_agent(struct request *req, struct error *err)
         log_debug("an agent's connection came too late", "error", err->text);
     hijack_relay_end(relay);
     return 0;
+}
+
+static void write_images(const struct strv *ids, struct str *out)
+{
+    struct json_writer w = { .out = out };
+
+    json_begin_dict(&w, NULL);
+    json_begin_list(&w, "Images");
+    for (size_t i = 0; i < ids->count; i++)
+        json_add_text(&w, NULL, ids->items[i]);
+    json_end_list(&w);
+    json_end_dict(&w);
+}
+
+int api_build_lend_cache(struct request *req, struct error *err)
+{
+    CLEANUP(build_lender_unref) struct build_lender *lender = NULL;
+    CLEANUP(strv_done) struct strv ids = {};
+    CLEANUP(str_done) struct str body = {};
+
+    if (engine_build_lender_find(req->engine, request_parameter(req, 0), &lender, err) < 0)
+        return -1;
+    int result = engine_build_cache_read(req->engine, http_body_stream(req->exchange),
+                                         http_cancel_fd(req->exchange), &ids, err);
+    for (size_t i = 0; i < ids.count; i++)
+        build_lender_take_image(lender, ids.items[i]);
+    if (result < 0)
+        return -1;
+    write_images(&ids, &body);
+    return reply_json(req, 200, &body, err);
 }

@@ -118,7 +118,6 @@ static void say(void *data, const char *text)
     progress_stream(((struct loading *)data)->req, text, strlen(text));
 }
 
-/* berth's own parameter "every" takes each image of an index, as caches have them. */
 int api_image_load(struct request *req, struct error *err)
 {
     CLEANUP(platform_done) struct platform platform = {};
@@ -131,8 +130,7 @@ int api_image_load(struct request *req, struct error *err)
         return -1;
     if (reply_stream_begin(req, "application/json", err) < 0)
         return -1;
-    const struct archive_choice choice = { has_platform ? &platform : NULL,
-                                           request_query_bool(req, "every") };
+    const struct archive_choice choice = { .platform = has_platform ? &platform : NULL };
     if (engine_images_load(req->engine, http_body_stream(req->exchange), &choice, &watcher, err) <
         0)
         progress_error(req, 0, err->text);

@@ -94,6 +94,7 @@ const struct route routes[] = {
     { "POST",   "/build/contexts",                   api_build_context },    /* berth's own */
     { "POST",   "/build/lenders",                    api_build_lend },       /* berth's own */
     { "POST",   "/build/lenders/agents/{word}",      api_build_lend_agent }, /* berth's own */
+    { "POST",   "/build/lenders/{id}/caches",        api_build_lend_cache,   .streams_body = true }, /* berth's own */
     { "POST",   "/build/prune",                      api_build_prune },
     { "POST",   "/build/cancel",                     api_build_cancel },
 

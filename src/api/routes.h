@@ -61,8 +61,8 @@ route_handler api_image_pull, api_image_push, api_image_search, api_distribution
     api_distribution_manifest, api_distribution_put, api_distribution_blob,
     api_distribution_blob_put;
 /* build.c */
-route_handler api_build, api_build_context, api_build_lend, api_build_lend_agent, api_build_cancel,
-    api_image_files;
+route_handler api_build, api_build_context, api_build_lend, api_build_lend_agent,
+    api_build_lend_cache, api_build_cancel, api_image_files;
 /* volume.c */
 route_handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove;
 /* volume_copy.c */

@@ -201,12 +201,14 @@ static int run(struct cli *cli, const struct build_options *options, const char 
                                    err);
     if (result == 0)
         result = build_input_open(cli, options, context, &input, err);
-    if (result == 0)
-        result = build_cache_bring(cli, &options->cache_from, &input.cache_from, err);
     const struct build_loan loan = { &options->secret, &options->ssh,
-                                     is_passing(options, &outputs) && !options->check };
+                                     is_passing(options, &outputs) && !options->check,
+                                     build_cache_is_local(&options->cache_from) };
     if (result == 0)
         result = build_lending_begin(cli, &loan, &lending, err);
+    if (result == 0)
+        result = build_cache_bring(cli, build_lending_id(lending), &options->cache_from,
+                                   &input.cache_from, err);
     if (result == 0)
         result = send(cli, options, context, &input, build_lending_id(lending), loan.holds_image,
                       style, &messages, err);

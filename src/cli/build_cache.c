@@ -94,64 +94,57 @@ int build_cache_read(const char *text, bool is_target, struct build_cache *out, 
 
 /* ---- from ---- */
 
-#define LOADED_NAME "Loaded image: "
-#define LOADED_ID   "Loaded image ID: "
-
-static void note_loaded(const struct json *message, struct strv *out)
+bool build_cache_is_local(const struct strv *given)
 {
-    const char *text = json_text(json_get(message, "stream"));
+    for (size_t i = 0; i < given->count; i++) {
+        CLEANUP(build_cache_done) struct build_cache cache = {};
 
-    for (size_t i = 0; text && i < 2; i++) {
-        const char *word = i == 0 ? LOADED_NAME : LOADED_ID;
-
-        if (text_starts(text, word))
-            strv_add_take(out, xstrndup(text + strlen(word), strcspn(text + strlen(word), "\n")));
+        if (build_cache_read(given->items[i], false, &cache, NULL) == 0 &&
+            cache.type == BUILD_CACHE_LOCAL)
+            return true;
     }
+    return false;
 }
 
-static int load(struct cli *cli, const char *directory, struct strv *out, struct error *err)
+static int lend(struct cli *cli, const char *lender, const char *directory, struct strv *out,
+                struct error *err)
 {
     const struct context_part part = { directory, "" };
     CLEANUP(client_path_done) struct client_path path = {};
     CLEANUP(stream_close) struct stream *body = NULL;
     struct client_messages messages = {};
-    struct json *message;
-    int result;
+    struct json *answer;
 
     if (context_stream(&part, 1, NULL, NULL, &body, err) < 0)
         return -1;
-    client_path_begin(&path, "/images/load");
-    client_path_query(&path, "quiet", "1");
-    client_path_query(&path, "every", "1");
+    client_path_begin(&path, "/build/lenders/%s/caches", lender);
     if (client_stream(cli->client, "POST", &path, NULL, body, "application/x-tar",
                       &messages.response, err) < 0)
         return -1;
-    while ((result = client_messages_next(&messages, &message, err)) > 0) {
-        const char *failure = json_text(json_get(message, "error"));
+    int result = client_messages_next(&messages, &answer, err);
+    if (result > 0) {
+        const struct json *images = json_get(answer, "Images");
 
-        note_loaded(message, out);
-        if (failure)
-            result = error_set(err, ERROR_INVALID, "%s", failure);
-        json_free(message);
-        if (result < 0)
-            break;
+        for (size_t i = 0; i < json_count(images); i++)
+            strv_add(out, json_text(json_at(images, i)) ?: "");
+        json_free(answer);
     }
     client_messages_done(&messages);
-    return result;
+    return result < 0 ? -1 : 0;
 }
 
-static int bring(struct cli *cli, const struct build_cache *cache, struct strv *out,
-                 struct error *err)
+static int bring(struct cli *cli, const char *lender, const struct build_cache *cache,
+                 struct strv *out, struct error *err)
 {
     if (cache->type == BUILD_CACHE_LOCAL)
-        return load(cli, cache->place, out, err);
+        return lend(cli, lender, cache->place, out, err);
     /* The engine may have it under this name though no registry does. */
     strv_add(out, cache->place);
     return cli_pull(cli, cache->place, NULL, NULL, err);
 }
 
-int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *out,
-                      struct error *err)
+int build_cache_bring(struct cli *cli, const char *lender, const struct strv *given,
+                      struct strv *out, struct error *err)
 {
     for (size_t i = 0; i < given->count; i++) {
         CLEANUP(build_cache_done) struct build_cache cache = {};
@@ -159,7 +152,7 @@ int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *ou
 
         if (build_cache_read(given->items[i], false, &cache, err) < 0)
             return -1;
-        if (bring(cli, &cache, out, &why) < 0)
+        if (bring(cli, lender, &cache, out, &why) < 0)
             fprintf(stderr, "cache-from %s: %s\n", cache.place, why.text);
     }
     return 0;

@@ -17,10 +17,13 @@ CLEANUP_VALUE(build_cache_done, struct build_cache)
 /* Where to read steps from, or with 'is_target' where to write them to. INVALID, UNSUPPORTED. */
 int build_cache_read(const char *text, bool is_target, struct build_cache *out, struct error *err);
 
+/* Is one of those that --cache-from names a directory? It is lent to the build (build_lend.h). */
+bool build_cache_is_local(const struct strv *given);
 /* Brings the images that --cache-from names to the engine, and lists them for it. One that cannot
- * be had is told on stderr, and left out. INVALID for what cannot be read. */
-int build_cache_bring(struct cli *cli, const struct strv *given, struct strv *out,
-                      struct error *err);
+ * be had is told on stderr, and left out. INVALID for what cannot be read. 'lender' may be NULL
+ * where none is local. */
+int build_cache_bring(struct cli *cli, const char *lender, const struct strv *given,
+                      struct strv *out, struct error *err);
 
 /* Puts a finished image where it can be read from; with mode=max the images that hold the steps
  * ('cache_ids'), into a directory (the engine sends them to a registry itself). */

@@ -318,7 +318,8 @@ int build_lending_begin(struct cli *cli, const struct build_loan *loan, struct b
     struct build_lending *lending = NULL;
 
     *out = NULL;
-    if (loan->secrets->count == 0 && loan->agents->count == 0 && !loan->holds_image)
+    if (loan->secrets->count == 0 && loan->agents->count == 0 && !loan->holds_image &&
+        !loan->has_caches)
         return 0;
     lending = NEW(struct build_lending);
     lending->client = cli->client;

@@ -1,4 +1,5 @@
-/* build --secret and --ssh: what a build may use of ours, for as long as it goes on. */
+/* build --secret, --ssh and caches that are directories: what a build may use of ours, for as long
+ * as it goes on. */
 #ifndef BERTH_CLI_BUILD_LEND_H
 #define BERTH_CLI_BUILD_LEND_H
 
@@ -13,6 +14,7 @@ struct build_loan {
                                  * name, else the file) */
     const struct strv *agents;  /* "default" (SSH_AUTH_SOCK) or "id=socket" */
     bool holds_image;           /* it is there until the lending ends (parameter "hold") */
+    bool has_caches;            /* directories (build_cache_bring) */
 };
 /* With none of it *out is NULL. INVALID, NOT_FOUND. */
 int build_lending_begin(struct cli *cli, const struct build_loan *loan, struct build_lending **out,

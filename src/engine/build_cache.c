@@ -71,17 +71,32 @@ static int on_loaded(void *data, struct image *image, const char *name UNUSED,
     return 0;
 }
 
+/* What a load that failed left is of no use. */
+static int clear_up(struct engine *engine, int result)
+{
+    struct error why = {};
+
+    if (result < 0 && store_collect(engine->store, engine_layer_is_used, engine, &why) < 0)
+        log_warn("cannot remove what a cache left that could not be read", "error", why.text);
+    return result;
+}
+
 int engine_build_cache_load(struct engine *engine, const char *digest,
                             const struct archive_source *source, int cancel_fd,
                             struct strv *out_ids, struct error *err)
 {
     struct cache_load load = { cancel_fd, out_ids };
     const struct archive_watcher watcher = { &load, on_layer, on_loaded };
-    struct error why = {};
 
-    if (archive_load_blobs(engine->store, source, digest, &watcher, err) == 0)
-        return 0;
-    if (store_collect(engine->store, engine_layer_is_used, engine, &why) < 0)
-        log_warn("cannot remove what a cache left that could not be read", "error", why.text);
-    return -1;
+    return clear_up(engine, archive_load_blobs(engine->store, source, digest, &watcher, err));
+}
+
+int engine_build_cache_read(struct engine *engine, struct stream *archive, int cancel_fd,
+                            struct strv *out_ids, struct error *err)
+{
+    struct cache_load load = { cancel_fd, out_ids };
+    const struct archive_watcher watcher = { &load, on_layer, on_loaded };
+    const struct archive_choice choice = { .is_cache = true };
+
+    return clear_up(engine, archive_load(engine->store, archive, &choice, &watcher, err));
 }

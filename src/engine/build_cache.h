@@ -29,6 +29,9 @@ int engine_build_cache_save(struct engine *engine, const struct strv *image_ids,
 int engine_build_cache_load(struct engine *engine, const char *digest,
                             const struct archive_source *source, int cancel_fd,
                             struct strv *out_ids, struct error *err);
+/* The same out of an archive of images (--cache-to type=local, docker save). */
+int engine_build_cache_read(struct engine *engine, struct stream *archive, int cancel_fd,
+                            struct strv *out_ids, struct error *err);
 void engine_build_cache_drop(struct engine *engine, const struct strv *image_ids);
 
 #endif

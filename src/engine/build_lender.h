@@ -1,5 +1,6 @@
 /* Whoever lends a build its secrets and agents: a client that keeps a connection open for it. What
- * the build made for the client's outputs alone stays as long as that connection does.
+ * the build made for the client's outputs alone, and what it brought as a cache, stays as long as
+ * that connection does.
  * Values are in memory only, and gone with the connection. A connection to an agent of the client's
  * is asked for over that connection, under a word that no other knows, and comes as one of its own.
  */
@@ -32,8 +33,8 @@ int engine_build_lender_find(struct engine *engine, const char *id, struct build
 void build_lender_unref(struct build_lender *lender);
 CLEANUP_POINTER(build_lender_unref, struct build_lender)
 
-/* The image of a build that held it (build_options.holds_image): it is let go of when the lender
- * closes, at once if it is closed. */
+/* An image that is held (build_options.holds_image, engine_build_cache_read): it is let go of when
+ * the lender closes, at once if it is closed. */
 void build_lender_take_image(struct build_lender *lender, const char *image_id);
 
 /* What the builder asks; borrows the lender. */

@@ -61,9 +61,10 @@ struct archive_watcher {
 /* Which images of an archive count. */
 struct archive_choice {
     const struct platform *platform; /* leaves images for others out: NOT_FOUND if none is left */
-    /* An index is a list of images, whatever each is for, and not one image for several platforms:
-     * so are caches. UNSUPPORTED for an index of something else. */
-    bool takes_every;
+    /* A cache: an index is a list of images, whatever each is for, and not one image for several
+     * platforms. Names in it do not count, and the images are held (store_image_let_go) from when
+     * they were told of. UNSUPPORTED for an index of something else. */
+    bool is_cache;
 };
 
 /* Reads a whole archive (plain or compressed), checks every digest and size, unpacks the layers

@@ -383,7 +383,7 @@ static int read_index(struct load *load, const char *digest, const char *media_t
         return -1;
     if (!index.is_index)
         return error_set(err, ERROR_INVALID, "invalid archive: index.json is no index");
-    if (depth == 0 || load->choice.takes_every)
+    if (depth == 0 || load->choice.is_cache)
         return read_every(load, &index, depth, err);
     platform_native(&native);
     const struct platform *platform = load->choice.platform ?: &native;
@@ -589,12 +589,17 @@ static bool is_wanted(const struct load *load, const struct image_config *config
     return platform_match(load->choice.platform, &offered);
 }
 
-/* From a source only what is not here is asked for. 1: the image is here, and held. */
+static bool is_cache(const struct load *load)
+{
+    return load->source || load->choice.is_cache;
+}
+
+/* Of a cache only what is not here is taken. 1: the image is here, and held. */
 static int take_known(struct load *load, const struct found_image *found, struct error *err)
 {
     CLEANUP(image_unref) struct image *image = NULL;
 
-    if (!load->source || !store_image_hold(load->store, found->config_digest))
+    if (!is_cache(load) || !store_image_hold(load->store, found->config_digest))
         return 0;
     if (store_image_find(load->store, found->config_digest, &image, err) < 0) {
         store_image_let_go(load->store, found->config_digest, false);
@@ -613,7 +618,7 @@ static int take_image(struct load *load, struct found_image *found, struct error
 
     if (known != 0)
         return known;
-    install.holds_image = load->source != NULL;
+    install.holds_image = is_cache(load);
     if (install_begin(&install, load->store, found->config_digest, found->layers.count, err) < 0)
         return -1;
     if (!is_wanted(load, &install.config))
@@ -625,10 +630,11 @@ static int take_image(struct load *load, struct found_image *found, struct error
         return -1;
     if (install_finish(&install, found->manifest_digest, &image, err) < 0)
         return -1;
-    for (size_t i = 0; i < found->names.count; i++)
+    bool has_names = found->names.count > 0 && !is_cache(load);
+    for (size_t i = 0; has_names && i < found->names.count; i++)
         if (watcher->loaded(watcher->data, image, found->names.items[i], err) < 0)
             return -1;
-    if (!found->names.count && watcher->loaded(watcher->data, image, NULL, err) < 0)
+    if (!has_names && watcher->loaded(watcher->data, image, NULL, err) < 0)
         return -1;
     return 1;
 }

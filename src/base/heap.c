@@ -12,6 +12,7 @@
 #include "base/banned.h"
 
 #define WORTH_SIZE  ((size_t)2 << 20)
+#define BLOCK_SIZE  (1 << 20) /* larger blocks are given back at once */
 #define STATM_LIMIT 256
 
 /* Bytes that are not of a file; 0 if that cannot be known. */
@@ -24,6 +25,16 @@ static size_t resident_size(void)
         sscanf(str_text(&text), "%*u %zu %zu", &resident, &shared) != 2)
         return 0;
     return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Left alone, the C library takes a freed block of up to 32 MiB as a sign that twice as much shall
+ * be kept at the end of each heap. Of threads' heaps malloc_trim does not give that back. */
+void heap_set_up(void)
+{
+    if (!HEAP_IS_OURS)
+        return;
+    mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE);
+    mallopt(M_TRIM_THRESHOLD, BLOCK_SIZE);
 }
 
 void heap_give_back(void)

@@ -14,6 +14,9 @@
 #define HEAP_IS_OURS 1
 #endif
 
+/* Makes the C library keep no more at the ends of its heaps when large blocks were freed. Before
+ * other threads begin. */
+void heap_set_up(void);
 /* Gives what is free back to the system, if that is more than 2 MiB (nothing with a sanitizer).
  * Takes a look at all free pieces: to be called when there is nothing else to do. By any thread. */
 void heap_give_back(void);

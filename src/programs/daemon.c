@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/process.h"
@@ -239,6 +240,7 @@ int main(int argc, char **argv)
     sigset_t signals;
 
     umask(0022);
+    heap_set_up();
     if (daemon_options_read(argc, argv, &daemon.options, &err) < 0 ||
         (daemon.options.log_level && set_log(&daemon.options, &err) < 0)) {
         fprintf(stderr, "berthd: %s\n", err.text);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -295,6 +296,7 @@ int main(int argc, char **argv)
     enum log_level level = LOG_INFO;
 
     umask(0077);
+    heap_set_up();
     if (registry_settings_read(argc, argv, &program.settings, &err) < 0 ||
         (program.settings.log_level &&
          log_level_parse(program.settings.log_level, &level, &err) < 0)) {

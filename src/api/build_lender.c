@@ -146,24 +146,14 @@ int api_build_lend_agent(struct request *req, struct error *err)
     return 0;
 }
 
-static void write_images(const struct strv *ids, struct str *out)
-{
-    struct json_writer w = { .out = out };
-
-    json_begin_dict(&w, NULL);
-    json_begin_list(&w, "Images");
-    for (size_t i = 0; i < ids->count; i++)
-        json_add_text(&w, NULL, ids->items[i]);
-    json_end_list(&w);
-    json_end_dict(&w);
-}
-
 int api_build_lend_cache(struct request *req, struct error *err)
 {
     CLEANUP(build_lender_unref) struct build_lender *lender = NULL;
     CLEANUP(strv_done) struct strv ids = {};
     CLEANUP(str_done) struct str body = {};
+    struct json_writer w = { .out = &body };
 
+    strv_init_empty(&ids);
     if (engine_build_lender_find(req->engine, request_parameter(req, 0), &lender, err) < 0)
         return -1;
     int result = engine_build_cache_read(req->engine, http_body_stream(req->exchange),
@@ -172,6 +162,8 @@ int api_build_lend_cache(struct request *req, struct error *err)
         build_lender_take_image(lender, ids.items[i]);
     if (result < 0)
         return -1;
-    write_images(&ids, &body);
+    json_begin_dict(&w, NULL);
+    json_add_strv(&w, "Images", &ids);
+    json_end_dict(&w);
     return reply_json(req, 200, &body, err);
 }

@@ -148,11 +148,8 @@ static void write_list(struct request *req, const struct image_filter *filter,
         if (!image_matches(filter, list[i]) ||
             !choose_names(filter, list[i], &parents, &tags, &digests))
             continue;
-        if (has_counts) {
-            const int *container_count = map_get(&containers, list[i]->id);
-
-            view.container_count = container_count ? *container_count : 0;
-        }
+        if (has_counts)
+            view.container_count = image_container_count(&containers, list[i]->id);
         if (has_shared)
             view.shared_size = shared[i];
         image_write_item(&w, list[i], &view);

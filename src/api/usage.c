@@ -68,11 +68,10 @@ static int write_images(struct request *req, struct json_writer *w, struct error
     engine_image_container_counts(req->engine, &containers);
     json_begin_list(w, "Images");
     for (size_t i = 0; i < count; i++) {
-        const int *container_count = map_get(&containers, list[i]->id);
         const struct image_view view = {
             .version = req->version,
             .tags = &list[i]->tags,
-            .container_count = container_count ? *container_count : 0,
+            .container_count = image_container_count(&containers, list[i]->id),
             .shared_size = shared[i],
             .empty_names_are_null = true,
         };

@@ -88,6 +88,13 @@ void engine_image_container_counts(struct engine *engine, struct map *out)
     mutex_unlock(&engine->lock);
 }
 
+int image_container_count(const struct map *counts, const char *image_id)
+{
+    const int *count = map_get(counts, image_id);
+
+    return count ? *count : 0;
+}
+
 int engine_image_tag(struct engine *engine, const char *text, const char *repository,
                      const char *tag, struct error *err)
 {

@@ -13,8 +13,9 @@ int engine_image_list(struct engine *engine, struct image ***out, size_t *out_co
                       struct error *err);
 /* Containers that were made from it. */
 int engine_image_container_count(struct engine *engine, const char *image_id);
-/* The same for all images that have some: id → int. */
+/* The same for all images at once: what image_container_count finds them in. */
 void engine_image_container_counts(struct engine *engine, struct map *out);
+int image_container_count(const struct map *counts, const char *image_id);
 int engine_image_tag(struct engine *engine, const char *text, const char *repository,
                      const char *tag, struct error *err);
 

@@ -107,9 +107,9 @@ int engine_volume_remove(struct engine *engine, const char *name, bool force, st
     CLEANUP(strv_done) struct strv trash = {};
     int result = volume_take_away(engine->volumes, name, force, &trash, err);
     engine_discard(engine, &trash);
-    forget_later(engine);
     if (result < 0)
         return -1;
+    forget_later(engine);
     CLEANUP(map_done) struct map attributes = {};
     map_set_text(&attributes, "driver", volume->driver);
     engine_event(engine, "volume", "destroy", name, &attributes);

@@ -589,17 +589,12 @@ static bool is_wanted(const struct load *load, const struct image_config *config
     return platform_match(load->choice.platform, &offered);
 }
 
-static bool is_cache(const struct load *load)
-{
-    return load->source || load->choice.is_cache;
-}
-
 /* Of a cache only what is not here is taken. 1: the image is here, and held. */
 static int take_known(struct load *load, const struct found_image *found, struct error *err)
 {
     CLEANUP(image_unref) struct image *image = NULL;
 
-    if (!is_cache(load) || !store_image_hold(load->store, found->config_digest))
+    if (!load->choice.is_cache || !store_image_hold(load->store, found->config_digest))
         return 0;
     if (store_image_find(load->store, found->config_digest, &image, err) < 0) {
         store_image_let_go(load->store, found->config_digest, false);
@@ -618,7 +613,7 @@ static int take_image(struct load *load, struct found_image *found, struct error
 
     if (known != 0)
         return known;
-    install.holds_image = is_cache(load);
+    install.holds_image = load->choice.is_cache;
     if (install_begin(&install, load->store, found->config_digest, found->layers.count, err) < 0)
         return -1;
     if (!is_wanted(load, &install.config))
@@ -630,7 +625,7 @@ static int take_image(struct load *load, struct found_image *found, struct error
         return -1;
     if (install_finish(&install, found->manifest_digest, &image, err) < 0)
         return -1;
-    bool has_names = found->names.count > 0 && !is_cache(load);
+    bool has_names = found->names.count > 0 && !load->choice.is_cache;
     for (size_t i = 0; has_names && i < found->names.count; i++)
         if (watcher->loaded(watcher->data, image, found->names.items[i], err) < 0)
             return -1;
@@ -707,7 +702,9 @@ int archive_load_blobs(struct store *store, const struct archive_source *source,
                        const struct archive_watcher *watcher, struct error *err)
 {
     CLEANUP(load_done)
-    struct load load = { .store = store, .watcher = watcher, .source = source };
+    struct load load = {
+        .store = store, .watcher = watcher, .source = source, .choice = { .is_cache = true }
+    };
 
     map_init_empty(&load.files, free);
     map_init_empty(&load.links, free);

@@ -28,7 +28,6 @@ int64_t store_image_add_layers(struct store *store, const struct image *image, s
 /* ---- shared sizes ---- */
 
 struct use {
-    const struct known_layer *layer;
     int images;    /* that have it: 1, or more */
     int64_t bytes; /* of it and all that is below; -1: not known yet */
 };
@@ -39,7 +38,7 @@ static struct use *use_of(struct map *uses, const struct known_layer *layer)
 
     if (!use) {
         use = NEW(struct use);
-        *use = (struct use){ .layer = layer, .bytes = -1 };
+        *use = (struct use){ .bytes = -1 };
         map_set(uses, layer->layer.chain_id, use);
     }
     return use;
@@ -54,12 +53,12 @@ static void count(const struct store *store, struct map *uses, const struct imag
         ;
 }
 
-static int64_t bytes_down_from(const struct store *store, struct map *uses, struct use *first)
-    REQUIRES(store->memory)
+static int64_t bytes_down_from(const struct store *store, struct map *uses,
+                               const struct known_layer *first) REQUIRES(store->memory)
 {
     int64_t bytes = 0;
 
-    for (const struct known_layer *at = first->layer; at; at = below(store, at)) {
+    for (const struct known_layer *at = first; at; at = below(store, at)) {
         const struct use *use = use_of(uses, at);
 
         if (use->bytes >= 0) {
@@ -68,19 +67,16 @@ static int64_t bytes_down_from(const struct store *store, struct map *uses, stru
         }
         bytes += at->layer.size_bytes;
     }
-    return first->bytes = bytes;
+    return use_of(uses, first)->bytes = bytes;
 }
 
 static int64_t shared(const struct store *store, struct map *uses, const struct image *image)
     REQUIRES(store->memory)
 {
     for (const struct known_layer *at = map_get(&store->layers, image->chain_id); at;
-         at = below(store, at)) {
-        struct use *use = use_of(uses, at);
-
-        if (use->images > 1)
-            return bytes_down_from(store, uses, use);
-    }
+         at = below(store, at))
+        if (use_of(uses, at)->images > 1)
+            return bytes_down_from(store, uses, at);
     return 0;
 }
 
